@@ -1,0 +1,1 @@
+"""The appliance: workspace, audits, policies, log and evidence of one site."""

@@ -1,0 +1,57 @@
+"""Errors an officer can read, each with an exit code (DESIGN §6) and a hint.
+
+ApplianceError (1)
+├── UsageError (2)          the command or a file it names is wrong
+│   ├── PolicyError         a policy file cannot be used
+│   └── ModelRejected       a model folder cannot be registered
+├── IntegrityError (20)     log, vault or pack does not match what was signed
+├── Locked (21)             the workspace is locked, missing or the passphrase is wrong
+├── Busy (22)               somebody else is writing; try again
+└── WorkerFailed (1)        the worker process died or refused
+"""
+
+
+class ApplianceError(Exception):
+    """The act could not be carried out."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(ApplianceError):
+    """The command, or a file it names, is not usable."""
+
+    exit_code = 2
+
+
+class PolicyError(UsageError):
+    """The policy file cannot be used."""
+
+
+class ModelRejected(UsageError):
+    """The model folder cannot be registered."""
+
+
+class IntegrityError(ApplianceError):
+    """Something on disk does not match what was signed."""
+
+    exit_code = 20
+
+
+class Locked(ApplianceError):
+    """The workspace is locked or missing, or the passphrase is wrong."""
+
+    exit_code = 21
+
+
+class Busy(ApplianceError):
+    """Another process is writing to the workspace."""
+
+    exit_code = 22
+
+
+class WorkerFailed(ApplianceError):
+    """The worker process stopped before it finished."""

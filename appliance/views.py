@@ -1,0 +1,126 @@
+"""What the two front ends see: frozen, torch-free, sanitised. `appliance.api` makes them, `tui` and `cli` show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit_core.results import AuditResult, Progress, Verdict, VerdictWord
+
+__all__ = ["AuditResult", "Progress", "Verdict", "VerdictWord"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One registered model."""
+
+    name: str
+    family: str
+    digest: str  # hex SHA-256 over all file digests
+    vendor: str
+    released: str  # ISO date or ""
+    has_base: bool
+    parameters: int
+    registered_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class CohortView:
+    """One frozen cohort: patients per role, design, references, digest."""
+
+    name: str
+    digest: str
+    design: str
+    references: str
+    counts: tuple[tuple[str, int], ...]  # role -> patients
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One finished or running audit, as a line of a table."""
+
+    audit_id: str
+    model: str
+    cohort: str
+    policy: str
+    started_utc: str
+    state: str  # "running", "done", "failed"
+    verdict: VerdictWord | None
+    why: str  # first reason, or the failure
+
+
+@dataclass(frozen=True, slots=True)
+class AuditView:
+    """One audit whole: verdict, numbers, policy, provenance."""
+
+    row: AuditRow
+    verdict: Verdict
+    result: AuditResult
+    policy_digest: str
+    cohort_digest: str
+    model_digest: str
+    isolation: tuple[tuple[str, str], ...]  # layer -> "on" or why not
+    sample_note: str  # said on every page when the policy calls the sample small, else ""
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewRow:
+    """One model on the overview: last verdict, why, when."""
+
+    model: str
+    vendor: str
+    verdict: VerdictWord | None
+    why: str
+    audited_utc: str
+    audit_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogHealth:
+    """The log in one line."""
+
+    intact: bool
+    entries: int
+    root: str  # hex
+    key_words: str  # ten words naming the signing key
+    problem: str  # "" when intact
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewView:
+    """The first screen."""
+
+    site: str
+    demo: bool
+    models: tuple[OverviewRow, ...]
+    log: LogHealth
+    studies: int
+    reports: int
+    pairs: int
+    quarantined: int
+    needs_me: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One entry of the log as a table row."""
+
+    index: int
+    claimed_utc: str
+    actor: str
+    act: str
+    object: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestView:
+    """Counts of one ingest."""
+
+    files: int
+    images: int
+    reports: int
+    pairs: int
+    duplicates: int
+    quarantined: tuple[tuple[str, int], ...]  # reason -> files
+    unpaired_images: int
+    unpaired_reports: int

@@ -1,0 +1,34 @@
+"""Everything that can go wrong in the science, as one small tree.
+
+AuditError
+├── ModelRefused        the folder is not a model we can audit rightly
+├── CohortTooSmall      fewer pairs in a role than the method can work with
+├── BadSample           one pair cannot be scored (becomes Unscored in the pipeline)
+└── PolicyInvalid       a policy says something that has no meaning
+"""
+
+
+class AuditError(Exception):
+    """The audit could not be carried out."""
+
+    hint: str = ""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint or type(self).hint
+
+
+class ModelRefused(AuditError):
+    """The model folder cannot be audited as it stands."""
+
+
+class CohortTooSmall(AuditError):
+    """There are too few pairs in a role for this audit."""
+
+
+class BadSample(AuditError):
+    """One pair could not be scored."""
+
+
+class PolicyInvalid(AuditError):
+    """The policy contains something that has no meaning."""

@@ -1,0 +1,242 @@
+"""The vocabulary of an audit's answer. Frozen, torch-free, safe to store and to show.
+
+Nothing here computes. `AuditResult` holds aggregates only (counts, intervals, controls); what concerns one
+pair or patient lives in `Finding` and stays sealed in the vault.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+
+class Role(StrEnum):
+    """What a pair is in a cohort (DESIGN §4)."""
+
+    MEMBER = "member"
+    FITTING = "fitting"  # control half used for mask and fusion
+    CALIBRATION = "calibration"  # control half used for p-values
+    TARGET = "target"
+    BANK = "bank"  # anchors of contrastive losses
+    POST_RELEASE = "post_release"
+
+
+class References(StrEnum):
+    """Where known members come from (METHOD §7)."""
+
+    L1 = "L1"  # named by the vendor under contract
+    L2 = "L2"  # public data the model is known to be trained on
+    L3 = "L3"  # pairs this hospital handed over or fine-tuned on
+    L4 = "L4"  # none; spike-in on a copy
+    L5 = "L5"  # none at all
+
+
+class Design(StrEnum):
+    """How members, controls and targets were told apart (METHOD §7, evidence tiers)."""
+
+    COMMITTED = "committed"
+    RANDOM = "random"
+    CONVENIENCE = "convenience"
+
+
+class Tier(IntEnum):
+    """How much the cohort's design lets the number prove, E0 … E4 (METHOD §7)."""
+
+    E0 = 0
+    E1 = 1
+    E2 = 2
+    E3 = 3
+    E4 = 4
+
+
+class VerdictWord(StrEnum):
+    """The five answers. INCONCLUSIVE and VOID never round up to PASS."""
+
+    PASS = "PASS"
+    REVIEW = "REVIEW"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    VOID = "VOID"
+
+
+class ControlStatus(StrEnum):
+    """Outcome of one control; `NOT_APPLICABLE` never counts as passed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not applicable"
+
+
+class Consequence(StrEnum):
+    """The one thing that follows when a control fails (METHOD §6)."""
+
+    VOID = "voids the audit"
+    BARS_PASS = "bars PASS"
+    TIER_E2 = "tier at most E2"
+    TIER_E1 = "tier at most E1"
+    NONE = "diagnosis only"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A finite number; larger means more member-like."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError("a score is a finite number; use Unscored for a failure")
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """Why there is no score. Never 0.0."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval [low, high] at `level` (0.95 = 95 %)."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOutcome:
+    """One control of METHOD §6: what happened, in numbers and in one sentence for an officer."""
+
+    name: str
+    status: ControlStatus
+    consequence: Consequence
+    sentence: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """True-positive rate at a nominal false-positive rate, or how many controls are missing to print it."""
+
+    alpha: float
+    tpr: float | None
+    label: str  # "headline", "rough" or "not resolvable"
+    missing_controls: int  # non-members still needed before a headline may be printed
+    realised_fpr: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorReport:
+    """One detector on the references (cross-fitted) and on targets against calibration controls."""
+
+    name: str
+    decides: bool
+    reference_auroc: float | None  # members against fitting controls; None without members
+    reference_auroc_ci: Interval | None
+    target_auroc: float | None  # targets against calibration controls
+    target_auroc_ci: Interval | None
+    operating_points: tuple[OperatingPoint, ...]
+    roc: tuple[tuple[float, float], ...]  # (fpr, tpr) of targets against calibration controls
+    unscored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Scores of the deciding detector by role; `edges` has one more number than each count list."""
+
+    edges: tuple[float, ...]
+    counts: Mapping[str, tuple[int, ...]]  # role -> counts
+    threshold: float | None  # smallest flagged score, None when nobody is flagged
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How many of the judged patients are exposed, and how sure that is (METHOD §7)."""
+
+    flagged: int  # patients flagged by Benjamini-Hochberg at q
+    patients: int  # target patients judged
+    flagged_ci: Interval  # share of patients, Clopper-Pearson
+    q: float
+    expected_false: float  # at most q * flagged, expected
+    rank_test_p: float  # one-sided, targets against calibration controls, by patient
+    prevalence_null_p: float | None  # parametric bootstrap test of pi = 0
+    prevalence_lower: float  # 95 % lower bound of the exposed share
+    prevalence_estimate: float | None  # quantifier, only where its guard-rails allow
+    prevalence_ci: Interval | None
+    missing_controls: int  # further calibration controls needed to flag one patient at q; 0 when resolvable
+
+
+@dataclass(frozen=True, slots=True)
+class DetectableEffect:
+    """Smallest share of exposed patients at which line 3 fires in 80 % of simulated audits."""
+
+    share: float | None
+    basis: str  # "members", "spike-in" or "none"
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds spent in one phase of the audit."""
+
+    phase: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """Everything about an audit that names no pair and no patient."""
+
+    deciding_detector: str
+    references: References
+    design: Design
+    counts: Mapping[str, int]  # role -> patients judged
+    detectors: tuple[DetectorReport, ...]
+    controls: tuple[ControlOutcome, ...]
+    exposure: Exposure | None  # None when the audit stopped before judgement
+    tier: Tier
+    detectable: DetectableEffect
+    histogram: Histogram | None
+    slices_kept: int
+    slices_total: int
+    audited_layers: tuple[str, ...]
+    memory_by_layer: tuple[tuple[str, float], ...]  # layer -> mean sensitivity gap, largest first
+    decision_weights: tuple[tuple[str, float], ...]  # fused: signal -> standardised weight
+    model_facts: Mapping[str, str]  # parameters, vision tower audited, bank size, precision …
+    timings: tuple[Timing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One pair in one audit. Membership is health information: sealed, never in a log or a pack."""
+
+    pair_id: str
+    patient: str  # pseudonym
+    role: Role
+    judged: bool  # False for the further pairs of a patient
+    scores: Mapping[str, Score | Unscored]
+    p_value: float | None
+    flagged: bool
+    leak_probability: Mapping[str, float]  # prior ("0.001", "0.01", "0.1") -> posterior, and "mixture"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The policy's answer, the line of METHOD §7 that gave it, and reasons in sentences."""
+
+    word: VerdictWord
+    line: int  # 1 … 6
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of long work; a slow terminal may skip any of them."""
+
+    phase: str
+    done: int
+    total: int
+    unit: str = "pairs"

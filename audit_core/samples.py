@@ -1,0 +1,70 @@
+"""What the audit is given: samples, a model folder and settings. Knows no DICOM and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit_core.results import Design, Progress, References, Role
+
+ReportProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One pair as the model sees it.
+
+    Attributes:
+        pair_id: content-derived handle, opaque.
+        patient: pseudonym; one patient has one role.
+        role: what the cohort says this pair is.
+        image: uint8 [H, W, 3], display-ready RGB.
+        text: the report text, exactly as paired.
+        covariates: data-only facts for the blind baseline (manufacturer, rows, year …), never shown.
+    """
+
+    pair_id: str
+    patient: str
+    role: Role
+    image: NDArray[np.uint8]
+    text: str
+    covariates: Mapping[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name."""
+
+    path: Path
+    family: str  # "image-text-to-text" or "contrastive"
+    digests: Mapping[str, str]
+    base: Path | None = None
+    base_digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every number that changes an audit's outcome; comes from the policy, is part of the audit's identity."""
+
+    deciding_detector: str = "fused"
+    references: References = References.L1
+    design: Design = Design.CONVENIENCE
+    seed: int = 0
+    q: float = 0.10  # Benjamini-Hochberg level
+    alpha_fail: float = 0.001
+    control_alpha: float = 0.05  # level of "control against control"
+    exposure_limit: float = 0.0
+    mask: str = "tau_and_z"  # METHOD §2; published variants: fixed_tau, tau_or_topq, adaptive_keep
+    tau: float = 0.10
+    layers: str = "auto"  # "all", "last3", or auto: all under 1 B parameters
+    batch_size: int = 16
+    max_text_tokens: int = 256
+    permutations: int = 20
+    bootstrap: int = 10_000
+    simulations: int = 400  # audits simulated per exposed share for the minimum detectable effect
+    spike_in_epochs: int = 0  # 0: no spike-in
+    minimum_bank: int = 31

@@ -1,0 +1,1 @@
+"""Medical data: files in, pairs of image and report out."""

@@ -1,0 +1,31 @@
+"""Why a file or a message was set aside, as one small tree.
+
+MedioError(reason, message)
+├── NotReadable      these bytes are not what they claim to be, or damaged
+├── NotSupported     valid, but needs something that is not installed or not built
+└── NothingToUse     valid, but no pixels and no report text in it
+"""
+
+
+class MedioError(Exception):
+    """A file could not be used.
+
+    Attributes:
+        reason: short stable code for counting, such as `not-dicom` or `truncated-pixels`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotReadable(MedioError):
+    """These bytes are damaged or are not what they claim to be."""
+
+
+class NotSupported(MedioError):
+    """The file is valid but needs a decoder or feature that is not here."""
+
+
+class NothingToUse(MedioError):
+    """The file is valid but holds neither pixels nor report text."""

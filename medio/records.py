@@ -1,0 +1,95 @@
+"""The vocabulary of medical data: frozen records with DICOM's own keywords. Nothing here reads a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ReportSource(StrEnum):
+    """Which kind of object a report came from."""
+
+    SR = "DICOM SR"
+    HL7V2 = "HL7 v2 ORU^R01"
+    PLAIN = "plain text"
+
+
+class PairRule(StrEnum):
+    """Why an image and a report belong together, strongest first."""
+
+    STUDY = "StudyInstanceUID"
+    ACCESSION = "AccessionNumber"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One DICOM image instance, read and validated; pixels not yet decoded.
+
+    Attributes:
+        content_digest: hex SHA-256 of the file's bytes.
+        StudyDate: DICOM DA, `YYYYMMDD` or empty.
+        attributes: the allow-listed technical attributes (Manufacturer, KVP, Rows …) for the blind baseline.
+    """
+
+    content_digest: str
+    SOPInstanceUID: str
+    SOPClassUID: str
+    SeriesInstanceUID: str
+    StudyInstanceUID: str
+    AccessionNumber: str
+    PatientID: str
+    IssuerOfPatientID: str
+    StudyDate: str
+    Modality: str
+    BodyPartExamined: str
+    TransferSyntaxUID: str
+    NumberOfFrames: int
+    attributes: Mapping[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Text that describes a study, from whatever object carried it.
+
+    Attributes:
+        text: the narrative exactly as an audit will use it, newline-separated items.
+        status: preliminary | final | corrected | unknown.
+    """
+
+    content_digest: str
+    source: ReportSource
+    PatientID: str
+    IssuerOfPatientID: str
+    StudyInstanceUID: str
+    AccessionNumber: str
+    StudyDate: str
+    text: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One display-ready frame: uint8 [H, W, 3], and the rule that chose it from the instance."""
+
+    pixels: NDArray[np.uint8]
+    frame_rule: str  # "only frame", "middle frame of N"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image with its report, of one patient. Handles are digests of content, never names."""
+
+    pair_id: str  # hex SHA-256 over image digest and report digest
+    PatientID: str
+    StudyInstanceUID: str
+    StudyDate: str
+    Modality: str
+    BodyPartExamined: str
+    image_digest: str
+    report_digest: str
+    rule: PairRule
+    frame_rule: str
