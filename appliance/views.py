@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import IntEnum
+from typing import Any
 
 from audit_core.results import AuditResult, Progress, Verdict, VerdictWord
 
@@ -124,3 +127,20 @@ class IngestView:
     quarantined: tuple[tuple[str, int], ...]  # reason -> files
     unpaired_images: int
     unpaired_reports: int
+
+
+def plain(view: Any) -> dict[str, Any]:
+    """A view (or any vocabulary dataclass) as JSON-ready dictionaries and lists."""
+    value = _plain(view)
+    assert isinstance(value, dict)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, IntEnum) else value

@@ -1,0 +1,103 @@
+"""Frames between the appliance and its worker: length-prefixed JSON, then raw bytes. No pickle.
+
+    u32 length of JSON, big endian | u32 length of blob | JSON (UTF-8) | blob
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import time
+from typing import Any
+
+from appliance.errors import WorkerFailed
+
+_HEAD = struct.Struct(">II")
+MAX_MESSAGE = 64 << 20  # a result with its findings for a few hundred thousand pairs
+MAX_BLOB = 256 << 20  # one decoded frame
+
+
+class Channel:
+    """One end of a pair of pipes.
+
+    Args:
+        read_fd: descriptor frames come from.
+        write_fd: descriptor frames go to.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+
+    @classmethod
+    def over_stdio(cls) -> Channel:
+        """Take stdin and stdout for frames; whatever a library prints goes to stderr from now on."""
+        read_fd, write_fd = os.dup(0), os.dup(1)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(2, 1)
+        os.close(null)
+        return cls(read_fd, write_fd)
+
+    def send(self, message: dict[str, Any], blob: bytes = b"") -> None:
+        """Write one frame.
+
+        Raises:
+            WorkerFailed: the other end is gone.
+        """
+        text = json.dumps(message, allow_nan=False).encode()
+        try:
+            _write_all(self._write_fd, _HEAD.pack(len(text), len(blob)) + text)
+            if blob:
+                _write_all(self._write_fd, blob)
+        except BrokenPipeError as broken:
+            raise WorkerFailed("the worker process stopped", "see `gradaudit doctor`") from broken
+
+    def receive(self, timeout_s: float | None = None) -> tuple[dict[str, Any], bytes] | None:
+        """Read one frame; None when the other end closed between frames.
+
+        Raises:
+            WorkerFailed: the other end died inside a frame, sent too much, or was silent for `timeout_s`.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        head = self._read_exactly(_HEAD.size, deadline)
+        if not head:
+            return None
+        text_length, blob_length = _HEAD.unpack(head)
+        if text_length > MAX_MESSAGE or blob_length > MAX_BLOB:
+            raise WorkerFailed("the worker sent more than is allowed")
+        text = self._read_exactly(text_length, deadline)
+        blob = self._read_exactly(blob_length, deadline)
+        if len(text) != text_length or len(blob) != blob_length:
+            raise WorkerFailed("the worker process stopped in the middle of an answer")
+        message = json.loads(text)
+        if not isinstance(message, dict):
+            raise WorkerFailed("the worker sent something that is not a message")
+        return message, blob
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        for descriptor in (self._read_fd, self._write_fd):
+            os.close(descriptor)
+
+    def _read_exactly(self, length: int, deadline: float | None) -> bytes:
+        """Up to `length` bytes; fewer only at end of file."""
+        parts = bytearray()
+        while len(parts) < length:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([self._read_fd], [], [], left)[0]:
+                    raise WorkerFailed("the worker did not answer in time")
+            part = os.read(self._read_fd, min(1 << 20, length - len(parts)))
+            if not part:
+                break
+            parts += part
+        return bytes(parts)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,448 @@
+"""The command line: the same acts as the terminal UI. stdout is data, stderr is narration (DESIGN §6)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from appliance.errors import ApplianceError, UsageError
+
+if TYPE_CHECKING:
+    from appliance.api import Appliance
+    from appliance.views import AuditView, Progress
+
+EXIT_BY_VERDICT = {"PASS": 0, "REVIEW": 10, "FAIL": 11, "INCONCLUSIVE": 12, "VOID": 13}
+INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
+)
+models = typer.Typer(help="Vendor models registered on this site.", no_args_is_help=True)
+cohort = typer.Typer(help="Frozen, patient-disjoint sets of pairs.", no_args_is_help=True)
+audit = typer.Typer(help="Run audits and read their verdicts.", no_args_is_help=True)
+policy = typer.Typer(help="Policies: thresholds and what follows from them.", no_args_is_help=True)
+log = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
+evidence = typer.Typer(help="Evidence packs that anyone can verify.", no_args_is_help=True)
+for group, name in (
+    (models, "models"),
+    (cohort, "cohort"),
+    (audit, "audit"),
+    (policy, "policy"),
+    (log, "log"),
+    (evidence, "evidence"),
+):
+    app.add_typer(group, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+class Session:
+    """Options that hold for every command: where the workspace is and where the passphrase comes from."""
+
+    workspace: Path | None = None
+    passphrase_fd: int | None = None
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    workspace: Annotated[Path | None, typer.Option(help="Folder of the encrypted workspace.")] = None,
+    passphrase_fd: Annotated[
+        int | None, typer.Option(help="Read the passphrase from this file descriptor.")
+    ] = None,
+) -> None:
+    """Without a command: open the terminal UI."""
+    context.obj = session = Session()
+    session.workspace, session.passphrase_fd = workspace, passphrase_fd
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_open_screens(session))
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    site: Annotated[str, typer.Option(help="Name of the site, shown on screens and evidence.")] = "this site",
+    json_: Json = False,
+) -> None:
+    """Create the encrypted workspace."""
+    from appliance.api import Appliance
+    from appliance.config import workspace_root
+
+    root = workspace_root(context.obj.workspace)
+    with Appliance.create(root, _passphrase(context.obj, confirm=True), site=site) as appliance:
+        words = appliance.log_verify().key_words
+    _emit(json_, {"workspace": str(root), "log_key": words}, f"workspace created at {root}")
+    _say(f"log key of this site, write it down: {words}")
+
+
+@app.command()
+def unlock(context: typer.Context) -> None:
+    """Keep the workspace unlocked for later commands until `lock` or reboot."""
+    from appliance.api import Appliance
+    from appliance.config import workspace_root
+
+    with Appliance.unlock(workspace_root(context.obj.workspace), _passphrase(context.obj)) as appliance:
+        appliance.remember()
+    _say("unlocked; `gradaudit lock` locks again")
+
+
+@app.command()
+def lock(context: typer.Context) -> None:
+    """Forget the key."""
+    from appliance.api import Appliance
+    from appliance.config import workspace_root
+
+    Appliance.forget(workspace_root(context.obj.workspace))
+    _say("locked")
+
+
+@app.command()
+def ingest(context: typer.Context, paths: list[Path], json_: Json = False) -> None:
+    """Read DICOM studies and reports from files and folders; what cannot be used is set aside with a reason."""
+    from appliance.views import plain
+
+    with _appliance(context) as appliance, _progress(json_) as step:
+        view = appliance.ingest(paths, step)
+    for reason, files in view.quarantined:
+        _say(f"set aside: {files} × {reason}")
+    text = f"{view.images} images, {view.reports} reports, {view.pairs} pairs from {view.files} files"
+    _emit(json_, plain(view), text)
+    if view.files and not (view.images or view.reports or view.duplicates):
+        raise typer.Exit(1)
+
+
+@models.command("add")
+def models_add(
+    context: typer.Context,
+    name: str,
+    path: Path,
+    family: Annotated[str, typer.Option(help="image-text-to-text or contrastive; found out when empty.")] = "",
+    base: Annotated[Path | None, typer.Option(help="Folder of the model this one was fine-tuned from.")] = None,
+    vendor: Annotated[str, typer.Option(help="Who delivered it.")] = "",
+    released: Annotated[str, typer.Option(help="Release date, YYYY-MM-DD.")] = "",
+    json_: Json = False,
+) -> None:
+    """Register a vendor model: digests of every file, a trial load, refusal of code and pickles."""
+    from appliance.views import plain
+
+    with _appliance(context) as appliance:
+        view = appliance.add_model(name, path, family=family, base=base, vendor=vendor, released=released)
+    _emit(json_, plain(view), f"registered {view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…")
+
+
+@models.command("ls")
+def models_ls(context: typer.Context, json_: Json = False) -> None:
+    """List registered models."""
+    with _appliance(context) as appliance:
+        _table(json_, appliance.models())
+
+
+@cohort.command("create")
+def cohort_create(
+    context: typer.Context,
+    name: str,
+    targets: Annotated[str, typer.Option(help="File of accession numbers, or a query; the pairs in question.")],
+    controls: Annotated[str, typer.Option(help="Pairs known not to be in the training data.")],
+    members: Annotated[str, typer.Option(help="Pairs known to be in the training data.")] = "",
+    bank: Annotated[str, typer.Option(help="Anchor pairs for contrastive models.")] = "",
+    post_release: Annotated[str, typer.Option(help="Studies acquired after the model's release.")] = "",
+    design: Annotated[str, typer.Option(help="committed, random or convenience.")] = "convenience",
+    references: Annotated[str, typer.Option(help="L1 … L5: where the members come from.")] = "L5",
+    fitting_share: Annotated[float, typer.Option(help="Share of control patients used for fitting.")] = 0.4,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Freeze a patient-disjoint cohort; its digest covers every role."""
+    from appliance.cohorts import CohortRequest
+    from appliance.views import plain
+
+    request = CohortRequest(
+        name=name,
+        selections={
+            "member": members,
+            "control": controls,
+            "target": targets,
+            "bank": bank,
+            "post_release": post_release,
+        },
+        design=design,
+        references=references,
+        fitting_share=fitting_share,
+        seed=seed,
+    )
+    with _appliance(context) as appliance:
+        view = appliance.create_cohort(request)
+    counts = ", ".join(f"{patients} {role}" for role, patients in view.counts)
+    _emit(json_, plain(view), f"cohort {view.name}: {counts}; digest {view.digest[:16]}…")
+
+
+@cohort.command("ls")
+def cohort_ls(context: typer.Context, json_: Json = False) -> None:
+    """List frozen cohorts."""
+    with _appliance(context) as appliance:
+        _table(json_, appliance.cohorts())
+
+
+@audit.command("run")
+def audit_run(
+    context: typer.Context,
+    model: Annotated[str, typer.Option()],
+    cohort_name: Annotated[str, typer.Option("--cohort")],
+    policy_name: Annotated[str, typer.Option("--policy", help="Name of a shipped policy, or a file.")] = "default",
+    json_: Json = False,
+) -> None:
+    """Audit a model on a cohort under a policy. The exit code is the verdict's."""
+    with _appliance(context) as appliance, _progress(json_) as step:
+        view = appliance.run_audit(model, cohort_name, policy_name, step)
+    _show_audit(view, json_)
+
+
+@audit.command("show")
+def audit_show(context: typer.Context, audit_id: str, json_: Json = False) -> None:
+    """Show a finished audit. The exit code is the verdict's."""
+    with _appliance(context) as appliance:
+        view = appliance.audit(audit_id)
+    _show_audit(view, json_)
+
+
+@audit.command("ls")
+def audit_ls(context: typer.Context, json_: Json = False) -> None:
+    """List audits, newest first."""
+    with _appliance(context) as appliance:
+        _table(json_, appliance.audits())
+
+
+@policy.command("ls")
+def policy_ls(json_: Json = False) -> None:
+    """List shipped policies."""
+    from appliance.policy_file import shipped
+
+    names = shipped()
+    _emit(json_, {"policies": list(names)}, "\n".join(names))
+
+
+@policy.command("check")
+def policy_check(file: Path, json_: Json = False) -> None:
+    """Check a policy file and say which key is wrong."""
+    from appliance.policy_file import load
+
+    loaded = load(str(file))
+    _emit(json_, {"name": loaded.policy.name, "digest": loaded.digest}, f"{loaded.policy.name}: usable, {loaded.digest[:16]}…")
+
+
+@log.command("verify")
+def log_verify(context: typer.Context, json_: Json = False) -> None:
+    """Re-derive the whole log: intact, and signed by which key."""
+    from appliance.views import plain
+
+    with _appliance(context) as appliance:
+        health = appliance.log_verify()
+    _emit(json_, plain(health), f"{'intact' if health.intact else 'BROKEN: ' + health.problem}: {health.entries} entries")
+    _say(f"signed by: {health.key_words}")
+    if not health.intact:
+        raise typer.Exit(20)
+
+
+@log.command("ls")
+def log_ls(
+    context: typer.Context,
+    offset: Annotated[int, typer.Option(help="First entry.")] = 0,
+    limit: Annotated[int, typer.Option(help="How many entries.")] = 100,
+    json_: Json = False,
+) -> None:
+    """List log entries."""
+    with _appliance(context) as appliance:
+        _table(json_, appliance.log_entries(offset, limit))
+
+
+@evidence.command("pack")
+def evidence_pack(
+    context: typer.Context,
+    audit_id: str,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The pack to write.")],
+    json_: Json = False,
+) -> None:
+    """Write the evidence pack of an audit: one file, no patient data, verifiable alone."""
+    with _appliance(context) as appliance:
+        path = appliance.export_pack(audit_id, output)
+    _emit(json_, {"pack": str(path)}, str(path))
+    _say(f"verify anywhere: unzip -p {path.name} verify_evidence.py > verify_evidence.py; python3 verify_evidence.py {path.name}")
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Check this machine and say how to mend what is missing."""
+    from appliance.doctor import checks
+    from appliance.views import plain
+
+    results = checks()
+    lines = [f"{check.status:8} {check.name}: {check.sentence}" + (f"\n         {check.hint}" if check.hint else "") for check in results]
+    _emit(json_, {"checks": [plain(check) for check in results]}, "\n".join(lines))
+    if any(check.status == "failure" for check in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    json_: Json = False,
+    keep: Annotated[Path | None, typer.Option(help="Keep the demo workspace and packs in this folder.")] = None,
+) -> None:
+    """The whole main job on shipped studies and models, in a workspace of its own."""
+    from appliance.demo.run import run_demo
+
+    with _progress(json_, quiet_json=False) as step:
+        outcome = run_demo(keep, step, _say)
+    _emit(json_, outcome.plain(), outcome.text())
+    if not outcome.as_expected:
+        raise typer.Exit(1)
+
+
+def main() -> NoReturn:
+    """Entry point: errors become one line with a hint and the exit code of DESIGN §6."""
+    try:
+        code = app(standalone_mode=False)
+    except ApplianceError as error:
+        code = _complain(str(error), error.hint, error.exit_code)
+    except typer.Exit as leave:
+        code = leave.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except Exception as error:
+        code = _unexpected(error)
+    raise SystemExit(code or 0)
+
+
+def _unexpected(error: Exception) -> int:
+    """Usage errors of the command line in one line; anything else as a fault id without values."""
+    import uuid
+
+    if hasattr(error, "format_message"):
+        return _complain(error.format_message(), "see `gradaudit --help`", UsageError.exit_code)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "unknown" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return _complain(
+        f"unexpected fault F-{uuid.uuid4().hex[:8]} ({place} {type(error).__name__})",
+        "quote this line when you report it; it contains no patient data",
+        1,
+    )
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    from appliance.sanitise import safe
+
+    sys.stderr.write(f"error: {safe(message, 500)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {safe(hint, 500)}\n")
+    return code
+
+
+def _appliance(context: typer.Context) -> Appliance:
+    from appliance.api import Appliance
+    from appliance.config import workspace_root
+
+    root = workspace_root(context.obj.workspace)
+    remembered = Appliance.resume(root) if context.obj.passphrase_fd is None else None
+    return remembered or Appliance.unlock(root, _passphrase(context.obj))
+
+
+def _passphrase(session: Session, confirm: bool = False) -> str:
+    """From a descriptor, file or credential; else asked for on the terminal."""
+    from appliance.config import passphrase_given
+    from appliance.errors import Locked
+
+    given = passphrase_given(session.passphrase_fd)
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise Locked(
+            "the workspace is locked and there is no terminal to ask for the passphrase",
+            "run `gradaudit unlock`, or set GRADAUDIT_PASSPHRASE_FILE to a file with the passphrase",
+        )
+    return str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def _open_screens(session: Session) -> int:
+    from appliance.api import Appliance
+    from appliance.config import passphrase_given, workspace_root
+    from tui.app import run
+
+    root = workspace_root(session.workspace)
+    given = passphrase_given(session.passphrase_fd)
+    backend = Appliance.resume(root) or (Appliance.unlock(root, given) if given is not None else None)
+    return run(backend, lambda passphrase: Appliance.unlock(root, passphrase))
+
+
+def _progress(json_: bool, quiet_json: bool = True) -> ProgressLine:
+    return ProgressLine(silent=json_ and quiet_json)
+
+
+class ProgressLine:
+    """Narrates progress on stderr: a moving bar on a terminal, one line per tenth otherwise."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent
+        self._phase = ""
+        self._tenth = -1
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        return self.show
+
+    def __exit__(self, *ignored: object) -> None:
+        if self._phase and not self._silent and sys.stderr.isatty():
+            sys.stderr.write("\n")
+
+    def show(self, step: Progress) -> None:
+        """Draw one step; the same tenth of the same phase is drawn once where lines cannot move."""
+        if self._silent:
+            return
+        tenth = 10 * step.done // max(step.total, 1)
+        if sys.stderr.isatty():
+            start = "\n" if self._phase and step.phase != self._phase else "\r"
+            bar = "█" * (2 * tenth) + "░" * (20 - 2 * tenth)
+            sys.stderr.write(f"{start}\x1b[K{step.phase:28.28} {bar} {step.done}/{step.total} {step.unit}")
+            sys.stderr.flush()
+        elif (step.phase, tenth) != (self._phase, self._tenth):
+            _say(f"{step.phase}: {step.done}/{step.total} {step.unit}")
+        self._phase, self._tenth = step.phase, tenth
+
+
+def _show_audit(view: AuditView, json_: bool) -> None:
+    from appliance.evidence.report.text import verdict_text
+    from appliance.views import plain
+
+    _emit(json_, plain(view), verdict_text(view))
+    raise typer.Exit(EXIT_BY_VERDICT[view.verdict.word])
+
+
+def _table(json_: bool, rows: tuple[Any, ...]) -> None:
+    from appliance.sanitise import safe
+    from appliance.views import plain
+
+    if json_:
+        sys.stdout.writelines(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows)
+        return
+    for row in rows:
+        sys.stdout.write("  ".join(safe(str(value), 60) for value in plain(row).values()) + "\n")
+
+
+def _emit(json_: bool, data: dict[str, Any], text: str) -> None:
+    sys.stdout.write((json.dumps(data, ensure_ascii=False) if json_ else text) + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What runs inside the worker, top to bottom: ingest a file list, look at a model, audit one.
+
+The only module where medio and audit_core meet, and the only one that decides whether an error costs one
+file (quarantine), one pair (unscored) or the whole job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance import codec
+from appliance.channel import Channel
+from audit_core.results import AuditResult, Finding, Progress, Role
+from audit_core.samples import ModelSource, Sample, Settings
+
+Frames = list[tuple[dict[str, Any], bytes]]
+
+
+def preload(what: str) -> None:
+    """Import the libraries of the first job while nobody waits for them."""
+    if what == "ingest":
+        import medio.ingest  # noqa: F401
+    elif what == "audit":
+        import audit_core.audit
+        import audit_core.spike_in  # noqa: F401
+
+
+def run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Read the job's frames up to `go`, do the job, return its answer."""
+    frames: Frames = []
+    while (received := channel.receive()) is not None and received[0].get("type") != "go":
+        frames.append(received)
+    return _JOBS[str(job["type"])](job, frames, channel)
+
+
+def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
+    """Read files one by one; every file gives exactly one event, with its frame's pixels as blob."""
+    from medio.errors import MedioError
+    from medio.ingest import read_file
+
+    for index, path in enumerate(job["paths"]):
+        try:
+            found = read_file(Path(path))
+        except MedioError as unusable:
+            event = {"outcome": "quarantined", "reason": unusable.reason, "message": str(unusable)}
+            channel.send({"type": "file", "index": index, **event})
+            continue
+        channel.send({"type": "file", "index": index, **_described(found)}, _pixels(found))
+    return {"files": len(job["paths"])}
+
+
+def _described(found: Any) -> dict[str, Any]:
+    from medio.ingest import ImageFile, ReportFile
+
+    if isinstance(found, ImageFile):
+        height, width = found.frame.pixels.shape[:2]
+        return {
+            "outcome": "image",
+            "record": codec.dump(found.instance),
+            "frame_rule": found.frame.frame_rule,
+            "height": int(height),
+            "width": int(width),
+        }
+    assert isinstance(found, ReportFile)
+    return {"outcome": "report", "records": [codec.dump(report) for report in found.reports]}
+
+
+def _pixels(found: Any) -> bytes:
+    frame = getattr(found, "frame", None)
+    return b"" if frame is None else np.ascontiguousarray(frame.pixels).tobytes()
+
+
+def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
+    """Load a model once as an audit would, so that a folder that cannot be audited is refused at registration."""
+    from audit_core.adapters.loading import open_model
+
+    adapter = open_model(Path(job["path"]), job["family"])
+    parameters = sum(parameter.numel() for parameter in adapter.module.parameters())
+    if job["base"]:
+        open_model(Path(job["base"]), job["family"], base=True)
+    return {"parameters": int(parameters)}
+
+
+def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
+    from audit_core.audit import run_audit
+
+    source = codec.load(ModelSource, job["source"])
+    settings = codec.load(Settings, job["settings"])
+    report: Callable[[Progress], None] = lambda step: channel.send(  # noqa: E731
+        {"type": "progress", "phase": step.phase, "done": step.done, "total": step.total, "unit": step.unit}
+    )
+    result, findings = run_audit(source, [_sample(*frame) for frame in frames], settings, report)
+    return {
+        "result": codec.dump(result, AuditResult),
+        "findings": codec.dump(findings, tuple[Finding, ...]),
+    }
+
+
+def _sample(message: dict[str, Any], blob: bytes) -> Sample:
+    image = np.frombuffer(blob, np.uint8).reshape(message["height"], message["width"], 3)
+    return Sample(
+        pair_id=message["pair_id"],
+        patient=message["patient"],
+        role=Role(message["role"]),
+        image=image,
+        text=message["text"],
+        covariates=message["covariates"],
+    )
+
+
+_JOBS = {"ingest": _ingest, "inspect": _inspect, "audit": _audit}

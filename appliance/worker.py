@@ -1,0 +1,187 @@
+"""The child process that touches foreign bytes and models. It holds no key and sees no workspace.
+
+The parent sends what is needed through a pipe and reads numbers back. The child closes its box
+(`appliance.isolation`) before anything heavy is imported, then answers jobs until the pipe closes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from appliance.channel import Channel
+from appliance.egress import OFFLINE_ENV
+from appliance.errors import ApplianceError, WorkerFailed
+
+Event = Callable[[dict[str, Any], bytes], None]
+_SECRETS = ("GRADAUDIT_PASSPHRASE", "GRADAUDIT_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
+
+
+class Worker:
+    """One boxed child process.
+
+    Args:
+        read: files and folders the child may open; everything else of the site is out of its reach.
+        preload: "ingest" or "audit": which libraries to import while nobody waits for them yet.
+        threads: CPU threads for numeric libraries.
+    """
+
+    def __init__(self, read: Sequence[Path], preload: str, threads: int = 0) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        environment |= OFFLINE_ENV
+        if threads:
+            environment["OMP_NUM_THREADS"] = str(threads)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "appliance.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # library chatter may quote what it reads
+            cwd="/",
+            env=environment,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self._isolation: dict[str, str] | None = None
+        self._channel.send({"read": [str(path) for path in read], "preload": preload})
+
+    @property
+    def isolation(self) -> dict[str, str]:
+        """Layer -> "on" or why it is missing; and "self-probe" -> how many attempts got out."""
+        if self._isolation is None:
+            self._isolation = dict(self._answer(60.0)[0]["isolation"])
+        return self._isolation
+
+    def call(
+        self,
+        job: dict[str, Any],
+        *,
+        frames: Iterable[tuple[dict[str, Any], bytes]] = (),
+        on_event: Event | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Send one job with its frames, pass every event on, return the answer.
+
+        Args:
+            timeout_s: longest silence between two frames of the child.
+
+        Raises:
+            ApplianceError: what the child refused, in its words.
+            WorkerFailed: the child died, went silent or met an unexpected fault.
+        """
+        _ = self.isolation  # the box is closed before anything of the site goes in
+        self._channel.send(job)
+        for message, blob in frames:
+            self._channel.send(message, blob)
+        self._channel.send({"type": "go"})
+        while True:
+            message, blob = self._answer(timeout_s)
+            if message["type"] == "answer":
+                return message
+            if on_event is not None:
+                on_event(message, blob)
+
+    def kill(self) -> None:
+        """Stop the child at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Let the child go; kill it when it does not."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._process.kill()
+        self.close()
+
+    def _answer(self, timeout_s: float | None) -> tuple[dict[str, Any], bytes]:
+        received = self._channel.receive(timeout_s)
+        if received is None:
+            status = self._process.wait()
+            raise WorkerFailed(f"the worker process stopped (status {status})", "see `gradaudit doctor`")
+        message, blob = received
+        if message.get("type") == "refused":
+            raise ApplianceError(str(message["message"]), str(message["hint"]))
+        if message.get("type") == "fault":
+            raise WorkerFailed(
+                f"the worker met an unexpected fault {message['fault']} ({message['where']})",
+                "quote the fault id when you report this; it contains no patient data",
+            )
+        return message, blob
+
+
+def main() -> int:
+    """Child side: close the box, preload, answer jobs until the pipe closes."""
+    channel = Channel.over_stdio()
+    first = channel.receive()
+    if first is None:
+        return 0
+    order, _ = first
+    from appliance import isolation
+
+    layers = isolation.close_box(read=_readable(order["read"]), write=[])
+    escaped = sorted(attempt for attempt, blocked in isolation.probe().items() if not blocked)
+    layers["self-probe"] = "on" if not escaped else "got out: " + ", ".join(escaped)
+    channel.send({"type": "ready", "isolation": layers})
+    try:
+        from appliance import pipeline
+
+        pipeline.preload(str(order["preload"]))
+        while (job := channel.receive()) is not None:
+            _answer_job(channel, job[0])
+    except Exception as error:  # noqa: BLE001 - process border: only a fault id may leave, never the values in a traceback
+        channel.send(_fault(error))
+        return 1
+    return 0
+
+
+def _answer_job(channel: Channel, job: dict[str, Any]) -> None:
+    from appliance import pipeline
+    from audit_core.errors import AuditError
+    from medio.errors import MedioError
+
+    try:
+        answer = pipeline.run(job, channel)
+        channel.send({"type": "answer", **answer})
+    except AuditError as refused:
+        channel.send({"type": "refused", "message": str(refused), "hint": refused.hint})
+    except MedioError as refused:
+        channel.send({"type": "refused", "message": str(refused), "hint": refused.reason})
+
+
+def _readable(site_paths: Sequence[str]) -> list[Path]:
+    """What the child may open besides the system: its own code and the paths it was given."""
+    code = Path(__file__).resolve().parent.parent
+    return [code, Path(sys.prefix), Path(sys.base_prefix), *map(Path, site_paths)]
+
+
+def _fault(error: BaseException) -> dict[str, str]:
+    """Where it happened and what kind it was; no message, no values."""
+    trace = error.__traceback__
+    where = "unknown"
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        where = f"{Path(code.co_filename).name}:{trace.tb_lineno} {type(error).__name__}"
+        trace = trace.tb_next
+    return {"type": "fault", "fault": f"F-{uuid.uuid4().hex[:8]}", "where": where}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
