@@ -79,6 +79,22 @@ class Consequence(StrEnum):
     NONE = "diagnosis only"
 
 
+class ControlName(StrEnum):
+    """The controls of METHOD §6, as printed."""
+
+    IDENTITY = "pipeline identity"
+    UNSCORED = "unscored"
+    LABEL_PERMUTATION = "label permutation"
+    CONTROL_AGAINST_CONTROL = "control against control"
+    POSITIVE = "positive control"
+    BLIND_MEMBERS = "blind baseline, members"
+    BLIND_TARGETS = "blind baseline, targets"
+    CONDITIONAL = "conditional test"
+    REFERENCE_MODEL = "reference model"
+    POST_RELEASE = "post-release studies"
+    SHUFFLED = "shuffled pairs"
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """A finite number; larger means more member-like."""

@@ -48,7 +48,7 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every number that changes an audit's outcome; comes from the policy, is part of the audit's identity."""
+    """Every number that changes an audit's outcome; from the policy, part of the audit's identity."""
 
     deciding_detector: str = "fused"
     references: References = References.L1
@@ -68,3 +68,6 @@ class Settings:
     simulations: int = 400  # audits simulated per exposed share for the minimum detectable effect
     spike_in_epochs: int = 0  # 0: no spike-in
     minimum_bank: int = 31
+    max_unscored_share: float = 0.02  # of a role's pairs; above it the audit is void
+    alpha_review: float = 0.05  # level of the same rank test for REVIEW, and of "fires" in the evidence tiers
+    gap_z: float = 2.33  # Welch z a slice must pass besides tau (METHOD §2)

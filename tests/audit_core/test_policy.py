@@ -1,0 +1,202 @@
+"""The verdict table of METHOD §7, line by line."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from audit_core.errors import PolicyInvalid
+from audit_core.policy import NEEDED_FOR_PASS, Policy, decide, settings
+from audit_core.results import (
+    AuditResult,
+    Consequence,
+    ControlName,
+    ControlOutcome,
+    ControlStatus,
+    Design,
+    DetectableEffect,
+    Exposure,
+    Interval,
+    References,
+    Role,
+    Tier,
+    VerdictWord,
+)
+
+POLICY = Policy(name="test", version="1")
+PASSED, FAILED, NOT_APPLICABLE = ControlStatus.PASSED, ControlStatus.FAILED, ControlStatus.NOT_APPLICABLE
+VOIDING = (
+    ControlName.IDENTITY,
+    ControlName.UNSCORED,
+    ControlName.LABEL_PERMUTATION,
+    ControlName.CONTROL_AGAINST_CONTROL,
+)
+
+
+def control(name: str, status: ControlStatus = PASSED) -> ControlOutcome:
+    consequence = Consequence.VOID if name in VOIDING else Consequence.BARS_PASS
+    return ControlOutcome(name, status, consequence, f"{name} is {status}.")
+
+
+def controls(**changed: ControlStatus) -> tuple[ControlOutcome, ...]:
+    names = (*VOIDING, ControlName.POSITIVE)
+    return tuple(control(name, changed.get(name.name, PASSED)) for name in names)
+
+
+EXPOSURE = Exposure(
+    flagged=0,
+    patients=100,
+    flagged_ci=Interval(0.0, 0.04),
+    q=0.1,
+    expected_false=0.0,
+    rank_test_p=0.4,
+    prevalence_null_p=0.5,
+    prevalence_lower=0.0,
+    prevalence_estimate=None,
+    prevalence_ci=None,
+    missing_controls=0,
+)
+CLEAN = AuditResult(
+    deciding_detector="fused",
+    references=References.L1,
+    design=Design.RANDOM,
+    counts={Role.MEMBER: 200, Role.FITTING: 200, Role.CALIBRATION: 200, Role.TARGET: 100},
+    detectors=(),
+    controls=controls(),
+    exposure=EXPOSURE,
+    tier=Tier.E0,
+    detectable=DetectableEffect(0.05, "members", "5 % would have been seen."),
+    histogram=None,
+    slices_kept=10,
+    slices_total=100,
+    audited_layers=(),
+    memory_by_layer=(),
+    decision_weights=(),
+    model_facts={"bank_size": "255"},
+    timings=(),
+)
+
+
+def with_exposure(tier: Tier, **numbers: float) -> AuditResult:
+    return replace(CLEAN, tier=tier, exposure=replace(EXPOSURE, **numbers))
+
+
+def with_count(role: Role, count: int, references: References = References.L1) -> AuditResult:
+    return replace(CLEAN, references=references, counts={**CLEAN.counts, role: count})
+
+
+LIMITED = replace(POLICY, exposure_limit=0.2)
+STRONG = with_exposure(Tier.E3, rank_test_p=1e-6, flagged=9, prevalence_lower=0.3)
+
+TABLE = [
+    ("all passed, sensitive enough", POLICY, CLEAN, "PASS", 5),
+    ("identity failed beats FAIL", POLICY, replace(STRONG, controls=controls(IDENTITY=FAILED)), "VOID", 1),
+    ("too many unscored", POLICY, replace(CLEAN, controls=controls(UNSCORED=FAILED)), "VOID", 1),
+    ("label leak", POLICY, replace(CLEAN, controls=controls(LABEL_PERMUTATION=FAILED)), "VOID", 1),
+    ("controls flagged", POLICY, replace(CLEAN, controls=controls(CONTROL_AGAINST_CONTROL=FAILED)), "VOID", 1),
+    ("identity failed, nothing judged", POLICY,
+     replace(CLEAN, exposure=None, controls=controls(IDENTITY=FAILED)), "VOID", 1),
+    ("few calibration controls", POLICY, with_count(Role.CALIBRATION, 99), "INCONCLUSIVE", 2),
+    ("few targets", POLICY, with_count(Role.TARGET, 29), "INCONCLUSIVE", 2),
+    ("few members", POLICY, with_count(Role.MEMBER, 99), "INCONCLUSIVE", 2),
+    ("few fitting controls", POLICY, with_count(Role.FITTING, 99), "INCONCLUSIVE", 2),
+    ("no members asked for at L4", POLICY, with_count(Role.MEMBER, 0, References.L4), "PASS", 5),
+    ("small bank", POLICY, replace(CLEAN, model_facts={"bank_size": "30"}), "INCONCLUSIVE", 2),
+    ("stopped before judgement", POLICY, replace(CLEAN, exposure=None), "INCONCLUSIVE", 2),
+    ("strong, documented split", POLICY, STRONG, "FAIL", 3),
+    ("strong, committed coins", POLICY, replace(STRONG, tier=Tier.E4), "FAIL", 3),
+    ("strong, blind gate failed", POLICY, replace(STRONG, tier=Tier.E2), "REVIEW", 4),
+    ("strong, shift not excluded", POLICY, replace(STRONG, tier=Tier.E1), "REVIEW", 4),
+    ("p at alpha_fail is not below it", POLICY, with_exposure(Tier.E3, rank_test_p=0.001), "REVIEW", 4),
+    ("within the tolerated share", LIMITED, with_exposure(Tier.E3, rank_test_p=1e-6, prevalence_lower=0.2),
+     "REVIEW", 4),
+    ("above the tolerated share", LIMITED, with_exposure(Tier.E3, prevalence_lower=0.21), "FAIL", 3),
+    ("weak signal", POLICY, with_exposure(Tier.E3, rank_test_p=0.04), "REVIEW", 4),
+    ("one patient flagged", POLICY, with_exposure(Tier.E1, flagged=1), "REVIEW", 4),
+    ("positive control failed", POLICY, replace(CLEAN, controls=controls(POSITIVE=FAILED)), "INCONCLUSIVE", 6),
+    ("not sensitive enough", POLICY, replace(CLEAN, detectable=DetectableEffect(0.11, "members", "")),
+     "INCONCLUSIVE", 6),
+    ("sensitivity unknown", POLICY, replace(CLEAN, detectable=DetectableEffect(None, "none", "No basis.")),
+     "INCONCLUSIVE", 6),
+    ("p is not a number", POLICY, with_exposure(Tier.E0, rank_test_p=math.nan), "INCONCLUSIVE", 6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("policy", "result", "word", "line"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
+)
+def test_the_first_line_that_applies_decides(
+    policy: Policy, result: AuditResult, word: str, line: int
+) -> None:
+    """Every row of the table gets its word, its line and at least one reason that is a sentence."""
+    verdict = decide(policy, result)
+    assert (word, line) == (verdict.word, verdict.line)
+    assert verdict.reasons and all(reason.endswith(".") for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("name", NEEDED_FOR_PASS)
+def test_not_applicable_never_counts_as_passed(name: ControlName) -> None:
+    """A needed control that could not run bars PASS, and so does one that is missing altogether."""
+    others = tuple(c for c in CLEAN.controls if c.name != name)
+    for left in (others, (*others, control(name, NOT_APPLICABLE))):
+        verdict = decide(POLICY, replace(CLEAN, controls=left))
+        assert verdict.word is VerdictWord.INCONCLUSIVE
+        assert any(name.value in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("policy", [POLICY, LIMITED])
+@pytest.mark.parametrize("tier", list(Tier))
+@pytest.mark.parametrize("share", [0.0, 0.05, None])
+def test_void_and_too_small_never_become_pass(policy: Policy, tier: Tier, share: float | None) -> None:
+    """Whatever else is perfect, a voiding control or a small cohort cannot end in PASS."""
+    perfect = replace(CLEAN, tier=tier, detectable=DetectableEffect(share, "members", ""))
+    for name in VOIDING:
+        void = replace(perfect, controls=controls(**{name.name: FAILED}))
+        assert decide(policy, void).word is VerdictWord.VOID
+    for role in (Role.CALIBRATION, Role.TARGET):
+        small = replace(perfect, counts={**CLEAN.counts, role: 1})
+        assert decide(policy, small).word is VerdictWord.INCONCLUSIVE
+
+
+def test_reasons_name_the_numbers() -> None:
+    """A FAIL says its p-value, the limit it crossed, the tier and how many patients are flagged."""
+    text = " ".join(decide(POLICY, STRONG).reasons)
+    for part in ("1.0e-06", "0.001", "E3", "9 of 100"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"q": 0.0}, {"q": 1.5}, {"alpha_fail": 0.1}, {"must_detect": 0.0}, {"exposure_limit": -0.1},
+        {"mask": "best"}, {"layers": "some"}, {"name": " "}, {"minimum_targets": 0}, {"bootstrap": 5},
+        {"permutations": 2}, {"seed": -1}, {"tau": math.nan}, {"minimum_members": 2.5},
+    ],
+)  # fmt: skip
+def test_a_policy_without_meaning_is_refused(wrong: dict[str, object]) -> None:
+    """A value outside its range raises and the message names the key."""
+    with pytest.raises(PolicyInvalid, match=next(iter(wrong))):
+        replace(POLICY, **wrong)  # type: ignore[arg-type]
+
+
+def test_settings_carry_every_shared_field() -> None:
+    """No threshold that both know is lost between policy and settings."""
+    changed = replace(POLICY, q=0.2, tau=0.2, seed=7, bootstrap=500, mask="fixed_tau", max_unscored_share=0.1)
+    made = settings(changed, References.L3, Design.RANDOM)
+    shared = set(Policy.__dataclass_fields__) & set(type(made).__dataclass_fields__)
+    assert len(shared) >= 18
+    assert {key: getattr(changed, key) for key in shared} == {key: getattr(made, key) for key in shared}
+    assert (References.L3, Design.RANDOM) == (made.references, made.design)
+
+
+def test_policy_needs_no_torch() -> None:
+    """Deciding imports neither torch nor scikit-learn nor scipy."""
+    code = (
+        "import sys, audit_core.policy; print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
