@@ -1,0 +1,204 @@
+"""The seam between the audit and a vendor's model. Adding a model family is one subclass with six methods.
+
+Vendor code may raise anything; the public methods here are the wall that turns it into one of our errors,
+naming pairs by their opaque ids. Subclasses implement the underscored methods and never see a caller.
+
+Letters: B samples in a batch, T positions.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from audit_core.errors import AuditError, BadSample, ModelRefused
+from audit_core.samples import Sample
+
+_T = TypeVar("_T")
+
+BILLION = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One batch as the model wants it: right-padded tensors, first dimension B."""
+
+    pair_ids: tuple[str, ...]
+    patients: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one forward pass says about each sample.
+
+    Attributes:
+        losses_B: per-sample loss, differentiable where the graph was kept.
+        scalars: scalar signals by name (`audit_core.signals.LIKELIHOOD_SCALARS` …), float32 [B], detached.
+        supervised: number of loss terms per sample (report tokens; 1 for contrastive).
+    """
+
+    losses_B: Tensor
+    scalars: Mapping[str, Tensor]
+    supervised: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """Detached unit embeddings of the bank's pairs (METHOD §4, contrastive models); rows belong to pairs."""
+
+    pair_ids: tuple[str, ...]
+    patients: tuple[str, ...]
+    image_ND: Tensor
+    text_ND: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A linear layer that may be audited.
+
+    Attributes:
+        name: parameter path without `.weight`.
+        tower: `language`, `vision`, `text`, or `head` for projectors and projections.
+        block: index of the transformer block in its tower, −1 for heads.
+        layer: what an officer reads.
+    """
+
+    name: str
+    tower: str
+    block: int
+    layer: str
+
+
+class ModelAdapter(ABC):
+    """A loaded checkpoint, frozen, in evaluation mode, in float32."""
+
+    family: str
+    uses_bank: bool = False
+
+    def __init__(self, model: nn.Module, facts: Mapping[str, str]) -> None:
+        self.model = model.float().eval().requires_grad_(False)
+        self._facts = dict(facts)
+
+    # ---- what the audit calls ---------------------------------------------------------------------------
+
+    def encode(self, samples: Sequence[Sample], max_text_tokens: int) -> Encoded:
+        """Turn samples into one padded batch.
+
+        Raises:
+            BadSample: one of the samples cannot be given to this model.
+        """
+        return _walled(samples[0].pair_id, lambda: self._encode(samples, max_text_tokens))
+
+    def forward(self, batch: Encoded, anchors: Anchors | None = None) -> Outcome:
+        """Per-sample losses and scalar signals of a batch; differentiable when gradients are enabled.
+
+        Raises:
+            BadSample: the model failed on this batch.
+        """
+        return _walled(batch.pair_ids[0], lambda: self._forward(batch, anchors))
+
+    def anchors(self, bank: Sequence[Sample], max_text_tokens: int, batch_size: int) -> Anchors | None:
+        """Embed the bank once, without gradients; None for families that need no bank.
+
+        Raises:
+            BadSample: a pair of the bank cannot be encoded.
+        """
+        if not self.uses_bank:
+            return None
+        chunks = [bank[i : i + batch_size] for i in range(0, len(bank), batch_size)]
+        with torch.no_grad():
+            pairs = [self._embed(self.encode(chunk, max_text_tokens)) for chunk in chunks]
+        return Anchors(
+            tuple(s.pair_id for s in bank),
+            tuple(s.patient for s in bank),
+            torch.cat([image for image, _ in pairs]),
+            torch.cat([text for _, text in pairs]),
+        )
+
+    def training_loss(self, batch: Encoded) -> Tensor:
+        """The loss this family is fine-tuned with, a differentiable scalar; used by the spike-in."""
+        return _walled(batch.pair_ids[0], lambda: self._training_loss(batch))
+
+    @abstractmethod
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every linear layer that may be audited, in forward order; embeddings and `lm_head` are not."""
+
+    @abstractmethod
+    def adaptable(self) -> tuple[str, ...]:
+        """Names of the linear layers a LoRA fine-tune usually adapts."""
+
+    def linear(self, name: str) -> nn.Linear:
+        """The linear layer called `name`.
+
+        Raises:
+            ModelRefused: this model has no such linear layer.
+        """
+        try:
+            module = self.model.get_submodule(name)
+        except AttributeError as error:
+            raise ModelRefused(f"the model has no layer {name}") from error
+        if not isinstance(module, nn.Linear):
+            raise ModelRefused(f"{name} is not a linear layer")
+        return module
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What was loaded, for the reader of the audit."""
+        return {"family": self.family, "parameters": str(self.parameters), "precision": "float32", **self._facts}
+
+    def around(self, model: nn.Module) -> Self:
+        """The same adapter (tokenizer, preprocessing) around another copy of the network."""
+        twin = copy.copy(self)
+        twin.model = model.float().eval().requires_grad_(False)
+        return twin
+
+    # ---- what a family implements -----------------------------------------------------------------------
+
+    @abstractmethod
+    def _encode(self, samples: Sequence[Sample], max_text_tokens: int) -> Encoded: ...
+
+    @abstractmethod
+    def _forward(self, batch: Encoded, anchors: Anchors | None) -> Outcome: ...
+
+    @abstractmethod
+    def _training_loss(self, batch: Encoded) -> Tensor: ...
+
+    def _embed(self, batch: Encoded) -> tuple[Tensor, Tensor]:
+        raise AuditError(f"{self.family} models have no anchor embeddings")
+
+
+def last_blocks(candidates: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
+    """The last `count` blocks of every tower, and all heads (METHOD §1, "last K").
+
+    Args:
+        candidates: layers that receive a gradient; blocks that do not are left out by the caller.
+        count: K.
+    """
+    kept: dict[str, set[int]] = {}
+    for tower in {c.tower for c in candidates}:
+        blocks = sorted({c.block for c in candidates if c.tower == tower and c.block >= 0})
+        kept[tower] = set(blocks[-count:])
+    return tuple(c for c in candidates if c.block < 0 or c.block in kept[c.tower])
+
+
+def _walled(pair_id: str, act: Callable[[], _T]) -> _T:
+    try:
+        return act()
+    except AuditError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the exception wall: vendor code may raise anything
+        raise BadSample(f"the model failed at pair {pair_id}: {type(error).__name__}") from error
