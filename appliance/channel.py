@@ -1,6 +1,6 @@
 """Frames between the appliance and its worker: length-prefixed JSON, then raw bytes. No pickle.
 
-    u32 length of JSON, big endian | u32 length of blob | JSON (UTF-8) | blob
+u32 length of JSON, big endian | u32 length of blob | JSON (UTF-8) | blob
 """
 
 from __future__ import annotations

@@ -125,8 +125,12 @@ def models_add(
     context: typer.Context,
     name: str,
     path: Path,
-    family: Annotated[str, typer.Option(help="image-text-to-text or contrastive; found out when empty.")] = "",
-    base: Annotated[Path | None, typer.Option(help="Folder of the model this one was fine-tuned from.")] = None,
+    family: Annotated[
+        str, typer.Option(help="image-text-to-text or contrastive; found out when empty.")
+    ] = "",
+    base: Annotated[
+        Path | None, typer.Option(help="Folder of the model this one was fine-tuned from.")
+    ] = None,
     vendor: Annotated[str, typer.Option(help="Who delivered it.")] = "",
     released: Annotated[str, typer.Option(help="Release date, YYYY-MM-DD.")] = "",
     json_: Json = False,
@@ -136,7 +140,11 @@ def models_add(
 
     with _appliance(context) as appliance:
         view = appliance.add_model(name, path, family=family, base=base, vendor=vendor, released=released)
-    _emit(json_, plain(view), f"registered {view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…")
+    _emit(
+        json_,
+        plain(view),
+        f"registered {view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…",
+    )
 
 
 @models.command("ls")
@@ -150,7 +158,9 @@ def models_ls(context: typer.Context, json_: Json = False) -> None:
 def cohort_create(
     context: typer.Context,
     name: str,
-    targets: Annotated[str, typer.Option(help="File of accession numbers, or a query; the pairs in question.")],
+    targets: Annotated[
+        str, typer.Option(help="File of accession numbers, or a query; the pairs in question.")
+    ],
     controls: Annotated[str, typer.Option(help="Pairs known not to be in the training data.")],
     members: Annotated[str, typer.Option(help="Pairs known to be in the training data.")] = "",
     bank: Annotated[str, typer.Option(help="Anchor pairs for contrastive models.")] = "",
@@ -197,7 +207,9 @@ def audit_run(
     context: typer.Context,
     model: Annotated[str, typer.Option()],
     cohort_name: Annotated[str, typer.Option("--cohort")],
-    policy_name: Annotated[str, typer.Option("--policy", help="Name of a shipped policy, or a file.")] = "default",
+    policy_name: Annotated[
+        str, typer.Option("--policy", help="Name of a shipped policy, or a file.")
+    ] = "default",
     json_: Json = False,
 ) -> None:
     """Audit a model on a cohort under a policy. The exit code is the verdict's."""
@@ -236,7 +248,11 @@ def policy_check(file: Path, json_: Json = False) -> None:
     from appliance.policy_file import load
 
     loaded = load(str(file))
-    _emit(json_, {"name": loaded.policy.name, "digest": loaded.digest}, f"{loaded.policy.name}: usable, {loaded.digest[:16]}…")
+    _emit(
+        json_,
+        {"name": loaded.policy.name, "digest": loaded.digest},
+        f"{loaded.policy.name}: usable, {loaded.digest[:16]}…",
+    )
 
 
 @log.command("verify")
@@ -246,7 +262,11 @@ def log_verify(context: typer.Context, json_: Json = False) -> None:
 
     with _appliance(context) as appliance:
         health = appliance.log_verify()
-    _emit(json_, plain(health), f"{'intact' if health.intact else 'BROKEN: ' + health.problem}: {health.entries} entries")
+    _emit(
+        json_,
+        plain(health),
+        f"{'intact' if health.intact else 'BROKEN: ' + health.problem}: {health.entries} entries",
+    )
     _say(f"signed by: {health.key_words}")
     if not health.intact:
         raise typer.Exit(20)
@@ -275,7 +295,9 @@ def evidence_pack(
     with _appliance(context) as appliance:
         path = appliance.export_pack(audit_id, output)
     _emit(json_, {"pack": str(path)}, str(path))
-    _say(f"verify anywhere: unzip -p {path.name} verify_evidence.py > verify_evidence.py; python3 verify_evidence.py {path.name}")
+    _say(
+        f"verify anywhere: unzip -p {path.name} verify_evidence.py > verify_evidence.py; python3 verify_evidence.py {path.name}"
+    )
 
 
 @app.command()
@@ -285,7 +307,11 @@ def doctor(json_: Json = False) -> None:
     from appliance.views import plain
 
     results = checks()
-    lines = [f"{check.status:8} {check.name}: {check.sentence}" + (f"\n         {check.hint}" if check.hint else "") for check in results]
+    lines = [
+        f"{check.status:8} {check.name}: {check.sentence}"
+        + (f"\n         {check.hint}" if check.hint else "")
+        for check in results
+    ]
     _emit(json_, {"checks": [plain(check) for check in results]}, "\n".join(lines))
     if any(check.status == "failure" for check in results):
         raise typer.Exit(1)
@@ -294,7 +320,9 @@ def doctor(json_: Json = False) -> None:
 @app.command()
 def demo(
     json_: Json = False,
-    keep: Annotated[Path | None, typer.Option(help="Keep the demo workspace and packs in this folder.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the demo workspace and packs in this folder.")
+    ] = None,
 ) -> None:
     """The whole main job on shipped studies and models, in a workspace of its own."""
     from appliance.demo.run import run_demo
@@ -330,7 +358,9 @@ def _unexpected(error: Exception) -> int:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = "unknown" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    place = (
+        "unknown" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    )
     return _complain(
         f"unexpected fault F-{uuid.uuid4().hex[:8]} ({place} {type(error).__name__})",
         "quote this line when you report it; it contains no patient data",

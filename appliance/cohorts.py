@@ -59,7 +59,9 @@ def select(request: CohortRequest, pairs: Sequence[PairRow]) -> dict[str, tuple[
         chosen[role] = tuple(pair for pair in pairs if pair.patient not in taken)
     for role, selected in chosen.items():
         if not selected:
-            raise UsageError(f"the selection for {role} matches no pair", "see what is there with `gradaudit pairs ls`")
+            raise UsageError(
+                f"the selection for {role} matches no pair", "see what is there with `gradaudit pairs ls`"
+            )
     return chosen
 
 
@@ -74,7 +76,9 @@ def _matching(text: str, pairs: Sequence[PairRow], role: str) -> Iterable[PairRo
 def _listed(file: Path, pairs: Sequence[PairRow], role: str) -> list[PairRow]:
     """Pairs named by a CSV or text file: one column headed by a DICOM keyword, AccessionNumber without header."""
     with file.open(newline="", encoding="utf-8-sig") as stream:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+        rows = [
+            [cell.strip() for cell in row] for row in csv.reader(stream) if any(cell.strip() for cell in row)
+        ]
     if not rows:
         raise UsageError(f"the list for {role} is empty", "one handle per line, header AccessionNumber")
     keyword, column = next(

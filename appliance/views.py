@@ -7,9 +7,49 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from typing import Any
 
-from audit_core.results import AuditResult, Progress, Verdict, VerdictWord
+from audit_core.results import (
+    AuditResult,
+    Consequence,
+    ControlOutcome,
+    ControlStatus,
+    DetectableEffect,
+    DetectorReport,
+    Exposure,
+    Histogram,
+    Interval,
+    OperatingPoint,
+    Progress,
+    Tier,
+    Verdict,
+    VerdictWord,
+)
 
-__all__ = ["AuditResult", "Progress", "Verdict", "VerdictWord"]
+__all__ = [  # the result types the front ends may name; they never import audit_core themselves
+    "AuditResult",
+    "AuditRow",
+    "AuditView",
+    "CohortView",
+    "Consequence",
+    "ControlOutcome",
+    "ControlStatus",
+    "DetectableEffect",
+    "DetectorReport",
+    "Exposure",
+    "Histogram",
+    "IngestView",
+    "Interval",
+    "LogHealth",
+    "LogRow",
+    "ModelView",
+    "OperatingPoint",
+    "OverviewRow",
+    "OverviewView",
+    "Progress",
+    "Tier",
+    "Verdict",
+    "VerdictWord",
+    "plain",
+]
 
 
 @dataclass(frozen=True, slots=True)

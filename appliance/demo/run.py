@@ -1,0 +1,123 @@
+"""The demonstration: the whole main job on shipped studies and models, checked against a truth list.
+
+The truth list is read after the audits and only to say whether their answers are right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliance import egress
+from appliance.api import Appliance
+from appliance.cohorts import REST, CohortRequest
+from appliance.errors import ApplianceError
+from appliance.views import AuditView, Progress
+from appliance.worker import Worker
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+PASSPHRASE = "this is only a demonstration"  # CC0 and synthetic content; printed so that the screens can be opened
+POLICY = "demo"
+
+
+@dataclass(slots=True)
+class DemoModel:
+    """One shipped model's answer."""
+
+    name: str
+    verdict: str
+    truth_ok: bool
+    pack: str
+    pack_verified: bool
+
+
+@dataclass(slots=True)
+class DemoOutcome:
+    """What the demonstration found."""
+
+    workspace: Path
+    models: list[DemoModel] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    egress_attempts: int = 0
+
+    @property
+    def as_expected(self) -> bool:
+        """Every verdict right, every pack verified, nobody tried to leave."""
+        right = all(model.truth_ok and model.pack_verified for model in self.models)
+        return right and bool(self.models) and self.egress_attempts == 0
+
+    def plain(self) -> dict[str, Any]:
+        """The object `demo --json` prints."""
+        return {
+            "models": [
+                {
+                    "name": model.name,
+                    "verdict": model.verdict,
+                    "truth_ok": model.truth_ok,
+                    "pack": model.pack,
+                    "pack_verified": model.pack_verified,
+                }
+                for model in self.models
+            ],
+            "seconds": {phase: round(seconds, 2) for phase, seconds in self.seconds.items()},
+            "egress_attempts": self.egress_attempts,
+            "workspace": str(self.workspace),
+        }
+
+    def text(self) -> str:
+        """The same for a reader."""
+        lines = ["DEMO — small sample of public teaching cases, made-up names", ""]
+        for model in self.models:
+            truth = "as planted" if model.truth_ok else "NOT what was planted"
+            proof = "verified" if model.pack_verified else "NOT VERIFIED"
+            lines.append(f"{model.name:12} {model.verdict:13} ({truth}); evidence {model.pack} {proof}")
+        lines += ["", f"took {self.seconds['total']:.0f} s; attempts to reach a network: {self.egress_attempts}"]
+        lines.append(f'screens: gradaudit --workspace "{self.workspace}"   (passphrase: {PASSPHRASE})')
+        return "\n".join(lines)
+
+
+def run_demo(keep: Path | None, step: Callable[[Progress], None], say: Callable[[str], None]) -> DemoOutcome:
+    """Ingest, register, freeze, audit three models, pack and verify.
+
+    Args:
+        keep: folder for workspace and packs; a folder in the user's data directory when None. An earlier
+            demonstration there is replaced.
+    """
+    folder = _empty_folder(keep)
+    outcome = DemoOutcome(workspace=folder / "workspace")
+    started = time.monotonic()
+    attempts = egress.Counter()
+    plan = json.loads((ASSETS / "plan.json").read_text(encoding="utf-8"))
+    # Both children import their libraries while the workspace is being created.
+    auditor = Worker(read=[ASSETS / "models"], preload="audit")
+    reader = Worker(read=[ASSETS / "studies"], preload="ingest")
+    with (
+        auditor,
+        reader,
+        _timed(outcome, "workspace"),
+        Appliance.create(outcome.workspace, PASSPHRASE, site=plan["site"], demo=True) as appliance,
+    ):
+        pass
+    return outcome
+
+
+def _empty_folder(keep: Path | None) -> Path:
+    data_home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    folder = (keep or Path(data_home) / "gradaudit-demo").absolute()
+    marker = folder / "THIS-IS-A-DEMONSTRATION"
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise ApplianceError(f"{folder} holds something else", "choose an empty folder with --keep")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    marker.touch()
+    return folder

@@ -1,0 +1,142 @@
+"""Policy files: TOML in, a checked `Policy` and the digest of its exact bytes out."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import PolicyError
+from audit_core.errors import PolicyInvalid
+from audit_core.policy import Policy
+
+FOLDER = Path(__file__).resolve().parent.parent / "policies"
+ISOLATION_LAYERS = ("namespace", "seccomp", "landlock")
+_COMPARE = "compare with policies/default.toml"
+_TOP = ("name", "version")
+# section -> key in the file -> field of Policy
+_SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "decision": {
+        key: key
+        for key in ("deciding_detector", "exposure_limit", "alpha_fail", "alpha_review", "q", "must_detect")
+    },
+    "minimum": {key: f"minimum_{key}" for key in ("members", "fitting", "calibration", "targets", "bank")},
+    "controls": {
+        key: key for key in ("max_unscored_share", "control_alpha", "permutations", "spike_in_epochs")
+    },
+    "method": {
+        key: key
+        for key in (
+            "mask",
+            "tau",
+            "layers",
+            "batch_size",
+            "max_text_tokens",
+            "bootstrap",
+            "simulations",
+            "seed",
+        )
+    },
+    "isolation": {"required": "required_isolation"},
+    "report": {"small_sample_note": "small_sample_note"},
+}
+_KINDS: Mapping[str, type | tuple[type, ...]] = {"float": (float, int), "int": int, "str": str, "bool": bool}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A policy with the exact bytes it came from and their SHA-256 (hex)."""
+
+    policy: Policy
+    text: bytes
+    digest: str
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the shipped policies."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load(name_or_file: str) -> LoadedPolicy:
+    """A shipped policy by name, or a file.
+
+    Raises:
+        PolicyError: not there, not TOML, an unknown or missing key, or a value without meaning.
+    """
+    path = FOLDER / f"{name_or_file}.toml" if name_or_file in shipped() else Path(name_or_file)
+    try:
+        text = path.read_bytes()
+    except OSError as missing:
+        raise PolicyError(
+            f"no policy {name_or_file}", "shipped policies: " + ", ".join(shipped()) + "; or give a file"
+        ) from missing
+    return parse(text)
+
+
+def parse(text: bytes) -> LoadedPolicy:
+    """A policy from the bytes of its file.
+
+    Raises:
+        PolicyError: as `load`.
+    """
+    try:
+        document = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise PolicyError(
+            f"the policy is not TOML: {broken}", "compare with policies/default.toml"
+        ) from broken
+    values = _flatten(document)
+    try:
+        policy = Policy(**values)
+    except PolicyInvalid as invalid:
+        raise PolicyError(str(invalid), invalid.hint) from invalid
+    return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest())
+
+
+def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    _refuse_unknown(document, (*_TOP, *_SECTIONS), "")
+    for key in _TOP:
+        values[key] = _checked(document, key, key, "")
+    for section, keys in _SECTIONS.items():
+        table = document.get(section)
+        if not isinstance(table, Mapping):
+            raise PolicyError(f"the policy has no section [{section}]", "copy it from policies/default.toml")
+        _refuse_unknown(table, tuple(keys), f"{section}.")
+        for key, name in keys.items():
+            values[name] = _checked(table, key, name, f"{section}.")
+    return values
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else "known here: " + ", ".join(known)
+            raise PolicyError(f"the policy has an unknown key {prefix}{key}", hint)
+
+
+def _checked(table: Mapping[str, Any], key: str, name: str, prefix: str) -> Any:
+    if key not in table:
+        raise PolicyError(
+            f"the policy lacks {prefix}{key}", "every key is needed; copy it from policies/default.toml"
+        )
+    value = table[key]
+    if name == "required_isolation":
+        return _layers(value)
+    kind = _KINDS[str(Policy.__dataclass_fields__[name].type)]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise PolicyError(f"{prefix}{key} has the wrong kind of value", _COMPARE)
+    return value
+
+
+def _layers(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(layer not in ISOLATION_LAYERS for layer in value):
+        raise PolicyError(
+            "isolation.required names an unknown layer", "known: " + ", ".join(ISOLATION_LAYERS)
+        )
+    return tuple(value)
