@@ -147,15 +147,13 @@ class Unsealer:
         return plain[start - first * CHUNK : stop - first * CHUNK]
 
     def _unseal_chunks(self, first: int, stop: int) -> bytes:
-        begin = HEADER_BYTES + first * SEALED_CHUNK
-        end = min(HEADER_BYTES + stop * SEALED_CHUNK, self._sealed_size)
-        sealed = memoryview(self._read_at(begin, end - begin))
         schedule, plain = self._schedule, []
         try:
             for index in range(first, stop):
-                piece = sealed[(index - first) * SEALED_CHUNK : (index - first + 1) * SEALED_CHUNK]
+                begin = HEADER_BYTES + index * SEALED_CHUNK
+                sealed = self._read_at(begin, min(SEALED_CHUNK, self._sealed_size - begin))
                 nonce = schedule.nonce(index, index == self._chunks - 1)
-                plain.append(schedule.cipher.decrypt(nonce, piece, None))
+                plain.append(schedule.cipher.decrypt(nonce, sealed, None))
         except InvalidTag:
             raise self._damaged() from None
         return b"".join(plain)

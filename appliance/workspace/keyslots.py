@@ -86,7 +86,9 @@ class Keyring:
                 run_key = _unwrap(slot, passphrase, self.workspace_id)
                 if run_key is not None and self.accepts(run_key):
                     return run_key
-        raise Locked("the passphrase does not open this workspace", "Check the keyboard layout and try again.")
+        raise Locked(
+            "the passphrase does not open this workspace", "Check the keyboard layout and try again."
+        )
 
     def accepts(self, run_key: SecretKey) -> bool:
         """Whether this is the RUN key of this workspace."""
@@ -110,7 +112,8 @@ def new_keyring(passphrase: str, *, unsafe_fast_kdf: bool = False) -> tuple[Keyr
     """
     if len(passphrase) < MINIMUM_PASSPHRASE:
         raise UsageError(
-            f"the passphrase is shorter than {MINIMUM_PASSPHRASE} characters", "Four or five words are easy to keep."
+            f"the passphrase is shorter than {MINIMUM_PASSPHRASE} characters",
+            "Four or five words are easy to keep.",
         )
     run_key = SecretKey.random()
     workspace_id = secrets.token_bytes(16)
@@ -151,7 +154,9 @@ def read_keyring(path: Path) -> Keyring:
     try:
         return _parse(json.loads(data), path)
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise IntegrityError(f"{path} is damaged", "Restore it from a backup: without it nothing opens.") from None
+        raise IntegrityError(
+            f"{path} is damaged", "Restore it from a backup: without it nothing opens."
+        ) from None
 
 
 def _parse(document: Any, path: Path) -> Keyring:
@@ -235,7 +240,8 @@ def _wrapping_key(passphrase: str, kdf: Argon2Settings, salt: bytes) -> SecretKe
     except MemoryError:
         need_mib = kdf.memory_kib // 1024
         raise ApplianceError(
-            f"not enough memory to check the passphrase ({need_mib} MiB)", "Close other programs and try again."
+            f"not enough memory to check the passphrase ({need_mib} MiB)",
+            "Close other programs and try again.",
         ) from None
 
 

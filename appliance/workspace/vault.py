@@ -14,7 +14,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -74,24 +74,19 @@ class Vault:
     def batch(self) -> Iterator[None]:
         """Store many objects with two waits for the disk instead of three each.
 
-        Objects put inside can be read at once; they are on disk, all of them, when the block has ended, so write
-        catalogue rows that name them after it. When the block raises, none of them stays.
+        Objects put inside can be read at once; they are on disk, all of them, when the block has ended, so
+        write catalogue rows that name them after it. When the block raises, none of them stays.
 
         Raises:
-            ApplianceError: the disk is full or refuses.
+            ApplianceError: the disk is full or refuses; what already got its name is complete and harmless.
         """
         if self._staged is not None:
             raise RuntimeError("a batch is already open")
-        self._staged = staged = {}
+        staged: dict[str, Path] = {}
+        self._staged = staged
         try:
             yield
-            if staged:
-                sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
-                for object_id, arriving in staged.items():
-                    self._settle(object_id, arriving)
-                sync_filesystem(self._directory)
-        except OSError as error:
-            raise _cannot_write(error) from None
+            self._settle_all(staged)
         finally:
             self._staged = None
             for arriving in staged.values():
@@ -131,7 +126,9 @@ class Vault:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            raise IntegrityError(f"{name} cannot be opened: {error.strerror}", "Restore it from a backup.") from None
+            raise IntegrityError(
+                f"{name} cannot be opened: {error.strerror}", "Restore it from a backup."
+            ) from None
         try:
             meaning, size = self._meaning(kind, object_id), os.fstat(descriptor).st_size
 
@@ -168,6 +165,17 @@ class Vault:
         arriving.replace(home / f"{object_id}.ga1")
         return home
 
+    def _settle_all(self, staged: Mapping[str, Path]) -> None:
+        if not staged:
+            return
+        try:
+            sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
+            for object_id, arriving in staged.items():
+                self._settle(object_id, arriving)
+            sync_filesystem(self._directory)
+        except OSError as error:
+            raise _cannot_write(error) from None
+
     def _sealing_key(self, kind: str) -> SecretKey:
         return self._keys.findings if kind == FINDINGS else self._keys.vault
 
@@ -198,4 +206,6 @@ def _alive(pid: int) -> bool:
 
 
 def _cannot_write(error: OSError) -> ApplianceError:
-    return ApplianceError(f"cannot write to the vault: {error.strerror}", "Free some space; nothing was changed.")
+    return ApplianceError(
+        f"cannot write to the vault: {error.strerror}", "Free some space; nothing was changed."
+    )

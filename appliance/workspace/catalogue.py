@@ -1,0 +1,405 @@
+"""The catalogue: SQLCipher through SQLAlchemy, one typed method per question, one transaction per method.
+
+Unusual here: SQLAlchemy never learns the key or a path (a creator function opens the file), and this module
+turns whatever SQLCipher raises into our errors without the values that were being written.
+SQLCipher authenticates pages, not history: an old copy of the file put back whole is caught by the log.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+import sqlcipher3.dbapi2 as sqlcipher
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, delete, event, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from appliance.errors import ApplianceError, Busy, IntegrityError, UsageError
+from appliance.workspace.durable import FILE_MODE
+from appliance.workspace.keys import SecretKey
+from appliance.workspace.rows import (
+    Added,
+    Counts,
+    Quarantined,
+    StoredAudit,
+    StoredCohort,
+    StoredInstance,
+    StoredModel,
+    StoredPair,
+    StoredReport,
+)
+from appliance.workspace.tables import (
+    AUDITS,
+    COHORTS,
+    INSTANCES,
+    METADATA,
+    MODELS,
+    PAIRS,
+    QUARANTINE,
+    REPORTS,
+    SCHEMA,
+    SETTINGS,
+)
+
+BUSY_TIMEOUT_MS: Final = 10_000
+_LOOK_UP: Final = 10_000  # keys per IN (…)
+
+
+class _Row(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+R = TypeVar("R", bound=_Row)
+
+
+class Catalogue:
+    """What the appliance knows, encrypted. Readers may be open while one writer writes."""
+
+    def __init__(self, path: Path, key: SecretKey) -> None:
+        """Open an existing catalogue.
+
+        Raises:
+            IntegrityError: missing, damaged, or not written under this key.
+            UsageError: another version of the appliance wrote it.
+        """
+        if not path.is_file():
+            raise IntegrityError(f"{path.name} is missing", "Restore the workspace from a backup.")
+        self._path = path
+        self._engine = _engine(path, key)
+        try:
+            schema = self.setting("schema")
+        except BaseException:
+            self.close()
+            raise
+        if schema != SCHEMA:
+            self.close()
+            raise UsageError(f"{path.name} has schema {schema}, this software reads {SCHEMA}")
+
+    @classmethod
+    def create(cls, path: Path, key: SecretKey, settings: Mapping[str, str]) -> None:
+        """Write an empty catalogue with these settings.
+
+        Raises:
+            FileExistsError: there is something at `path`.
+        """
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+        engine = _engine(path, key)
+        try:
+            with _translated(path), engine.connect() as connection, _writing(connection) as transaction:
+                METADATA.create_all(transaction)
+                rows = [{"key": key, "value": value} for key, value in {**settings, "schema": SCHEMA}.items()]
+                transaction.execute(insert(SETTINGS), rows)
+        finally:
+            engine.dispose()
+
+    def __repr__(self) -> str:
+        return f"Catalogue({str(self._path)!r})"
+
+    def close(self) -> None:
+        """Close every connection; the last one folds the write-ahead log into the file."""
+        self._engine.dispose()
+
+    def verify(self) -> None:
+        """Check the authentication code of every page; takes as long as reading the file.
+
+        Raises:
+            IntegrityError: a page is damaged or was exchanged.
+        """
+        with self._reading() as connection:
+            if connection.exec_driver_sql("PRAGMA cipher_integrity_check").first() is not None:
+                raise _damaged(self._path)
+            if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
+                raise _damaged(self._path)
+
+    # -- studies, reports, pairs ----------------------------------------------------------------------------
+
+    def add_records(
+        self,
+        instances: Iterable[StoredInstance] = (),
+        reports: Iterable[StoredReport] = (),
+        pairs: Iterable[StoredPair] = (),
+        quarantined: Iterable[Quarantined] = (),
+    ) -> Added:
+        """Store what an ingest found, in one transaction; what is known already stays as it is.
+
+        A file that is usable now leaves the quarantine.
+        """
+        instances, reports = tuple(instances), tuple(reports)
+        with self._writing() as connection:
+            added = Added(
+                instances=_insert_new(connection, INSTANCES, instances),
+                reports=_insert_new(connection, REPORTS, reports),
+                pairs=_insert_new(connection, PAIRS, tuple(pairs)),
+                quarantined=_insert_new(connection, QUARANTINE, tuple(quarantined)),
+            )
+            usable = [row.content_digest for row in instances] + [row.content_digest for row in reports]
+            for some in _portions(usable):
+                connection.execute(delete(QUARANTINE).where(QUARANTINE.c.content_digest.in_(some)))
+        return added
+
+    def known_digests(self, digests: Collection[str]) -> frozenset[str]:
+        """Those of `digests` that are stored as instance or report: an ingest skips them."""
+        known: set[str] = set()
+        with self._reading() as connection:
+            for some in _portions(list(digests)):
+                for table in (INSTANCES, REPORTS):
+                    column = table.c.content_digest
+                    known.update(connection.scalars(select(column).where(column.in_(some))))
+        return frozenset(known)
+
+    def instances(self) -> tuple[StoredInstance, ...]:
+        """Every instance, by content digest."""
+        return self._rows(StoredInstance, select(INSTANCES).order_by(INSTANCES.c.content_digest))
+
+    def instance(self, content_digest: str) -> StoredInstance | None:
+        """One instance, or None."""
+        return self._row(
+            StoredInstance, select(INSTANCES).where(INSTANCES.c.content_digest == content_digest)
+        )
+
+    def reports(self) -> tuple[StoredReport, ...]:
+        """Every report, by content digest."""
+        return self._rows(StoredReport, select(REPORTS).order_by(REPORTS.c.content_digest))
+
+    def report(self, content_digest: str) -> StoredReport | None:
+        """One report, or None."""
+        return self._row(StoredReport, select(REPORTS).where(REPORTS.c.content_digest == content_digest))
+
+    def pairs(self) -> tuple[StoredPair, ...]:
+        """Every pair, by pair id."""
+        return self._rows(StoredPair, select(PAIRS).order_by(PAIRS.c.pair_id))
+
+    def pair(self, pair_id: str) -> StoredPair | None:
+        """One pair, or None."""
+        return self._row(StoredPair, select(PAIRS).where(PAIRS.c.pair_id == pair_id))
+
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """Every file set aside, oldest first."""
+        order = (QUARANTINE.c.set_aside_utc, QUARANTINE.c.content_digest)
+        return self._rows(Quarantined, select(QUARANTINE).order_by(*order))
+
+    def quarantine_counts(self) -> tuple[tuple[str, int], ...]:
+        """Files set aside by reason, most frequent first."""
+        number = func.count()
+        query = select(QUARANTINE.c.reason, number).group_by(QUARANTINE.c.reason)
+        with self._reading() as connection:
+            return tuple(
+                (r, n) for r, n in connection.execute(query.order_by(number.desc(), QUARANTINE.c.reason))
+            )
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        with self._reading() as connection:
+
+            def distinct(table: Table, column: str) -> int:
+                return int(connection.scalar(select(func.count(table.c[column].distinct()))) or 0)
+
+            studies = (
+                select(INSTANCES.c.StudyInstanceUID).union(select(REPORTS.c.StudyInstanceUID)).subquery()
+            )
+            named = select(func.count()).select_from(studies).where(studies.c.StudyInstanceUID != "")
+            return Counts(
+                studies=int(connection.scalar(named) or 0),
+                instances=distinct(INSTANCES, "content_digest"),
+                reports=distinct(REPORTS, "content_digest"),
+                pairs=distinct(PAIRS, "pair_id"),
+                patients=distinct(PAIRS, "patient"),
+                quarantined=distinct(QUARANTINE, "content_digest"),
+            )
+
+    # -- models, cohorts ------------------------------------------------------------------------------------
+
+    def add_model(self, model: StoredModel) -> None:
+        """Register a model; the same document under the same name is no change.
+
+        Raises:
+            UsageError: the name is taken by another model.
+        """
+        self._add_named(MODELS, model, "document", f"a different model is already registered as {model.name}")
+
+    def models(self) -> tuple[StoredModel, ...]:
+        """Every model, by name."""
+        return self._rows(StoredModel, select(MODELS).order_by(MODELS.c.name))
+
+    def model(self, name: str) -> StoredModel | None:
+        """One model, or None."""
+        return self._row(StoredModel, select(MODELS).where(MODELS.c.name == name))
+
+    def add_cohort(self, cohort: StoredCohort) -> None:
+        """Freeze a cohort; the same digest under the same name is no change.
+
+        Raises:
+            UsageError: the name is taken by another cohort.
+        """
+        self._add_named(COHORTS, cohort, "digest", f"a different cohort is already frozen as {cohort.name}")
+
+    def cohorts(self) -> tuple[StoredCohort, ...]:
+        """Every cohort, by name."""
+        return self._rows(StoredCohort, select(COHORTS).order_by(COHORTS.c.name))
+
+    def cohort(self, name: str) -> StoredCohort | None:
+        """One cohort, or None."""
+        return self._row(StoredCohort, select(COHORTS).where(COHORTS.c.name == name))
+
+    # -- audits, settings -----------------------------------------------------------------------------------
+
+    def start_audit(self, audit: StoredAudit) -> None:
+        """Store an audit that begins; the same audit id again is no change."""
+        with self._writing() as connection:
+            _insert_new(connection, AUDITS, (audit,))
+
+    def finish_audit(self, audit: StoredAudit) -> None:
+        """Replace a running audit by what came of it.
+
+        Raises:
+            UsageError: no audit with this id is running: a finished one is never rewritten.
+        """
+        running = (AUDITS.c.audit_id == audit.audit_id) & (AUDITS.c.state == "running")
+        with self._writing() as connection:
+            if connection.execute(update(AUDITS).where(running).values(_values(audit))).rowcount != 1:
+                raise UsageError(f"no audit {audit.audit_id} is running")
+
+    def audits(self) -> tuple[StoredAudit, ...]:
+        """Every audit, newest first."""
+        newest = (AUDITS.c.started_utc.desc(), AUDITS.c.audit_id)
+        return self._rows(StoredAudit, select(AUDITS).order_by(*newest))
+
+    def audit(self, audit_id: str) -> StoredAudit | None:
+        """One audit, or None."""
+        return self._row(StoredAudit, select(AUDITS).where(AUDITS.c.audit_id == audit_id))
+
+    def setting(self, key: str) -> str | None:
+        """One setting, or None."""
+        with self._reading() as connection:
+            return connection.scalar(select(SETTINGS.c.value).where(SETTINGS.c.key == key))
+
+    def set_setting(self, key: str, value: str) -> None:
+        """Store or replace one setting."""
+        statement = insert(SETTINGS).values(key=key, value=value)
+        with self._writing() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+    # -- how it is done -------------------------------------------------------------------------------------
+
+    def _add_named(self, table: Table, row: StoredModel | StoredCohort, same: str, refusal: str) -> None:
+        with self._writing() as connection:
+            if _insert_new(connection, table, (row,)):
+                return
+            stored = connection.scalar(select(table.c[same]).where(table.c.name == row.name))
+            if stored != json.loads(_json(_values(row)[same])):
+                raise UsageError(refusal, "Choose another name; what is registered is never replaced.")
+
+    def _rows(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
+        with self._reading() as connection:
+            return tuple(kind(**row) for row in connection.execute(query).mappings())
+
+    def _row(self, kind: type[R], query: Select[Any]) -> R | None:
+        found = self._rows(kind, query)
+        return found[0] if found else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _translated(self._path), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with _translated(self._path), self._engine.connect() as connection, _writing(connection):
+            yield connection
+
+
+def _engine(path: Path, key: SecretKey) -> Engine:
+    def connect() -> Any:
+        connection = sqlcipher.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA cipher_log_level = NONE")  # else a wrong key is told to stderr
+            connection.execute(f"PRAGMA key = \"x'{key.raw.hex()}'\"")
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "secure_delete = ON",
+                "temp_store = MEMORY",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        module=sqlcipher,
+        creator=connect,
+        poolclass=QueuePool,
+        hide_parameters=True,  # an error must not carry the values it was storing
+        json_serializer=_json,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # IMMEDIATE: a writer waits at the start, instead of failing at its first write after a read.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def _writing(connection: Connection) -> Iterator[Connection]:
+    writer = connection.execution_options(writes=True)
+    with writer.begin():
+        yield writer
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what SQLCipher raises into our errors (SQLCipher's codes: sqlite.org/rescode.html)."""
+    try:
+        yield
+    except (DBAPIError, sqlcipher.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        said = str(cause).lower()
+        if "locked" in said or "busy" in said:
+            raise Busy("another process is writing to the catalogue", "Try again in a moment.") from None
+        if "malformed" in said or "not a database" in said or "corrupt" in said:
+            raise _damaged(path) from None
+        if isinstance(cause, sqlcipher.OperationalError):
+            raise ApplianceError(
+                f"cannot use {path.name}: {said}", "Is the disk full or read-only?"
+            ) from None
+        raise
+
+
+def _damaged(path: Path) -> IntegrityError:
+    return IntegrityError(f"{path.name} is damaged or was exchanged", "Restore the workspace from a backup.")
+
+
+def _insert_new(connection: Connection, table: Table, rows: Sequence[_Row]) -> int:
+    """Insert rows whose key is new; returns how many those were."""
+    if not rows:
+        return 0
+    before = connection.exec_driver_sql("SELECT total_changes()").scalar_one()
+    connection.execute(insert(table).on_conflict_do_nothing(), [_values(row) for row in rows])
+    return int(connection.exec_driver_sql("SELECT total_changes()").scalar_one() - before)
+
+
+def _values(row: _Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
+
+
+def _portions(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _LOOK_UP):
+        yield items[start : start + _LOOK_UP]
+
+
+def _json(document: Any) -> str:
+    """JSON without NaN, mappings of any kind included."""
+    return json.dumps(document, allow_nan=False, sort_keys=True, separators=(",", ":"), default=dict)

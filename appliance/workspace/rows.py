@@ -1,0 +1,150 @@
+"""What the catalogue stores, one frozen row type per table. DICOM facts keep their DICOM keywords.
+
+All of it may hold PHI and stays inside SQLCipher; `appliance.api` decides what a screen may see of it.
+Documents are plain JSON: strings, whole numbers, finite floats, lists and mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """One DICOM instance whose frame is in the vault.
+
+    Attributes:
+        content_digest: hex SHA-256 of the file as it came.
+        attributes: allow-listed technical attributes, for the blind baseline.
+        frame_object: vault object of kind `frame`: uint8 RGB, height x width x 3, row by row.
+        frame_rule: which frame, such as "only frame".
+    """
+
+    content_digest: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    SOPInstanceUID: str
+    AccessionNumber: str
+    PatientID: str
+    IssuerOfPatientID: str
+    StudyDate: str
+    Modality: str
+    BodyPartExamined: str
+    TransferSyntaxUID: str
+    attributes: Mapping[str, Any]
+    frame_object: str
+    frame_rule: str
+    height: int
+    width: int
+    SOPClassUID: str = ""
+    NumberOfFrames: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """One report whose text is in the vault (kind `report-text`, UTF-8)."""
+
+    content_digest: str
+    source: str
+    StudyInstanceUID: str
+    AccessionNumber: str
+    PatientID: str
+    IssuerOfPatientID: str
+    StudyDate: str
+    status: str
+    text_object: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPair:
+    """One image with its report, of one patient."""
+
+    pair_id: str
+    patient: str  # pseudonym
+    StudyInstanceUID: str
+    StudyDate: str
+    Modality: str
+    BodyPartExamined: str
+    image_digest: str
+    report_digest: str
+    rule: str
+    frame_rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One file that could not be used, and why."""
+
+    content_digest: str
+    reason: str  # short stable code
+    message: str
+    name_hmac: str  # keyed handle of the file name: names hold patients' names
+    set_aside_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """One registered model; what is known about it is the registry's document."""
+
+    name: str
+    document: Mapping[str, Any]
+    registered_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCohort:
+    """One frozen cohort; its document holds roles, design and pair ids."""
+
+    name: str
+    digest: str
+    document: Mapping[str, Any]
+    created_utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudit:
+    """One audit: running, done or failed. `result` names no pair and no patient.
+
+    Attributes:
+        state: "running", "done" or "failed".
+        verdict: the word, "" while there is none.
+        findings_object: vault object of kind `findings`, "" while there is none.
+        digests: what was used: policy, cohort, model, base, code.
+    """
+
+    audit_id: str
+    model: str
+    cohort: str
+    policy: str
+    started_utc: str
+    finished_utc: str = ""
+    state: str = "running"
+    verdict: str = ""
+    why: str = ""
+    result: Mapping[str, Any] | None = None
+    findings_object: str = ""
+    digests: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much is in the catalogue."""
+
+    studies: int
+    instances: int
+    reports: int
+    pairs: int
+    patients: int  # distinct pseudonyms with a pair
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What one call newly stored; the rest was known already."""
+
+    instances: int
+    reports: int
+    pairs: int
+    quarantined: int

@@ -1,0 +1,110 @@
+"""An unlocked workspace: the RUN key in memory-backed storage until `lock` or a restart.
+
+The file lies in $XDG_RUNTIME_DIR/gradaudit, or /dev/shm/gradaudit-<uid> where there is no such directory;
+each is used only when it really is tmpfs and belongs to this account alone. Its name is a digest of the
+workspace id, which only says whether a workspace is open. (tmpfs may be swapped: encrypt the swap.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import Locked
+from appliance.workspace.durable import DIRECTORY_MODE, FILE_MODE, write_atomically
+from appliance.workspace.keys import KEY_BYTES, SecretKey
+
+_HINT: Final = "Give the passphrase to each command instead of `gradaudit unlock`."
+
+
+def remember(workspace_id: bytes, run_key: SecretKey) -> Path:
+    """Keep the RUN key for later commands; returns the file.
+
+    Raises:
+        Locked: no memory-backed directory of this account's own was found.
+    """
+    directory = _directory(create=True)
+    if directory is None:
+        raise Locked("no memory-backed directory to keep the workspace unlocked in", _HINT)
+    path = directory / _name(workspace_id)
+    write_atomically(path, run_key.raw)
+    return path
+
+
+def recall(workspace_id: bytes) -> SecretKey | None:
+    """The RUN key of an unlocked workspace, or None when it is locked."""
+    directory = _directory(create=False)
+    if directory is None:
+        return None
+    try:
+        descriptor = os.open(directory / _name(workspace_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        private = facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) == FILE_MODE
+        raw = file.read(KEY_BYTES + 1)
+    return SecretKey(raw) if private and len(raw) == KEY_BYTES else None
+
+
+def forget(workspace_id: bytes) -> bool:
+    """Delete the kept key; False when there was none."""
+    directory = _directory(create=False)
+    if directory is None:
+        return False
+    path = directory / _name(workspace_id)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.pwrite(descriptor, bytes(KEY_BYTES), 0)  # tmpfs writes in place, so the page itself is cleared
+    finally:
+        os.close(descriptor)
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _name(workspace_id: bytes) -> str:
+    return hashlib.sha256(b"gradaudit session v1\x00" + workspace_id).hexdigest()[:32]
+
+
+def _directory(*, create: bool) -> Path | None:
+    candidates = [Path(f"/dev/shm/gradaudit-{os.getuid()}")]
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        candidates.insert(0, Path(runtime) / "gradaudit")
+    for candidate in candidates:
+        if _usable(candidate, create=create):
+            return candidate
+    return None
+
+
+def _usable(directory: Path, *, create: bool) -> bool:
+    """Whether this is a directory in memory that only this account can enter."""
+    try:
+        if create and is_memory(directory.parent):
+            directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        facts = directory.lstat()
+    except OSError:
+        return False
+    mine = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    return mine and stat.S_IMODE(facts.st_mode) == DIRECTORY_MODE and is_memory(directory)
+
+
+def is_memory(path: Path) -> bool:
+    """Whether `path` lies on tmpfs, by the kernel's own list of mounts.
+
+    Raises:
+        OSError: there is no such path.
+    """
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        fields, _, filesystem = line.partition(" - ")
+        if fields.split(" ")[2] == wanted:
+            return filesystem.split(" ")[0] in {"tmpfs", "ramfs"}
+    return False

@@ -1,0 +1,119 @@
+"""The catalogue's tables. A column has the name of the field of the row type that fills it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import JSON, Column, Index, Integer, MetaData, Table, Text
+
+SCHEMA: Final = "1"  # settings["schema"]; a file with another number is not touched
+METADATA: Final = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True, nullable=False)
+
+
+INSTANCES: Final = Table(
+    "instances",
+    METADATA,
+    _key("content_digest"),
+    _text("StudyInstanceUID"),
+    _text("SeriesInstanceUID"),
+    _text("SOPInstanceUID"),
+    _text("AccessionNumber"),
+    _text("PatientID"),
+    _text("IssuerOfPatientID"),
+    _text("StudyDate"),
+    _text("Modality"),
+    _text("BodyPartExamined"),
+    _text("TransferSyntaxUID"),
+    Column("attributes", JSON, nullable=False),
+    _text("frame_object"),
+    _text("frame_rule"),
+    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    _text("SOPClassUID"),
+    Column("NumberOfFrames", Integer, nullable=False),
+    Index("instances_by_study", "StudyInstanceUID"),
+    Index("instances_by_accession", "AccessionNumber"),
+)
+
+REPORTS: Final = Table(
+    "reports",
+    METADATA,
+    _key("content_digest"),
+    _text("source"),
+    _text("StudyInstanceUID"),
+    _text("AccessionNumber"),
+    _text("PatientID"),
+    _text("IssuerOfPatientID"),
+    _text("StudyDate"),
+    _text("status"),
+    _text("text_object"),
+    Index("reports_by_study", "StudyInstanceUID"),
+    Index("reports_by_accession", "AccessionNumber"),
+)
+
+PAIRS: Final = Table(
+    "pairs",
+    METADATA,
+    _key("pair_id"),
+    _text("patient"),
+    _text("StudyInstanceUID"),
+    _text("StudyDate"),
+    _text("Modality"),
+    _text("BodyPartExamined"),
+    _text("image_digest"),
+    _text("report_digest"),
+    _text("rule"),
+    _text("frame_rule"),
+    Index("pairs_by_patient", "patient"),
+)
+
+QUARANTINE: Final = Table(
+    "quarantine",
+    METADATA,
+    _key("content_digest"),
+    _text("reason"),
+    _text("message"),
+    _text("name_hmac"),
+    _text("set_aside_utc"),
+)
+
+MODELS: Final = Table(
+    "models", METADATA, _key("name"), Column("document", JSON, nullable=False), _text("registered_utc")
+)
+
+COHORTS: Final = Table(
+    "cohorts",
+    METADATA,
+    _key("name"),
+    _text("digest"),
+    Column("document", JSON, nullable=False),
+    _text("created_utc"),
+)
+
+AUDITS: Final = Table(
+    "audits",
+    METADATA,
+    _key("audit_id"),
+    _text("model"),
+    _text("cohort"),
+    _text("policy"),
+    _text("started_utc"),
+    _text("finished_utc"),
+    _text("state"),
+    _text("verdict"),
+    _text("why"),
+    Column("result", JSON(none_as_null=True), nullable=True),
+    _text("findings_object"),
+    Column("digests", JSON, nullable=False),
+    Index("audits_by_start", "started_utc"),
+)
+
+SETTINGS: Final = Table("settings", METADATA, _key("key"), _text("value"))

@@ -1,0 +1,243 @@
+"""A workspace: one directory with keyring, catalogue, vault and log, and the key that opens the first three.
+
+keyring.json   catalogue.db (SQLCipher)   objects/ab/<id>.ga1   log/ (appliance.evidence)   lock
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, UsageError
+from appliance.workspace import session
+from appliance.workspace.catalogue import Catalogue
+from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
+from appliance.workspace.keys import RunKeys, SecretKey
+from appliance.workspace.keyslots import Keyring, new_keyring, read_keyring, write_keyring
+from appliance.workspace.vault import Vault, create_objects
+
+KEYRING: Final = "keyring.json"
+CATALOGUE: Final = "catalogue.db"
+OBJECTS: Final = "objects"
+LOG: Final = "log"
+LOCK: Final = "lock"
+
+
+class Workspace:
+    """An open workspace. Get one from `create`, `open` or `resume`; close it when done.
+
+    Attributes:
+        root: the directory.
+        workspace_id: hex, public.
+        site_name: as given at creation.
+        demo: made by the demo; every page of it says so.
+        keys: the sub-keys of the RUN key.
+        vault: sealed objects.
+        catalogue: what is known about them.
+        log_dir: 0700 directory of the log, whose own keys lie there.
+        unsafe_fast_kdf: the passphrase is cheap to guess; true in tests only.
+    """
+
+    def __init__(self, root: Path, keyring: Keyring, run_key: SecretKey) -> None:
+        self.root = root
+        self.workspace_id = keyring.workspace_id.hex()
+        self.unsafe_fast_kdf = keyring.unsafe_fast_kdf
+        self.keys = RunKeys.derive(run_key, keyring.workspace_id)
+        self.log_dir = root / LOG
+        self.vault = Vault(root / OBJECTS, self.keys, keyring.workspace_id, keyring.epoch)
+        self.catalogue = Catalogue(root / CATALOGUE, self.keys.catalogue)
+        self._run_key = run_key
+        self._threads = threading.Lock()
+        try:
+            if self.catalogue.setting("workspace_id") != self.workspace_id:
+                raise IntegrityError(f"{CATALOGUE} belongs to another workspace")
+            self.site_name = self.catalogue.setting("site_name") or ""
+            self.demo = self.catalogue.setting("demo") == "yes"
+        except BaseException:
+            self.catalogue.close()
+            raise
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        passphrase: str,
+        site_name: str,
+        demo: bool = False,
+        *,
+        unsafe_fast_kdf: bool = False,
+    ) -> Workspace:
+        """Make a workspace and open it. It appears whole or not at all.
+
+        Args:
+            root: must not exist; its parent must.
+            passphrase: the officer's; at least 8 characters.
+            site_name: shown on screens and reports.
+            demo: mark it as the demo's.
+            unsafe_fast_kdf: for tests only; `gradaudit init` has no way to say it.
+
+        Raises:
+            UsageError: `root` exists, its parent does not, or the passphrase is too short.
+        """
+        root = Path(root).absolute()
+        if os.path.lexists(root):
+            raise UsageError(
+                f"{root} already exists", "Choose a new directory, or unlock the workspace in it."
+            )
+        keyring, run_key = new_keyring(passphrase, unsafe_fast_kdf=unsafe_fast_kdf)
+        settings = {
+            "workspace_id": keyring.workspace_id.hex(),
+            "site_name": site_name,
+            "demo": "yes" if demo else "no",
+        }
+        try:
+            with _building(root) as building:
+                create_objects(building / OBJECTS)
+                make_directory(building / LOG)
+                catalogue_key = RunKeys.derive(run_key, keyring.workspace_id).catalogue
+                Catalogue.create(building / CATALOGUE, catalogue_key, settings)
+                write_keyring(building / KEYRING, keyring)
+        except OSError as error:
+            raise UsageError(
+                f"cannot create {root}: {error.strerror}", "Its parent must exist and be yours."
+            ) from None
+        return cls(root, keyring, run_key)
+
+    @classmethod
+    def open(cls, root: Path, passphrase: str) -> Workspace:
+        """Open with the officer's passphrase.
+
+        Raises:
+            Locked: no workspace there, or the passphrase is wrong.
+            IntegrityError: keyring or catalogue is damaged.
+        """
+        root = Path(root).absolute()
+        keyring = read_keyring(root / KEYRING)
+        return cls(root, keyring, keyring.unlock(passphrase))
+
+    @classmethod
+    def resume(cls, root: Path) -> Workspace:
+        """Open a workspace that `keep_unlocked` left unlocked.
+
+        Raises:
+            Locked: no workspace there, or nobody unlocked it since the last start of the machine.
+            IntegrityError: keyring or catalogue is damaged.
+        """
+        root = Path(root).absolute()
+        keyring = read_keyring(root / KEYRING)
+        run_key = session.recall(keyring.workspace_id)
+        if run_key is None or not keyring.accepts(run_key):
+            raise Locked("the workspace is locked", "Run `gradaudit unlock`.")
+        return cls(root, keyring, run_key)
+
+    @staticmethod
+    def lock(root: Path) -> bool:
+        """Forget the key that `keep_unlocked` kept; False when it was locked already.
+
+        Raises:
+            Locked: no workspace there.
+        """
+        return session.forget(read_keyring(Path(root).absolute() / KEYRING).workspace_id)
+
+    def keep_unlocked(self) -> None:
+        """Let later commands `resume` until `lock` or a restart.
+
+        Raises:
+            Locked: this machine has no memory-backed directory for the key.
+        """
+        session.remember(bytes.fromhex(self.workspace_id), self._run_key)
+
+    @contextmanager
+    def writing(self, wait_s: float = 0.0) -> Iterator[None]:
+        """Be the only writer, among threads and processes. Not re-entrant.
+
+        Args:
+            wait_s: how long to wait for another writer before giving up.
+
+        Raises:
+            Busy: another one is writing.
+        """
+        busy = Busy("another command is writing to this workspace", "Wait for it to finish and try again.")
+        deadline = time.monotonic() + wait_s
+        if not self._threads.acquire(timeout=wait_s):
+            raise busy
+        try:
+            with _locked_file(self.root / LOCK, deadline, busy):
+                self.vault.sweep()
+                yield
+        finally:
+            self._threads.release()
+
+    def close(self) -> None:
+        """Close the catalogue; the object is of no use afterwards."""
+        self.catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.root)!r})"
+
+
+@contextmanager
+def _building(root: Path) -> Iterator[Path]:
+    """A directory beside `root` that takes its name when the block succeeds and vanishes when it fails."""
+    prefix = f".{root.name}.building-"
+    _remove_abandoned(root.parent, prefix)
+    building = Path(tempfile.mkdtemp(prefix=prefix, dir=root.parent))
+    descriptor = os.open(building, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # says "not abandoned" for as long as this process lives
+        yield building
+        sync_directory(building)
+        building.rename(root)
+        sync_directory(root.parent)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    for left in parent.glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError):  # another account's, or still being built: not ours to remove
+            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _locked_file(path: Path, deadline: float, busy: ApplianceError) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel lets go of it when the process dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise busy from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)
