@@ -1,0 +1,79 @@
+"""Offline by construction: the switches every process starts with, and a counter of attempts to reach out.
+
+The switches are good manners (SECURITY §4: alone they block nothing). The counter sees what Python code of
+this process tries; the box in `appliance.isolation` is what stops the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from appliance.errors import ApplianceError
+
+OFFLINE_ENV: Mapping[str, str] = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "DO_NOT_TRACK": "1",
+    "PYTHONNOUSERSITE": "1",
+    "TOKENIZERS_PARALLELISM": "false",  # a forked tokenizer pool would print to our streams
+}
+"""Set by the launcher before any import, and handed to every child process."""
+
+_NETWORK_EVENTS = frozenset(
+    {
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+        "socket.getnameinfo",
+    }
+)
+_attempts: list[str] = []
+_watching = False
+
+
+def go_offline() -> None:
+    """Set the switches for this process and start to count; to be called before anything else is imported."""
+    os.environ.update(OFFLINE_ENV)
+    _watch()
+
+
+def assert_offline() -> None:
+    """Make sure the launcher set the switches.
+
+    Raises:
+        ApplianceError: one of them is missing or was changed.
+    """
+    wrong = [name for name, value in OFFLINE_ENV.items() if os.environ.get(name) != value]
+    if wrong:
+        raise ApplianceError(
+            f"this process was started without its offline switches ({', '.join(wrong)})",
+            "start it with `gradaudit`, and do not unset these variables",
+        )
+
+
+def attempts() -> tuple[str, ...]:
+    """What this process tried since `go_offline`, one line each: the event and its address."""
+    return tuple(_attempts)
+
+
+def _watch() -> None:
+    global _watching
+    if not _watching:  # a hook stays for the life of the process
+        _watching = True
+        sys.addaudithook(_count)
+
+
+def _count(event: str, arguments: tuple[object, ...]) -> None:
+    if event in _NETWORK_EVENTS:
+        _attempts.append(f"{event} {arguments[1:] if event.count('get') == 0 else arguments}")
