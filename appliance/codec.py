@@ -1,4 +1,4 @@
-"""Frozen results to JSON and back, checked field by field. Used at the worker's border and in the catalogue."""
+"""Frozen results to JSON and back, checked field by field: at the worker's border and in the catalogue."""
 
 from __future__ import annotations
 

@@ -74,17 +74,18 @@ def _matching(text: str, pairs: Sequence[PairRow], role: str) -> Iterable[PairRo
 
 
 def _listed(file: Path, pairs: Sequence[PairRow], role: str) -> list[PairRow]:
-    """Pairs named by a CSV or text file: one column headed by a DICOM keyword, AccessionNumber without header."""
+    """Pairs named by a list: one column headed by a DICOM keyword; without header, AccessionNumber."""
     with file.open(newline="", encoding="utf-8-sig") as stream:
         rows = [
             [cell.strip() for cell in row] for row in csv.reader(stream) if any(cell.strip() for cell in row)
         ]
     if not rows:
         raise UsageError(f"the list for {role} is empty", "one handle per line, header AccessionNumber")
-    keyword, column = next(
-        ((name, rows[0].index(name)) for name in _HANDLES if name in rows[0]), ("AccessionNumber", -1)
-    )
-    wanted = {row[max(column, 0)] for row in rows[column >= 0 :] if len(row) > max(column, 0)}
+    keyword = next((name for name in _HANDLES if name in rows[0]), "")
+    column = rows[0].index(keyword) if keyword else 0
+    body = rows[1:] if keyword else rows
+    keyword = keyword or "AccessionNumber"
+    wanted = {row[column] for row in body if len(row) > column}
     handle = _KEYS[keyword]
     found = [pair for pair in pairs if handle(pair) in wanted]
     missing = len(wanted - {handle(pair) for pair in found})

@@ -39,8 +39,9 @@ def run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     """Read files one by one; every file gives exactly one event, with its frame's pixels as blob."""
-    from medio.errors import MedioError
     from medio.ingest import read_file
+
+    from medio.errors import MedioError
 
     for index, path in enumerate(job["paths"]):
         try:
@@ -75,7 +76,7 @@ def _pixels(found: Any) -> bytes:
 
 
 def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
-    """Load a model once as an audit would, so that a folder that cannot be audited is refused at registration."""
+    """Load a model as an audit would, so that one that cannot be audited is refused at registration."""
     from audit_core.adapters.loading import open_model
 
     adapter = open_model(Path(job["path"]), job["family"])

@@ -1,4 +1,4 @@
-"""What the two front ends see: frozen, torch-free, sanitised. `appliance.api` makes them, `tui` and `cli` show them."""
+"""What the two front ends see: frozen, torch-free. `appliance.api` makes them, `tui` and `cli` show them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+"""One audit as an act: unseal what it needs, stream it to the worker, judge by policy, seal what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance import codec
+from appliance.errors import ApplianceError, UsageError
+from appliance.intake import FRAME, REPORT_TEXT
+from appliance.policy_file import LoadedPolicy
+from appliance.registry import ModelRecord
+from appliance.views import Progress
+from appliance.worker import Worker
+from appliance.workspace.rows import StoredInstance, StoredPair
+from appliance.workspace.workspace import Workspace
+from audit_core import policy as judgement
+from audit_core.results import AuditResult, Design, Finding, References, Verdict
+from audit_core.samples import ModelSource, Settings
+
+FINDINGS = "findings"
+LAYER_ON = "on"
+
+
+@dataclass(frozen=True, slots=True)
+class CohortDocument:
+    """A frozen cohort as the catalogue keeps it; `digest` covers everything else."""
+
+    name: str
+    digest: str
+    design: Design
+    references: References
+    seed: int
+    assignments: tuple[tuple[str, str, str], ...]  # pair_id, pseudonym, role
+
+    def patients(self) -> dict[str, int]:
+        """Role -> number of patients."""
+        found: dict[str, set[str]] = {}
+        for _, patient, role in self.assignments:
+            found.setdefault(role, set()).add(patient)
+        return {role: len(patients) for role, patients in sorted(found.items())}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an audit left behind, besides the sealed findings."""
+
+    verdict: Verdict
+    result: AuditResult
+    findings_object: str
+    isolation: Mapping[str, str]
+
+
+def check_isolation(worker: Worker, loaded: LoadedPolicy) -> Mapping[str, str]:
+    """The worker's layers, if the policy accepts them.
+
+    Raises:
+        ApplianceError: a layer the policy requires is missing, or an attempt of the self-probe got out.
+    """
+    layers = worker.isolation
+    missing = [layer for layer in loaded.policy.required_isolation if layers.get(layer) != LAYER_ON]
+    if missing:
+        raise ApplianceError(
+            f"isolation layer {missing[0]} is required by the policy and missing here: {layers.get(missing[0])}",
+            "see `gradaudit doctor`, or use a policy that does not require it",
+        )
+    if loaded.policy.required_isolation and layers["self-probe"] != LAYER_ON:
+        raise ApplianceError("the worker could get out of its box: " + layers["self-probe"], "see `gradaudit doctor`")
+    return layers
+
+
+def run(
+    workspace: Workspace,
+    worker: Worker,
+    model: ModelRecord,
+    cohort: CohortDocument,
+    loaded: LoadedPolicy,
+    step: Callable[[Progress], None],
+) -> Outcome:
+    """Audit `model` on `cohort` under a policy. The caller has logged that it begins.
+
+    Raises:
+        ApplianceError: the audit could not be carried out; nothing of it was stored.
+    """
+    layers = check_isolation(worker, loaded)
+    settings = judgement.settings(loaded.policy, cohort.references, cohort.design)
+    job = {
+        "type": "audit",
+        "source": codec.dump(model.source(), ModelSource),
+        "settings": codec.dump(settings, Settings),
+    }
+
+    def narrate(event: dict[str, Any], blob: bytes) -> None:
+        step(Progress(str(event["phase"]), int(event["done"]), int(event["total"]), str(event["unit"])))
+
+    answer = worker.call(job, frames=sample_frames(workspace, cohort), on_event=narrate)
+    result = codec.load(AuditResult, answer["result"])
+    findings = codec.load(tuple[Finding, ...], answer["findings"])
+    _check_findings(findings, cohort)
+    verdict = judgement.decide(loaded.policy, result)
+    sealed = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
+    return Outcome(verdict, result, sealed, layers)
+
+
+def sample_frames(workspace: Workspace, cohort: CohortDocument) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Every pair of the cohort as a frame for the worker, in the cohort's order; one at a time in memory.
+
+    Raises:
+        IntegrityError: an object of the vault is damaged.
+        UsageError: a pair of the cohort is no longer in the workspace.
+    """
+    pairs = {pair.pair_id: pair for pair in workspace.catalogue.pairs()}
+    instances = {instance.content_digest: instance for instance in workspace.catalogue.instances()}
+    texts = {report.content_digest: report.text_object for report in workspace.catalogue.reports()}
+    for pair_id, patient, role in cohort.assignments:
+        if pair_id not in pairs:
+            raise UsageError("a pair of the cohort is no longer in the workspace", "freeze a new cohort")
+        pair = pairs[pair_id]
+        instance = instances[pair.image_digest]
+        text = workspace.vault.get(REPORT_TEXT, texts[pair.report_digest]).decode()
+        message = {
+            "type": "sample",
+            "pair_id": pair_id,
+            "patient": patient,
+            "role": role,
+            "text": text,
+            "height": instance.height,
+            "width": instance.width,
+            "covariates": _covariates(pair, instance),
+        }
+        yield message, workspace.vault.get(FRAME, instance.frame_object)
+
+
+def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
+    """Data-only facts for the blind baseline: what a look at header and date alone could tell roles apart by."""
+    year = float(pair.StudyDate[:4]) if pair.StudyDate[:4].isdigit() else ""
+    return {**instance.attributes, "Modality": pair.Modality, "BodyPartExamined": pair.BodyPartExamined, "Year": year}
+
+
+def _check_findings(findings: tuple[Finding, ...], cohort: CohortDocument) -> None:
+    """The worker is not trusted to invent pairs or to move one to another role."""
+    assigned = {pair_id: (patient, role) for pair_id, patient, role in cohort.assignments}
+    for finding in findings:
+        if assigned.get(finding.pair_id) != (finding.patient, str(finding.role)):
+            raise ApplianceError("the worker answered for a pair it was not given", "see `gradaudit doctor`")
+
+
+def cohort_digest(document: Mapping[str, Any]) -> str:
+    """Hex SHA-256 over canonical JSON of a cohort document without its digest."""
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,248 @@
+"""Ingest as an act: files in, sealed frames and texts, catalogue rows and pairs out; nothing is lost silently."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from appliance import codec
+from appliance.errors import UsageError, WorkerFailed
+from appliance.views import IngestView, Progress
+from appliance.worker import Worker
+from appliance.workspace.rows import Quarantined, StoredInstance, StoredPair, StoredReport
+from appliance.workspace.workspace import Workspace
+from medio.deidentify import pseudonym
+from medio.ingest import walk
+from medio.pairing import Pairing, pair_up
+from medio.records import Instance, Report, ReportSource
+
+FRAME = "frame"
+REPORT_TEXT = "report-text"
+PARSER_DIED = "parser-died"
+FILE_TIMEOUT_S = 60.0  # longest silence on one file before its parser is killed
+
+
+class Intake:
+    """One ingest into one workspace.
+
+    Args:
+        workspace: open, with the writer's lock held by the caller.
+        start_worker: makes a boxed child that may read the given files; called again when a file kills one.
+        step: told after every file.
+    """
+
+    def __init__(
+        self, workspace: Workspace, start_worker: Callable[[], Worker], step: Callable[[Progress], None]
+    ) -> None:
+        self._workspace = workspace
+        self._start_worker = start_worker
+        self._step = step
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._instances: list[StoredInstance] = []
+        self._reports: list[StoredReport] = []
+        self._quarantined: list[Quarantined] = []
+
+    def run(self, paths: Sequence[Path]) -> IngestView:
+        """Read every file below `paths`, then pair what the workspace holds.
+
+        Raises:
+            UsageError: a path does not exist, or there is no file below any of them.
+        """
+        files = list_files(paths)
+        fresh = self._fresh(files)
+        with self._workspace.vault.batch():
+            self._read(fresh, len(files))
+        self._commit()
+        pairing = self._pair()
+        return IngestView(
+            files=len(files),
+            images=self._counts["image"],
+            reports=self._counts["report"],
+            pairs=len(pairing.pairs),
+            duplicates=len(files) - len(fresh),
+            quarantined=tuple(sorted(self._reasons.items())),
+            unpaired_images=len(pairing.unpaired_images),
+            unpaired_reports=len(pairing.unpaired_reports),
+        )
+
+    def _fresh(self, files: Sequence[Path]) -> list[tuple[Path, str]]:
+        """Files whose bytes the catalogue does not know yet, each once, with their SHA-256."""
+        digests = {path: _digest(path) for path in files}
+        known = set(self._workspace.catalogue.known_digests(set(digests.values())))
+        fresh = []
+        for path, digest in digests.items():
+            if digest not in known:
+                known.add(digest)
+                fresh.append((path, digest))
+        return fresh
+
+    def _read(self, fresh: Sequence[tuple[Path, str]], total: int) -> None:
+        """Feed the worker; a file that kills it is set aside and the rest goes to a new one."""
+        done = 0
+        while done < len(fresh):
+            batch = fresh[done:]
+            answered = 0
+
+            def take(event: dict[str, Any], blob: bytes, batch: Sequence[tuple[Path, str]] = batch) -> None:
+                nonlocal answered
+                path, digest = batch[event["index"]]
+                self._take(path, digest, event, blob)
+                answered += 1
+                self._step(Progress("ingest", total - len(batch) + answered, total, "files"))
+
+            try:
+                with self._start_worker() as worker:
+                    _ = worker.isolation  # a worker that cannot even start is no file's fault
+                    try:
+                        job = {"type": "ingest", "paths": [str(path) for path, _ in batch]}
+                        worker.call(job, on_event=take, timeout_s=FILE_TIMEOUT_S)
+                    except WorkerFailed as died:
+                        if answered < len(batch):
+                            self._set_aside(*batch[answered], PARSER_DIED, str(died))
+                            answered += 1
+                        raise
+            except WorkerFailed:
+                if answered == 0:
+                    raise
+            done += answered
+
+    def _take(self, path: Path, digest: str, event: dict[str, Any], blob: bytes) -> None:
+        if event["outcome"] == "image":
+            self._counts["image"] += 1
+            self._instances.append(self._sealed_image(codec.load(Instance, event["record"]), event, blob))
+        elif event["outcome"] == "report":
+            for record in event["records"]:
+                self._counts["report"] += 1
+                self._reports.append(self._sealed_report(codec.load(Report, record)))
+        else:
+            self._set_aside(path, digest, str(event["reason"]), str(event["message"]))
+
+    def _sealed_image(self, instance: Instance, event: dict[str, Any], blob: bytes) -> StoredInstance:
+        return StoredInstance(
+            content_digest=instance.content_digest,
+            StudyInstanceUID=instance.StudyInstanceUID,
+            SeriesInstanceUID=instance.SeriesInstanceUID,
+            SOPInstanceUID=instance.SOPInstanceUID,
+            AccessionNumber=instance.AccessionNumber,
+            PatientID=instance.PatientID,
+            IssuerOfPatientID=instance.IssuerOfPatientID,
+            StudyDate=instance.StudyDate,
+            Modality=instance.Modality,
+            BodyPartExamined=instance.BodyPartExamined,
+            TransferSyntaxUID=instance.TransferSyntaxUID,
+            attributes=dict(instance.attributes),
+            frame_object=self._workspace.vault.put(FRAME, blob),
+            frame_rule=str(event["frame_rule"]),
+            height=int(event["height"]),
+            width=int(event["width"]),
+            SOPClassUID=instance.SOPClassUID,
+            NumberOfFrames=instance.NumberOfFrames,
+        )
+
+    def _sealed_report(self, report: Report) -> StoredReport:
+        return StoredReport(
+            content_digest=report.content_digest,
+            source=str(report.source),
+            StudyInstanceUID=report.StudyInstanceUID,
+            AccessionNumber=report.AccessionNumber,
+            PatientID=report.PatientID,
+            IssuerOfPatientID=report.IssuerOfPatientID,
+            StudyDate=report.StudyDate,
+            status=report.status,
+            text_object=self._workspace.vault.put(REPORT_TEXT, report.text.encode()),
+        )
+
+    def _set_aside(self, path: Path, digest: str, reason: str, message: str) -> None:
+        self._reasons[reason] += 1
+        name = self._workspace.keys.names.handle("quarantine", path.name)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._quarantined.append(Quarantined(digest, reason, message, name, now))
+
+    def _commit(self) -> None:
+        self._workspace.catalogue.add_records(self._instances, self._reports, (), self._quarantined)
+
+    def _pair(self) -> Pairing:
+        """Pair everything the workspace holds; a report may arrive weeks after its images."""
+        catalogue = self._workspace.catalogue
+        instances = tuple(_instance(row) for row in catalogue.instances())
+        reports = tuple(_report(row) for row in catalogue.reports())
+        pairing = pair_up(instances, reports)
+        rules = {row.content_digest: row.frame_rule for row in catalogue.instances()}
+        issuers = {instance.content_digest: instance.IssuerOfPatientID for instance in instances}
+        key = self._workspace.keys.pseudonym.raw
+        rows = [
+            StoredPair(
+                pair_id=pair.pair_id,
+                patient=pseudonym(key, issuers[pair.image_digest], pair.PatientID),
+                StudyInstanceUID=pair.StudyInstanceUID,
+                StudyDate=pair.StudyDate,
+                Modality=pair.Modality,
+                BodyPartExamined=pair.BodyPartExamined,
+                image_digest=pair.image_digest,
+                report_digest=pair.report_digest,
+                rule=str(pair.rule),
+                frame_rule=rules[pair.image_digest],
+            )
+            for pair in pairing.pairs
+        ]
+        catalogue.add_records(pairs=rows)
+        return pairing
+
+
+def list_files(paths: Sequence[Path]) -> list[Path]:
+    """Every regular file below the given paths, sorted; links are not followed.
+
+    Raises:
+        UsageError: a path does not exist, or there is no file at all.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UsageError("one of the given paths does not exist", "check the spelling; nothing was ingested")
+    files = [path.absolute() for path in walk(paths)]
+    if not files:
+        raise UsageError("there is no file to ingest below the given paths", "give a folder with DICOM files and reports")
+    return files
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _instance(row: StoredInstance) -> Instance:
+    return Instance(
+        content_digest=row.content_digest,
+        SOPInstanceUID=row.SOPInstanceUID,
+        SOPClassUID=row.SOPClassUID,
+        SeriesInstanceUID=row.SeriesInstanceUID,
+        StudyInstanceUID=row.StudyInstanceUID,
+        AccessionNumber=row.AccessionNumber,
+        PatientID=row.PatientID,
+        IssuerOfPatientID=row.IssuerOfPatientID,
+        StudyDate=row.StudyDate,
+        Modality=row.Modality,
+        BodyPartExamined=row.BodyPartExamined,
+        TransferSyntaxUID=row.TransferSyntaxUID,
+        NumberOfFrames=row.NumberOfFrames,
+        attributes=row.attributes,
+    )
+
+
+def _report(row: StoredReport) -> Report:
+    """A stored report for pairing; its text stays sealed."""
+    return Report(
+        content_digest=row.content_digest,
+        source=ReportSource(row.source),
+        PatientID=row.PatientID,
+        IssuerOfPatientID=row.IssuerOfPatientID,
+        StudyInstanceUID=row.StudyInstanceUID,
+        AccessionNumber=row.AccessionNumber,
+        StudyDate=row.StudyDate,
+        text="",
+        status=row.status,
+    )
