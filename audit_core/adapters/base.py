@@ -156,7 +156,12 @@ class ModelAdapter(ABC):
     @property
     def facts(self) -> dict[str, str]:
         """What was loaded, for the reader of the audit."""
-        return {"family": self.family, "parameters": str(self.parameters), "precision": "float32", **self._facts}
+        return {
+            "family": self.family,
+            "parameters": str(self.parameters),
+            "precision": "float32",
+            **self._facts,
+        }
 
     def around(self, model: nn.Module) -> Self:
         """The same adapter (tokenizer, preprocessing) around another copy of the network."""

@@ -125,8 +125,7 @@ class ContrastiveAdapter(ModelAdapter):
         size = self.layout.trunk.image
         picture = Image.fromarray(image).convert("RGB")
         width, height = picture.size
-        scale = size / min(width, height)
-        target = (size, int(height * scale)) if width <= height else (int(width * scale), size)
+        target = (size, int(size * height / width)) if width <= height else (int(size * width / height), size)
         if (width, height) != target:
             picture = picture.resize(target, Image.Resampling.BICUBIC)
         left, top = round((target[0] - size) / 2), round((target[1] - size) / 2)
@@ -211,4 +210,6 @@ def _candidate(name: str) -> Candidate:
         if holder in parts:
             block = int(parts[parts.index(holder) + 1])
             return Candidate(name, tower, block, f"{said} {block}")
-    return Candidate(name, "head", -1, "image projection" if name.startswith("visual.") else "text projection")
+    return Candidate(
+        name, "head", -1, "image projection" if name.startswith("visual.") else "text projection"
+    )

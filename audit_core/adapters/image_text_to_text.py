@@ -225,7 +225,9 @@ def _render(tokenizer: Any, image_token: str) -> str:
         except Exception as error:
             if content is structured:
                 continue  # older templates take plain strings only
-            raise ModelRefused("the model's chat template cannot be used", "ask the vendor for a working one") from error
+            raise ModelRefused(
+                "the model's chat template cannot be used", "ask the vendor for a working one"
+            ) from error
         if prompt.count(image_token) == 1:
             return prompt
     raise ModelRefused("the model's chat template does not place exactly one image")

@@ -41,8 +41,34 @@ OFFLINE_SWITCHES: Mapping[str, str] = {
 }
 """Environment the launcher sets before any import; `open_model` asserts it."""
 
-CODE_KINDS = (".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib", ".sh", ".exe", ".js", ".whl", ".zip", ".tar")
-PICKLE_KINDS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".h5", ".msgpack")
+CODE_KINDS = (
+    ".py",
+    ".pyc",
+    ".pyo",
+    ".pyd",
+    ".so",
+    ".dll",
+    ".dylib",
+    ".sh",
+    ".exe",
+    ".js",
+    ".whl",
+    ".zip",
+    ".tar",
+)
+PICKLE_KINDS = (
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".msgpack",
+)
 DATA_KINDS = (".json", ".safetensors", ".txt", ".md", ".model", ".jinja", ".gitattributes")
 PLAIN_NAMES = ("LICENSE", "NOTICE", "README", ".gitattributes")
 MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -101,7 +127,8 @@ def inspect_folder(path: Path, *, digests: bool = True) -> FolderFacts:
         shapes = _shapes(path, weights)
     if "tokenizer.json" not in files:
         raise ModelRefused(
-            "the model folder has no tokenizer.json", "ask the vendor for the tokenizer files of exactly this model"
+            "the model folder has no tokenizer.json",
+            "ask the vendor for the tokenizer files of exactly this model",
         )
     return FolderFacts(
         family=family,
@@ -140,7 +167,8 @@ def open_model(path: Path, family: str, *, base: bool = False) -> ModelAdapter:
     facts = inspect_folder(path, digests=False)
     if facts.family != family:
         raise ModelRefused(
-            f"{which} is registered as {family} but its folder holds a {facts.family} model", "register it again"
+            f"{which} is registered as {family} but its folder holds a {facts.family} model",
+            "register it again",
         )
     from audit_core.adapters.contrastive import ContrastiveAdapter
     from audit_core.adapters.image_text_to_text import ImageTextToTextAdapter
@@ -151,7 +179,9 @@ def open_model(path: Path, family: str, *, base: bool = False) -> ModelAdapter:
     except AuditError:
         raise
     except Exception as error:
-        message = f"{which} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        message = (
+            f"{which} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        )
         raise ModelRefused(message[:300], "compare the folder with the vendor's copy") from error
 
 
@@ -179,7 +209,8 @@ def refuse_wrong_keys(missing: Iterator[str] | list[str], unexpected: Iterator[s
     ]
     if parts:
         raise ModelRefused(
-            f"the weights do not fit the model ({'; '.join(parts)})", "the checkpoint and its config must belong together"
+            f"the weights do not fit the model ({'; '.join(parts)})",
+            "the checkpoint and its config must belong together",
         )
 
 
@@ -188,7 +219,9 @@ def refuse_wrong_keys(missing: Iterator[str] | list[str], unexpected: Iterator[s
 
 def _plain_files(path: Path) -> dict[str, int]:
     if not path.is_dir():
-        raise ModelRefused(f"{path.name or path} is not a folder", "give the folder that holds config and weights")
+        raise ModelRefused(
+            f"{path.name or path} is not a folder", "give the folder that holds config and weights"
+        )
     files: dict[str, int] = {}
     for entry in sorted(path.rglob("*")):
         name = entry.relative_to(path).as_posix()
@@ -207,11 +240,17 @@ def _plain_files(path: Path) -> dict[str, int]:
 def _check_kind(name: str) -> None:
     suffix = Path(name).suffix.lower()
     if suffix in CODE_KINDS:
-        raise ModelRefused(f"{name} is code", "model folders with code are never loaded; ask the vendor for plain weights")
+        raise ModelRefused(
+            f"{name} is code", "model folders with code are never loaded; ask the vendor for plain weights"
+        )
     if suffix in PICKLE_KINDS:
-        raise ModelRefused(f"{name} can carry code when it is read", "ask the vendor for the weights as safetensors")
+        raise ModelRefused(
+            f"{name} can carry code when it is read", "ask the vendor for the weights as safetensors"
+        )
     if suffix not in DATA_KINDS and Path(name).name.split(".")[0].upper() not in PLAIN_NAMES[:3]:
-        raise ModelRefused(f"{name} is not a kind of file a model needs", "keep weights, config and tokenizer files only")
+        raise ModelRefused(
+            f"{name} is not a kind of file a model needs", "keep weights, config and tokenizer files only"
+        )
 
 
 def _read_json(path: Path) -> Any:
@@ -233,7 +272,9 @@ def _no_remote_code(name: str, document: Any) -> None:
         if isinstance(item, dict):
             for key in ("auto_map", "trust_remote_code", "custom_pipelines"):
                 if item.get(key):
-                    raise ModelRefused(f"{name} asks for code to be run ({key})", "such models are never loaded")
+                    raise ModelRefused(
+                        f"{name} asks for code to be run ({key})", "such models are never loaded"
+                    )
             todo.extend(item.values())
         elif isinstance(item, list):
             todo.extend(item)
@@ -242,7 +283,9 @@ def _no_remote_code(name: str, document: Any) -> None:
 def _mapping(documents: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     document = documents.get(name)
     if not isinstance(document, dict):
-        raise ModelRefused(f"the model folder has no usable {name}", "give the folder that holds config and weights")
+        raise ModelRefused(
+            f"the model folder has no usable {name}", "give the folder that holds config and weights"
+        )
     return document
 
 
@@ -281,18 +324,24 @@ def _hf_weights(files: Mapping[str, int], documents: Mapping[str, Any]) -> tuple
         return ("model.safetensors",)
     index = documents.get("model.safetensors.index.json")
     if not isinstance(index, dict) or not isinstance(index.get("weight_map"), dict):
-        raise ModelRefused("the model folder has no model.safetensors", "ask the vendor for the weights as safetensors")
+        raise ModelRefused(
+            "the model folder has no model.safetensors", "ask the vendor for the weights as safetensors"
+        )
     shards = tuple(sorted({str(name) for name in index["weight_map"].values()}))
     absent = [name for name in shards if name not in files]
     if absent or not shards:
-        raise ModelRefused(f"weight file {absent[0] if absent else '?'} is missing", "the copy may be incomplete")
+        raise ModelRefused(
+            f"weight file {absent[0] if absent else '?'} is missing", "the copy may be incomplete"
+        )
     return shards
 
 
 def _open_clip_weights(files: Mapping[str, int]) -> tuple[str, ...]:
     found = [name for name in OPEN_CLIP_WEIGHTS if name in files]
     if not found:
-        raise ModelRefused(f"the model folder has no {OPEN_CLIP_WEIGHTS[0]}", "ask the vendor for the weights as safetensors")
+        raise ModelRefused(
+            f"the model folder has no {OPEN_CLIP_WEIGHTS[0]}", "ask the vendor for the weights as safetensors"
+        )
     if len(found) > 1:
         raise ModelRefused(f"{found[0]} and {found[1]} are both there", "keep the one that is in use")
     return (found[0],)

@@ -1,0 +1,107 @@
+"""Spike-in: what this audit *would* have seen, had the model been trained on pairs of this hospital (METHOD §6).
+
+A throw-away LoRA copy of the audited model is fine-tuned on known pairs, in memory, and merged into plain weights,
+so that it is audited on the same effective matrices as the original. The original is never touched.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from peft import LoraConfig
+from peft.mapping import inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
+
+from audit_core.adapters.base import ModelAdapter
+from audit_core.errors import AuditError, CohortTooSmall
+from audit_core.results import Progress
+from audit_core.samples import ReportProgress, Sample, Settings
+
+RANK = 16
+SCALING = 2.0  # alpha = 2 · rank, a common choice of fine-tuning recipes
+LEARNING_RATE = 1e-3
+BATCH = 4
+
+
+@contextmanager
+def spike_in(
+    adapter: ModelAdapter, spiked: Sequence[Sample], *, settings: Settings, progress: ReportProgress
+) -> Iterator[ModelAdapter]:
+    """A copy of the model that has been fine-tuned on `spiked` for `settings.spike_in_epochs` epochs.
+
+    Audit the copy with `spiked` as reference members and the calibration controls as non-members.
+
+    Args:
+        adapter: the audited model; left as it is.
+        spiked: pairs the copy is trained on, one role only: half of the fitting controls.
+        settings: epochs, seed, text length.
+        progress: called with phase `spike-in`.
+
+    Yields:
+        An adapter around the merged copy; its memory is freed afterwards.
+
+    Raises:
+        CohortTooSmall: fewer than two pairs to train on.
+        AuditError: no epochs asked for, or the training diverged.
+    """
+    if settings.spike_in_epochs < 1:
+        raise AuditError("a spike-in needs at least one epoch", "set spike_in_epochs in the policy")
+    if len(spiked) < 2:
+        raise CohortTooSmall("a spike-in needs at least two fitting controls")
+    twin = adapter.around(copy.deepcopy(adapter.model))
+    _fine_tune(twin, spiked, settings, progress)
+    _merge(twin.model)
+    try:
+        yield adapter.around(twin.model)
+    finally:
+        del twin
+
+
+def _fine_tune(
+    adapter: ModelAdapter, spiked: Sequence[Sample], settings: Settings, progress: ReportProgress
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        config = LoraConfig(
+            r=RANK,
+            lora_alpha=int(SCALING * RANK),
+            target_modules=list(adapter.adaptable()),
+            lora_dropout=0.0,
+        )
+        inject_adapter_in_model(config, adapter.model)
+        _train(adapter, spiked, settings, progress)
+
+
+def _train(
+    adapter: ModelAdapter, spiked: Sequence[Sample], settings: Settings, progress: ReportProgress
+) -> None:
+    trainable = [p for p in adapter.model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=LEARNING_RATE, weight_decay=0.0)
+    order = torch.Generator().manual_seed(settings.seed)
+    total = settings.spike_in_epochs * len(spiked)
+    done = 0
+    for _ in range(settings.spike_in_epochs):
+        shuffled = [spiked[i] for i in torch.randperm(len(spiked), generator=order).tolist()]
+        for start in range(0, len(shuffled), BATCH):
+            chunk = shuffled[start : start + BATCH]
+            loss = adapter.training_loss(adapter.encode(chunk, settings.max_text_tokens))
+            if not bool(torch.isfinite(loss)):
+                raise AuditError("the spike-in's training did not stay finite")
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            done += len(chunk)
+            progress(Progress("spike-in", done, total))
+
+
+def _merge(model: nn.Module) -> None:
+    """Fold every LoRA pair into its weight and put the plain linear layer back under its own name."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            parent = model.get_submodule(name.rpartition(".")[0]) if "." in name else model
+            setattr(parent, name.rpartition(".")[2], module.get_base_layer())
