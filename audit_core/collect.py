@@ -1,8 +1,8 @@
 """From a model and samples to a table of signals: two passes, a handful of floats per pair kept.
 
-Pass 1 ("references") sums the gradients of the reference members to R. Pass 2 ("signals") gives every pair its
-scalars, norms and slice cosines. A base model, where there is one, gives the same scalars and the task vector
-ΔW = W − W_base. A batch that fails is tried again pair by pair, so that only the bad pair becomes unscored.
+Pass 1 ("references") sums the gradients of the reference members to R. Pass 2 ("signals") gives every pair
+its scalars, norms and slice cosines. A base model, where there is one, gives the same scalars and the task
+vector ΔW = W − W_base. A batch that fails is tried again pair by pair: only the bad pair becomes unscored.
 
 Letters: N pairs, M audited matrices, K slices of all of them, S slices of one.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,17 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter
+from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.errors import AuditError, BadSample, CohortTooSmall, ModelRefused
 from audit_core.gradients import LayerCapture, add_gradient_sum, audited_layers, capture
 from audit_core.results import Progress
 from audit_core.samples import ReportProgress, Sample, Settings
-from audit_core.signals import GRADIENT_SCALAR, LIKELIHOOD_SCALARS, Matrix, SignalTable
+from audit_core.signal_rows import SignalRows
+from audit_core.signals import GRADIENT_SCALAR, Matrix, SignalTable
 from audit_core.slices import cosines, leave_one_out, matrix_slices, slice_sums
 
 MAX_BANK = 255  # METHOD §4
 PROBE_PAIRS = 2
-NOT_FINITE = "the loss or its gradient is not a finite number"
 
 
 @dataclass(slots=True)
@@ -42,19 +42,6 @@ class _Reference:
     task: dict[str, Tensor] = field(default_factory=dict)
     task_squares: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     members: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class _Rows:
-    """The table while it is being filled."""
-
-    index: Mapping[str, int]
-    scalars: dict[str, NDArray[np.float64]]
-    norms: NDArray[np.float32]
-    cosines: NDArray[np.float32]
-    task_cosines: NDArray[np.float32]
-    unscored: dict[str, str] = field(default_factory=dict)
-    supervised: int = 0
 
 
 def collect_signals(
@@ -73,8 +60,8 @@ def collect_signals(
     Args:
         adapter: the model under audit.
         samples: the pairs to be scored, in the order of the table.
-        reference_members: ids among `samples` whose mean gradient is R; may be empty (no cosines then). Only the
-            first pair of each patient enters R; cosines of that patient's further pairs are NaN.
+        reference_members: ids among `samples` whose mean gradient is R; may be empty (no cosines then). Only
+            the first pair of each patient enters R; cosines of that patient's further pairs are NaN.
         bank: anchor pairs of contrastive losses; ignored by generative models.
         base: the model it was fine-tuned from, if known.
         settings: batch size, text length, layers, minimum bank.
@@ -101,7 +88,7 @@ def collect_signals(
     return table, _likelihoods(base, samples, base_anchors, settings, progress, "base model")
 
 
-# ---- pass 1 -------------------------------------------------------------------------------------------------
+# ---- pass 1 ----------------------------------------------------------------------------------------------
 
 
 def _prepare(
@@ -201,7 +188,7 @@ def _probe(adapter: ModelAdapter, samples: Sequence[Sample], settings: Settings)
     return adapter.encode(usable, settings.max_text_tokens)
 
 
-# ---- pass 2 -------------------------------------------------------------------------------------------------
+# ---- pass 2 ------------------------------------------------------------------------------------------------
 
 
 def _all_signals(
@@ -212,54 +199,59 @@ def _all_signals(
     settings: Settings,
     progress: ReportProgress,
 ) -> SignalTable:
-    rows = _empty_rows(adapter, samples, reference, with_gradients=True)
+    rows = SignalRows.empty(
+        samples,
+        reference.matrices,
+        contrastive=adapter.uses_bank,
+        reference=bool(reference.mean),
+        task=bool(reference.task),
+    )
     names = [m.name for m in reference.matrices]
     siblings = _siblings(samples, reference.members)
 
     def take(batch: Encoded) -> None:
         got = capture(adapter, batch, names, anchors)
-        where = np.array([rows.index[p] for p in batch.pair_ids])
+        where = rows.where(batch.pair_ids)
         inside = np.array([p in reference.members for p in batch.pair_ids])
         total = np.zeros(len(where))
         for number, matrix in enumerate(reference.matrices):
             layer = got.layers.get(matrix.name)
             if layer is not None:
-                total += _fill_matrix(rows, where, inside, number, matrix, layer, reference)
+                total += _fill_matrix(rows, where, inside, number, layer, reference)
         rows.cosines[where[[p in siblings for p in batch.pair_ids]]] = np.nan
-        _fill_scalars(rows, where, got.outcome.scalars, got.finite_B, batch.pair_ids)
+        total[~got.finite_B.numpy()] = np.nan
         with np.errstate(divide="ignore"):
-            rows.scalars[GRADIENT_SCALAR][where] = -0.5 * np.log(total)
+            norm = {GRADIENT_SCALAR: -0.5 * np.log(total)}
+        rows.put(batch.pair_ids, _plain(got.outcome) | norm)
         rows.supervised += sum(got.outcome.supervised)
 
     rows.unscored |= _in_batches(adapter, samples, settings, progress, "signals", take)
-    return _table(adapter, samples, rows, reference.matrices, anchors, settings, len(reference.members))
+    return rows.table(_facts(adapter, anchors, settings, reference))
 
 
 def _fill_matrix(
-    rows: _Rows,
+    rows: SignalRows,
     where: NDArray[np.int64],
     inside: NDArray[np.bool_],
     number: int,
-    matrix: Matrix,
     layer: LayerCapture,
     reference: _Reference,
 ) -> NDArray[np.float64]:
     """Put one matrix's norms and cosines into the table; returns ‖G‖² per sample."""
+    matrix = reference.matrices[number]
     name = matrix.name
-    against = tuple(part[name] for part in (reference.mean, reference.task) if part)
-    sums = slice_sums(layer, against)
+    sums = slice_sums(layer, tuple(part[name] for part in (reference.mean, reference.task) if part))
     squares = sums.squares_BS.double().numpy()
-    length = squares[:, : matrix.rows].sum(1)
+    dots = [d.double().numpy() for d in sums.dots_BS]
+    length: NDArray[np.float64] = squares[:, : matrix.rows].sum(1)
     with np.errstate(divide="ignore"):
         rows.norms[where, number] = 0.5 * np.log(length)
-    dots = [d.double().numpy() for d in sums.dots_BS]
     if reference.mean:
         d, r = dots.pop(0), reference.mean_squares[name]
         span = slice(matrix.offset, matrix.offset + matrix.rows + matrix.cols)
         rows.cosines[where[~inside], span] = cosines(d[~inside], squares[~inside], r)
-        rows.cosines[where[inside], span] = leave_one_out(
-            d[inside], squares[inside], r, len(reference.members)
-        )
+        n = len(reference.members)
+        rows.cosines[where[inside], span] = leave_one_out(d[inside], squares[inside], r, n)
     if reference.task:
         task = cosines(-dots.pop(0), squares, reference.task_squares[name])
         counted = np.maximum(1, np.isfinite(task).sum(1))
@@ -282,20 +274,23 @@ def _likelihoods(
     progress: ReportProgress,
     phase: str,
 ) -> SignalTable:
-    rows = _empty_rows(adapter, samples, _Reference(()), with_gradients=False)
+    rows = SignalRows.empty(samples, contrastive=adapter.uses_bank)
 
     def take(batch: Encoded) -> None:
         with torch.no_grad():
             outcome = adapter.forward(batch, anchors)
-        where = np.array([rows.index[p] for p in batch.pair_ids])
-        _fill_scalars(rows, where, outcome.scalars, torch.isfinite(outcome.losses_B), batch.pair_ids)
+        rows.put(batch.pair_ids, _plain(outcome))
         rows.supervised += sum(outcome.supervised)
 
     rows.unscored |= _in_batches(adapter, samples, settings, progress, phase, take)
-    return _table(adapter, samples, rows, (), anchors, settings, 0)
+    return rows.table(_facts(adapter, anchors, settings, None))
 
 
-# ---- batches and tables -------------------------------------------------------------------------------------
+def _plain(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    return {name: values.double().numpy() for name, values in outcome.scalars.items()}
+
+
+# ---- batches and facts -----------------------------------------------------------------------------------
 
 
 def _in_batches(
@@ -330,79 +325,6 @@ def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
         yield ordered[start : start + size]
 
 
-def _empty_rows(
-    adapter: ModelAdapter, samples: Sequence[Sample], reference: _Reference, *, with_gradients: bool
-) -> _Rows:
-    index = {s.pair_id: row for row, s in enumerate(samples)}
-    if len(index) != len(samples):
-        raise AuditError("two samples have the same pair id")
-    names = list(LIKELIHOOD_SCALARS) + (["cosine"] if adapter.uses_bank else [])
-    names += [GRADIENT_SCALAR] if with_gradients else []
-    M = len(reference.matrices)
-    K = sum(m.rows + m.cols for m in reference.matrices) if reference.mean else 0
-    N = len(samples)
-    return _Rows(
-        index=index,
-        scalars={name: np.full(N, np.nan) for name in names},
-        norms=np.full((N, M), np.nan, np.float32),
-        cosines=np.full((N, K), np.nan, np.float32),
-        task_cosines=np.full((N, M if reference.task else 0), np.nan, np.float32),
-    )
-
-
-def _fill_scalars(
-    rows: _Rows,
-    where: NDArray[np.int64],
-    scalars: Mapping[str, Tensor],
-    finite_B: Tensor,
-    pair_ids: Sequence[str],
-) -> None:
-    for name, values in scalars.items():
-        rows.scalars[name][where] = values.double().numpy()
-        finite_B = finite_B & torch.isfinite(values)
-    for pair_id, fine in zip(pair_ids, finite_B.tolist(), strict=True):
-        if not fine:
-            rows.unscored[pair_id] = NOT_FINITE
-
-
-def _table(
-    adapter: ModelAdapter,
-    samples: Sequence[Sample],
-    rows: _Rows,
-    matrices: tuple[Matrix, ...],
-    anchors: Anchors | None,
-    settings: Settings,
-    members: int,
-) -> SignalTable:
-    if len(rows.unscored) == len(samples):
-        first = next(iter(rows.unscored.values()), "there are no pairs")
-        raise AuditError(
-            f"no pair could be scored: {first}", "check that the model folder is complete and undamaged"
-        )
-    out = [rows.index[p] for p in rows.unscored]
-    for values in (*rows.scalars.values(), rows.norms, rows.cosines, rows.task_cosines):
-        values[out] = np.nan
-    facts = {
-        **adapter.facts,
-        "batch_size": str(settings.batch_size),
-        "supervised_tokens": str(rows.supervised),
-        "audited_matrices": str(len(matrices)),
-        "reference_members": str(members),
-    }
-    if anchors is not None:
-        facts |= {"bank_size": str(len(anchors.pair_ids)), "bank_digest": _bank_digest(anchors)}
-    return SignalTable(
-        pair_ids=tuple(s.pair_id for s in samples),
-        scalars=rows.scalars,
-        norms=rows.norms,
-        cosines=rows.cosines,
-        task_cosines=rows.task_cosines,
-        matrices=matrices,
-        unscored={p: rows.unscored[p] for p in sorted(rows.unscored)},
-        facts=facts,
-    )
-
-
 def _anchors(adapter: ModelAdapter, bank: Sequence[Sample], settings: Settings) -> Anchors | None:
     if not adapter.uses_bank:
         return None
@@ -417,5 +339,14 @@ def _anchors(adapter: ModelAdapter, bank: Sequence[Sample], settings: Settings) 
     return adapter.anchors(ordered, settings.max_text_tokens, settings.batch_size)
 
 
-def _bank_digest(anchors: Anchors) -> str:
-    return hashlib.sha256("\n".join(sorted(anchors.pair_ids)).encode()).hexdigest()
+def _facts(
+    adapter: ModelAdapter, anchors: Anchors | None, settings: Settings, reference: _Reference | None
+) -> dict[str, str]:
+    facts = {**adapter.facts, "batch_size": str(settings.batch_size)}
+    if reference is not None:
+        facts["audited_matrices"] = str(len(reference.matrices))
+        facts["reference_members"] = str(len(reference.members))
+    if anchors is not None:
+        digest = hashlib.sha256("\n".join(sorted(anchors.pair_ids)).encode()).hexdigest()
+        facts |= {"bank_size": str(len(anchors.pair_ids)), "bank_digest": digest}
+    return facts

@@ -1,8 +1,8 @@
 """Batched capture of what a weight gradient is made of, without making any weight gradient.
 
-For a linear layer the gradient of sample b is G_b = Σ_t K_bt ⊗ A_bt, with A its inputs and K the gradients at its
-outputs. One forward and one backward to the activations give A and K of a whole batch. Weights are frozen, so the
-graph starts by itself at the first audited layer: nothing below it is differentiated.
+For a linear layer the gradient of sample b is G_b = Σ_t K_bt ⊗ A_bt, with A its inputs and K the gradients at
+its outputs. One forward and one backward to the activations give A and K of a whole batch. Weights are
+frozen, so the graph starts by itself at the first audited layer: nothing below it is differentiated.
 
 Letters: B samples, T positions, I inputs, O outputs of a layer.
 """
@@ -86,10 +86,10 @@ def capture(
 def audited_layers(
     adapter: ModelAdapter, probe: Encoded, which: str, anchors: Anchors | None = None
 ) -> tuple[Candidate, ...]:
-    """The layers an audit looks at: those that receive a gradient at all, all of them or the last three blocks.
+    """The layers an audit looks at: of those that receive a gradient, all or the last three blocks.
 
-    A probe decides, not a name: with `vision_feature_layer = −2` the last vision block gets no gradient, is left
-    out here, and is not counted among the last three.
+    A probe decides, not a name: with `vision_feature_layer = −2` the last vision block gets no gradient, is
+    left out here, and is not counted among the last three.
 
     Args:
         adapter: the frozen model.

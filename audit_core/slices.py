@@ -19,7 +19,7 @@ from torch import Tensor
 from audit_core.gradients import LayerCapture
 
 CARRIED_BY_ONE = 1e-6
-"""A slice whose reference mean without this pair is this small a share of the whole is carried by one pair."""
+"""A slice whose mean without this pair is this small a share of the whole is carried by one pair."""
 
 BUFFER_PASSES = 40.0
 """Cost of reading statistics off a made G, in multiply-adds per element (measured on one core)."""
@@ -119,7 +119,7 @@ def _by_grams(layer: LayerCapture, references_OI: tuple[Tensor, ...]) -> SliceSu
 
 
 def _spans(grads_BTO: Tensor) -> list[tuple[int, int]]:
-    """First and last position with a gradient, per sample: padding and, in the last block, prompt are exactly zero."""
+    """First and last position with a gradient: padding and, in the last block, prompt are exactly zero."""
     alive = grads_BTO.ne(0).any(2)
     T = alive.shape[1]
     first = alive.int().argmax(1)

@@ -1,7 +1,7 @@
-"""Spike-in: what this audit *would* have seen, had the model been trained on pairs of this hospital (METHOD §6).
+"""Spike-in: what this audit *would* have seen, had this hospital's pairs been trained on (METHOD §6).
 
-A throw-away LoRA copy of the audited model is fine-tuned on known pairs, in memory, and merged into plain weights,
-so that it is audited on the same effective matrices as the original. The original is never touched.
+A throw-away LoRA copy of the audited model is fine-tuned on known pairs, in memory, and merged into plain
+weights, so that it is audited on the same effective matrices as the original. The original is never touched.
 """
 
 from __future__ import annotations

@@ -205,5 +205,5 @@ def _walled(pair_id: str, act: Callable[[], _T]) -> _T:
         raise
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - the exception wall: vendor code may raise anything
+    except Exception as error:  # the exception wall: vendor code may raise anything
         raise BadSample(f"the model failed at pair {pair_id}: {type(error).__name__}") from error

@@ -1,7 +1,7 @@
 """BiomedCLIP's network in its vendor's own tensor names: a ViT trunk and a BERT text tower.
 
-Small on purpose: it loads an open_clip state dict with `strict=True` and computes the same embeddings, without
-open_clip, timm or torchvision. `attn.qkv` stays fused, so audited slices are the vendor's own tensors.
+Small on purpose: it loads an open_clip state dict with `strict=True` and computes the same embeddings,
+without open_clip, timm or torchvision. `attn.qkv` stays fused, so audited slices are the vendor's tensors.
 
 Letters: B samples, T tokens, D width, E embedding.
 """

@@ -1,7 +1,7 @@
 """Contrastive models (BiomedCLIP): the loss of a pair against a fixed bank of anchor pairs.
 
-L = ½(InfoNCE image→text + text→image) over {own pair} ∪ bank, bank embeddings detached (METHOD §4), so the loss
-of a pair does not depend on its neighbours in the batch.
+L = ½(InfoNCE image→text + text→image) over {own pair} ∪ bank, bank embeddings detached (METHOD §4), so the
+loss of a pair does not depend on its neighbours in the batch.
 
 Letters: B samples, N anchors, E embedding, C = 1 + N choices (own pair first).
 """
@@ -79,9 +79,10 @@ class ContrastiveAdapter(ModelAdapter):
         tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(layout.text.context)
-        if tokenizer.get_vocab_size() > layout.text.vocabulary:
+        known = tokenizer.get_vocab_size()
+        if known > layout.text.vocabulary:
             raise ModelRefused(
-                f"the tokenizer knows {tokenizer.get_vocab_size()} tokens, the model {layout.text.vocabulary}",
+                f"the tokenizer knows {known} tokens, the model {layout.text.vocabulary}",
                 "tokenizer and weights must belong to the same model",
             )
         return cls(model, tokenizer, layout, said)
@@ -130,7 +131,7 @@ class ContrastiveAdapter(ModelAdapter):
             picture = picture.resize(target, Image.Resampling.BICUBIC)
         left, top = round((target[0] - size) / 2), round((target[1] - size) / 2)
         pixels = np.asarray(picture, dtype=np.float32)[top : top + size, left : left + size] / 255.0
-        mean, std = np.float32(self.layout.mean), np.float32(self.layout.std)
+        mean, std = (np.array(x, np.float32) for x in (self.layout.mean, self.layout.std))
         return torch.from_numpy(((pixels - mean) / std).transpose(2, 0, 1).copy())
 
     def _padding_id(self) -> int:

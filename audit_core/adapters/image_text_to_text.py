@@ -135,9 +135,10 @@ class ImageTextToTextAdapter(ModelAdapter):
         if left and end_token is not None and ids[-1] != end_token:
             ids.append(end_token)
             labels.append(end_token)
+        ids, labels = ids[: self.positions], labels[: self.positions]
         if all(label == IGNORED for label in labels):
-            raise BadSample(f"the report of pair {sample.pair_id} has no tokens")
-        return ids[: self.positions], labels[: self.positions]
+            raise BadSample(f"no token of pair {sample.pair_id}'s report reaches the model")
+        return ids, labels
 
     def _pixels(self, image: NDArray[uint8]) -> Tensor:
         coded = self.processor(Image.fromarray(image), return_tensors="pt")
@@ -205,7 +206,7 @@ def _token_scalars(logp_NV: Tensor, chosen_N: Tensor, counts: Sequence[int]) -> 
     standard_N = (chosen_N - mean_N) / spread_N
     best_N = logp_NV.amax(1)
     out: dict[str, list[Tensor]] = {k: [] for k in ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")}
-    parts = (t.split(list(counts)) for t in (chosen_N, standard_N, mean_N, best_N))
+    parts = (torch.split_with_sizes(t, list(counts)) for t in (chosen_N, standard_N, mean_N, best_N))
     for chosen, standard, mean, best in zip(*parts, strict=True):
         lowest = max(1, int(LOWEST_SHARE * len(chosen)))
         out["neg_loss"].append(chosen.mean())

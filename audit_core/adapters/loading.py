@@ -1,8 +1,8 @@
 """Safe loading: look at a vendor's folder without running anything of it, then open it.
 
-`inspect_folder` is torch-free and decides everything that can be decided from names, sizes, json and the headers
-of safetensors files. `open_model` imports the family's adapter only after that. Code, pickles, links and remote
-references are refused, never worked around. Everything is read from absolute local paths.
+`inspect_folder` is torch-free and decides everything that can be decided from names, sizes, json and the
+headers of safetensors files. `open_model` imports the family's adapter only after that. Code, pickles, links
+and remote references are refused, never worked around. Everything is read from absolute local paths.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def refuse_wrong_keys(missing: Iterator[str] | list[str], unexpected: Iterator[s
         )
 
 
-# ---- what is in the folder ----------------------------------------------------------------------------------
+# ---- what is in the folder ------------------------------------------------------------------------------
 
 
 def _plain_files(path: Path) -> dict[str, int]:
