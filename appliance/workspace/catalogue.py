@@ -1,7 +1,5 @@
-"""The catalogue: SQLCipher through SQLAlchemy, one typed method per question, one transaction per method.
+"""The catalogue: one typed method per question, one transaction per method, all of it inside SQLCipher.
 
-Unusual here: SQLAlchemy never learns the key or a path (a creator function opens the file), and this module
-turns whatever SQLCipher raises into our errors without the values that were being written.
 SQLCipher authenticates pages, not history: an old copy of the file put back whole is caught by the log.
 """
 
@@ -15,13 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import Connection, Engine, Select, Table, create_engine, delete, event, func, select, update
+from sqlalchemy import Connection, Select, Table, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
 
-from appliance.errors import ApplianceError, Busy, IntegrityError, UsageError
+from appliance.errors import IntegrityError, UsageError
+from appliance.workspace.database import damaged, open_engine, plain_json, translated, writing
 from appliance.workspace.durable import FILE_MODE
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.rows import (
@@ -48,7 +44,6 @@ from appliance.workspace.tables import (
     SETTINGS,
 )
 
-BUSY_TIMEOUT_MS: Final = 10_000
 _LOOK_UP: Final = 10_000  # keys per IN (…)
 
 
@@ -72,7 +67,7 @@ class Catalogue:
         if not path.is_file():
             raise IntegrityError(f"{path.name} is missing", "Restore the workspace from a backup.")
         self._path = path
-        self._engine = _engine(path, key)
+        self._engine = open_engine(path, key)
         try:
             schema = self.setting("schema")
         except BaseException:
@@ -90,12 +85,12 @@ class Catalogue:
             FileExistsError: there is something at `path`.
         """
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
-        engine = _engine(path, key)
+        engine = open_engine(path, key)
         try:
-            with _translated(path), engine.connect() as connection, _writing(connection) as transaction:
-                METADATA.create_all(transaction)
+            with translated(path), engine.connect() as connection, writing(connection):
+                METADATA.create_all(connection)
                 rows = [{"key": key, "value": value} for key, value in {**settings, "schema": SCHEMA}.items()]
-                transaction.execute(insert(SETTINGS), rows)
+                connection.execute(insert(SETTINGS), rows)
         finally:
             engine.dispose()
 
@@ -114,9 +109,9 @@ class Catalogue:
         """
         with self._reading() as connection:
             if connection.exec_driver_sql("PRAGMA cipher_integrity_check").first() is not None:
-                raise _damaged(self._path)
+                raise damaged(self._path)
             if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
-                raise _damaged(self._path)
+                raise damaged(self._path)
 
     # -- studies, reports, pairs ----------------------------------------------------------------------------
 
@@ -293,7 +288,7 @@ class Catalogue:
             if _insert_new(connection, table, (row,)):
                 return
             stored = connection.scalar(select(table.c[same]).where(table.c.name == row.name))
-            if stored != json.loads(_json(_values(row)[same])):
+            if stored != json.loads(plain_json(_values(row)[same])):
                 raise UsageError(refusal, "Choose another name; what is registered is never replaced.")
 
     def _rows(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
@@ -306,80 +301,13 @@ class Catalogue:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with _translated(self._path), self._engine.connect() as connection, connection.begin():
+        with translated(self._path), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with _translated(self._path), self._engine.connect() as connection, _writing(connection):
+        with translated(self._path), self._engine.connect() as connection, writing(connection):
             yield connection
-
-
-def _engine(path: Path, key: SecretKey) -> Engine:
-    def connect() -> Any:
-        connection = sqlcipher.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA cipher_log_level = NONE")  # else a wrong key is told to stderr
-            connection.execute(f"PRAGMA key = \"x'{key.raw.hex()}'\"")
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            for pragma in (
-                "journal_mode = WAL",
-                "synchronous = FULL",
-                "secure_delete = ON",
-                "temp_store = MEMORY",
-            ):
-                connection.execute(f"PRAGMA {pragma}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    engine = create_engine(
-        "sqlite://",
-        module=sqlcipher,
-        creator=connect,
-        poolclass=QueuePool,
-        hide_parameters=True,  # an error must not carry the values it was storing
-        json_serializer=_json,
-    )
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # IMMEDIATE: a writer waits at the start, instead of failing at its first write after a read.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-@contextmanager
-def _writing(connection: Connection) -> Iterator[Connection]:
-    writer = connection.execution_options(writes=True)
-    with writer.begin():
-        yield writer
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what SQLCipher raises into our errors (SQLCipher's codes: sqlite.org/rescode.html)."""
-    try:
-        yield
-    except (DBAPIError, sqlcipher.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        said = str(cause).lower()
-        if "locked" in said or "busy" in said:
-            raise Busy("another process is writing to the catalogue", "Try again in a moment.") from None
-        if "malformed" in said or "not a database" in said or "corrupt" in said:
-            raise _damaged(path) from None
-        if isinstance(cause, sqlcipher.OperationalError):
-            raise ApplianceError(
-                f"cannot use {path.name}: {said}", "Is the disk full or read-only?"
-            ) from None
-        raise
-
-
-def _damaged(path: Path) -> IntegrityError:
-    return IntegrityError(f"{path.name} is damaged or was exchanged", "Restore the workspace from a backup.")
 
 
 def _insert_new(connection: Connection, table: Table, rows: Sequence[_Row]) -> int:
@@ -398,8 +326,3 @@ def _values(row: _Row) -> dict[str, Any]:
 def _portions(items: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(items), _LOOK_UP):
         yield items[start : start + _LOOK_UP]
-
-
-def _json(document: Any) -> str:
-    """JSON without NaN, mappings of any kind included."""
-    return json.dumps(document, allow_nan=False, sort_keys=True, separators=(",", ":"), default=dict)

@@ -53,9 +53,6 @@ class SecretKey:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SecretKey) and hmac.compare_digest(self._raw, other._raw)
 
-    def __hash__(self) -> int:
-        return id(self)
-
     def __repr__(self) -> str:
         return "SecretKey(hidden)"
 

@@ -42,7 +42,9 @@ class Argon2Settings:
 
     def within_limits(self) -> bool:
         """False for settings only a manipulated file would carry, such as a terabyte of memory."""
-        return 8 <= self.memory_kib <= 4 << 20 and 1 <= self.passes <= 16 and 1 <= self.lanes <= 16
+        return (
+            8 * self.lanes <= self.memory_kib <= 4 << 20 and 1 <= self.passes <= 16 and 1 <= self.lanes <= 16
+        )
 
 
 OFFICER_KDF: Final = Argon2Settings(memory_kib=262_144, passes=3, lanes=4)
@@ -153,7 +155,7 @@ def read_keyring(path: Path) -> Keyring:
         raise Locked(f"cannot read {path}: {error.strerror}", "A workspace belongs to one account.") from None
     try:
         return _parse(json.loads(data), path)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise IntegrityError(
             f"{path} is damaged", "Restore it from a backup: without it nothing opens."
         ) from None
@@ -173,7 +175,8 @@ def _parse(document: Any, path: Path) -> Keyring:
         run_key_check=bytes.fromhex(document["run_key_check"]),
         slots=tuple(_parse_slot(slot) for slot in document["slots"]),
     )
-    if len(keyring.workspace_id) != 16 or not all(slot.kdf.within_limits() for slot in keyring.slots):
+    sizes_fit = len(keyring.workspace_id) == 16 and 1 <= keyring.epoch < 1 << 32
+    if not sizes_fit or not all(slot.kdf.within_limits() for slot in keyring.slots):
         raise ValueError("out of range")
     return keyring
 
@@ -182,6 +185,8 @@ def _parse_slot(document: Mapping[str, Any]) -> Slot:
     kdf = document["kdf"]
     if kdf["name"] != "argon2id":
         raise ValueError("unknown kdf")
+    if len(document["salt"]) != 32 or len(document["nonce"]) != 24:
+        raise ValueError("salt or nonce of another size")
     return Slot(
         name=str(document["name"]),
         kdf=Argon2Settings(int(kdf["memory_kib"]), int(kdf["passes"]), int(kdf["lanes"])),

@@ -17,6 +17,7 @@ from appliance.errors import Locked
 from appliance.workspace.durable import DIRECTORY_MODE, FILE_MODE, write_atomically
 from appliance.workspace.keys import KEY_BYTES, SecretKey
 
+SHARED_MEMORY: Final = Path("/dev/shm")
 _HINT: Final = "Give the passphrase to each command instead of `gradaudit unlock`."
 
 
@@ -73,7 +74,7 @@ def _name(workspace_id: bytes) -> str:
 
 
 def _directory(*, create: bool) -> Path | None:
-    candidates = [Path(f"/dev/shm/gradaudit-{os.getuid()}")]
+    candidates = [SHARED_MEMORY / f"gradaudit-{os.getuid()}"]
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
         candidates.insert(0, Path(runtime) / "gradaudit")
