@@ -11,10 +11,11 @@ from typing import Any
 from appliance import codec
 from appliance.errors import ApplianceError, UsageError
 from appliance.intake import FRAME, REPORT_TEXT
+from appliance.isolation import ON
 from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
 from appliance.views import Progress
-from appliance.worker import Worker
+from appliance.worker import SELF_PROBE, Worker
 from appliance.workspace.rows import StoredInstance, StoredPair
 from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
@@ -22,7 +23,6 @@ from audit_core.results import AuditResult, Design, Finding, References, Verdict
 from audit_core.samples import ModelSource, Settings
 
 FINDINGS = "findings"
-LAYER_ON = "on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,16 @@ def check_isolation(worker: Worker, loaded: LoadedPolicy) -> Mapping[str, str]:
         ApplianceError: a layer the policy requires is missing, or an attempt of the self-probe got out.
     """
     layers = worker.isolation
-    missing = [layer for layer in loaded.policy.required_isolation if layers.get(layer) != LAYER_ON]
+    missing = [layer for layer in loaded.policy.required_isolation if layers.get(layer) != ON]
     if missing:
         raise ApplianceError(
             f"isolation layer {missing[0]} is required by the policy and missing here: {layers.get(missing[0])}",
             "see `gradaudit doctor`, or use a policy that does not require it",
         )
-    if loaded.policy.required_isolation and layers["self-probe"] != LAYER_ON:
-        raise ApplianceError("the worker could get out of its box: " + layers["self-probe"], "see `gradaudit doctor`")
+    if layers[SELF_PROBE] != ON:
+        raise ApplianceError(
+            f"the worker's box does not hold: {layers[SELF_PROBE]}", "see `gradaudit doctor`"
+        )
     return layers
 
 
@@ -137,7 +139,12 @@ def sample_frames(workspace: Workspace, cohort: CohortDocument) -> Iterator[tupl
 def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
     """Data-only facts for the blind baseline: what a look at header and date alone could tell roles apart by."""
     year = float(pair.StudyDate[:4]) if pair.StudyDate[:4].isdigit() else ""
-    return {**instance.attributes, "Modality": pair.Modality, "BodyPartExamined": pair.BodyPartExamined, "Year": year}
+    return {
+        **instance.attributes,
+        "Modality": pair.Modality,
+        "BodyPartExamined": pair.BodyPartExamined,
+        "Year": year,
+    }
 
 
 def _check_findings(findings: tuple[Finding, ...], cohort: CohortDocument) -> None:

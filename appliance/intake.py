@@ -202,10 +202,14 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
     """
     for path in paths:
         if not path.exists():
-            raise UsageError("one of the given paths does not exist", "check the spelling; nothing was ingested")
+            raise UsageError(
+                "one of the given paths does not exist", "check the spelling; nothing was ingested"
+            )
     files = [path.absolute() for path in walk(paths)]
     if not files:
-        raise UsageError("there is no file to ingest below the given paths", "give a folder with DICOM files and reports")
+        raise UsageError(
+            "there is no file to ingest below the given paths", "give a folder with DICOM files and reports"
+        )
     return files
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import PolicyError
+from appliance.isolation import LAYERS
 from audit_core.errors import PolicyInvalid
 from audit_core.policy import Policy
 
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
-ISOLATION_LAYERS = ("namespace", "seccomp", "landlock")
 _COMPARE = "compare with policies/default.toml"
 _TOP = ("name", "version")
 # section -> key in the file -> field of Policy
@@ -135,8 +135,6 @@ def _checked(table: Mapping[str, Any], key: str, name: str, prefix: str) -> Any:
 
 
 def _layers(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or any(layer not in ISOLATION_LAYERS for layer in value):
-        raise PolicyError(
-            "isolation.required names an unknown layer", "known: " + ", ".join(ISOLATION_LAYERS)
-        )
+    if not isinstance(value, list) or any(layer not in LAYERS for layer in value):
+        raise PolicyError("isolation.required names an unknown layer", "known: " + ", ".join(LAYERS))
     return tuple(value)

@@ -20,6 +20,7 @@ from appliance.egress import OFFLINE_ENV
 from appliance.errors import ApplianceError, WorkerFailed
 
 Event = Callable[[dict[str, Any], bytes], None]
+SELF_PROBE = "self-probe"
 _SECRETS = ("GRADAUDIT_PASSPHRASE", "GRADAUDIT_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 
 
@@ -137,8 +138,8 @@ def main() -> int:
     from appliance import isolation
 
     layers = isolation.close_box(read=_readable(order["read"]), write=[])
-    escaped = sorted(attempt for attempt, blocked in isolation.probe().items() if not blocked)
-    layers["self-probe"] = "on" if not escaped else "got out: " + ", ".join(escaped)
+    escaped = isolation.broken_promises(layers, isolation.probe())
+    layers[SELF_PROBE] = isolation.ON if not escaped else "got out: " + ", ".join(escaped)
     channel.send({"type": "ready", "isolation": layers})
     try:
         from appliance import pipeline

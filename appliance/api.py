@@ -1,0 +1,392 @@
+"""The only door for screens and command line: acts in, frozen views out. Torch-free.
+
+Every act is a log entry before it takes effect and its outcome another after; where the log cannot be
+written, nothing is done (SECURITY §3).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from appliance import codec, config, policy_file, registry, shown
+from appliance.errors import ApplianceError, Locked, UsageError
+from appliance.evidence.log import EvidenceLog
+from appliance.views import (
+    AuditRow,
+    AuditView,
+    CohortView,
+    IngestView,
+    LogHealth,
+    LogRow,
+    ModelView,
+    OverviewView,
+    Progress,
+)
+from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
+from appliance.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from appliance.auditing import CohortDocument, Outcome
+    from appliance.cohorts import CohortRequest
+    from appliance.policy_file import LoadedPolicy
+    from appliance.registry import ModelRecord
+    from appliance.worker import Worker
+
+Step = Callable[[Progress], None]
+
+
+class Appliance:
+    """An unlocked workspace with its log."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._log = EvidenceLog.open(workspace.log_dir)
+
+    # -- opening and closing ----------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, root: Path, passphrase: str, *, site: str, demo: bool = False) -> Appliance:
+        """Make a workspace and open it.
+
+        Raises:
+            UsageError: something is there already, or the passphrase is too short.
+        """
+        if len(passphrase) < config.MINIMUM_PASSPHRASE:
+            raise UsageError(
+                f"a passphrase needs at least {config.MINIMUM_PASSPHRASE} characters",
+                "four random words are easy to keep",
+            )
+        appliance = cls(Workspace.create(root, passphrase, site, demo))
+        appliance._record("workspace.create", appliance._workspace.workspace_id, "done")
+        return appliance
+
+    @classmethod
+    def unlock(cls, root: Path, passphrase: str) -> Appliance:
+        """Open with the officer's passphrase; a wrong one is logged as well.
+
+        Raises:
+            Locked: no workspace there, or a wrong passphrase.
+            IntegrityError: keyring, catalogue or log is damaged.
+        """
+        try:
+            workspace = Workspace.open(root, passphrase)
+        except Locked:
+            _log_refusal(root)
+            raise
+        appliance = cls(workspace)
+        appliance._record("workspace.unlock", workspace.workspace_id, "done")
+        return appliance
+
+    @classmethod
+    def resume(cls, root: Path) -> Appliance | None:
+        """Open what `unlock` left open; None when it is locked or not there."""
+        try:
+            return cls(Workspace.resume(root))
+        except Locked:
+            return None
+
+    def remember(self) -> None:
+        """Let later commands `resume`, until `forget` or a restart of the machine."""
+        self._workspace.keep_unlocked()
+
+    @staticmethod
+    def forget(root: Path) -> None:
+        """Lock: no later command can `resume`.
+
+        Raises:
+            Locked: no workspace there.
+        """
+        Workspace.lock(root)
+
+    def lock(self) -> None:
+        """Lock and close."""
+        self._record("workspace.lock", self._workspace.workspace_id, "done")
+        Workspace.lock(self._workspace.root)
+        self.close()
+
+    def close(self) -> None:
+        """Close log and catalogue."""
+        self._log.close()
+        self._workspace.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- studies, models, cohorts -----------------------------------------------------------------------------
+
+    def ingest(
+        self, paths: Sequence[Path], step: Step, start_worker: Callable[[], Worker] | None = None
+    ) -> IngestView:
+        """Read studies and reports below `paths`; see `IngestView` for what came of them.
+
+        Raises:
+            UsageError: a path does not exist or holds no file.
+            Busy: another command is writing.
+        """
+        from appliance.intake import Intake, list_files
+        from appliance.worker import Worker
+
+        list_files(paths)
+        readable = [path.absolute() for path in paths]
+        start = start_worker or (lambda: Worker(read=readable, preload="ingest"))
+        with self._act("studies.ingest", *map(str, readable)):
+            return Intake(self._workspace, start, step).run(paths)
+
+    def add_model(
+        self,
+        name: str,
+        path: Path,
+        *,
+        family: str = "",
+        base: Path | None = None,
+        vendor: str = "",
+        released: str = "",
+        worker: Worker | None = None,
+    ) -> ModelView:
+        """Register a vendor model after a trial load in the worker.
+
+        Raises:
+            ModelRejected: code, pickles, missing parts or keys; nothing is registered.
+        """
+        from appliance.worker import Worker
+
+        record = registry.described(name, path, family=family, base=base, vendor=vendor, released=released)
+        with self._act("model.add", name):
+            loader = worker or Worker(read=record.folders(), preload="audit")
+            try:
+                job = {
+                    "type": "inspect",
+                    "path": record.path,
+                    "base": record.base_path,
+                    "family": record.family,
+                }
+                record = replace(record, parameters=int(loader.call(job)["parameters"]))
+            except ApplianceError as refused:
+                raise registry.ModelRejected(str(refused), refused.hint) from refused
+            finally:
+                if worker is None:
+                    loader.close()
+            self._workspace.catalogue.add_model(StoredModel(name, asdict(record), _now()))
+        return self.model(name)
+
+    def model(self, name: str) -> ModelView:
+        """One registered model.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        return next(view for view in self.models() if view.name == self._model(name).name)
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Registered models by name."""
+        return tuple(shown.model_view(stored) for stored in self._workspace.catalogue.models())
+
+    def create_cohort(self, request: CohortRequest) -> CohortView:
+        """Freeze a cohort.
+
+        Raises:
+            UsageError: a selection is empty, roles share a patient, or near-duplicates stand across roles.
+        """
+        from appliance.freezing import freeze_request
+
+        with self._act("cohort.create", request.name):
+            document = freeze_request(self._workspace, request)
+            self._workspace.catalogue.add_cohort(
+                StoredCohort(request.name, document.digest, json.loads(codec.dump(document)), _now())
+            )
+        return shown.cohort_view(document)
+
+    def cohorts(self) -> tuple[CohortView, ...]:
+        """Frozen cohorts by name."""
+        return tuple(
+            shown.cohort_view(shown.cohort_document(stored)) for stored in self._workspace.catalogue.cohorts()
+        )
+
+    def policies(self) -> tuple[str, ...]:
+        """Names of the shipped policies."""
+        return policy_file.shipped()
+
+    # -- audits -----------------------------------------------------------------------------------------------
+
+    def run_audit(
+        self, model: str, cohort: str, policy: str, on_progress: Step, worker: Worker | None = None
+    ) -> AuditView:
+        """Run one audit to its end; raising from `on_progress` cancels it and leaves nothing half-written.
+
+        Raises:
+            UsageError: no such model, cohort or policy.
+            IntegrityError: cohort or vault does not match its digests.
+            ApplianceError: a required isolation layer is missing, or the worker failed.
+        """
+        from appliance import auditing
+        from appliance.worker import Worker
+
+        record, document = self._model(model), self._cohort(cohort)
+        loaded = policy_file.load(policy)
+        begun = self._begun(record, document, loaded)
+        with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
+            self._workspace.catalogue.start_audit(begun)
+            runner = worker or Worker(read=record.folders(), preload="audit")
+            try:
+                outcome = auditing.run(self._workspace, runner, record, document, loaded, on_progress)
+            except BaseException as stopped:
+                runner.kill()
+                why = str(stopped) if isinstance(stopped, ApplianceError) else "stopped before it finished"
+                self._workspace.catalogue.finish_audit(
+                    replace(begun, state="failed", finished_utc=_now(), why=why)
+                )
+                raise
+            if worker is None:
+                runner.close()
+            finished = self._finished(begun, outcome, loaded)
+            self._record_verdict(finished, outcome, loaded)
+            self._workspace.catalogue.finish_audit(finished)
+        return self.audit(begun.audit_id)
+
+    def audits(self) -> tuple[AuditRow, ...]:
+        """All audits, newest first."""
+        return tuple(shown.audit_row(stored) for stored in self._workspace.catalogue.audits())
+
+    def audit(self, audit_id: str) -> AuditView:
+        """One finished audit whole.
+
+        Raises:
+            UsageError: no such audit, or it has not finished.
+        """
+        stored = self._workspace.catalogue.audit(audit_id)
+        if stored is None:
+            raise UsageError(f"no audit {audit_id}", "see `gradaudit audit ls`")
+        if stored.result is None:
+            raise UsageError(f"audit {audit_id} has no result: {stored.state}", stored.why)
+        return shown.audit_view(stored, self._workspace.demo)
+
+    def export_pack(self, audit_id: str, path: Path) -> Path:
+        """Write the evidence pack of an audit: no patient data, verifiable alone.
+
+        Raises:
+            UsageError: no such audit, or the folder is not there.
+        """
+        from appliance import packing
+
+        view = self.audit(audit_id)
+        with self._act("evidence.export", audit_id):
+            return packing.write(self._workspace, self._log, view, path)
+
+    # -- overview and log -------------------------------------------------------------------------------------
+
+    def overview(self) -> OverviewView:
+        """Models with their last verdicts, the log's health, counts, and what needs a person."""
+        counts = self._workspace.catalogue.counts()
+        last = {row.model: row for row in reversed(self._workspace.catalogue.audits()) if row.state == "done"}
+        rows = tuple(shown.overview_row(view, last.get(view.name)) for view in self.models())
+        return OverviewView(
+            site=self._workspace.site_name,
+            demo=self._workspace.demo,
+            models=rows,
+            log=self.log_verify(),
+            studies=counts.studies,
+            reports=counts.reports,
+            pairs=counts.pairs,
+            quarantined=counts.quarantined,
+            needs_me=tuple(filter(None, map(shown.needs_a_person, rows))),
+        )
+
+    def log_count(self) -> int:
+        """How many entries the log has."""
+        return self._log.size
+
+    def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
+        """At most `limit` entries from `offset`, oldest first."""
+        return self._log.rows(offset, limit)
+
+    def log_verify(self) -> LogHealth:
+        """Re-derive the whole log."""
+        return self._log.verify()
+
+    # -- how it is done ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _act(self, act: str, *objects: str, policy_digest: str = "") -> Iterator[None]:
+        """One writer, an entry before and an entry after; a failure is an outcome too."""
+        with self._workspace.writing():
+            handle = " ".join(objects)
+            self._record(act, handle, "begins", policy_digest=policy_digest)
+            try:
+                yield
+            except BaseException:
+                self._record(act, handle, "failed", policy_digest=policy_digest)
+                raise
+            self._record(act, handle, "done", policy_digest=policy_digest)
+
+    def _record(self, act: str, object_: str, outcome: str, **digests: str) -> None:
+        self._log.append(act, self._log.identifier(object_), outcome, **digests)
+
+    def _model(self, name: str) -> ModelRecord:
+        stored = self._workspace.catalogue.model(name)
+        if stored is None:
+            raise UsageError(
+                f"no model {name}", "see `gradaudit models ls`, or register it with `gradaudit models add`"
+            )
+        return shown.model_record(stored)
+
+    def _cohort(self, name: str) -> CohortDocument:
+        from appliance.freezing import check_digest
+
+        stored = self._workspace.catalogue.cohort(name)
+        if stored is None:
+            raise UsageError(
+                f"no cohort {name}", "see `gradaudit cohort ls`, or freeze one with `gradaudit cohort create`"
+            )
+        return check_digest(shown.cohort_document(stored))
+
+    def _begun(self, model: ModelRecord, cohort: CohortDocument, loaded: LoadedPolicy) -> StoredAudit:
+        return StoredAudit(
+            audit_id=f"A-{secrets.token_hex(6)}",
+            model=model.name,
+            cohort=cohort.name,
+            policy=loaded.policy.name,
+            started_utc=_now(),
+            digests={"policy": loaded.digest, "cohort": cohort.digest, "model": model.digest},
+        )
+
+    def _finished(self, begun: StoredAudit, outcome: Outcome, loaded: LoadedPolicy) -> StoredAudit:
+        return replace(
+            begun,
+            finished_utc=_now(),
+            state="done",
+            verdict=str(outcome.verdict.word),
+            why=outcome.verdict.reasons[0],
+            result={
+                "result": json.loads(codec.dump(outcome.result)),
+                "verdict": json.loads(codec.dump(outcome.verdict)),
+                "isolation": dict(outcome.isolation),
+                "small_sample": loaded.policy.small_sample_note,
+                "policy_text": loaded.text.decode(),
+            },
+            findings_object=outcome.findings_object,
+        )
+
+
+def _log_refusal(root: Path) -> None:
+    """A wrong passphrase is an entry too; where there is no workspace there is nothing to log to."""
+    if (root / "log").is_dir():
+        log = EvidenceLog.open(root / "log")
+        log.append("workspace.unlock", log.identifier(str(root)), "refused")
+        log.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
