@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# Set up the appliance in .venv beside this file, without root, and run one thing in it. See usage below.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+VENV=$(realpath -m "${GRADAUDIT_VENV:-$HERE/.venv}")
+MINIMUM_FREE_GIB=4
+TORCH_INDEX=""
+
+usage() {
+    cat >&2 <<'TEXT'
+usage: ./install.sh [install | demo | test] [--torch-index URL] [options of the demo]
+
+  install   set up .venv and print what to do next (the default)
+  demo      install, then run the whole main job on shipped studies and models
+  test      install with the test tools, then run every check of this project
+
+  --torch-index URL   take torch from this package index (for instance a CUDA build)
+TEXT
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() { # fail MESSAGE HINT
+    printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
+    exit 1
+}
+
+# --- Python -------------------------------------------------------------------------------------------------
+
+find_python() { # prints the first usable interpreter
+    local candidate usable without_venv=""
+    for candidate in ${GRADAUDIT_PYTHON:-python3.13 python3.12 python3.11 python3}; do
+        usable=$(command -v "$candidate") || continue
+        "$usable" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue
+        if "$usable" -c 'import venv, ensurepip' >/dev/null 2>&1; then
+            printf '%s\n' "$usable"
+            return
+        fi
+        without_venv=$usable
+    done
+    if [[ -n $without_venv ]]; then
+        fail "$without_venv has no venv module" "apt-get install python3-venv, then run this again"
+    fi
+    fail "no Python 3.11 or newer was found" "apt-get install python3 python3-venv, or put python3.11 in PATH"
+}
+
+# --- the virtual environment --------------------------------------------------------------------------------
+
+check_space() {
+    local free_kib
+    free_kib=$(df -Pk "$(dirname "$VENV")" | awk 'NR == 2 {print $4}')
+    if ((free_kib < MINIMUM_FREE_GIB * 1024 * 1024)); then
+        fail "only $((free_kib / 1024)) MiB are free under $(dirname "$VENV")" \
+            "make $MINIMUM_FREE_GIB GiB free there, or set GRADAUDIT_VENV to a folder on a larger disk"
+    fi
+}
+
+venv_is_sound() { # a moved or half-made environment is not
+    [[ -x $VENV/bin/python && -f $VENV/pyvenv.cfg ]] &&
+        "$VENV/bin/python" -c 'import pip' >/dev/null 2>&1 &&
+        head -n 3 "$VENV/bin/pip" | grep -qF "$VENV/bin/"
+}
+
+make_venv() {
+    local python
+    venv_is_sound && return
+    if [[ -e $VENV && ! -f $VENV/pyvenv.cfg && -n $(ls -A "$VENV") ]]; then
+        fail "$VENV exists and is not a virtual environment" "move it away, or set GRADAUDIT_VENV to another folder"
+    fi
+    python=$(find_python)
+    check_space
+    say "making $VENV with $("$python" --version)"
+    "$python" -m venv --clear "$VENV" >&2 ||
+        fail "the virtual environment could not be made" "the lines above say why"
+}
+
+# --- packages -----------------------------------------------------------------------------------------------
+
+run_pip() { # run_pip WHAT ARGUMENT...: quiet while it works, loud when it does not
+    local what=$1 log=$VENV/install.log
+    shift
+    say "installing $what (log: $log)"
+    if ! "$VENV/bin/python" -m pip install --no-input --disable-pip-version-check "$@" >>"$log" 2>&1; then
+        tail -n 15 "$log" >&2
+        if grep -q 'No space left on device' "$log"; then
+            fail "the disk is full" "make $MINIMUM_FREE_GIB GiB free, or set GRADAUDIT_VENV to a folder on a larger disk"
+        fi
+        fail "pip could not install $what" "see the lines above and $log; check pip's source with: pip config list"
+    fi
+}
+
+stamp() { # what the installed state depends on, as one digest
+    { cat "$HERE/pyproject.toml" "$@"; printf '%s' "$HERE"; } | sha256sum | cut -d ' ' -f 1
+}
+
+is_installed() { # is_installed NAME DIGEST
+    [[ -f $VENV/installed-$1 && $(<"$VENV/installed-$1") == "$2" ]]
+}
+
+refuse_foreign_packages() {
+    local found
+    shopt -s nullglob
+    for found in "$VENV"/lib/python3*/site-packages/{medio,torchvision}-*.dist-info; do
+        found=$(basename "$found")
+        found=${found%%-*}
+        fail "the package '$found' is installed in $VENV and breaks the appliance (docs/dependencies.md)" \
+            "$VENV/bin/python -m pip uninstall -y $found, then remove $VENV/installed-core and run this again"
+    done
+    shopt -u nullglob
+}
+
+check_packages_are_ours() {
+    local package
+    for package in audit_core medio appliance tui; do
+        (cd / && "$VENV/bin/python" -c "
+import pathlib, sys, $package
+sys.exit(pathlib.Path($package.__file__).resolve().parent.parent != pathlib.Path(sys.argv[1]))" "$HERE") ||
+            fail "'import $package' does not find this checkout's package" \
+                "another distribution shadows it: $VENV/bin/python -m pip list, and uninstall what does not belong"
+    done
+}
+
+install_core() {
+    local digest
+    digest=$(stamp "$HERE/requirements.lock")
+    if is_installed core "$digest" && [[ -z $TORCH_INDEX ]]; then
+        return
+    fi
+    rm -f "$VENV/installed-core"
+    : >"$VENV/install.log"
+    if [[ -n $TORCH_INDEX ]]; then
+        run_pip "torch from the given index" --index-url "$TORCH_INDEX" --force-reinstall --no-deps \
+            "$(grep '^torch==' "$HERE/requirements.lock")"
+        run_pip "the pinned packages" --extra-index-url "$TORCH_INDEX" --requirement "$HERE/requirements.lock"
+    else
+        run_pip "the pinned packages" --requirement "$HERE/requirements.lock"
+    fi
+    run_pip "the appliance" --no-deps --no-build-isolation --no-index --editable "$HERE"
+    refuse_foreign_packages
+    check_packages_are_ours
+    printf '%s\n' "$digest" >"$VENV/installed-core"
+}
+
+install_test_tools() {
+    local digest
+    digest=$(stamp "$HERE/requirements.lock" "$HERE/requirements-dev.lock")
+    is_installed test "$digest" && return
+    run_pip "the test tools" --requirement "$HERE/requirements-dev.lock"
+    printf '%s\n' "$digest" >"$VENV/installed-test"
+}
+
+set_up() { # one installer at a time; a second one waits
+    exec 9<"$HERE"
+    flock 9
+    make_venv
+    refuse_foreign_packages
+    install_core
+    [[ $1 != test ]] || install_test_tools
+    exec 9<&-
+}
+
+# --- what to run --------------------------------------------------------------------------------------------
+
+run_demo() {
+    exec "$VENV/bin/gradaudit" demo "$@"
+}
+
+run_checks() {
+    local failed=()
+    check() { # check NAME COMMAND...
+        local name=$1
+        shift
+        say "== $name"
+        "$@" || failed+=("$name")
+    }
+    cd "$HERE"
+    check "ruff check" "$VENV/bin/ruff" check .
+    check "ruff format" "$VENV/bin/ruff" format --check .
+    check "mypy" "$VENV/bin/mypy"
+    check "import contracts" "$VENV/bin/lint-imports"
+    check "pytest" "$VENV/bin/python" -m pytest "$@"
+    if ((${#failed[@]})); then
+        fail "failed: $(IFS=,; printf '%s' "${failed[*]}")" "each check can be run alone from $VENV/bin"
+    fi
+    say "all checks passed"
+}
+
+say_what_next() {
+    cat >&2 <<TEXT
+installed in $VENV
+next:
+  $HERE/install.sh demo          # the whole main job on shipped studies and models
+  $VENV/bin/gradaudit doctor     # what this machine still lacks
+  $VENV/bin/gradaudit init       # a workspace for your own studies
+TEXT
+}
+
+main() {
+    local act=install
+    local rest=()
+    if [[ $# -gt 0 && $1 != -* ]]; then
+        act=$1
+        shift
+    fi
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+            --torch-index) TORCH_INDEX=${2:?--torch-index needs a URL}; shift 2 ;;
+            --torch-index=*) TORCH_INDEX=${1#*=}; shift ;;
+            -h | --help) usage; exit 0 ;;
+            *) rest+=("$1"); shift ;;
+        esac
+    done
+    case $act in
+        install | demo | test) ;;
+        *) usage; exit 2 ;;
+    esac
+    unset PYTHONPATH PYTHONHOME
+    export PYTHONNOUSERSITE=1
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
+    set_up "$act"
+    case $act in
+        install) say_what_next ;;
+        demo) run_demo ${rest[@]+"${rest[@]}"} ;;
+        test) run_checks ${rest[@]+"${rest[@]}"} ;;
+    esac
+}
+
+main "$@"
