@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,16 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
-from audit_core.errors import AuditError, BadSample, CohortTooSmall, ModelRefused
+from audit_core.batches import Feed
+from audit_core.errors import CohortTooSmall, ModelRefused
 from audit_core.gradients import LayerCapture, add_gradient_sum, audited_layers, capture
-from audit_core.results import Progress
 from audit_core.samples import ReportProgress, Sample, Settings
 from audit_core.signal_rows import SignalRows
 from audit_core.signals import GRADIENT_SCALAR, Matrix, SignalTable
 from audit_core.slices import cosines, leave_one_out, matrix_slices, slice_sums
 
 MAX_BANK = 255  # METHOD §4
-PROBE_PAIRS = 2
 
 
 @dataclass(slots=True)
@@ -76,31 +75,25 @@ def collect_signals(
         ModelRefused: the base model does not have the model's matrices.
         AuditError: nothing could be scored.
     """
-    anchors = _anchors(adapter, bank, settings)
-    if not gradients:
-        table = _likelihoods(adapter, samples, anchors, settings, progress, "signals")
+    feed = Feed(adapter, _anchors(adapter, bank, settings), settings, progress)
+    if gradients:
+        table = _all_signals(feed, samples, _prepare(feed, samples, reference_members, base))
     else:
-        reference = _prepare(adapter, samples, reference_members, anchors, base, settings, progress)
-        table = _all_signals(adapter, samples, reference, anchors, settings, progress)
+        table = _likelihoods(feed, samples, "signals")
     if base is None:
         return table, None
-    base_anchors = _anchors(base, bank, settings)
-    return table, _likelihoods(base, samples, base_anchors, settings, progress, "base model")
+    other = feed.towards(base, _anchors(base, bank, settings))
+    return table, _likelihoods(other, samples, "base model")
 
 
-# ---- pass 1 ----------------------------------------------------------------------------------------------
+# ---- pass 1 ------------------------------------------------------------------------------------------------
 
 
 def _prepare(
-    adapter: ModelAdapter,
-    samples: Sequence[Sample],
-    reference_members: Sequence[str],
-    anchors: Anchors | None,
-    base: ModelAdapter | None,
-    settings: Settings,
-    progress: ReportProgress,
+    feed: Feed, samples: Sequence[Sample], reference_members: Sequence[str], base: ModelAdapter | None
 ) -> _Reference:
-    audited = audited_layers(adapter, _probe(adapter, samples, settings), settings.layers, anchors)
+    adapter = feed.adapter
+    audited = audited_layers(adapter, feed.probe(samples), feed.settings.layers, feed.anchors)
     reference = _Reference(_matrices(adapter, audited))
     if base is not None:
         for matrix in reference.matrices:
@@ -108,29 +101,22 @@ def _prepare(
             reference.task_squares[matrix.name] = matrix_slices(reference.task[matrix.name])
     chosen = _one_per_patient(samples, reference_members)
     if chosen:
-        _sum_references(adapter, chosen, reference, anchors, settings, progress)
+        _sum_references(feed, chosen, reference)
     return reference
 
 
-def _sum_references(
-    adapter: ModelAdapter,
-    chosen: Sequence[Sample],
-    reference: _Reference,
-    anchors: Anchors | None,
-    settings: Settings,
-    progress: ReportProgress,
-) -> None:
+def _sum_references(feed: Feed, chosen: Sequence[Sample], reference: _Reference) -> None:
     names = [m.name for m in reference.matrices]
     total = {m.name: torch.zeros(m.rows, m.cols) for m in reference.matrices}
     members: set[str] = set()
 
     def take(batch: Encoded) -> None:
-        got = capture(adapter, batch, names, anchors)
+        got = capture(feed.adapter, batch, names, feed.anchors)
         for name, layer in got.layers.items():
             add_gradient_sum(total[name], layer)
         members.update(p for p, fine in zip(batch.pair_ids, got.finite_B.tolist(), strict=True) if fine)
 
-    _in_batches(adapter, chosen, settings, progress, "references", take)
+    feed.run(chosen, "references", take)
     if len(members) < 2:
         raise CohortTooSmall(
             f"only {len(members)} of {len(chosen)} reference members could be scored",
@@ -171,38 +157,14 @@ def _matrices(adapter: ModelAdapter, audited: Sequence[Candidate]) -> tuple[Matr
     return tuple(found)
 
 
-def _probe(adapter: ModelAdapter, samples: Sequence[Sample], settings: Settings) -> Encoded:
-    usable: list[Sample] = []
-    for sample in samples:
-        try:
-            adapter.encode([sample], settings.max_text_tokens)
-        except BadSample:
-            continue  # pass 2 names it; the probe only needs pairs that work
-        usable.append(sample)
-        if len(usable) == PROBE_PAIRS:
-            break
-    if not usable:
-        raise AuditError(
-            "no pair of this cohort can be given to the model", "check the reports and the model's family"
-        )
-    return adapter.encode(usable, settings.max_text_tokens)
-
-
 # ---- pass 2 ------------------------------------------------------------------------------------------------
 
 
-def _all_signals(
-    adapter: ModelAdapter,
-    samples: Sequence[Sample],
-    reference: _Reference,
-    anchors: Anchors | None,
-    settings: Settings,
-    progress: ReportProgress,
-) -> SignalTable:
+def _all_signals(feed: Feed, samples: Sequence[Sample], reference: _Reference) -> SignalTable:
     rows = SignalRows.empty(
         samples,
         reference.matrices,
-        contrastive=adapter.uses_bank,
+        contrastive=feed.adapter.uses_bank,
         reference=bool(reference.mean),
         task=bool(reference.task),
     )
@@ -210,7 +172,7 @@ def _all_signals(
     siblings = _siblings(samples, reference.members)
 
     def take(batch: Encoded) -> None:
-        got = capture(adapter, batch, names, anchors)
+        got = capture(feed.adapter, batch, names, feed.anchors)
         where = rows.where(batch.pair_ids)
         inside = np.array([p in reference.members for p in batch.pair_ids])
         total = np.zeros(len(where))
@@ -225,8 +187,8 @@ def _all_signals(
         rows.put(batch.pair_ids, _plain(got.outcome) | norm)
         rows.supervised += sum(got.outcome.supervised)
 
-    rows.unscored |= _in_batches(adapter, samples, settings, progress, "signals", take)
-    return rows.table(_facts(adapter, anchors, settings, reference))
+    rows.unscored |= feed.run(samples, "signals", take)
+    return rows.table(_facts(feed, reference))
 
 
 def _fill_matrix(
@@ -266,63 +228,21 @@ def _siblings(samples: Sequence[Sample], members: frozenset[str]) -> frozenset[s
     return frozenset(s.pair_id for s in samples if s.patient in inside and s.pair_id not in members)
 
 
-def _likelihoods(
-    adapter: ModelAdapter,
-    samples: Sequence[Sample],
-    anchors: Anchors | None,
-    settings: Settings,
-    progress: ReportProgress,
-    phase: str,
-) -> SignalTable:
-    rows = SignalRows.empty(samples, contrastive=adapter.uses_bank)
+def _likelihoods(feed: Feed, samples: Sequence[Sample], phase: str) -> SignalTable:
+    rows = SignalRows.empty(samples, contrastive=feed.adapter.uses_bank)
 
     def take(batch: Encoded) -> None:
         with torch.no_grad():
-            outcome = adapter.forward(batch, anchors)
+            outcome = feed.adapter.forward(batch, feed.anchors)
         rows.put(batch.pair_ids, _plain(outcome))
         rows.supervised += sum(outcome.supervised)
 
-    rows.unscored |= _in_batches(adapter, samples, settings, progress, phase, take)
-    return rows.table(_facts(adapter, anchors, settings, None))
+    rows.unscored |= feed.run(samples, phase, take)
+    return rows.table(_facts(feed, None))
 
 
 def _plain(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     return {name: values.double().numpy() for name, values in outcome.scalars.items()}
-
-
-# ---- batches and facts -----------------------------------------------------------------------------------
-
-
-def _in_batches(
-    adapter: ModelAdapter,
-    samples: Sequence[Sample],
-    settings: Settings,
-    progress: ReportProgress,
-    phase: str,
-    take: Callable[[Encoded], None],
-) -> dict[str, str]:
-    """Give every sample to `take`, in batches of similar text length; returns who failed and why."""
-    failed: dict[str, str] = {}
-    done = 0
-    progress(Progress(phase, 0, len(samples)))
-    for chunk in _chunks(samples, settings.batch_size):
-        try:
-            take(adapter.encode(chunk, settings.max_text_tokens))
-        except BadSample:
-            for sample in chunk:  # one of them is bad: find it, keep the others
-                try:
-                    take(adapter.encode([sample], settings.max_text_tokens))
-                except BadSample as error:
-                    failed[sample.pair_id] = str(error)
-        done += len(chunk)
-        progress(Progress(phase, done, len(samples)))
-    return failed
-
-
-def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
-    ordered = sorted(samples, key=lambda s: (len(s.text), s.pair_id))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
 
 
 def _anchors(adapter: ModelAdapter, bank: Sequence[Sample], settings: Settings) -> Anchors | None:
@@ -339,14 +259,12 @@ def _anchors(adapter: ModelAdapter, bank: Sequence[Sample], settings: Settings) 
     return adapter.anchors(ordered, settings.max_text_tokens, settings.batch_size)
 
 
-def _facts(
-    adapter: ModelAdapter, anchors: Anchors | None, settings: Settings, reference: _Reference | None
-) -> dict[str, str]:
-    facts = {**adapter.facts, "batch_size": str(settings.batch_size)}
+def _facts(feed: Feed, reference: _Reference | None) -> dict[str, str]:
+    facts = {**feed.adapter.facts, "batch_size": str(feed.settings.batch_size)}
     if reference is not None:
         facts["audited_matrices"] = str(len(reference.matrices))
         facts["reference_members"] = str(len(reference.members))
-    if anchors is not None:
-        digest = hashlib.sha256("\n".join(sorted(anchors.pair_ids)).encode()).hexdigest()
-        facts |= {"bank_size": str(len(anchors.pair_ids)), "bank_digest": digest}
+    if feed.anchors is not None:
+        digest = hashlib.sha256("\n".join(sorted(feed.anchors.pair_ids)).encode()).hexdigest()
+        facts |= {"bank_size": str(len(feed.anchors.pair_ids)), "bank_digest": digest}
     return facts

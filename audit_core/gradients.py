@@ -76,8 +76,7 @@ def capture(
         pairs = [(a, g) for a, g in zip(trace.inputs.get(name, ()), uses, strict=True) if g is not None]
         if not pairs:
             continue
-        acts = torch.cat([_three_dimensional(a) for a, _ in pairs], dim=1)
-        layers[name] = LayerCapture(acts, torch.cat([_three_dimensional(g) for _, g in pairs], dim=1))
+        layers[name] = LayerCapture(_along_time([a for a, _ in pairs]), _along_time([g for _, g in pairs]))
         finite_B &= torch.isfinite(layers[name].grads_BTO.sum((1, 2)))
     outcome = Outcome(outcome.losses_B.detach(), outcome.scalars, outcome.supervised)
     return Capture(outcome, _without(layers, ~finite_B), finite_B)
@@ -137,9 +136,10 @@ def _keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor, *, trace: 
     trace.outputs.setdefault(name, []).append(output)
 
 
-def _three_dimensional(x: Tensor) -> Tensor:
-    """[B, …, F] as [B, T, F]; a layer that sees one vector per sample has T = 1."""
-    return x.reshape(x.shape[0], -1, x.shape[-1])
+def _along_time(uses: Sequence[Tensor]) -> Tensor:
+    """[B, …, F] as [B, T, F] (one vector per sample: T = 1); several uses of one layer follow each other."""
+    flat = [x.reshape(x.shape[0], -1, x.shape[-1]) for x in uses]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
 
 
 def _without(layers: dict[str, LayerCapture], bad_B: Tensor) -> dict[str, LayerCapture]:

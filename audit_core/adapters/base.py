@@ -154,6 +154,11 @@ class ModelAdapter(ABC):
         return sum(p.numel() for p in self.model.parameters())
 
     @property
+    @abstractmethod
+    def encoding(self) -> str:
+        """Identity of all that `encode` depends on; two adapters with the same one share batches."""
+
+    @property
     def facts(self) -> dict[str, str]:
         """What was loaded, for the reader of the audit."""
         return {

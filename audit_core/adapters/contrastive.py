@@ -95,6 +95,12 @@ class ContrastiveAdapter(ModelAdapter):
         """All linear layers of both towers and the projections."""
         return tuple(c.name for c in self.candidates())
 
+    @property
+    def encoding(self) -> str:
+        """Tokenizer (with its truncation), padding and preprocessing."""
+        size, layout = self.layout.trunk.image, self.layout
+        return json.dumps([self.tokenizer.to_str(), self._padding_id(), size, layout.mean, layout.std])
+
     # ---- encoding ---------------------------------------------------------------------------------------
 
     def _encode(self, samples: Sequence[Sample], max_text_tokens: int) -> Encoded:

@@ -9,6 +9,7 @@ Letters: B samples, T positions, V vocabulary.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -93,6 +94,13 @@ class ImageTextToTextAdapter(ModelAdapter):
     def adaptable(self) -> tuple[str, ...]:
         """All linear layers of the language model and the projector."""
         return tuple(c.name for c in self.candidates() if c.tower != "vision")
+
+    @property
+    def encoding(self) -> str:
+        """Tokenizer, prompt, preprocessing and the sizes that decide how many image tokens there are."""
+        parts = [self.tokenizer.backend_tokenizer.to_str(), self.processor.to_json_string(), self.prompt]
+        sizes = [self.image_token_id, self.image_tokens, self.positions, self._padding_id()]
+        return json.dumps([*parts, self.tokenizer.eos_token_id, *sizes])
 
     # ---- encoding ---------------------------------------------------------------------------------------
 
@@ -242,8 +250,6 @@ def _image_tokens(config: Any) -> int:
 
 def _image_processor(path: Path) -> Any:
     """The PIL class by name: the torchvision-backed one makes slightly different pixels (DESIGN §7)."""
-    import json
-
     for name in ("preprocessor_config.json", "processor_config.json"):
         if not (path / name).is_file():
             continue
