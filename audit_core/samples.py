@@ -36,6 +36,22 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class PairFacts:
+    """What judgement may know of a pair besides its signals: role, patient, and data-only facts.
+
+    Attributes:
+        pixels: float64 [D], features of the image alone, in the order of `blind.PIXEL_FEATURES`.
+    """
+
+    pair_id: str
+    patient: str
+    role: Role
+    text: str
+    covariates: Mapping[str, str | float]
+    pixels: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSource:
     """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name."""
 

@@ -97,7 +97,8 @@ TABLE = [
     ("identity failed beats FAIL", POLICY, replace(STRONG, controls=controls(IDENTITY=FAILED)), "VOID", 1),
     ("too many unscored", POLICY, replace(CLEAN, controls=controls(UNSCORED=FAILED)), "VOID", 1),
     ("label leak", POLICY, replace(CLEAN, controls=controls(LABEL_PERMUTATION=FAILED)), "VOID", 1),
-    ("controls flagged", POLICY, replace(CLEAN, controls=controls(CONTROL_AGAINST_CONTROL=FAILED)), "VOID", 1),
+    ("controls flagged", POLICY,
+     replace(CLEAN, controls=controls(CONTROL_AGAINST_CONTROL=FAILED)), "VOID", 1),
     ("identity failed, nothing judged", POLICY,
      replace(CLEAN, exposure=None, controls=controls(IDENTITY=FAILED)), "VOID", 1),
     ("few calibration controls", POLICY, with_count(Role.CALIBRATION, 99), "INCONCLUSIVE", 2),
@@ -117,7 +118,8 @@ TABLE = [
     ("above the tolerated share", LIMITED, with_exposure(Tier.E3, prevalence_lower=0.21), "FAIL", 3),
     ("weak signal", POLICY, with_exposure(Tier.E3, rank_test_p=0.04), "REVIEW", 4),
     ("one patient flagged", POLICY, with_exposure(Tier.E1, flagged=1), "REVIEW", 4),
-    ("positive control failed", POLICY, replace(CLEAN, controls=controls(POSITIVE=FAILED)), "INCONCLUSIVE", 6),
+    ("positive control failed", POLICY,
+     replace(CLEAN, controls=controls(POSITIVE=FAILED)), "INCONCLUSIVE", 6),
     ("not sensitive enough", POLICY, replace(CLEAN, detectable=DetectableEffect(0.11, "members", "")),
      "INCONCLUSIVE", 6),
     ("sensitivity unknown", POLICY, replace(CLEAN, detectable=DetectableEffect(None, "none", "No basis.")),
@@ -190,7 +192,7 @@ def test_settings_carry_every_shared_field() -> None:
     shared = set(Policy.__dataclass_fields__) & set(type(made).__dataclass_fields__)
     assert len(shared) >= 18
     assert {key: getattr(changed, key) for key in shared} == {key: getattr(made, key) for key in shared}
-    assert (References.L3, Design.RANDOM) == (made.references, made.design)
+    assert (made.references, made.design) == (References.L3, Design.RANDOM)
 
 
 def test_policy_needs_no_torch() -> None:

@@ -1,0 +1,55 @@
+"""GradAudit (Zhu, Tang, Yang, Abbasi, arXiv 2606.24774, 2026), with the corrections of METHOD §2.
+
+Score: pooled mean of the slice cosines over the slices whose reference gap passes the mask. The cosines come
+leave-one-out from the engine; the mask also asks for a Welch z, unless a published variant is selected.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audit_core.detectors.seam import (
+    Detector,
+    Floats,
+    FoldScores,
+    Labelled,
+    Signals,
+    needs_references,
+    register,
+)
+from audit_core.detectors.slice_model import gaps, held_out_sets, mask, weighted_means
+from audit_core.samples import Settings
+from audit_core.signals import Matrix
+
+
+def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
+    """Mean of kept cosines under every fold model; NaN with a reason where no slice passes the mask."""
+    folds = refs.fold_count
+    inside, rows = held_out_sets(folds)
+    order = [rows[frozenset({fold})] for fold in range(folds)] + [rows[frozenset()]]
+    found = gaps(signals.table.cosines, refs, inside[order])
+    kept = mask(found, signals.table.matrices, settings)
+    scores = weighted_means(signals.table.cosines, kept.astype(np.float64))
+    empty = ~kept.any(axis=1)
+    return FoldScores(
+        scores,
+        reason="no slice separates members from controls, so the mask is empty" if empty.any() else "",
+        by_layer=layer_gaps(found.delta[-1], signals.table.matrices),
+        kept=int(kept[-1].sum()),
+        total=kept.shape[1],
+    )
+
+
+def layer_gaps(delta: Floats, matrices: tuple[Matrix, ...]) -> dict[str, float]:
+    """Mean sensitivity gap per layer, largest first."""
+    sums: dict[str, list[float]] = {}
+    for matrix in matrices:
+        part = delta[matrix.offset : matrix.offset + matrix.rows + matrix.cols]
+        entry = sums.setdefault(matrix.layer, [0.0, 0.0])
+        entry[0] += float(part.sum())
+        entry[1] += part.size
+    means = {layer: total / max(count, 1.0) for layer, (total, count) in sums.items()}
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+
+register(Detector("gradaudit", "Zhu 2026", fitted=True, missing=needs_references, score=score))

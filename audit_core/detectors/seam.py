@@ -1,0 +1,156 @@
+"""What a detector is: a pure function from signals to scores, under every fold model at once.
+
+Letters: N pairs, n reference pairs, F folds, K slices, M matrices.
+
+A detector gives scores [F+1, N]: row f holds the scores of all pairs under the model fitted without fold f,
+the last row those under the model fitted on all references. Reference pairs are read from the row of their
+own fold, everyone else from the last row. Detectors that fit nothing repeat one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+import numpy as np
+from numpy.typing import NDArray
+
+import audit_core.detectors
+from audit_core.samples import Settings
+from audit_core.signals import SignalTable
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The model's signals and, where there is one, the base model's, row by row. Every row is scored."""
+
+    table: SignalTable
+    base: SignalTable | None
+
+    @property
+    def pairs(self) -> int:
+        """N."""
+        return len(self.table.pair_ids)
+
+    def take(self, rows: Ints) -> Signals:
+        """The same signals for these rows only, in this order."""
+        return Signals(_take(self.table, rows), None if self.base is None else _take(self.base, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The reference pairs a detector may learn from.
+
+    Attributes:
+        rows: [n] row numbers into the signals.
+        member: [n] True for members, False for fitting controls.
+        folds: [n] fold of each, 0 … F−1; one patient lies in one fold.
+    """
+
+    rows: Ints
+    member: NDArray[np.bool_]
+    folds: Ints
+
+    @property
+    def fold_count(self) -> int:
+        """F; 0 without references."""
+        return int(self.folds.max()) + 1 if self.folds.size else 0
+
+
+@dataclass(frozen=True, slots=True)
+class FoldScores:
+    """Scores [F+1, N]; a row of NaN where that fold model gives no score, with the reason.
+
+    Attributes:
+        weights: what the full model weighs, signal or layer -> number, for the reader.
+        kept: slices the full model keeps; `total` slices it chose from.
+    """
+
+    scores: Floats
+    reason: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    by_layer: Mapping[str, float] = field(default_factory=dict)
+    kept: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """One registered detector.
+
+    Attributes:
+        name: as policies write it.
+        source: paper, or "ours".
+        fitted: learns from references, so that the label-permutation control applies.
+        missing: why it cannot run on these signals, or "".
+        score: the pure function.
+    """
+
+    name: str
+    source: str
+    fitted: bool
+    missing: Callable[[Signals, Labelled], str]
+    score: Callable[[Signals, Labelled, Settings], FoldScores]
+
+
+_REGISTRY: dict[str, Detector] = {}
+
+
+def register(detector: Detector) -> Detector:
+    """Add a detector to the battery; called once, at import, by the module that defines it."""
+    _REGISTRY[detector.name] = detector
+    return detector
+
+
+@cache
+def battery() -> Mapping[str, Detector]:
+    """Every detector of this package by name; a new module in the package is found by itself."""
+    for module in iter_modules(audit_core.detectors.__path__):
+        import_module(f"audit_core.detectors.{module.name}")
+    return dict(sorted(_REGISTRY.items()))
+
+
+def unfitted(values: Floats, refs: Labelled) -> FoldScores:
+    """Scores of a detector that learns nothing: the same row under every fold model."""
+    return FoldScores(np.tile(values, (refs.fold_count + 1, 1)))
+
+
+def needs_scalar(name: str) -> Callable[[Signals, Labelled], str]:
+    """A `missing` that asks for one scalar."""
+
+    def missing(signals: Signals, refs: Labelled) -> str:
+        return "" if name in signals.table.scalars else f"the signal {name} was not read"
+
+    return missing
+
+
+def needs_base(signals: Signals, refs: Labelled) -> str:
+    """A `missing` that asks for the base model's signals."""
+    return "" if signals.base is not None else "no base model is registered"
+
+
+def needs_references(signals: Signals, refs: Labelled) -> str:
+    """A `missing` that asks for members and fitting controls in at least two folds, and for slices."""
+    if signals.table.cosines.shape[1] == 0:
+        return "no gradients were read"
+    if not 0 < int(refs.member.sum()) < refs.rows.size or refs.fold_count < 2:
+        return "there are no known members to learn from"
+    return ""
+
+
+def _take(table: SignalTable, rows: Ints) -> SignalTable:
+    return replace(
+        table,
+        pair_ids=tuple(table.pair_ids[row] for row in rows),
+        scalars={name: values[rows] for name, values in table.scalars.items()},
+        norms=table.norms[rows],
+        cosines=table.cosines[rows],
+        task_cosines=table.task_cosines[rows],
+        unscored={},
+    )
