@@ -152,7 +152,7 @@ def test_chunks_swapped_spliced_repeated() -> None:
     ),
 )
 def test_another_meaning(meaning: Meaning) -> None:
-    """The same bytes as another workspace, id, kind, epoch or schema are refused, even under a changed header."""
+    """The same bytes taken for another object are refused, even under a header that says so."""
     container = sealed(100)
     assert_refused(container, meaning)
     dressed = b"".join(seal(KEY, meaning, b"", salt=b"s" * 24))[:52] + container[52:]

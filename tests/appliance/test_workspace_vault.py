@@ -1,0 +1,193 @@
+"""The vault: content addressing, batches, and objects exchanged behind its back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ApplianceError, IntegrityError
+from appliance.workspace import durable
+from appliance.workspace import vault as vault_module
+from appliance.workspace.keys import RunKeys, SecretKey
+from appliance.workspace.vault import Vault, create_objects
+
+WORKSPACE_ID = b"w" * 16
+
+
+def vault_in(directory: Path, run_key: SecretKey) -> Vault:
+    return Vault(directory, RunKeys.derive(run_key, WORKSPACE_ID), WORKSPACE_ID, epoch=1)
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Path:
+    create_objects(tmp_path / "objects")
+    return tmp_path / "objects"
+
+
+@pytest.fixture
+def vault(objects: Path) -> Iterator[Vault]:
+    yield vault_in(objects, SecretKey(b"k" * 32))
+
+
+def file_of(objects: Path, object_id: str) -> Path:
+    return objects / object_id[:2] / f"{object_id}.ga1"
+
+
+def test_put_and_get(vault: Vault, objects: Path) -> None:
+    """What was put comes back, from one private file named by the object id."""
+    object_id = vault.put("frame", b"pixels" * 9000)
+    assert vault.get("frame", object_id) == b"pixels" * 9000
+    assert vault.read_range("frame", object_id, 20_003, 6) == b"spixel"
+    assert [file_of(objects, object_id)] == list(objects.rglob("*.ga1"))
+    assert file_of(objects, object_id).stat().st_mode & 0o777 == 0o600
+    assert (
+        0o700 == objects.stat().st_mode & 0o777 == file_of(objects, object_id).parent.stat().st_mode & 0o777
+    )
+
+
+def test_same_content_is_stored_once(vault: Vault, objects: Path) -> None:
+    """The same content twice is one unchanged file; as another kind it is another object."""
+    first = vault.put("frame", b"same")
+    before = file_of(objects, first).read_bytes()
+    assert first == vault.put("frame", b"same")
+    assert before == file_of(objects, first).read_bytes()
+    assert first != vault.put("report-text", b"same")
+    assert len(list(objects.rglob("*.ga1"))) == 2
+
+
+def test_object_id_needs_the_key(tmp_path: Path, vault: Vault) -> None:
+    """Under another RUN key content has another name: a disk cannot be searched for known images."""
+    create_objects(tmp_path / "other")
+    assert vault.put("frame", b"x") != vault_in(tmp_path / "other", SecretKey(b"j" * 32)).put("frame", b"x")
+
+
+def test_objects_exchanged(vault: Vault, objects: Path) -> None:
+    """A file put in another's place, in either direction or under another kind, is refused by name."""
+    one, two = vault.put("frame", b"one"), vault.put("frame", b"two")
+    text = vault.put("report-text", b"one")
+    for wanted, kind, other in ((one, "frame", two), (two, "frame", one), (one, "frame", text)):
+        original = file_of(objects, wanted).read_bytes()
+        shutil.copy(file_of(objects, other), file_of(objects, wanted))
+        with pytest.raises(IntegrityError, match=wanted):
+            vault.get(kind, wanted)
+        file_of(objects, wanted).write_bytes(original)
+    with pytest.raises(IntegrityError, match=one):
+        vault.get("report-text", one)
+    assert vault.get("frame", one) == b"one"
+
+
+def test_findings_have_their_own_key(objects: Path) -> None:
+    """Who holds only the vault key opens no finding."""
+    whole = RunKeys.derive(SecretKey(b"k" * 32), WORKSPACE_ID)
+    blind = RunKeys(whole.vault, whole.catalogue, whole.pseudonym, whole.names, findings=SecretKey(bytes(32)))
+    object_id = Vault(objects, whole, WORKSPACE_ID, 1).put("findings", b"{}")
+    with pytest.raises(IntegrityError):
+        Vault(objects, blind, WORKSPACE_ID, 1).get("findings", object_id)
+
+
+def test_damaged_and_missing(vault: Vault, objects: Path) -> None:
+    """One flipped byte, an emptied file, a link and a missing file are refused by name."""
+    object_id = vault.put("frame", b"content")
+    path = file_of(objects, object_id)
+    genuine = path.read_bytes()
+    flipped = bytearray(genuine)
+    flipped[-1] ^= 1
+    for bad in (bytes(flipped), b"", genuine[:-1]):
+        path.write_bytes(bad)
+        with pytest.raises(IntegrityError, match=path.name):
+            vault.get("frame", object_id)
+    path.unlink()
+    with pytest.raises(IntegrityError, match=path.name):
+        vault.get("frame", object_id)
+    (objects / "elsewhere").write_bytes(genuine)
+    path.symlink_to(objects / "elsewhere")
+    with pytest.raises(IntegrityError, match=path.name):
+        vault.get("frame", object_id)
+
+
+@pytest.mark.parametrize("object_id", ("", "../../keyring.json", "a" * 63, "A" * 64, "a" * 64 + "\n"))
+def test_object_id_is_no_path(vault: Vault, object_id: str) -> None:
+    """Anything but 64 lower-case hex digits is refused before it becomes a path."""
+    with pytest.raises(ValueError, match="object id"):
+        vault.exists(object_id)
+
+
+def test_batch(vault: Vault, objects: Path) -> None:
+    """Objects of a batch are readable inside it and all there after it."""
+    with vault.batch():
+        ids = [vault.put("frame", bytes([n]) * 1000) for n in range(30)]
+        assert bytes([7]) * 1000 == vault.get("frame", ids[7])
+        assert ids[7] == vault.put("frame", bytes([7]) * 1000)
+        assert not list(objects.rglob("*.ga1"))
+    assert sorted(ids) == sorted(path.stem for path in objects.rglob("*.ga1"))
+    assert [bytes([n]) * 1000 for n in range(30)] == [vault.get("frame", object_id) for object_id in ids]
+    assert not list((objects / "incoming").iterdir())
+
+
+def test_failed_batch_leaves_nothing(vault: Vault, objects: Path) -> None:
+    """A batch whose block raises stores nothing and does not block the next one."""
+    with pytest.raises(KeyError), vault.batch():
+        object_id = vault.put("frame", b"x")
+        raise KeyError
+    assert not vault.exists(object_id)
+    assert [path.name for path in objects.rglob("*")] == ["incoming"]
+    with vault.batch():
+        vault.put("frame", b"x")
+    assert vault.exists(object_id)
+
+
+def test_batch_is_on_disk_before_it_has_a_name(
+    vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is flushed before its names appear and again after: a power cut leaves no hollow file."""
+    seen: list[int] = []
+
+    def counting(path: Path) -> None:
+        seen.append(len(list(objects.rglob("*.ga1"))))
+        durable.sync_filesystem(path)
+
+    monkeypatch.setattr(vault_module, "sync_filesystem", counting)
+    with vault.batch():
+        for n in range(5):
+            vault.put("frame", bytes([n]))
+    assert seen == [0, 5]
+
+
+def test_single_object_is_on_disk_before_it_has_a_name(
+    vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside a batch: flush of the file while unnamed, then flush of the directory that names it."""
+    flushed: list[tuple[bool, int]] = []
+    fsync = os.fsync
+
+    def recording(descriptor: int) -> None:
+        named = len(list(objects.rglob("*.ga1")))
+        flushed.append((Path(f"/proc/self/fd/{descriptor}").is_dir(), named))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    vault.put("frame", b"x")
+    assert flushed[0] == (False, 0)
+    assert flushed[-1] == (True, 1)
+
+
+def test_disk_refuses(vault: Vault, objects: Path) -> None:
+    """A disk that refuses is one sentence with a hint, in and outside a batch."""
+    shutil.rmtree(objects / "incoming")
+    with pytest.raises(ApplianceError, match="cannot write to the vault") as single:
+        vault.put("frame", b"x")
+    assert single.value.hint
+    with pytest.raises(ApplianceError, match="cannot write to the vault"), vault.batch():
+        vault.put("frame", b"x")
+
+
+def test_sweep(vault: Vault, objects: Path) -> None:
+    """Leftovers of dead writers go; those of a living one stay."""
+    for name in ("999999999-aa", "stray", f"{os.getpid()}-bb"):
+        (objects / "incoming" / name).write_bytes(b"")
+    assert vault.sweep() == 2
+    assert [f"{os.getpid()}-bb"] == [path.name for path in (objects / "incoming").iterdir()]
