@@ -80,10 +80,9 @@ def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str,
     from audit_core.adapters.loading import open_model
 
     adapter = open_model(Path(job["path"]), job["family"])
-    parameters = sum(parameter.numel() for parameter in adapter.module.parameters())
     if job["base"]:
         open_model(Path(job["base"]), job["family"], base=True)
-    return {"parameters": int(parameters)}
+    return {"parameters": adapter.parameters}
 
 
 def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
