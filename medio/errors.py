@@ -3,7 +3,8 @@
 MedioError(reason, message)
 ├── NotReadable      these bytes are not what they claim to be, or damaged
 ├── NotSupported     valid, but needs something that is not installed or not built
-└── NothingToUse     valid, but no pixels and no report text in it
+├── NothingToUse     valid, but no pixels and no report text in it
+└── CohortRefused    these pairs and roles cannot be a cohort
 """
 
 
@@ -29,3 +30,7 @@ class NotSupported(MedioError):
 
 class NothingToUse(MedioError):
     """The file is valid but holds neither pixels nor report text."""
+
+
+class CohortRefused(MedioError):
+    """These pairs and roles cannot be frozen into a cohort."""

@@ -18,6 +18,17 @@ class ReportSource(StrEnum):
     PLAIN = "plain text"
 
 
+class Role(StrEnum):
+    """What a pair is in a cohort (DESIGN §4); the values are the audit's own."""
+
+    MEMBER = "member"
+    FITTING = "fitting"  # control half used for mask and fusion
+    CALIBRATION = "calibration"  # control half used for p-values
+    TARGET = "target"
+    BANK = "bank"
+    POST_RELEASE = "post_release"
+
+
 class PairRule(StrEnum):
     """Why an image and a report belong together, strongest first."""
 
@@ -58,6 +69,9 @@ class Report:
     Attributes:
         text: the narrative exactly as an audit will use it, newline-separated items.
         status: preliminary | final | corrected | unknown.
+        issued: time of issue, `YYYYMMDDHHMMSS` or less, empty when unknown; orders versions of a report.
+        OtherPatientIDs: further ids the sender gives the same patient.
+        other_accessions: weaker candidates for the accession number, from fields where some senders put it.
     """
 
     content_digest: str
@@ -69,6 +83,9 @@ class Report:
     StudyDate: str
     text: str
     status: str
+    issued: str = ""
+    OtherPatientIDs: tuple[str, ...] = ()
+    other_accessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +110,35 @@ class Pair:
     report_digest: str
     rule: PairRule
     frame_rule: str
+    IssuerOfPatientID: str = ""
+    AccessionNumber: str = ""
+    note: str = ""  # e.g. "image 2 of 3 with this report"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One pair's place in a cohort."""
+
+    pair_id: str
+    patient: str  # pseudonym
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """A frozen, patient-disjoint set of pairs with roles.
+
+    Attributes:
+        design: committed | random | convenience.
+        references: L1 … L5, where known members come from.
+        seed: of the draw that split the controls.
+        assignments: sorted by pair id.
+        digest: hex SHA-256 over format, design, references, seed, pair ids and roles.
+    """
+
+    name: str
+    design: str
+    references: str
+    seed: int
+    assignments: tuple[Assignment, ...]
+    digest: str

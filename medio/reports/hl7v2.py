@@ -1,0 +1,260 @@
+"""HL7 v2 ORU^R01 -> Reports. The `hl7` library does the grammar; this file knows what the fields mean.
+
+Field numbers are those of HL7 2.5.1 chapters 4 and 7; ZDS-1 and OBX-3 113014 carry the study's UID (IHE RAD).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from medio.dicom import date_of, valid_uid
+from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
+from medio.records import Report, ReportSource
+from medio.reports.hl7_message import Message, Segment, messages
+from medio.reports.narrative import item, narrative, says_something
+
+_ORDERS = ("ORM", "OMI", "OMG", "OML", "OMP", "OMS", "ORR", "ORL", "ORG", "ORI")
+_TEXT = ("TX", "FT", "ST", "CE", "CWE", "CNE", "CF", "IS", "ID", "NM", "SN", "DT", "")
+_NUMERIC = ("NM", "SN")
+_VOID = ("D", "W", "X", "N")  # OBX-11: deleted, wrong, cannot be obtained, not asked
+_STUDY_UID = "113014"  # DCM "DICOM Study"
+_LAB_SECTIONS = ("LAB", "CH", "HM", "MB", "MCB", "MYC", "BLB", "IMM", "VR", "TX", "CP", "BG", "CG")
+_IMAGING_SECTIONS = (
+    *(
+        "RAD",
+        "CT",
+        "MR",
+        "MRI",
+        "NMR",
+        "NMS",
+        "NM",
+        "US",
+        "RUS",
+        "OUS",
+        "VUS",
+        "CUS",
+        "XR",
+        "XRC",
+        "CR",
+        "DX",
+    ),
+    *("MG", "XA", "RF", "PT", "IMG", "RT", "CTH"),
+)
+_STATUS = {
+    "corrected": ("C", "CORRECTED", "CORR", "B", "ADDENDUM", "ADDENDED"),
+    "final": ("F", "FINAL", "U"),
+    "preliminary": ("P", "PRELIM", "PRELIMINARY", "WET READ", "R", "S", "I", "A"),
+}
+
+
+@dataclass(slots=True)
+class _Group:
+    """One OBR with what belongs to it."""
+
+    order: Segment | None
+    request: Segment
+    results: list[Segment] = field(default_factory=list)
+
+
+def read_hl7(data: bytes) -> tuple[tuple[Report, ...], tuple[str, ...]]:
+    """Read every message of a file: one message, several, a batch, or MLLP frames.
+
+    Returns:
+        The reports, and the reason code of each message that gave none.
+
+    Raises:
+        NotReadable: not HL7 v2, or damaged.
+        NothingToUse, NotSupported: valid, but no message carries report text: the first reason.
+    """
+    reports: list[Report] = []
+    refused: list[MedioError] = []
+    for message in messages(data):
+        try:
+            reports.extend(_reports(message))
+        except MedioError as error:
+            refused.append(error)
+    if not reports:
+        raise refused[0]
+    return tuple(reports), tuple(error.reason for error in refused)
+
+
+def _reports(message: Message) -> list[Report]:
+    kind = message.kind
+    if kind != "ORU":
+        if kind in _ORDERS:
+            raise NothingToUse("order-not-report", f"an order message ({kind})")
+        raise NothingToUse("admin-not-report", f"a message without results ({kind or 'no type'})")
+    groups = list(_groups(message))
+    if not groups:
+        raise NotReadable("hl7-no-obr", "a result message without an OBR segment")
+    study = _study_uid(message)
+    if _is_lab(message, groups, imaging=bool(study)):
+        raise NothingToUse("lab-not-report", "laboratory results")
+    found = [report for number, report in enumerate(_read(message, groups, study)) if report is not None]
+    if found:
+        return found
+    if any(result.value_type == "ED" for group in groups for result in group.results):
+        raise NotSupported("embedded-document", "the report is an embedded document")
+    raise NothingToUse("empty-report", "a report message without words")
+
+
+def _groups(message: Message) -> Iterator[_Group]:
+    order: Segment | None = None
+    group: _Group | None = None
+    for segment in message.segments:
+        if segment.name == "ORC":
+            order = segment
+        elif segment.name == "OBR":
+            if group is not None:
+                yield group
+            group, order = _Group(order, segment), None
+        elif segment.name == "OBX" and group is not None:
+            group.results.append(segment)
+    if group is not None:
+        yield group
+
+
+def _merged(groups: Sequence[_Group]) -> list[_Group]:
+    """Groups of one accession number are one report (an addendum comes as a further OBR)."""
+    by_accession: dict[str, _Group] = {}
+    for group in groups:
+        key = _accessions(group)[0] or next(iter(by_accession), "")
+        first = by_accession.setdefault(key, group)
+        if first is not group:
+            first.results.extend(group.results)
+    return list(by_accession.values())
+
+
+def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Report | None]:
+    ids, issuer = _patient(message)
+    for number, group in enumerate(_merged(groups)):
+        text = narrative(_lines(group))
+        if not says_something(text):
+            yield None
+            continue
+        accession, *others = _accessions(group)
+        yield Report(
+            content_digest=hashlib.sha256(f"{message.text}#{number}".encode()).hexdigest(),
+            source=ReportSource.HL7V2,
+            PatientID=ids[0],
+            IssuerOfPatientID=issuer,
+            StudyInstanceUID=study or _result_study(group.results),
+            AccessionNumber=accession,
+            StudyDate=date_of(group.request.component(7)),
+            text=text,
+            status=_report_status(group),
+            issued=_digits(group.request.component(22) or message.header.component(7)),
+            OtherPatientIDs=tuple(ids[1:]),
+            other_accessions=tuple(others),
+        )
+
+
+def _lines(group: _Group) -> Iterator[str]:
+    """OBX values as items. The same OBX-3 and OBX-4 again continue an item, unnamed."""
+    before = ("", "")
+    for result in group.results:
+        identifier, value_type = result.component(3), result.value_type
+        if identifier == _STUDY_UID or result.component(11) in _VOID or value_type not in _TEXT:
+            continue
+        if identifier and not result.component(3, 2) and "UID" in identifier.upper():
+            continue
+        name = result.component(3, 2)
+        key = (result.raw(3), result.raw(4))
+        named = bool(name) and name != group.request.component(4, 2) and not (key == before and key[1])
+        before = key
+        value = _value(result, value_type)
+        if valid_uid(value) and value.count(".") >= 3:
+            continue  # series and object UIDs beside the text
+        yield item(name if named else "", value)
+
+
+def _value(result: Segment, value_type: str) -> str:
+    if value_type in ("CE", "CWE", "CNE", "CF"):
+        return "\n".join(
+            result.component(5, 2, repetition) or result.component(5, 1, repetition)
+            for repetition in range(result.repetitions(5))
+        )
+    if value_type in _NUMERIC:
+        number = " ".join(result.text(5).replace("^", " ").split())
+        return f"{number} {result.component(6)}".strip()
+    return result.text(5)
+
+
+def _is_lab(message: Message, groups: Sequence[_Group], *, imaging: bool) -> bool:
+    """Laboratory evidence without any sign of imaging: specimen, section, or numbers with units or ranges."""
+    sections = {group.request.component(24).upper() for group in groups}
+    if imaging or sections & set(_IMAGING_SECTIONS):
+        return False
+    if sections & set(_LAB_SECTIONS) or any(segment.name == "SPM" for segment in message.segments):
+        return True
+    results = [result for group in groups for result in group.results]
+    measured = [r for r in results if r.value_type in _NUMERIC and (r.component(6) or r.component(7))]
+    return bool(measured) and 2 * len(measured) >= len(results)
+
+
+def _patient(message: Message) -> tuple[list[str], str]:
+    """All ids of the patient, medical record number first, and its assigning authority (PID-3, else 2, 4)."""
+    pid = next((segment for segment in message.segments if segment.name == "PID"), None)
+    if pid is None:
+        return [""], ""
+    found = [
+        (pid.component(number, 1, n), pid.component(number, 4, n), pid.component(number, 5, n))
+        for number in (3, 2, 4)
+        for n in range(pid.repetitions(number))
+        if pid.component(number, 1, n)
+    ]
+    found.sort(key=lambda one: one[2] != "MR")  # stable: the sender's order otherwise
+    if not found:
+        return [""], ""
+    return list(dict.fromkeys(one[0] for one in found)), found[0][1]
+
+
+def _accessions(group: _Group) -> list[str]:
+    """Candidates, strongest first. OBR-18 and OBR-20 are free fields at many sites: they need a digit."""
+    placer_1, filler_1 = group.request.component(18), group.request.component(20)
+    candidates = [
+        placer_1 if _handle(placer_1) else "",
+        group.request.component(3),
+        group.order.component(3) if group.order else "",
+        filler_1 if _handle(filler_1) else "",
+    ]
+    return list(dict.fromkeys(found for found in candidates if found)) or [""]
+
+
+def _handle(text: str) -> bool:
+    return len(text) <= 64 and any(letter.isdigit() for letter in text)
+
+
+def _study_uid(message: Message) -> str:
+    for segment in message.segments:
+        if segment.name == "ZDS" and valid_uid(segment.component(1)):
+            return segment.component(1)
+        if segment.name == "IPC" and valid_uid(segment.component(3)):
+            return segment.component(3)
+    return _result_study([segment for segment in message.segments if segment.name == "OBX"])
+
+
+def _result_study(results: Sequence[Segment]) -> str:
+    found = {valid_uid(result.component(5)) for result in results if result.component(3) == _STUDY_UID} - {""}
+    return found.pop() if len(found) == 1 else ""  # two studies in one message: no guess
+
+
+def _report_status(group: _Group) -> str:
+    stated = [_word(group.request.component(25)), *(_word(result.component(11)) for result in group.results)]
+    if "corrected" in stated:
+        return "corrected"
+    if stated[0] != "unknown":
+        return stated[0]
+    return next((word for word in ("preliminary", "final") if word in stated), "unknown")
+
+
+def _word(code: str) -> str:
+    return next((word for word, codes in _STATUS.items() if code.upper() in codes), "unknown")
+
+
+def _digits(text: str) -> str:
+    match = re.match(r"\d{8,14}", text)
+    return match.group() if match else ""
