@@ -1,0 +1,450 @@
+"""An appliance without a workspace: planted views behind the screens' backend protocol.
+
+`python tests/tui/simulator.py [SECONDS]` opens the screens on it; an audit then takes about SECONDS.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+from appliance.errors import ApplianceError, Locked
+from appliance.views import (
+    AuditRow,
+    AuditView,
+    CohortView,
+    LogHealth,
+    LogRow,
+    ModelView,
+    OverviewRow,
+    OverviewView,
+)
+from audit_core.results import (
+    AuditResult,
+    Consequence,
+    ControlOutcome,
+    ControlStatus,
+    Design,
+    DetectableEffect,
+    DetectorReport,
+    Exposure,
+    Histogram,
+    Interval,
+    OperatingPoint,
+    Progress,
+    References,
+    Tier,
+    Timing,
+    Verdict,
+    VerdictWord,
+)
+
+WORDS = "harbor velvet onion cricket amber tunnel frost pepper lantern moss"
+PASSPHRASE = "correct horse"
+PHASES = (
+    ("identity", 12, "files"),
+    ("signals", 174, "pairs"),
+    ("shuffled pairs", 174, "pairs"),
+    ("spike-in", 28, "pairs"),
+)
+
+
+def bell(centre: float, spread: float, total: int, edges: tuple[float, ...]) -> tuple[int, ...]:
+    """Counts of a normal bump over the bins, summing to about `total`."""
+    weights = [math.exp(-(((a + b) / 2 - centre) ** 2) / (2 * spread**2)) for a, b in pairwise(edges)]
+    return tuple(round(total * weight / sum(weights)) for weight in weights)
+
+
+def histogram(leaky: bool) -> Histogram:
+    """Scores by role; a leaky model has two humps among the targets."""
+    edges = tuple(-4 + 0.25 * step for step in range(41))
+    clean, exposed = bell(-1.2, 0.8, 22, edges), bell(3.4 if leaky else -1.0, 0.9, 24, edges)
+    return Histogram(
+        edges=edges,
+        counts={
+            "calibration": bell(-1.3, 0.85, 40, edges),
+            "target": tuple(a + b for a, b in zip(clean, exposed, strict=True)),
+            "member": bell(3.1 if leaky else -1.1, 1.0, 36, edges),
+        },
+        threshold=1.87 if leaky else None,
+    )
+
+
+def roc(power: float) -> tuple[tuple[float, float], ...]:
+    """A smooth ROC; power 1 is chance, smaller is better."""
+    return tuple((step / 40, (step / 40) ** power) for step in range(41))
+
+
+def report(name: str, decides: bool, power: float) -> DetectorReport:
+    """A detector report whose area follows from `power`."""
+    auc = 1 / (1 + power)
+    spread = Interval(max(0, auc - 0.07), min(1, auc + 0.05))
+    return DetectorReport(
+        name=name,
+        decides=decides,
+        reference_auroc=min(1.0, auc + 0.01),
+        reference_auroc_ci=Interval(max(0, auc - 0.05), min(1, auc + 0.06)),
+        target_auroc=auc,
+        target_auroc_ci=spread,
+        operating_points=(
+            OperatingPoint(0.05, 0.05**power, "rough", 160, Interval(0.01, 0.17)),
+            OperatingPoint(0.01, None, "not resolvable", 60),
+        ),
+        roc=roc(power),
+        unscored=0,
+    )
+
+
+def controls(leaky: bool) -> tuple[ControlOutcome, ...]:
+    """The controls of one run, with one that failed when the model is clean."""
+    passed, absent = ControlStatus.PASSED, ControlStatus.NOT_APPLICABLE
+    positive = passed if leaky else ControlStatus.FAILED
+    found = (
+        "Known members were found: AUROC 0.97, lower bound 0.91."
+        if leaky
+        else "Known members were not told apart: lower bound 0.43."
+    )
+    rows = (
+        (
+            "pipeline identity",
+            passed,
+            Consequence.VOID,
+            "All digests equal the registered ones; the self-check pair gave the same loss.",
+        ),
+        ("unscored", passed, Consequence.VOID, "0 of 170 pairs had no score."),
+        (
+            "label permutation",
+            passed,
+            Consequence.VOID,
+            "With labels permuted 20 times the mean AUROC was 0.50, as it must be.",
+        ),
+        (
+            "control against control",
+            passed,
+            Consequence.VOID,
+            "Half of the calibration controls as targets: 0 of 20 flagged.",
+        ),
+        ("positive control", positive, Consequence.BARS_PASS, found),
+        (
+            "blind baseline",
+            passed,
+            Consequence.TIER_E2,
+            "Role cannot be told from the data alone: AUROC 0.52, lower bound 0.41.",
+        ),
+        (
+            "conditional test",
+            passed,
+            Consequence.TIER_E1,
+            "Still significant within ten strata of look-alike patients.",
+        ),
+        ("reference model", passed, Consequence.TIER_E1, "The base model shows no such difference."),
+        (
+            "post-release studies",
+            absent,
+            Consequence.TIER_E1,
+            "The cohort holds no study newer than the model.",
+        ),
+        (
+            "shuffled pairs",
+            passed,
+            Consequence.NONE,
+            "62 % of the difference hangs on the pair, 38 % on the report alone.",
+        ),
+    )
+    return tuple(ControlOutcome(*row) for row in rows)
+
+
+def exposure(leaky: bool) -> Exposure:
+    """21 of 46 patients, or nobody."""
+    if not leaky:
+        return Exposure(0, 46, Interval(0, 0.077), 0.1, 0.0, 0.61, 0.48, 0.0, None, None, 419)
+    return Exposure(
+        21, 46, Interval(0.309, 0.61), 0.1, 2.1, 2e-7, 0.0001, 0.348, 0.49, Interval(0.36, 0.61), 0
+    )
+
+
+def result(leaky: bool) -> AuditResult:
+    """A whole result."""
+    power = 0.06 if leaky else 0.95
+    names = (
+        ("fused", power),
+        ("base_referenced", power * 1.3),
+        ("minkpp", power * 3),
+        ("loss", power * 4),
+        ("gradaudit", power * 6),
+    )
+    return AuditResult(
+        deciding_detector="fused",
+        references=References.L3,
+        design=Design.RANDOM,
+        counts={"member": 36, "fitting": 28, "calibration": 40, "target": 46, "bank": 24},
+        detectors=tuple(report(name, name == "fused", value) for name, value in names),
+        controls=controls(leaky),
+        exposure=exposure(leaky),
+        tier=Tier.E3 if leaky else Tier.E0,
+        detectable=DetectableEffect(
+            0.12 if leaky else 0.31,
+            "members" if leaky else "spike-in",
+            "Fires in 80 % of 2,000 simulated audits.",
+        ),
+        histogram=histogram(leaky),
+        slices_kept=1_204 if leaky else 96,
+        slices_total=10_240,
+        audited_layers=("language layer 3", "language layer 2"),
+        memory_by_layer=(
+            ("language layer 3, mlp", 0.41),
+            ("language layer 3, attention", 0.33),
+            ("language layer 2, mlp", 0.24),
+            ("projector", 0.19),
+            ("language layer 2, attention", 0.11),
+            ("vision layer 2", 0.04),
+        )
+        if leaky
+        else (),
+        decision_weights=(
+            ("loss below base", 1.42),
+            ("Min-K%++ below base", 1.05),
+            ("masked slices", 0.61),
+            ("loss", 0.38),
+            ("gradient norm", -0.22),
+        ),
+        model_facts={
+            "parameters": "2,113,408",
+            "precision": "float32",
+            "vision tower": "from the checkpoint",
+        },
+        timings=(Timing("signals", 4.2), Timing("spike-in", 1.9), Timing("judgement", 0.8)),
+    )
+
+
+REASONS = {
+    VerdictWord.FAIL: (
+        "Targets rank above calibration controls by patient: p = 0.0000002, below alpha_fail 0.001.",
+        "The cohort's evidence tier is E3: a documented random split; the data do not give roles away.",
+        "The policy allows 0 exposed patients; 21 of 46 are flagged at q = 0.10.",
+    ),
+    VerdictWord.INCONCLUSIVE: (
+        "No test fired: p = 0.61, nobody flagged.",
+        "The smallest share this audit could have seen is 31 %; the policy asks for 10 %.",
+    ),
+    VerdictWord.PASS: (
+        "No test fired: p = 0.48, nobody flagged.",
+        "The audit would have seen 8 % exposed patients; the policy asks for 10 %.",
+    ),
+    VerdictWord.REVIEW: ("Targets rank above controls: p = 0.021, tier E1.",),
+    VerdictWord.VOID: (
+        "The control 'pipeline identity' failed: the weights differ from the registered ones.",
+    ),
+}
+LINES = {
+    VerdictWord.VOID: 1,
+    VerdictWord.FAIL: 3,
+    VerdictWord.REVIEW: 4,
+    VerdictWord.PASS: 5,
+    VerdictWord.INCONCLUSIVE: 6,
+}
+
+
+def audit_view(audit_id: str, model: str, word: VerdictWord) -> AuditView:
+    """A finished audit of the given verdict."""
+    row = AuditRow(audit_id, model, "demo", "demo", "2026-11-20T14:02:31Z", "done", word, REASONS[word][0])
+    return AuditView(
+        row=row,
+        verdict=Verdict(word, LINES[word], REASONS[word]),
+        result=result(word is VerdictWord.FAIL),
+        policy_digest="5b1f" * 16,
+        cohort_digest="90ac" * 16,
+        model_digest="e77d" * 16,
+        isolation=(
+            ("seccomp", "on"),
+            ("Landlock", "on"),
+            ("network namespace", "not available: no user namespaces"),
+        ),
+        sample_note="Demo data, and few of them: 46 target patients against 40 controls.",
+    )
+
+
+def demo_overview(entries: int = 148) -> OverviewView:
+    """Three audited models."""
+    rows = (
+        OverviewRow(
+            "lumen-vlm",
+            "Lumen Imaging",
+            VerdictWord.FAIL,
+            REASONS[VerdictWord.FAIL][0],
+            "2026-11-20T14:02:31Z",
+            "a-0003",
+        ),
+        OverviewRow(
+            "harbor-clip",
+            "Harbor Health AI",
+            VerdictWord.FAIL,
+            REASONS[VerdictWord.FAIL][0],
+            "2026-11-20T14:02:44Z",
+            "a-0002",
+        ),
+        OverviewRow(
+            "clear-vlm",
+            "Clearwater",
+            VerdictWord.INCONCLUSIVE,
+            REASONS[VerdictWord.INCONCLUSIVE][1],
+            "2026-11-20T14:02:58Z",
+            "a-0001",
+        ),
+        OverviewRow("north-vlm", "Northfield", None, "", "", ""),
+    )
+    needs = (
+        "lumen-vlm: FAIL, decide what happens to it",
+        "harbor-clip: FAIL, decide what happens to it",
+        "north-vlm was never audited",
+    )
+    health = LogHealth(True, entries, "3fa9c2d17b60e4855d" * 3, WORDS, "")
+    return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs)
+
+
+@dataclass
+class Simulator:
+    """Planted answers; `gate`, when set, is waited for before every progress step of an audit."""
+
+    view: OverviewView = field(default_factory=demo_overview)
+    audits_: dict[str, AuditView] = field(
+        default_factory=lambda: {
+            "a-0003": audit_view("a-0003", "lumen-vlm", VerdictWord.FAIL),
+            "a-0002": audit_view("a-0002", "harbor-clip", VerdictWord.FAIL),
+            "a-0001": audit_view("a-0001", "clear-vlm", VerdictWord.INCONCLUSIVE),
+        }
+    )
+    entries: int = 148
+    failing: dict[str, ApplianceError] = field(default_factory=dict)
+    gate: threading.Semaphore | None = None
+    pause_s: float = 0.0
+    calls: list[str] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+    requested: list[tuple[int, int]] = field(default_factory=list)
+
+    def _enter(self, call: str) -> None:
+        self.calls.append(call)
+        if call in self.failing:
+            raise self.failing[call]
+
+    def overview(self) -> OverviewView:
+        self._enter("overview")
+        return self.view
+
+    def audits(self) -> tuple[AuditRow, ...]:
+        self._enter("audits")
+        failed = AuditRow(
+            "a-0000",
+            "north-vlm",
+            "demo",
+            "demo",
+            "2026-11-19T09:00:00Z",
+            "failed",
+            None,
+            "the worker ran out of memory",
+        )
+        return (*(view.row for view in self.audits_.values()), failed)
+
+    def audit(self, audit_id: str) -> AuditView:
+        self._enter("audit")
+        return self.audits_[audit_id]
+
+    def cohorts(self) -> tuple[CohortView, ...]:
+        self._enter("cohorts")
+        counts = (("member", 36), ("fitting", 28), ("calibration", 40), ("target", 46), ("bank", 24))
+        return (CohortView("demo", "90ac" * 16, "random", "L3", counts),)
+
+    def models(self) -> tuple[ModelView, ...]:
+        self._enter("models")
+        return tuple(
+            ModelView(
+                row.model,
+                "image-text-to-text",
+                "e77d" * 16,
+                row.vendor,
+                "2026-03-01",
+                True,
+                2_113_408,
+                "2026-11-20T14:00:00Z",
+            )
+            for row in self.view.models
+        )
+
+    def policies(self) -> tuple[str, ...]:
+        self._enter("policies")
+        return ("default", "demo", "gdpr", "hipaa")
+
+    def log_count(self) -> int:
+        self._enter("log_count")
+        return self.entries
+
+    def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
+        self._enter("log_entries")
+        self.requested.append((offset, limit))
+        acts = (
+            "unlock",
+            "ingest",
+            "model.add",
+            "cohort.create",
+            "audit.start",
+            "audit.result",
+            "evidence.export",
+            "log.view",
+        )
+        return tuple(
+            LogRow(
+                index,
+                f"2026-11-20T{index // 3600 % 24:02d}:{index // 60 % 60:02d}:{index % 60:02d}Z",
+                "officer-1",
+                acts[index % len(acts)],
+                f"hmac:{index * 2654435761 % 2**32:08x}",
+                "refused" if index % 41 == 40 else "ok",
+            )
+            for index in range(offset, min(self.entries, offset + limit))
+        )
+
+    def log_verify(self) -> LogHealth:
+        self._enter("log_verify")
+        return replace(self.view.log, entries=self.entries)
+
+    def run_audit(
+        self, model: str, cohort: str, policy: str, on_progress: Callable[[Progress], None]
+    ) -> AuditView:
+        self._enter("run_audit")
+        for phase, total, unit in PHASES:
+            for done in range(0, total + 1, max(1, total // 12)):
+                if self.gate is not None:
+                    self.gate.acquire()
+                time.sleep(self.pause_s)
+                on_progress(Progress(phase, done, total, unit))
+        word = VerdictWord.INCONCLUSIVE if "clear" in model or "north" in model else VerdictWord.FAIL
+        self.audits_ = {"a-0004": audit_view("a-0004", model, word), **self.audits_}
+        return self.audits_["a-0004"]
+
+    def export_pack(self, audit_id: str, path: Path) -> Path:
+        self._enter("export_pack")
+        self.written.append(path)
+        return path
+
+    def lock(self) -> None:
+        self._enter("lock")
+
+
+def unlock(passphrase: str) -> Simulator:
+    """The simulator behind its passphrase."""
+    if passphrase != PASSPHRASE:
+        raise Locked("the passphrase is wrong", "9 attempts are left before a pause")
+    return Simulator()
+
+
+if __name__ == "__main__":
+    from tui.app import run
+
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6.0
+    sys.exit(run(Simulator(pause_s=seconds / 55), unlock))

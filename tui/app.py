@@ -1,0 +1,368 @@
+"""The terminal UI: which screen shows what, the one running audit, locking, and closed exits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import IO, Any, ClassVar, ParamSpec, TypeVar
+
+from rich.text import Text
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from appliance.errors import ApplianceError
+from appliance.views import OverviewView, Progress, VerdictWord
+from tui.backend import Backend
+from tui.faults import fault_line
+from tui.glyphs import choose
+from tui.messages import RunFinished, RunStepped, RunStopped
+from tui.running import Running
+from tui.screens.audits import AuditsScreen
+from tui.screens.dialog import Confirm
+from tui.screens.help import HelpDialog
+from tui.screens.log import LogScreen
+from tui.screens.overview import OverviewScreen
+from tui.screens.result import ResultScreen
+from tui.screens.run import ProgressDialog, Request, RunDialog
+from tui.screens.section import Section
+from tui.screens.unlock import UnlockScreen
+from tui.themes import THEMES
+from tui.widgets.chrome import KeyLine, Notice
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Unlock = Callable[[str], Backend]
+
+
+class Cancelled(Exception):
+    """A person cancelled the running audit; raised through the backend's progress call."""
+
+
+class GradAuditApp(App[int]):
+    """The screens over one backend."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "GradAudit"
+    ALLOW_SELECT = False  # selected text would leave through the clipboard escape
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide"), (110, "-very-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+l", "lock", "Lock", show=False, priority=True),
+        Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        backend: Backend | None,
+        unlock: Unlock | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._backend = backend
+        self._unlock = unlock
+        self.clock = clock
+        self.glyphs = choose(os.environ)
+        self.known: OverviewView | None = None
+        self.running: Running | None = None
+        self.last_result = ""
+        self._turn = asyncio.Lock()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = "mono" if self.no_color else THEMES[0].name
+
+    def on_mount(self) -> None:
+        """Overview, or the passphrase."""
+        self.push_screen(UnlockScreen() if self._backend is None else OverviewScreen())
+
+    # What screens use
+
+    @property
+    def backend(self) -> Backend:
+        """The unlocked workspace."""
+        assert self._backend is not None, "no screen but the passphrase is shown while locked"
+        return self._backend
+
+    @property
+    def can_unlock(self) -> bool:
+        """Whether a passphrase can be asked for here."""
+        return self._unlock is not None
+
+    def unlock(self, passphrase: str) -> Backend:
+        """Open the workspace; blocks for the key derivation."""
+        assert self._unlock is not None, "the passphrase screen needs a way to unlock"
+        return self._unlock(passphrase)
+
+    async def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the backend off the UI's thread, one call at a time."""
+        async with self._turn:
+            return await asyncio.to_thread(call, *args, **kwargs)
+
+    def opened(self, backend: Backend) -> None:
+        """The passphrase was right."""
+        self._backend = backend
+        self.switch_screen(OverviewScreen())
+
+    def open_result(self, audit_id: str) -> None:
+        """Show one audit."""
+        self.last_result = audit_id
+        self.switch_screen(ResultScreen(audit_id))
+
+    def show_lock(self, message: str = "", hint: str = "") -> None:
+        """Take everything off the screen and ask for the passphrase."""
+        self.known, self.last_result, self._backend = None, "", None
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        self.switch_screen(UnlockScreen(message, hint))
+
+    # Acts
+
+    def action_go(self, place: str) -> None:
+        """Go to a screen by name."""
+        if self._backend is None or not isinstance(self.screen, Section):
+            return
+        if place == "result":
+            self.run_worker(self._go_result(), exclusive=True, group="go")
+            return
+        screens: dict[str, Callable[[], Section]] = {
+            "overview": OverviewScreen,
+            "audits": AuditsScreen,
+            "log": LogScreen,
+        }
+        self.switch_screen(screens[place]())
+
+    async def _go_result(self) -> None:
+        """The result looked at last, else the newest finished one."""
+        if not self.last_result:
+            try:
+                rows = await self.ask(self.backend.audits)
+            except ApplianceError as error:
+                self._complain(error)
+                return
+            self.last_result = next((row.audit_id for row in rows if row.verdict is not None), "")
+        if self.last_result:
+            self.open_result(self.last_result)
+        else:
+            self._complain(ApplianceError("no audit has finished yet", "press r to run one"))
+
+    def action_help(self) -> None:
+        """Help for the present screen."""
+        screen = self.screen
+        if isinstance(screen, Section):
+            keys = [(display, label) for _, display, label in screen.query_one(KeyLine).shown()]
+            self.push_screen(HelpDialog(screen.TITLE, screen.HELP_TEXT, keys))
+
+    def action_run_dialog(self, model: str = "") -> None:
+        """Choose and run an audit; while one runs, watch it."""
+        if not isinstance(self.screen, Section):
+            return
+        if self.running is not None:
+            self.push_screen(ProgressDialog())
+        else:
+            self.push_screen(RunDialog(model), self._start)
+
+    def action_lock(self) -> None:
+        """Lock now: content goes first, then a running audit, then the keys."""
+        backend = self._backend
+        if backend is None:
+            return
+        self.cancel_run()
+        if self.can_unlock:
+            self.show_lock("locked")
+        self.run_worker(self._lock(backend), group="lock")
+
+    async def _lock(self, backend: Backend) -> None:
+        try:
+            await self.ask(backend.lock)
+        except ApplianceError as error:
+            self._complain(error)
+        if not self.can_unlock:
+            self.exit(0)
+
+    async def action_leave(self) -> None:
+        """Quit; asks first while an audit runs."""
+        if self.running is None:
+            self.exit(0)
+        else:
+            question = "An audit is running. Quitting cancels it."
+            self.push_screen(Confirm(question, "Quit", keep="Stay"), self._left)
+
+    def _left(self, answer: bool | None) -> None:
+        if answer:
+            self.cancel_run()
+            self.exit(0)
+
+    # The running audit
+
+    def _start(self, request: Request | None) -> None:
+        if request is None or self._backend is None:
+            return
+        running = Running(request.model, request.cohort, request.policy, self.clock)
+        self.running = running
+        backend = self._backend
+
+        def work() -> None:
+            self._audit(backend, running)
+
+        self.run_worker(work, thread=True, group="audit")
+        self._show_running()
+        self.push_screen(ProgressDialog())
+
+    def _audit(self, backend: Backend, running: Running) -> None:
+        """Runs in a thread: talks to the app by messages alone."""
+
+        def stepped(step: Progress) -> None:
+            if running.cancelled:
+                raise Cancelled
+            self.post_message(RunStepped(step))
+
+        try:
+            view = backend.run_audit(running.model, running.cohort, running.policy, stepped)
+        except Cancelled:
+            self.post_message(RunStopped(None))
+        except ApplianceError as error:
+            self.post_message(RunStopped(None if running.cancelled else error))
+        else:
+            self.post_message(RunFinished(view))
+
+    def cancel_run(self) -> None:
+        """Stop the running audit at its next step."""
+        if self.running is not None:
+            self.running.cancelled = True
+            self._show_running()
+
+    def on_run_stepped(self, message: RunStepped) -> None:
+        """Progress; a slow terminal may skip any of it."""
+        if self.running is None:
+            return
+        self.running.step(message.step)
+        self._show_running()
+        if isinstance(self.screen, ProgressDialog):
+            self.screen.stepped()
+
+    def on_run_finished(self, message: RunFinished) -> None:
+        """A verdict: show it where the person watches, else say it in one line."""
+        watched = self._end_run()
+        if self._backend is None:
+            return
+        if watched:
+            self.open_result(message.view.row.audit_id)
+            return
+        self.last_result = message.view.row.audit_id
+        word: VerdictWord = message.view.verdict.word
+        self._section(
+            lambda notice: notice.confirm(
+                f"audit of {message.view.row.model} finished: {word.value}", "press 3"
+            )
+        )
+
+    def on_run_stopped(self, message: RunStopped) -> None:
+        """No verdict."""
+        self._end_run()
+        error = message.error
+        if error is None:
+            self._section(lambda notice: notice.confirm("the audit was cancelled; nothing of it was kept"))
+        else:
+            self._complain(error)
+
+    def _end_run(self) -> bool:
+        """Close the progress dialog; True when a person was looking at it."""
+        self.running = None
+        self._show_running()
+        watched = any(isinstance(screen, ProgressDialog) for screen in self.screen_stack)
+        while watched and not isinstance(self.screen, Section):
+            self.pop_screen()
+        return watched
+
+    def _show_running(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, Section) and screen.is_mounted:
+                screen.frame()
+
+    def _section(self, say: Callable[[Notice], None]) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, Section):
+                say(screen.query_one(Notice))
+
+    def _complain(self, error: ApplianceError) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, Section | UnlockScreen):
+                screen.query_one(Notice).complain(str(error), error.hint)
+
+    # Closed exits: nothing on a screen may leave but through the evidence pack
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette holds our commands alone: one of Textual's saves the screen to a file."""
+        if isinstance(screen, Section):
+            for place in ("overview", "audits", "result", "log"):
+                yield SystemCommand(place.capitalize(), "go there", lambda place=place: self.action_go(place))
+            yield SystemCommand("Run audit", "choose model, cohort and policy", self.action_run_dialog)
+            yield SystemCommand("Help", "keys and signs of this screen", self.action_help)
+            yield SystemCommand(
+                "Lock", "take everything off the screen and forget the keys", self.action_lock
+            )
+        for theme in THEMES:
+            yield SystemCommand(
+                f"Colours: {theme.name}", "change colours", lambda name=theme.name: self._recolour(name)
+            )
+        yield SystemCommand("Quit", "leave", self.action_leave)
+
+    def _recolour(self, name: str) -> None:
+        self.theme = name
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Closed: the clipboard escape would hand text to the terminal's machine."""
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Closed: an address can carry data away."""
+
+    def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
+        """Closed: the picture of a screen is patients' data in a plain file."""
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Closed, as `action_screenshot`."""
+        return None
+
+    def deliver_text(self, path_or_file: Any, **options: Any) -> str | None:
+        """Closed: writes outside the workspace."""
+        return None
+
+    def deliver_binary(self, path_or_file: Any, **options: Any) -> str | None:
+        """Closed: writes outside the workspace."""
+        return None
+
+    def action_suspend_process(self) -> None:
+        """Closed: an unlocked workspace does not wait in the background of a shell."""
+
+    def _fatal_error(self) -> None:
+        """One line instead of a traceback with local variables."""
+        self._say_fault(self._exception)
+
+    def panic(self, *renderables: Any) -> None:
+        """One line instead of what an exception draws of itself."""
+        self._say_fault(self._exception)
+
+    def _say_fault(self, error: BaseException | None) -> None:
+        self._exit_renderables.append(Text(fault_line(error or RuntimeError())))
+        self._close_messages_no_wait()
+
+
+def run(backend: Backend | None, unlock: Unlock | None = None, error_file: IO[str] | None = None) -> int:
+    """Open the screens and return the exit code.
+
+    Args:
+        backend: An unlocked workspace, or None to ask for the passphrase first.
+        unlock: Opens the workspace with a passphrase; raises `ApplianceError`. Without it,
+            locking ends the program.
+        error_file: Where a fault's line goes; standard error when None.
+    """
+    app = GradAuditApp(backend, unlock)
+    if error_file is not None:
+        app.error_console.file = error_file
+    result = app.run()
+    return app.return_code or (result or 0)

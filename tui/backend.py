@@ -1,0 +1,68 @@
+"""What the screens need of the appliance, and nothing more; tests bring a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from appliance.views import (
+    AuditRow,
+    AuditView,
+    CohortView,
+    LogHealth,
+    LogRow,
+    ModelView,
+    OverviewView,
+    Progress,
+)
+
+
+class Backend(Protocol):
+    """An unlocked workspace.
+
+    Every call may block and is made off the UI's thread, one at a time; only `run_audit` runs beside the
+    others. Every call may raise `appliance.errors.ApplianceError`.
+    """
+
+    def overview(self) -> OverviewView:
+        """Models with their last verdicts, the log's health, counts, and what needs a person."""
+
+    def audits(self) -> tuple[AuditRow, ...]:
+        """All audits, newest first."""
+
+    def audit(self, audit_id: str) -> AuditView:
+        """One finished audit whole."""
+
+    def cohorts(self) -> tuple[CohortView, ...]:
+        """Frozen cohorts an audit can run on."""
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Registered models."""
+
+    def policies(self) -> tuple[str, ...]:
+        """Names of the policies an audit can run under."""
+
+    def log_count(self) -> int:
+        """How many entries the log has."""
+
+    def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
+        """At most `limit` entries from index `offset`, oldest first."""
+
+    def log_verify(self) -> LogHealth:
+        """Re-derive the whole log and say whether it is intact."""
+
+    def run_audit(
+        self, model: str, cohort: str, policy: str, on_progress: Callable[[Progress], None]
+    ) -> AuditView:
+        """Run one audit to its end.
+
+        `on_progress` may raise to cancel: the run then stops its worker, leaves nothing half-written and lets
+        the exception through.
+        """
+
+    def export_pack(self, audit_id: str, path: Path) -> Path:
+        """Write the evidence pack of an audit and return where it lies."""
+
+    def lock(self) -> None:
+        """Forget the keys; no other call may follow."""

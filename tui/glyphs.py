@@ -1,0 +1,72 @@
+"""Signs the screens draw with: block glyphs where the terminal can show them, ASCII where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One set of signs. `eighths` grow from empty to full from the bottom, `parts` from the left."""
+
+    eighths: str
+    parts: str
+    gain: str  # above chance in a ROC
+    chance: str  # below the diagonal
+    empty: str
+    rule: str  # threshold line
+    dash: str  # horizontal rule
+    passed: str
+    failed: str
+    absent: str
+    verdicts: Mapping[str, str]
+    left: str  # brackets around the active verdict
+    right: str
+    point: str
+    dot: str
+
+
+UNICODE = Glyphs(
+    eighths=" ▁▂▃▄▅▆▇█",
+    parts=" ▏▎▍▌▋▊▉█",
+    gain="█",
+    chance="▒",
+    empty="░",
+    rule="┆",
+    dash="─",
+    passed="✓",
+    failed="✗",
+    absent="–",
+    verdicts={"PASS": "✓", "REVIEW": "▲", "FAIL": "✗", "INCONCLUSIVE": "?", "VOID": "⊘", "": "·"},
+    left="▐",
+    right="▌",
+    point="▸",
+    dot="·",
+)
+
+ASCII = Glyphs(
+    eighths=" .:-=+*%#",
+    parts="    -####",
+    gain="#",
+    chance=":",
+    empty=".",
+    rule="|",
+    dash="-",
+    passed="+",
+    failed="x",
+    absent="-",
+    verdicts={"PASS": "+", "REVIEW": "!", "FAIL": "x", "INCONCLUSIVE": "?", "VOID": "0", "": "."},
+    left="[",
+    right="]",
+    point=">",
+    dot="-",
+)
+
+
+def choose(environ: Mapping[str, str]) -> Glyphs:
+    """Block glyphs unless the locale is not UTF-8 or the terminal is a bare console."""
+    if environ.get("TERM", "") in ("dumb", "linux", "vt100", "vt220"):
+        return ASCII
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C.UTF-8"
+    return UNICODE if "utf" in locale.lower() else ASCII

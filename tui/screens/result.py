@@ -1,0 +1,152 @@
+"""Result: one audit, from the verdict in words down to the digests it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+
+from appliance.views import AuditView, DetectorReport
+from tui.screens.export import ExportDialog
+from tui.screens.section import DEMO_NOTE, Section, navigation
+from tui.text import foreign, line
+from tui.widgets.bars import Bars
+from tui.widgets.chrome import Banner, Notice
+from tui.widgets.controls import ControlsTable, TierLines
+from tui.widgets.drawing import Heading, Lines
+from tui.widgets.exposure import ExposureBlock
+from tui.widgets.histogram import HistogramPlot
+from tui.widgets.roc import DetectorLines, RocPlot
+from tui.widgets.verdict import VerdictStrip
+from tui.words import ROLE, duration, moment
+
+
+def deciding(view: AuditView) -> DetectorReport | None:
+    """The report of the detector the policy registered."""
+    return next((report for report in view.result.detectors if report.decides), None)
+
+
+class ResultScreen(Section):
+    """One audit whole."""
+
+    TITLE = "Result"
+    HELP_TEXT = (
+        "The verdict stands boxed among the five, always in the same order. Below it: reasons, how many "
+        "patients, the scores with the threshold, the ROC, every control, and what the evidence does not "
+        "prove. Arrows and page keys scroll; e writes the evidence pack."
+    )
+    BINDINGS = navigation("result", Binding("e,f6", "export", "Export"))
+
+    def __init__(self, audit_id: str) -> None:
+        super().__init__()
+        self.audit_id = audit_id
+        self.view: AuditView | None = None
+
+    def body(self) -> ComposeResult:
+        """A page that scrolls."""
+        with VerticalScroll(id="page"):
+            yield Lines(Content.styled("reading the audit …", "$muted"), id="wait")
+
+    async def load(self) -> None:
+        """Read the audit and build the page."""
+        self.view = view = await self.ask(self.app.backend.audit, self.audit_id)
+        demo = bool(self.app.known and self.app.known.demo)
+        if demo or view.sample_note:
+            self.query_one(Banner).say("DEMO" if demo else "SMALL SAMPLE", view.sample_note or DEMO_NOTE)
+        page = self.query_one("#page", VerticalScroll)
+        await page.remove_children()
+        await page.mount_all(self._page(view))
+        page.focus()
+
+    def _page(self, view: AuditView) -> Iterable[Widget]:
+        result, row = view.result, view.row
+        made = f"  cohort {line(row.cohort)}, policy {line(row.policy)}, {moment(line(row.started_utc))} UTC"
+        subject = Content.assemble(
+            foreign(row.model, "bold"),
+            (made, "$muted"),
+        )
+        yield Lines(subject)
+        yield VerdictStrip(view.verdict)
+        yield Horizontal(
+            Vertical(
+                Heading("Exposure"),
+                ExposureBlock(result.exposure, result.detectable),
+                Heading("Scores"),
+                HistogramPlot(result.histogram, result.deciding_detector),
+            ),
+            Vertical(
+                Heading("ROC"),
+                RocPlot(deciding(view)),
+                Heading("Tier: what the number can prove"),
+                TierLines(result.tier, result.design.value, result.references.value),
+            ),
+            classes="pair",
+        )
+        yield Heading("Controls")
+        yield ControlsTable(result.controls)
+        yield Horizontal(
+            Vertical(
+                Heading("Layers that remember"),
+                Bars(result.memory_by_layer, "No slice passed the mask: no layer stands out."),
+                Lines(
+                    Content.styled(f"{result.slices_kept:,} of {result.slices_total:,} slices kept", "$muted")
+                ),
+            ),
+            Vertical(
+                Heading("Detectors (AUROC)"),
+                DetectorLines(result.detectors),
+                Heading("What the decision weighed"),
+                Bars(result.decision_weights, "The deciding detector has no weights."),
+            ),
+            classes="pair",
+        )
+        yield Heading("Rests on")
+        yield Lines(*self._provenance(view))
+
+    def _provenance(self, view: AuditView) -> Iterable[Content]:
+        result = view.result
+        counts = ", ".join(f"{number} {ROLE.get(role, line(role))}" for role, number in result.counts.items())
+        seconds = sum(timing.seconds for timing in result.timings)
+        slow = max(result.timings, key=lambda timing: timing.seconds, default=None)
+        phase = f", longest {line(slow.phase)} {duration(slow.seconds)}" if slow else ""
+        facts = ", ".join(f"{line(name)} {line(value)}" for name, value in result.model_facts.items())
+        layers = ", ".join(f"{line(layer)} {line(state)}" for layer, state in view.isolation)
+        for label, text in (
+            ("patients", counts),
+            ("model", facts),
+            ("isolation", layers),
+            ("time", f"{duration(seconds)}{phase}"),
+            ("model digest", line(view.model_digest)),
+            ("cohort digest", line(view.cohort_digest)),
+            ("policy digest", line(view.policy_digest)),
+            ("audit", line(view.row.audit_id)),
+        ):
+            yield Content.assemble((f"{label}: ", "$muted"), text)
+
+    def action_export(self) -> None:
+        """Ask where the evidence pack goes, then write it."""
+        if self.view is not None:
+            suggestion = f"evidence-{line(self.audit_id)}.zip"
+            self.app.push_screen(ExportDialog(suggestion), self._export)
+
+    def _export(self, path: str | None) -> None:
+        if path:
+            self.run_worker(self._write(Path(path).expanduser()), group="export")
+
+    async def _write(self, path: Path) -> None:
+        from appliance.errors import ApplianceError
+
+        self.query_one(Notice).confirm("writing the evidence pack …")
+        try:
+            written = await self.ask(self.app.backend.export_pack, self.audit_id, path)
+        except ApplianceError as error:
+            self.complain(error)
+        else:
+            self.query_one(Notice).confirm(
+                f"evidence pack {written}", f"python3 verify_evidence.py {written}"
+            )

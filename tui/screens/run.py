@@ -1,0 +1,230 @@
+"""Run an audit: choose model, cohort and policy; then watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, OptionList
+
+from appliance.errors import ApplianceError
+from appliance.views import CohortView, ModelView
+from tui.running import Phase, Running
+from tui.screens.dialog import Confirm, Dialog
+from tui.text import foreign, line
+from tui.widgets.chrome import Notice
+from tui.widgets.drawing import Drawing, Heading, Lines
+from tui.words import ROLE, duration
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to audit, on whom, by which rules."""
+
+    model: str
+    cohort: str
+    policy: str
+
+
+class RunDialog(Dialog[Request]):
+    """Three short lists side by side and what the highlighted ones are."""
+
+    def __init__(self, model: str = "") -> None:
+        super().__init__()
+        self.preferred = model
+        self.models: tuple[ModelView, ...] = ()
+        self.cohorts: tuple[CohortView, ...] = ()
+        self.policies: tuple[str, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Lists, description, buttons."""
+        with Vertical(classes="dialog wide"):
+            yield Heading("Run an audit")
+            with Horizontal(id="choices"):
+                for name, title in (("model", "Model"), ("cohort", "Cohort"), ("policy", "Policy")):
+                    with Vertical():
+                        yield Lines(Content.styled(title, "bold $muted"))
+                        yield OptionList(id=name, markup=False)
+            yield Lines(id="chosen")
+            yield Notice()
+            with Horizontal(classes="buttons"):
+                yield Button(Content("Cancel"), id="cancel")
+                yield Button(Content("Start"), id="start", variant="primary", disabled=True)
+
+    def on_mount(self) -> None:
+        """Read what can be chosen."""
+        self.run_worker(self._load(), exclusive=True)
+
+    async def _load(self) -> None:
+        ask, backend = self.app.ask, self.app.backend
+        try:
+            self.models = await ask(backend.models)
+            self.cohorts = await ask(backend.cohorts)
+            self.policies = await ask(backend.policies)
+        except ApplianceError as error:
+            self.query_one(Notice).complain(str(error), error.hint)
+            return
+        names = [model.name for model in self.models]
+        self._offer("model", names, names.index(self.preferred) if self.preferred in names else 0)
+        self._offer("cohort", [cohort.name for cohort in self.cohorts])
+        self._offer("policy", list(self.policies), self._usual_policy())
+        self._describe()
+        self._lacking()
+        self.query_one("#model", OptionList).focus()
+
+    def _usual_policy(self) -> int:
+        """`demo` in a demo workspace, else `default`, else the first."""
+        demo = bool(self.app.known and self.app.known.demo)
+        for name in ("demo", "default") if demo else ("default",):
+            if name in self.policies:
+                return self.policies.index(name)
+        return 0
+
+    def _lacking(self) -> None:
+        """Say which command brings what is missing; without all three nothing can start."""
+        notice = self.query_one(Notice)
+        if not self.models:
+            notice.complain("no model is registered", "gradaudit models add NAME FOLDER")
+        elif not self.cohorts:
+            notice.complain("no cohort is frozen", "gradaudit cohort create NAME --targets … --controls …")
+        elif not self.policies:
+            notice.complain("no policy is installed", "gradaudit doctor")
+        else:
+            self.query_one("#start", Button).disabled = False
+
+    def _offer(self, name: str, options: list[str], chosen: int = 0) -> None:
+        choices = self.query_one(f"#{name}", OptionList)
+        choices.add_options([foreign(option) for option in options])
+        if options:
+            choices.highlighted = chosen
+
+    def _chosen(self, name: str) -> int | None:
+        return self.query_one(f"#{name}", OptionList).highlighted
+
+    def _describe(self) -> None:
+        lines = []
+        model, cohort = self._chosen("model"), self._chosen("cohort")
+        if model is not None and model < len(self.models):
+            view = self.models[model]
+            base = "with its base" if view.has_base else "without a base"
+            vendor = line(view.vendor) or "nobody named"
+            text = f"{line(view.family)}, {view.parameters:,} parameters, {base}, from {vendor}"
+            lines.append(Content.assemble(("model   ", "$muted"), text))
+        if cohort is not None and cohort < len(self.cohorts):
+            chosen = self.cohorts[cohort]
+            counts = ", ".join(f"{number} {ROLE.get(role, line(role))}" for role, number in chosen.counts)
+            lines.append(Content.assemble(("cohort  ", "$muted"), counts))
+            lines.append(
+                Content.styled(
+                    f"        design {line(chosen.design)}, references {line(chosen.references)}", "$muted"
+                )
+            )
+        self.query_one("#chosen", Lines).show(*lines)
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Describe what is highlighted."""
+        self._describe()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter goes to the next list, from the last to Start."""
+        following = {"model": "#cohort", "cohort": "#policy", "policy": "#start"}
+        self.query_one(following[event.option_list.id or "policy"]).focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Start, or leave."""
+        picked = [self._chosen(name) for name in ("model", "cohort", "policy")]
+        if event.button.id != "start" or any(index is None for index in picked):
+            self.dismiss(None)
+            return
+        model, cohort, policy = (index or 0 for index in picked)
+        self.dismiss(Request(self.models[model].name, self.cohorts[cohort].name, self.policies[policy]))
+
+
+class ProgressLines(Drawing):
+    """Finished phases in one line each; the present one with bar, count, rate and time left."""
+
+    def draw(self, width: int) -> list[Content]:
+        """Phases from the first to the present one."""
+        running: Running | None = self.app.running  # type: ignore[attr-defined]
+        if running is None:
+            return [Content("")]
+        if not running.phases:
+            return [Content.styled("starting the worker …", "$muted")]
+        *before, present = running.phases
+        lines = [self._finished(phase) for phase in before[-6:]]
+        return lines + self._present(present, running, width)
+
+    def _finished(self, phase: Phase) -> Content:
+        took = duration(phase.latest - phase.began)
+        mark = (f"{self.glyphs.passed} ", "bold $pass")
+        return Content.assemble(
+            mark, line(phase.name), (f"  {phase.done:,} {line(phase.unit)}, {took}", "$muted")
+        )
+
+    def _present(self, phase: Phase, running: Running, width: int) -> list[Content]:
+        cells = max(10, width - 8)
+        full, part = divmod(round(phase.share * cells * 8), 8)
+        bar = self.glyphs.parts[8] * full + (self.glyphs.parts[part] if part and full < cells else "")
+        rate = f"{phase.rate:.1f} {line(phase.unit)}/s" if phase.rate else "rate not known yet"
+        left = phase.left(running.clock())
+        eta = f"about {duration(left)} left in this phase" if left is not None else "time left not known yet"
+        return [
+            Content.assemble((f"{self.glyphs.point} ", "bold $accent"), (line(phase.name), "bold")),
+            Content.assemble(
+                (bar, "$accent"),
+                (self.glyphs.empty * (cells - len(bar)), "$muted 45%"),
+                f" {phase.share * 100:>4.0f} %",
+            ),
+            *Content(f"{phase.done:,} of {phase.total:,} {line(phase.unit)}, {rate}, {eta}").wrap(width),
+            Content.styled(f"{duration(running.elapsed)} since the start", "$muted"),
+        ]
+
+
+class ProgressDialog(Dialog[None]):
+    """The running audit. Hiding it does not stop the audit."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,h", "leave", "Hide", show=False),
+        Binding("c", "cancel", "Cancel the audit", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """What runs, how far it is, two buttons."""
+        running = self.app.running
+        subject = foreign(running.model if running else "", "bold")
+        rest = f"  on {line(running.cohort)} under {line(running.policy)}" if running else ""
+        with Vertical(classes="dialog wide"):
+            yield Heading("Audit running")
+            yield Lines(Content.assemble(subject, (rest, "$muted")))
+            yield ProgressLines()
+            with Horizontal(classes="buttons"):
+                yield Button(Content("Hide (esc)"), id="hide", variant="primary")
+                yield Button(Content("Cancel audit (c)"), id="cancel")
+
+    def on_mount(self) -> None:
+        """Redraw as time passes, so that a silent worker is seen to be silent."""
+        self.set_interval(0.5, self.stepped)
+
+    def stepped(self) -> None:
+        """Redraw."""
+        self.query_one(ProgressLines).refresh(layout=True)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Hide or cancel."""
+        if event.button.id == "hide":
+            self.dismiss(None)
+        else:
+            self.action_cancel()
+
+    def action_cancel(self) -> None:
+        """Ask first: the work done so far is lost."""
+        question = "Cancel this audit? What it has measured so far is discarded."
+        self.app.push_screen(Confirm(question, "Cancel audit", keep="Keep running"), self._confirmed)
+
+    def _confirmed(self, answer: bool | None) -> None:
+        if answer:
+            self.app.cancel_run()

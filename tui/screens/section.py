@@ -1,0 +1,99 @@
+"""Base of the screens: frame, navigation, and one way to ask the appliance and to show what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from appliance.errors import ApplianceError, Locked
+from tui.widgets.chrome import Banner, KeyLine, Notice, TopLine
+
+if TYPE_CHECKING:
+    from tui.app import GradAuditApp
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEMO_NOTE = "Toy models and a small sample; says nothing about a real product."
+
+_PLACES = (
+    ("1,f1", "overview", "Overview"),
+    ("2,f2", "audits", "Audits"),
+    ("3,f3", "result", "Result"),
+    ("4,f4", "log", "Log"),
+)
+
+
+def navigation(here: str, *own: Binding, run: bool = True) -> list[BindingType]:
+    """The bindings of a screen: the other places, its own acts, run, help, quit; seven are shown at most."""
+    keys: list[BindingType] = [
+        Binding(key, f"app.go('{place}')", label, show=place != here) for key, place, label in _PLACES
+    ]
+    keys += own
+    keys.append(Binding("r,f5", "app.run_dialog", "Run audit", show=run))
+    keys.append(Binding("question_mark", "app.help", "Help", key_display="?"))
+    keys.append(Binding("q,f10", "app.leave", "Quit"))
+    return keys
+
+
+class Section(Screen[None]):
+    """One place of the UI. Subclasses compose `body` and load their data in `load`."""
+
+    TITLE: ClassVar[str] = ""
+    HELP_TEXT: ClassVar[str] = ""
+    app: GradAuditApp
+
+    def compose(self) -> ComposeResult:
+        """The frame around `body`."""
+        yield TopLine(self.TITLE)
+        yield Banner()
+        yield from self.body()
+        yield Notice()
+        yield KeyLine()
+
+    def body(self) -> ComposeResult:
+        """What the screen is about."""
+        raise NotImplementedError
+
+    async def load(self) -> None:
+        """Ask the appliance and fill the body; may raise `ApplianceError`."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Show what is known already, then load."""
+        self.frame()
+        self.reload()
+
+    def reload(self) -> None:
+        """Load again, in the background."""
+        self.run_worker(self._load(), exclusive=True, group="load")
+
+    async def _load(self) -> None:
+        try:
+            await self.load()
+        except ApplianceError as error:
+            self.complain(error)
+
+    def frame(self) -> None:
+        """Site, DEMO banner and the running audit."""
+        known = self.app.known
+        top = self.query_one(TopLine)
+        top.site = known.site if known else ""
+        top.running = self.app.running.summary if self.app.running else ""
+        if known and known.demo:
+            self.query_one(Banner).say("DEMO", DEMO_NOTE)
+
+    def complain(self, error: ApplianceError) -> None:
+        """One line with a hint; a locked workspace leads back to the passphrase."""
+        if isinstance(error, Locked) and self.app.can_unlock:
+            self.app.show_lock(str(error), error.hint)
+            return
+        self.query_one(Notice).complain(str(error), error.hint)
+
+    async def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the appliance off the UI's thread, one call at a time."""
+        return await self.app.ask(call, *args, **kwargs)

@@ -1,0 +1,82 @@
+"""How many patients are exposed: the headline, a bar with its interval, and the tests behind it."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from appliance.views import DetectableEffect, Exposure, Interval
+from tui.glyphs import Glyphs
+from tui.text import foreign
+from tui.widgets.drawing import Drawing
+from tui.words import p_value, patients, percent, percent_interval
+
+
+def share_bar(share: float, interval: Interval, width: int, glyphs: Glyphs) -> list[Content]:
+    """A 0–100 % bar of `width` cells and, under it, the whisker of its interval."""
+    steps = round(share * width * 8)
+    full, part = divmod(steps, 8)
+    bar = glyphs.parts[8] * full + (glyphs.parts[part] if part and full < width else "")
+    low = min(width - 1, int(interval.low * width))
+    high = max(low, min(width - 1, int(interval.high * width)))
+    inner = glyphs.dash * (high - low - 1)
+    ends = ("├", "┤") if glyphs.dash == "─" else ("<", ">")
+    whisker = ends[0] + inner + ends[1] if high > low else "|"
+    return [
+        Content.assemble((bar, "$accent"), (glyphs.empty * (width - len(bar)), "$muted 45%")),
+        Content.assemble(" " * low, (whisker, "bold")),
+    ]
+
+
+class ExposureBlock(Drawing):
+    """The patient-level answer."""
+
+    def __init__(self, exposure: Exposure | None, detectable: DetectableEffect) -> None:
+        super().__init__()
+        self.exposure = exposure
+        self.detectable = detectable
+
+    def draw(self, width: int) -> list[Content]:
+        """Headline, bar with whisker, one line per test, smallest detectable share."""
+        found = self.exposure
+        if found is None:
+            lines = Content.styled("No number: the audit stopped before judgement.", "bold").wrap(width)
+            return lines + self._detectable(width)
+        share = found.flagged / found.patients if found.patients else 0.0
+        head = Content.assemble(
+            (f"{found.flagged} of {patients(found.patients)}", "bold"),
+            f" flagged as exposed ({percent_interval(found.flagged_ci)})",
+        )
+        bar = share_bar(share, found.flagged_ci, min(width, 60) - 8, self.glyphs)
+        lines = [*head.wrap(width)]
+        lines.append(Content.assemble(("0 % ", "$muted"), bar[0], (" 100", "$muted")))
+        lines.append(bar[1].pad_left(4))
+        for fact in self._facts(found):
+            lines += fact.wrap(width)
+        return lines + self._detectable(width)
+
+    def _facts(self, found: Exposure) -> list[Content]:
+        false = f"{found.expected_false:.1f}".removesuffix(".0")
+        facts = [
+            f"Expected false among them: at most {false} (q = {found.q:g})",
+            f"Targets rank above controls by chance: {p_value(found.rank_test_p)}",
+            f"Exposed share is at least {percent(found.prevalence_lower)} (95 % bound)",
+        ]
+        if found.prevalence_estimate is not None and found.prevalence_ci is not None:
+            estimate, interval = percent(found.prevalence_estimate), percent_interval(found.prevalence_ci)
+            facts.append(f"Estimated exposed share: {estimate} ({interval})")
+        if found.missing_controls:
+            facts.append(
+                f"{found.missing_controls:,} further controls needed before one patient can be flagged"
+            )
+        return [Content(fact) for fact in facts]
+
+    def _detectable(self, width: int) -> list[Content]:
+        effect = self.detectable
+        if effect.share is None:
+            head = "Smallest detectable share: unknown (no positive control)."
+        else:
+            head = (
+                f"Smallest detectable share: {percent(effect.share)} of patients (shown by {effect.basis})."
+            )
+        text = Content.assemble((head, "bold"), " ", foreign(effect.sentence, "$muted"))
+        return text.wrap(width)

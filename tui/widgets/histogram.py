@@ -1,0 +1,129 @@
+"""Scores of the deciding detector, one band per role, with the threshold drawn through all of them."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from appliance.views import Histogram
+from tui.glyphs import Glyphs
+from tui.text import line
+from tui.widgets.drawing import Drawing
+
+_ORDER = ("calibration", "fitting", "target", "member", "post_release", "bank")
+_LABELS = {
+    "calibration": "controls",
+    "fitting": "fitting",
+    "target": "targets",
+    "member": "members",
+    "bank": "bank",
+}
+_LABEL_CELLS = 10
+_COUNT_CELLS = 5
+
+
+def resampled(counts: tuple[int, ...], edges: tuple[float, ...], columns: int) -> list[float]:
+    """Counts per plot column: each bin's count spread evenly over the columns it covers."""
+    low, high = edges[0], edges[-1]
+    span = (high - low) or 1.0
+    columns_of: list[float] = [0.0] * columns
+    for count, left, right in zip(counts, edges, edges[1:], strict=False):
+        start, end = (left - low) / span * columns, (right - low) / span * columns
+        if end <= start:
+            continue
+        for column in range(int(start), min(columns, int(end) + 1)):
+            overlap = min(end, column + 1) - max(start, column)
+            if overlap > 0:
+                columns_of[column] += count * overlap / (end - start)
+    return columns_of
+
+
+def band(values: list[float], height: int, glyphs: Glyphs) -> list[str]:
+    """Columns as `height` rows of eighth blocks, scaled to their own peak; a lone count stays visible."""
+    peak = max(values, default=0.0)
+    rows = []
+    for row in range(height - 1, -1, -1):
+        cells = []
+        for value in values:
+            eighths = round(value / peak * height * 8) if peak > 0 else 0
+            eighths = max(eighths, 1) if value > 0 else 0
+            cells.append(glyphs.eighths[min(8, max(0, eighths - row * 8))])
+        rows.append("".join(cells))
+    return rows
+
+
+class HistogramPlot(Drawing):
+    """Bands by role over one score axis, the flagged side right of the threshold."""
+
+    def __init__(self, histogram: Histogram | None, detector: str, band_height: int = 2) -> None:
+        super().__init__()
+        self.histogram = histogram
+        self.detector = detector
+        self.band_height = band_height
+
+    def draw(self, width: int) -> list[Content]:
+        """Bands, axis, and the threshold in a number."""
+        data = self.histogram
+        if data is None or len(data.edges) < 2:
+            return Content.styled("No scores to show: the audit stopped before scoring.", "$muted").wrap(
+                width
+            )
+        columns = max(10, width - _LABEL_CELLS - _COUNT_CELLS - 1)
+        lines: list[Content] = []
+        roles = [role for role in _ORDER if role in data.counts]
+        roles += [role for role in data.counts if role not in _ORDER]
+        for role in roles:
+            lines += self._band(role, data, columns)
+        return [*lines, self._axis(data, columns), *self._legend(data, width)]
+
+    def _band(self, role: str, data: Histogram, columns: int) -> list[Content]:
+        rows = band(resampled(data.counts[role], data.edges, columns), self.band_height, self.glyphs)
+        cut = self._cut(data, columns)
+        style = {"target": "$accent", "member": "$review"}.get(role, "$inconclusive")
+        lines = []
+        for number, row in enumerate(rows):
+            last = number == len(rows) - 1
+            label = _LABELS.get(role, line(role))[: _LABEL_CELLS - 1] if last else ""
+            count = f"{sum(data.counts[role])}" if last else ""
+            lines.append(
+                Content.assemble(
+                    (label.ljust(_LABEL_CELLS - 1), "bold" if role == "target" else ""),
+                    *self._crossed(row, cut, style),
+                    (count.rjust(_COUNT_CELLS), "$muted"),
+                )
+            )
+        return lines
+
+    def _crossed(self, row: str, cut: int | None, style: str) -> list[tuple[str, str]]:
+        """The row with the threshold line drawn between its columns."""
+        if cut is None:
+            return [(row + " ", style)]
+        return [(row[:cut], style), (self.glyphs.rule, "bold $fail"), (row[cut:], style)]
+
+    def _cut(self, data: Histogram, columns: int) -> int | None:
+        if data.threshold is None:
+            return None
+        span = (data.edges[-1] - data.edges[0]) or 1.0
+        return min(columns, max(0, int((data.threshold - data.edges[0]) / span * columns)))
+
+    def _axis(self, data: Histogram, columns: int) -> Content:
+        """Lowest and highest score, and the threshold's number under its line."""
+        axis = [" "] * (columns + 1)
+        low, high = f"{data.edges[0]:.2f}", f"{data.edges[-1]:.2f}"
+        axis[: len(low)] = low
+        axis[columns + 1 - len(high) :] = high
+        cut = self._cut(data, columns)
+        if cut is not None:
+            mark = f"{data.threshold:.2f}"
+            start = min(max(0, cut - len(mark) // 2), columns + 1 - len(mark))
+            free = "".join(axis[max(0, start - 1) : start + len(mark) + 1]).strip() == ""
+            if free:
+                axis[start : start + len(mark)] = mark
+        return Content.assemble(" " * (_LABEL_CELLS - 1), ("".join(axis), "$muted"), ("    n", "$muted"))
+
+    def _legend(self, data: Histogram, width: int) -> list[Content]:
+        name = f"Score of {line(self.detector)}; larger is more member-like. "
+        if data.threshold is None:
+            text = name + "Nobody is flagged, so there is no threshold."
+        else:
+            text = name + f"Flagged from {data.threshold:.2f} on, right of {self.glyphs.rule}."
+        return Content.styled(text, "$muted").wrap(width)

@@ -1,0 +1,126 @@
+"""ROC of the deciding detector as a filled area: what lies above the diagonal is better than chance."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from math import ceil
+
+from textual.content import Content
+
+from appliance.views import DetectorReport, OperatingPoint
+from tui.glyphs import Glyphs
+from tui.text import line
+from tui.widgets.drawing import Drawing
+from tui.words import area, percent
+
+_AXIS_CELLS = 5
+
+
+def height_at(roc: tuple[tuple[float, float], ...], fpr: float) -> float:
+    """True-positive rate of the step curve at `fpr`, 0 … 1."""
+    reached = bisect_right([point[0] for point in roc], fpr)
+    return max((tpr for _, tpr in roc[:reached]), default=0.0)
+
+
+def area_rows(
+    roc: tuple[tuple[float, float], ...], columns: int, rows: int, glyphs: Glyphs
+) -> list[list[tuple[str, bool]]]:
+    """The plot from top to bottom: per cell its sign and whether it lies above the diagonal."""
+    heights = [height_at(roc, (column + 0.5) / columns) for column in range(columns)]
+    plot = []
+    for row in range(rows - 1, -1, -1):
+        cells = []
+        for column, height in enumerate(heights):
+            eighths = min(8, max(0, ceil(height * rows * 8 - 1e-9) - row * 8))
+            above = (row + 0.5) / rows > (column + 0.5) / columns
+            sign = glyphs.eighths[eighths]
+            if eighths == 8:
+                sign = glyphs.gain if above else glyphs.chance
+            elif eighths == 0 and not above:
+                sign = glyphs.empty  # below chance and not reached: the curve dips under the diagonal
+            cells.append((sign, above))
+        plot.append(cells)
+    return plot
+
+
+def operating_point(point: OperatingPoint) -> str:
+    """One operating point in words; a rate the data cannot resolve is never printed."""
+    at = f"TPR at {point.alpha * 100:g} % FPR"
+    if point.tpr is None:
+        return f"{at}: not resolvable, {point.missing_controls:,} more controls needed"
+    rough = " (rough)" if point.label == "rough" else ""
+    return f"{at}: {percent(point.tpr)}{rough}"
+
+
+class RocPlot(Drawing):
+    """Targets against calibration controls."""
+
+    def __init__(self, report: DetectorReport | None, rows: int = 8) -> None:
+        super().__init__()
+        self.report = report
+        self.rows = rows
+
+    def draw(self, width: int) -> list[Content]:
+        """Plot with both axes, AUROC and the operating points."""
+        report = self.report
+        if report is None or len(report.roc) < 2:
+            return Content.styled("No ROC: nothing was scored.", "$muted").wrap(width)
+        columns = max(10, min(width - _AXIS_CELLS, self.rows * 5))
+        lines = [self._row(number, row) for number, row in enumerate(self._plot(report, columns))]
+        axis = "0 %" + "false-positive rate".center(columns - 6) + "100"
+        lines.append(Content.styled(" " * _AXIS_CELLS + axis[:columns], "$muted"))
+        head = f"AUROC {area(report.target_auroc, report.target_auroc_ci)}, targets against controls"
+        lines += Content.styled(head, "bold").wrap(width)
+        if report.reference_auroc is not None:
+            found = f"On known members: {area(report.reference_auroc, report.reference_auroc_ci)}"
+            lines += Content(found).wrap(width)
+        for point in report.operating_points:
+            lines += Content.styled(operating_point(point), "$muted").wrap(width)
+        return lines
+
+    def _plot(self, report: DetectorReport, columns: int) -> list[list[tuple[str, bool]]]:
+        return area_rows(report.roc, columns, self.rows, self.glyphs)
+
+    def _row(self, number: int, cells: list[tuple[str, bool]]) -> Content:
+        label = {0: "100 %", self.rows - 1: "  0 %"}.get(
+            number, "     " if number != self.rows // 2 else " TPR "
+        )
+        parts: list[tuple[str, str]] = [(label, "$muted")]
+        for sign, above in cells:
+            style = "$accent" if above else "$muted 70%"
+            if parts[-1][1] == style:
+                parts[-1] = (parts[-1][0] + sign, style)
+            else:
+                parts.append((sign, style))
+        return Content.assemble(*parts)
+
+
+class DetectorLines(Drawing):
+    """All detectors in one line each; the one the policy registered beforehand is marked."""
+
+    def __init__(self, reports: tuple[DetectorReport, ...]) -> None:
+        super().__init__()
+        self.reports = reports
+
+    def draw(self, width: int) -> list[Content]:
+        """Name, AUROC on targets and on known members, unscored pairs."""
+        name_cells = min(22, max(12, width - 36))
+        head = f"{'  detector'.ljust(name_cells)} {'targets'.ljust(17)} members unscored"
+        lines = [Content.styled(head[:width], "$muted")]
+        for report in self.reports:
+            mark = self.glyphs.point if report.decides else " "
+            name = Content(f"{mark} {line(report.name)}").truncate(name_cells, ellipsis=True, pad=True)
+            targets = _short_area(report.target_auroc, report).ljust(17)
+            members = "–" if report.reference_auroc is None else f"{report.reference_auroc:.2f}"
+            text = Content.assemble(name, f" {targets} {members.ljust(7)} {report.unscored}")
+            lines.append(text.stylize("bold").truncate(width) if report.decides else text.truncate(width))
+        return lines + Content.styled(
+            f"{self.glyphs.point} decides, as the policy said beforehand", "$muted"
+        ).wrap(width)
+
+
+def _short_area(value: float | None, report: DetectorReport) -> str:
+    if value is None:
+        return "–"
+    interval = report.target_auroc_ci
+    return f"{value:.2f}" + (f" [{interval.low:.2f}–{interval.high:.2f}]" if interval else "")
