@@ -21,7 +21,12 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from medio.errors import MedioError, NothingToUse, NotReadable
 from medio.records import Instance
@@ -167,11 +172,23 @@ def _parse(data: bytes) -> Any:
             dataset, watched = _inflated(data, end)
         else:
             dataset = dcmread(watched, force=data[128:132] != b"DICM")
+            if data[128:132] != b"DICM":
+                _state_syntax(dataset)
         if len(dataset) == 0:
             raise NotReadable("empty-dataset", "no elements after the header")
         if watched.cut or any(_is_short(element) for element in dataset.values()):
             raise NotReadable("truncated", "the file ends inside an element")
     return dataset
+
+
+def _state_syntax(dataset: Any) -> None:
+    """A bare dataset states no transfer syntax; uncompressed pixels need only the one its parsing showed."""
+    implicit, little = dataset.original_encoding
+    if dataset.file_meta.get("TransferSyntaxUID") or implicit is None or dataset.get("PixelData") is None:
+        return
+    if not dataset["PixelData"].is_undefined_length:
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
 
 
 def _is_short(element: Any) -> bool:
@@ -223,12 +240,12 @@ def _inflated(data: bytes, meta_end: int) -> tuple[Any, _Watched]:
 
 def _kind(dataset: Any) -> ObjectKind:
     sop_class = _sop_class(dataset)
-    if sop_class == _DICOMDIR:
-        raise NothingToUse("dicomdir", "a directory of other files")
     if sop_class.startswith(_SR_CLASSES) and sop_class != _KEY_OBJECT_SELECTION:
         return ObjectKind.REPORT
     if any(keyword in dataset for keyword in _PIXELS):
         return ObjectKind.IMAGE
+    if sop_class == _DICOMDIR:
+        raise NothingToUse("dicomdir", "a directory of other files")
     if not sop_class and not uid_of(dataset, "SOPInstanceUID"):
         raise NotReadable("no-sop-class", "elements, but no object: neither class, instance nor pixels")
     if all(keyword in dataset for keyword in _IMAGE_WORDS):

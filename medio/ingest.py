@@ -1,4 +1,4 @@
-"""One file -> an image with its frame, or reports, or the reason why not. The ingest worker calls it in a loop."""
+"""One file -> an image with its frame, or reports, or the reason why not. The ingest worker loops over it."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from pydicom.encaps import get_frame, parse_fragments
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
 from pydicom.uid import UID
 
+from medio.decoders import HTJ2K, JPEG_EXTENDED, decode_htj2k, decode_jpeg_12bit
 from medio.dicom import text_of, wall
 from medio.errors import NotReadable, NotSupported
 
@@ -122,9 +123,9 @@ def check_layout(dataset: Any) -> PixelLayout:
             samples=_integer(dataset, "SamplesPerPixel", 1, 3),
             frames=_integer(dataset, "NumberOfFrames", 1, 1 << 31, default=1),
             bits_allocated=allocated,
-            bits_stored=allocated
-            if element != "PixelData"
-            else _integer(dataset, "BitsStored", 1, allocated),
+            bits_stored=_integer(dataset, "BitsStored", 1, allocated)
+            if element == "PixelData"
+            else allocated,
             photometric=text_of(dataset, "PhotometricInterpretation"),
             transfer_syntax=syntax,
         )
@@ -150,9 +151,8 @@ def _check_length(dataset: Any, element: str, layout: PixelLayout) -> None:
     bits = layout.rows * layout.columns * layout.samples * layout.bits_allocated
     if layout.photometric == "YBR_FULL_422":
         bits = bits * 2 // 3  # two pixels share their chroma when stored natively
-    if bits // 8 > MAX_FRAME_BYTES:
-        raise NotSupported("frame-too-large", "one frame is larger than this appliance decodes")
-    if UID(layout.transfer_syntax).is_encapsulated:
+    if _is_encapsulated(layout):
+        _check_frame_bytes(bits)
         fragments, _ = parse_fragments(data)
         if fragments < layout.frames:
             raise NotReadable("truncated-pixels", f"{fragments} fragments for {layout.frames} frames")
@@ -161,26 +161,47 @@ def _check_length(dataset: Any, element: str, layout: PixelLayout) -> None:
         raise NotReadable("truncated-pixels", "fewer bytes than Rows x Columns x frames need")
     if len(data) * 8 >= bits * (layout.frames + 1):
         raise NotReadable("pixel-length-mismatch", "whole frames more than NumberOfFrames declares")
+    _check_frame_bytes(bits)
+
+
+def _check_frame_bytes(bits: int) -> None:
+    if bits // 8 > MAX_FRAME_BYTES:
+        raise NotSupported("frame-too-large", "one frame is larger than this appliance decodes")
+
+
+def _is_encapsulated(layout: PixelLayout) -> bool:
+    syntax = UID(layout.transfer_syntax)
+    if not syntax.is_transfer_syntax:
+        raise _needs_decoder(layout)
+    return bool(syntax.is_encapsulated)
 
 
 def _decoded(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]:
     with wall("bad-pixel-data"):
         if layout.transfer_syntax in _JPEG_FAMILY:
-            _check_codestream(get_frame(dataset.PixelData, index, number_of_frames=layout.frames), layout)
-        try:
-            frame: NDArray[Any] = pixel_array(dataset, index=index)
-        except NotImplementedError as error:
-            raise NotSupported(
-                "needs-decoder", f"no decoder for {UID(layout.transfer_syntax).name}"
-            ) from error
-        except RuntimeError as error:
-            if "missing dependencies" in str(error) or "does not support" in str(error):
-                name = UID(layout.transfer_syntax).name
-                raise NotSupported("needs-decoder", f"no installed decoder for {name}") from error
-            raise
+            coded = get_frame(dataset.PixelData, index, number_of_frames=layout.frames)
+            _check_codestream(coded, layout)
+            if layout.transfer_syntax == JPEG_EXTENDED and layout.samples == 1 and layout.bits_stored > 8:
+                return decode_jpeg_12bit(coded, layout.rows, layout.columns, layout.bits_stored)
+            if layout.transfer_syntax in HTJ2K and not dataset.get("PixelRepresentation"):
+                size = (layout.rows, layout.columns, layout.samples)
+                return decode_htj2k(coded, *size, layout.bits_allocated)
+        frame = _plugin_decoded(dataset, layout, index)
         if frame.shape[:2] != (layout.rows, layout.columns):
             raise NotReadable("pixel-size-mismatch", "the decoded frame has another size than stated")
         return frame
+
+
+def _plugin_decoded(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]:
+    try:
+        frame: NDArray[Any] = pixel_array(dataset, index=index)
+    except NotImplementedError as error:
+        raise _needs_decoder(layout) from error
+    except RuntimeError as error:
+        if "missing dependencies" in str(error) or "does not support" in str(error):
+            raise _needs_decoder(layout) from error
+        raise
+    return frame
 
 
 def _needs_decoder(layout: PixelLayout) -> NotSupported:
@@ -229,7 +250,7 @@ def _grey(dataset: Any, stored: NDArray[Any], index: int, layout: PixelLayout) -
     values, rescaled = _modality(dataset, stored, index)
     voi = _functional(dataset, "FrameVOILUTSequence", index)
     window = _window(voi)
-    if voi.get("VOILUTSequence"):
+    if _has_lut(voi, "VOILUTSequence"):
         bits = int(voi.VOILUTSequence[0].LUTDescriptor[2])
         shown = _unit(apply_voi(np.rint(values).astype(np.int64), voi), bits)
     elif window is not None:
@@ -242,13 +263,18 @@ def _grey(dataset: Any, stored: NDArray[Any], index: int, layout: PixelLayout) -
 
 
 def _modality(dataset: Any, stored: NDArray[Any], index: int) -> tuple[NDArray[np.float64], bool]:
-    if dataset.get("ModalityLUTSequence"):
+    if _has_lut(dataset, "ModalityLUTSequence"):
         return apply_modality_lut(stored, dataset).astype(np.float64), True
     holder = _functional(dataset, "PixelValueTransformationSequence", index)
     slope, intercept = _number(holder, "RescaleSlope", 1.0), _number(holder, "RescaleIntercept", 0.0)
     if slope == 0.0:
         raise NotReadable("bad-display-attributes", "RescaleSlope is zero")
     return stored.astype(np.float64) * slope + intercept, (slope, intercept) != (1.0, 0.0)
+
+
+def _has_lut(holder: Any, sequence: str) -> bool:
+    items = holder.get(sequence)
+    return bool(items) and items[0].get("LUTDescriptor") is not None and items[0].get("LUTData") is not None
 
 
 def _functional(dataset: Any, sequence: str, index: int) -> Any:

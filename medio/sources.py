@@ -1,6 +1,6 @@
-"""Which files there are to read, and their bytes. Standard library only: listing needs no parser and no torch.
+"""Which files there are to read, and their bytes. Standard library only: listing needs no parser, no torch.
 
-A member of a ZIP archive is named `archive.zip!/member`. Links are listed and refused when read, never followed.
+A member of a ZIP archive is named `archive.zip!/member`. Links are listed, and refused when read.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Segment:
         return len(self._parsed[field]) if field < len(self._parsed) else 0
 
     def component(self, field: int, component: int = 1, repetition: int = 0) -> str:
-        """One component's first subcomponent, unescaped and trimmed; empty when not there. `""` means null."""
+        """First subcomponent of a component, unescaped and trimmed; empty when absent or null (`""`)."""
         try:
             part = self._parsed[field][repetition]
         except IndexError:
