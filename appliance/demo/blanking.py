@@ -18,8 +18,9 @@ WATERMARK_PX = (116, 32)  # width and height in pixels of the original picture
 # Source ids left out: a scanner's overlay shows a study date, a time, a birth date, or an examination,
 # accession or patient number over more than a corner of the picture.
 LEFT_OUT_OVERLAY = (
-    "23803 24390 27576 31259 32970 40596 42182 48749 50848 50962 51709 53287 54795 56388"
-).split()
+    *("23803", "24390", "27576", "31259", "32970", "40596", "42182"),
+    *("48749", "50848", "50962", "51709", "53287", "54795", "56388"),
+)
 # The second picture of the patient of 55245; one picture per patient is kept.
 LEFT_OUT_SECOND = ("55286",)
 LEFT_OUT = frozenset((*LEFT_OUT_OVERLAY, *LEFT_OUT_SECOND))
@@ -29,7 +30,7 @@ LEFT_OUT = frozenset((*LEFT_OUT_OVERLAY, *LEFT_OUT_SECOND))
 # names and side markers stay: they name nobody.
 EXTRA_BOXES: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     "17145": ((0.92, 0.93, 1.0, 1.0), (0.88, 0.03, 1.0, 0.06)),
-    "31955": ((0.35, 0.0, 0.64, 0.035),),
+    "31955": ((0.33, 0.0, 0.70, 0.035),),
     "31962": ((0.0, 0.0, 1.0, 0.035),),
     "32981": ((0.92, 0.92, 1.0, 1.0),),
     "51212": ((0.0, 0.0, 0.15, 0.08),),
@@ -63,7 +64,7 @@ def boxes(source_id: str, size: tuple[int, int], source_width: int) -> list[tupl
 def blank(jpeg: bytes, source_id: str, source_width: int) -> bytes:
     """The picture with its boxes painted black, as JPEG with the original's own tables and sampling.
 
-    The same tables keep what lies outside the boxes nearly untouched: its coefficients fall on the same steps.
+    The same tables keep what lies outside the boxes nearly untouched: coefficients fall on the same steps.
     """
     with Image.open(io.BytesIO(jpeg)) as picture:
         tables = picture.quantization  # type: ignore[attr-defined]

@@ -1,0 +1,38 @@
+"""The demo's pairs as the appliance's own readers yield them, without a workspace."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from appliance.demo.build_studies import PHRASES
+from appliance.demo.training import Material
+from audit_core.results import Role
+from audit_core.samples import Sample
+from medio.ingest import ImageFile, read_file
+
+
+def read_material(assets: Path) -> Material:
+    """Read every study below `assets`.
+
+    Returns:
+        samples by accession number, and the phrases of pictures that were left out.
+    """
+    frames = {}
+    texts = {}
+    for path in sorted((assets / "studies").iterdir()):
+        content = read_file(path)
+        if isinstance(content, ImageFile):
+            frames[content.instance.AccessionNumber] = content.frame.pixels
+        else:
+            texts.update({report.AccessionNumber: report.text for report in content.reports})
+    if set(frames) != set(texts):
+        raise ValueError("every demo study needs one image and one report")
+    samples = {a: Sample(a, a, Role.TARGET, frames[a], texts[a]) for a in sorted(frames)}
+    return Material(samples, tuple((assets / PHRASES).read_text(encoding="utf-8").splitlines()))
+
+
+def read_organs(assets: Path) -> dict[str, str]:
+    """Accession number -> organ."""
+    with (assets / "origin.csv").open(encoding="utf-8", newline="") as file:
+        return {row["AccessionNumber"]: row["organ"] for row in csv.DictReader(file)}
