@@ -1,0 +1,98 @@
+"""What every test may rely on: real data, a network guard, and skips that say what was not shown."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+DATA_VARIABLE = "GRADAUDIT_TEST_DATA"
+NOT_SHOWN = "not shown:"
+
+_guard_file = pytest.StashKey[Path]()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real medical files: GRADAUDIT_TEST_DATA, else ../shared/data beside the checkout."""
+    given = os.environ.get(DATA_VARIABLE)
+    folder = Path(given) if given else TESTS.parent.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{NOT_SHOWN} needs the real test data ({DATA_VARIABLE})")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or writes the workspace of whoever runs the suite."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "data-home"))
+    for name in ("GRADAUDIT_WORKSPACE", "GRADAUDIT_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Close the network for this process and, through the environment, for all it starts."""
+    from tests.guard.hook import sitecustomize as guard
+
+    if guard.FILE_VARIABLE not in os.environ:
+        descriptor, name = tempfile.mkstemp(prefix="gradaudit-guard-")
+        os.close(descriptor)
+        config.stash[_guard_file] = Path(name)
+        os.environ[guard.FILE_VARIABLE] = name
+        os.environ[guard.SCOPE_VARIABLE] = "outside"
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS / "guard" / "hook"), before]))
+        guard.install(name, "outside")
+    elif "PYTEST_XDIST_WORKER" not in os.environ:
+        raise pytest.UsageError(f"{guard.FILE_VARIABLE} is set: the suite cannot run inside its own guard")
+
+
+def _reached_out(config: pytest.Config) -> list[str]:
+    path = config.stash.get(_guard_file, None)
+    return path.read_text(encoding="utf-8").splitlines() if path is not None else []
+
+
+def _skip_reasons(reporter: pytest.TerminalReporter) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for report in reporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason.removeprefix("Skipped: ")] += 1
+    return reasons
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """An attempt to reach a network fails the run, whichever test made it; so does an unexplained skip."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or exitstatus != pytest.ExitCode.OK:
+        return
+    unexplained = any(not reason.startswith(NOT_SHOWN) for reason in _skip_reasons(reporter))
+    if _reached_out(session.config) or unexplained:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what this run did not show, and what it tried to reach."""
+    reasons = _skip_reasons(terminalreporter)
+    for reason, count in sorted(reasons.items()):
+        known = reason.startswith(NOT_SHOWN)
+        terminalreporter.write_line(
+            f"{'' if known else 'skipped without a reason that counts: '}{reason} ({count})"
+        )
+    terminalreporter.write_line(f"{NOT_SHOWN} {sum(reasons.values())} tests in all")
+    attempts = _reached_out(config)
+    terminalreporter.write_line(f"network guard: {len(attempts)} attempts to reach outside this machine")
+    for attempt in attempts[:20]:
+        terminalreporter.write_line(f"  {attempt}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the guard's counter away."""
+    path = config.stash.get(_guard_file, None)
+    if path is not None:
+        path.unlink(missing_ok=True)
