@@ -7,6 +7,7 @@ ApplianceError (1)
 ├── IntegrityError (20)     log, vault or pack does not match what was signed
 ├── Locked (21)             the workspace is locked, missing or the passphrase is wrong
 ├── Busy (22)               somebody else is writing; try again
+├── LogUnwritable (1)       the log cannot take an entry, so the act did not happen
 └── WorkerFailed (1)        the worker process died or refused
 """
 
@@ -55,3 +56,7 @@ class Busy(ApplianceError):
 
 class WorkerFailed(ApplianceError):
     """The worker process stopped before it finished."""
+
+
+class LogUnwritable(ApplianceError):
+    """The log cannot take an entry, so the act was not carried out."""

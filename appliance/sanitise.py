@@ -2,7 +2,7 @@
 
 Foreign is whatever a DICOM file, a report, a vendor's model folder or a peer wrote. A patient name may
 hold `\\x1b]52;…` (writes the clipboard), `[@click=app.quit]` (runs an action), `[/x]` (crashes the markup
-parser), a right-to-left override (hides what it says) or a megabyte of combining marks. After `safe()` none acts.
+parser), a right-to-left override (hides what it says) or a megabyte of combining marks. None acts afterwards.
 HTML pages escape their text once more: `safe()` does not touch `<` and `&`.
 """
 

@@ -1,0 +1,147 @@
+"""One entry of the log: who did what to which thing, with what outcome. Nothing names a person.
+
+There is no field for free text. Words come from short lists, things are digests or keyed HMACs, and the
+finished bytes must match the verifier's one regular expression.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from appliance.evidence.verify_evidence import ENTRY, canonical
+
+ACTORS = frozenset({"anonymous", "auditor", "machine", "officer", "operator", "system", "worker"})
+KINDS = frozenset(
+    {
+        "audit",
+        "case",
+        "checkpoint",
+        "cohort",
+        "demo",
+        "finding",
+        "ingest",
+        "log",
+        "model",
+        "pack",
+        "pair",
+        "policy",
+    }
+    | {"report", "schedule", "site", "study", "user", "witness", "workspace"}
+)
+OUTCOMES = frozenset(
+    {"allowed", "cancelled", "cut", "done", "failed", "noted", "ok", "refused", "resumed", "started"}
+    | {"PASS", "REVIEW", "FAIL", "INCONCLUSIVE", "VOID"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something to be logged.
+
+    Attributes:
+        act: two or three lower-case words joined by dots, as `audit.run`.
+        object: "" or a word of `KINDS`, with `:` and 16, 32 or 64 hex digits (an identifier or a digest).
+        outcome: a word of `OUTCOMES`.
+        actor: a word of `ACTORS`, with `:` and 32 hex digits for one person among several.
+        policy: hex SHA-256 of the policy in force, or "".
+        detail: hex SHA-256 of the sealed detail, or "".
+        result: hex SHA-256 that commits to a result, or "".
+    """
+
+    act: str
+    object: str = ""
+    outcome: str = "ok"
+    actor: str = "system"
+    policy: str = ""
+    detail: str = ""
+    result: str = ""
+
+    def __post_init__(self) -> None:
+        words = (
+            (self.actor.partition(":")[0], ACTORS),
+            (self.object.partition(":")[0], KINDS | {""}),
+            (self.outcome, OUTCOMES),
+        )
+        for word, allowed in words:
+            if word not in allowed:
+                raise ValueError(
+                    f"{word[:20]!a} is not a word of the log; allowed: {', '.join(sorted(allowed))}"
+                )
+        encode(self, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as it stands in the log.
+
+    Attributes:
+        index: its number, from 0.
+        first: the number of the first entry that was written in the same step.
+        claimed_utc: what the machine's clock said, ISO 8601 with milliseconds.
+        boot_ns: nanoseconds since the machine started; no one can set this clock.
+    """
+
+    index: int
+    first: int
+    claimed_utc: str
+    boot_ns: int
+    actor: str
+    act: str
+    object: str
+    outcome: str
+    policy: str
+    detail: str
+    result: str
+
+
+def encode(act: Act, index: int, first: int, utc_ms: int, boot_ns: int) -> bytes:
+    """The canonical bytes of an entry.
+
+    Raises:
+        ValueError: a field holds what has no place in the log.
+    """
+    moment = datetime.fromtimestamp(utc_ms // 1000, UTC)
+    entry = canonical(
+        {
+            "act": act.act,
+            "actor": act.actor,
+            "boot": str(boot_ns),
+            "detail": act.detail,
+            "first": first,
+            "id": index,
+            "object": act.object,
+            "outcome": act.outcome,
+            "policy": act.policy,
+            "result": act.result,
+            "utc": f"{moment:%Y-%m-%dT%H:%M:%S}.{utc_ms % 1000:03d}Z",
+            "v": 1,
+        }
+    )
+    if ENTRY.fullmatch(entry) is None:
+        raise ValueError("not an entry: an act is words joined by dots, an object is a kind and hex digits")
+    return entry
+
+
+def decode(data: bytes) -> Entry:
+    """An entry from its bytes, which the tree has vouched for."""
+    fields = json.loads(data)
+    return Entry(
+        index=fields["id"],
+        first=fields["first"],
+        claimed_utc=fields["utc"],
+        boot_ns=int(fields["boot"]),
+        actor=fields["actor"],
+        act=fields["act"],
+        object=fields["object"],
+        outcome=fields["outcome"],
+        policy=fields["policy"],
+        detail=fields["detail"],
+        result=fields["result"],
+    )
+
+
+def claimed_ms(entry: Entry) -> int:
+    """The claimed time of an entry in milliseconds since 1970."""
+    return round(datetime.fromisoformat(entry.claimed_utc).timestamp() * 1000)

@@ -1,0 +1,776 @@
+#!/usr/bin/env python3
+"""Check a GradAudit evidence pack or log with nothing but Python, 3.8 or later.
+
+    python3 verify_evidence.py PACK.zip               an evidence pack
+    python3 verify_evidence.py DIRECTORY              the log of a workspace
+    python3 verify_evidence.py --key "TEN WORDS" …    and say whether that key signed it
+
+Three answers, kept apart: is it intact; which key signed it (ten words); is that key known to you.
+Exit status: 0 intact, 1 broken (file and place are named), 2 unreadable, 3 intact but signed by another key.
+
+This is one file on purpose, longer than others here: it is the whole verifier, so an auditor can read it and
+carry it. The appliance imports its formats (canonical JSON, Merkle tree, signed note, words, journal, pack)
+from here, so each exists once. Nothing newer than Python 3.8 runs: newer spellings stand in annotations only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import re
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+if TYPE_CHECKING:
+    Point = tuple[int, int, int, int]  # extended homogeneous coordinates X, Y, Z, T
+    Layout = list[tuple[str, int]]  # names and sizes of the members of a ZIP, in order
+
+MAX_PACK = 1 << 28  # bytes; a pack is below 5 MB
+MAX_ENTRY = 4096  # bytes of one journal entry
+
+
+class Broken(Exception):
+    """Something does not match what was signed; the message begins with the place."""
+
+
+class Unreadable(Exception):
+    """The file cannot be read, or is neither a pack nor a log."""
+
+
+# ---------------------------------------------------------------- canonical JSON (RFC 8785 without floats)
+
+
+def _refuse_number(text: str) -> Any:
+    raise ValueError("number " + text[:20] + " is not a whole number")
+
+
+def _whole(text: str) -> int:
+    number = int(text[:20])
+    if abs(number) >= 1 << 53:
+        raise ValueError("whole number out of range")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_refuse_number, parse_int=_whole, parse_constant=_refuse_number)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical(value: Any) -> bytes:
+    """The one byte string for a value of dictionaries, lists, strings, whole numbers, booleans and null.
+
+    Raises:
+        ValueError: a float, a number beyond 2**53, a key that is no text or leaves the basic plane (there
+            code-point order and RFC 8785's UTF-16 order part), a lone surrogate.
+    """
+    _check_canonical(value)
+    return _ENCODER.encode(value).encode("utf-8")
+
+
+def _check_canonical(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or any(sign > "\uffff" for sign in key):
+                raise ValueError("a key must be text of the basic plane: " + ascii(key)[:40])
+            _check_canonical(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_canonical(item)
+    elif isinstance(value, int) and abs(value) >= 1 << 53:
+        raise ValueError("whole number out of range")
+    elif not (value is None or isinstance(value, (str, int))):
+        raise ValueError("canonical JSON holds no " + type(value).__name__)
+
+
+def parse_canonical(data: bytes, place: str) -> Any:
+    """The value behind canonical JSON; Broken when `data` is any other spelling of it."""
+    try:
+        value = _DECODER.decode(data.decode("utf-8"))
+        if canonical(value) == data:
+            return value
+    except (ValueError, RecursionError):
+        pass
+    raise Broken(place + ": not canonical JSON")
+
+
+# ---------------------------------------------------------------- Merkle tree (RFC 6962)
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256 digest."""
+    return hashlib.sha256(data).digest()
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Hash of a leaf; the prefix keeps leaves and inner nodes apart."""
+    return sha256(b"\x00" + entry)
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node."""
+    return sha256(b"\x01" + left + right)
+
+
+class Tree:
+    """A growing Merkle tree that keeps only its frontier: the roots of the full subtrees, largest first."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.frontier: list[bytes] = []
+
+    def push(self, leaf: bytes) -> None:
+        """Add the hash of one more leaf."""
+        size, frontier = self.size, self.frontier
+        self.size = size + 1
+        while size & 1:
+            leaf = hashlib.sha256(b"\x01" + frontier.pop() + leaf).digest()
+            size >>= 1
+        frontier.append(leaf)
+
+    def root(self) -> bytes:
+        """Merkle tree hash of all leaves so far."""
+        if not self.frontier:
+            return sha256(b"")
+        root = self.frontier[-1]
+        for subtree in reversed(self.frontier[:-1]):
+            root = node_hash(subtree, root)
+        return root
+
+
+def root_by_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes | None:
+    """The root that an inclusion path leads to (RFC 9162 §2.1.3.2), or None when its length is wrong."""
+    node, last = index, size - 1
+    for sibling in path:
+        if last == 0:
+            return None
+        if node & 1 or node == last:
+            leaf = node_hash(sibling, leaf)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            leaf = node_hash(leaf, sibling)
+        node, last = node >> 1, last >> 1
+    return leaf if last == 0 and 0 <= index < size else None
+
+
+def is_consistent(old: Checkpoint, new: Checkpoint, path: Sequence[bytes]) -> bool:
+    """Whether `path` shows that the tree `old` is the beginning of the tree `new` (RFC 9162 §2.1.4.2)."""
+    if not 0 < old.size <= new.size:
+        return False
+    if old.size == new.size:
+        return old.root == new.root and not path
+    steps = list(path) if old.size & (old.size - 1) else [old.root, *path]
+    if not steps:
+        return False
+    node, last = old.size - 1, new.size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    before = after = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            before, after = node_hash(step, before), node_hash(step, after)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            after = node_hash(after, step)
+        node, last = node >> 1, last >> 1
+    return last == 0 and before == old.root and after == new.root
+
+
+# ---------------------------------------------------------------- Ed25519 (RFC 8032 §5.1)
+
+_P = 2**255 - 19
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_ROOT_OF_MINUS_ONE = pow(2, (_P - 1) // 4, _P)
+_NEUTRAL: Point = (0, 1, 1, 0)
+
+
+def _add(p: Point, q: Point) -> Point:
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % _P, (p[1] + p[0]) * (q[1] + q[0]) % _P
+    c, d = 2 * p[3] * q[3] * _D % _P, 2 * p[2] * q[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % _P, g * h % _P, f * g % _P, e * h % _P)
+
+
+def _unpack(data: bytes) -> Point | None:
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    if y >= _P:
+        return None
+    u, v = (y * y - 1) % _P, (_D * y * y + 1) % _P
+    x = u * pow(v, 3, _P) * pow(u * pow(v, 7, _P), (_P - 5) // 8, _P) % _P
+    if (v * x * x + u) % _P == 0:
+        x = x * _ROOT_OF_MINUS_ONE % _P
+    if (v * x * x - u) % _P or (x == 0 and sign):
+        return None
+    x = _P - x if x & 1 != sign else x
+    return (x, y, 1, x * y % _P)
+
+
+def _pack(p: Point) -> bytes:
+    inverse = pow(p[2], _P - 2, _P)
+    x, y = p[0] * inverse % _P, p[1] * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def _sum_of_multiples(a: int, p: Point, b: int, q: Point) -> Point:
+    both, total = _add(p, q), _NEUTRAL
+    for bit in range(max(a.bit_length(), b.bit_length()) - 1, -1, -1):
+        total = _add(total, total)
+        in_a, in_b = a >> bit & 1, b >> bit & 1
+        if in_a or in_b:
+            total = _add(total, both if in_a and in_b else p if in_a else q)
+    return total
+
+
+_BASE = _unpack((4 * pow(5, _P - 2, _P) % _P).to_bytes(32, "little")) or _NEUTRAL
+
+
+def ed25519_valid(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` over `message` is of the key `public`; refuses s ≥ L and keys of small order."""
+    point = _unpack(public) if len(public) == 32 else None
+    s = int.from_bytes(signature[32:], "little")
+    if point is None or len(signature) != 64 or s >= _ORDER:
+        return False
+    if _pack(_sum_of_multiples(8, point, 0, point)) == _pack(_NEUTRAL):
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % _ORDER
+    minus = (_P - point[0], point[1], 1, _P - point[3])
+    return _pack(_sum_of_multiples(s, _BASE, h, minus)) == signature[:32]
+
+
+# ---------------------------------------------------------------- keys, ten words, notes (C2SP signed-note)
+
+
+def ten_words(public: bytes) -> str:
+    """160 bits of the key's digest as ten words one can say: consonants and vowels in turn, 16 bits each."""
+    digest = sha256(b"gradaudit log key\n" + public)
+    words = []
+    for high, low in struct.iter_unpack("BB", digest[:20]):
+        bits = high << 8 | low
+        consonants = ["bdfghjklmnprstvz"[bits >> shift & 15] for shift in (12, 6, 0)]
+        vowels = ["aiou"[bits >> shift & 3] for shift in (10, 4)]
+        words.append(consonants[0] + vowels[0] + consonants[1] + vowels[1] + consonants[2])
+    return " ".join(words)
+
+
+class Key(NamedTuple):
+    """A verifier key: the log's name and its Ed25519 public key."""
+
+    name: str
+    public: bytes
+
+    def number(self) -> bytes:
+        """The four bytes that mark this key's signatures."""
+        return sha256(self.name.encode() + b"\n\x01" + self.public)[:4]
+
+    def line(self) -> bytes:
+        """How the key is written down: name, number and key joined by plus signs."""
+        key = base64.b64encode(b"\x01" + self.public)
+        return self.name.encode() + b"+" + self.number().hex().encode() + b"+" + key + b"\n"
+
+
+def parse_key(line: bytes, place: str) -> Key:
+    """The key behind its written form."""
+    found = re.fullmatch(rb"([a-z0-9./-]{1,80})\+[0-9a-f]{8}\+([A-Za-z0-9+/=]{44})\n", line)
+    if found:
+        raw = binascii.a2b_base64(found.group(2))
+        key = Key(found.group(1).decode(), raw[1:])
+        if len(raw) == 33 and key.line() == line:
+            return key
+    raise Broken(place + ": not a verifier key")
+
+
+def compose_note(text: bytes, key: Key, signature: bytes) -> bytes:
+    """A signed note: the text, an empty line, one signature line."""
+    mark = base64.b64encode(key.number() + signature)
+    return text + b"\n\xe2\x80\x94 " + key.name.encode() + b" " + mark + b"\n"
+
+
+def open_note(note: bytes, key: Key, place: str) -> bytes:
+    """The text of a signed note; Broken unless it is exactly what `key` signed."""
+    text, _, mark = note.rpartition(b"\n\n")
+    found = re.fullmatch(rb"\xe2\x80\x94 [^ \n]+ ([A-Za-z0-9+/]{90}==|[A-Za-z0-9+/]{91}=)\n", mark)
+    text += b"\n"
+    signature = binascii.a2b_base64(found.group(1))[4:] if found else b""
+    if compose_note(text, key, signature) != note:
+        raise Broken(place + ": not a note signed in the name of this log's key")
+    if not ed25519_valid(key.public, text, signature):
+        raise Broken(place + ": the signature does not match the text")
+    return text
+
+
+class Checkpoint(NamedTuple):
+    """Size and root of the log at one moment."""
+
+    size: int
+    root: bytes
+
+    def text(self, key: Key) -> bytes:
+        """The three lines that are signed: origin, size, root."""
+        return b"%s\n%d\n%s\n" % (key.name.encode(), self.size, base64.b64encode(self.root))
+
+    def line(self) -> bytes:
+        """The line of the history of checkpoints."""
+        return b"%d %s\n" % (self.size, base64.b64encode(self.root))
+
+
+def open_checkpoint(note: bytes, key: Key, place: str) -> Checkpoint:
+    """Size and root from a signed checkpoint."""
+    text = open_note(note, key, place)
+    found = re.fullmatch(rb"[^\n]+\n([0-9]{1,15})\n([A-Za-z0-9+/=]{44})\n", text)
+    if found:
+        checkpoint = Checkpoint(int(found.group(1)), binascii.a2b_base64(found.group(2)))
+        if len(checkpoint.root) == 32 and checkpoint.text(key) == text:
+            return checkpoint
+    raise Broken(place + ": signed, but not a checkpoint")
+
+
+# ---------------------------------------------------------------- the log: journal, checkpoint, checkpoints
+
+JOURNAL_MAGIC = b"GALOG\x00\x01\n"
+LOG_FILES = ("verifier-key", "checkpoint", "checkpoints", "journal")
+
+_DIGEST = rb"(?:[0-9a-f]{64})?"
+_NUMBER = rb"0|[1-9][0-9]{0,14}"
+# The only shape an entry can have, and its canonical spelling at once: no free text fits in.
+ENTRY = re.compile(
+    rb'\{"act":"(?P<act>[a-z]{1,16}(?:\.[a-z]{1,16}){1,2})"'
+    rb',"actor":"[a-z]{1,16}(?::[0-9a-f]{32})?"'
+    rb',"boot":"[0-9]{1,20}"'
+    rb',"detail":"' + _DIGEST + rb'"'
+    rb',"first":(?P<first>' + _NUMBER + rb")"
+    rb',"id":(?P<id>' + _NUMBER + rb")"
+    rb',"object":"(?:[a-z]{1,16}(?::(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{64}))?)?"'
+    rb',"outcome":"(?P<outcome>[A-Za-z]{1,16})"'
+    rb',"policy":"(?P<policy>' + _DIGEST + rb')"'
+    rb',"result":"(?P<result>' + _DIGEST + rb')"'
+    rb',"utc":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z","v":1\}'
+)
+
+
+class Walk:
+    """One pass over journal and history of checkpoints, from wherever the last pass ended.
+
+    Entries written together carry the number of the first of them, so the history of checkpoints follows
+    from the journal and every byte of it can be recomputed.
+    """
+
+    def __init__(self, visit: Callable[[int, int, bytes], None] | None = None) -> None:
+        self.tree = Tree()
+        self.place = len(JOURNAL_MAGIC)  # byte of the journal where the next entry starts
+        self.history_place = 0  # byte of the history where the next line starts
+        self._line = 0
+        self._batch = 0
+        self._trusted = (0, self.place)  # entries and bytes under the last history line that fitted
+        self._visit = visit  # called with number, place and leaf hash of every entry
+
+    def advance(self, journal: BinaryIO, history: BinaryIO, goal: Checkpoint) -> None:
+        """Read on up to `goal`; Broken names the first entry, entries or history line that do not fit."""
+        journal.seek(0)
+        if journal.read(len(JOURNAL_MAGIC)) != JOURNAL_MAGIC:
+            raise Broken("journal, byte 0: this is not the beginning of a journal")
+        journal.seek(self.place)
+        history.seek(self.history_place)
+        suspect = ""
+        for entry in self._entries(journal, goal.size):
+            size = self.tree.size
+            if self._batch == size != self._trusted[0]:
+                suspect = suspect or self._compare(history)
+            leaf = hashlib.sha256(b"\x00" + entry).digest()
+            if self._visit is not None:
+                self._visit(size, self.place, leaf)
+            self.tree.push(leaf)
+            self.place += 4 + len(entry)
+        if self.tree.size != self._trusted[0]:
+            suspect = suspect or self._compare(history)
+        if self.tree.root() != goal.root:
+            raise Broken("journal, " + (suspect or "no single entry") + ": not what the checkpoint signed")
+        if suspect:
+            raise Broken(f"checkpoints, line {self._line}: not what the journal gives")
+
+    def _entries(self, journal: BinaryIO, goal: int) -> Iterator[bytes]:
+        for index in range(self.tree.size, goal):
+            length = int.from_bytes(journal.read(4), "big")
+            entry = journal.read(length) if 0 < length <= MAX_ENTRY else b""
+            found = ENTRY.fullmatch(entry)
+            if found is None or int(found.group("id")) != index:
+                raise Broken(f"journal, entry {index} (byte {self.place}): damaged, missing or moved")
+            first = int(found.group("first"))
+            if first not in (self._batch, index):
+                raise Broken(f"journal, entry {index} (byte {self.place}): names a wrong first entry")
+            self._batch = first
+            yield entry
+
+    def _compare(self, history: BinaryIO) -> str:
+        """Compare the next history line with the tree: "" when it fits, else the entries to suspect."""
+        expected = Checkpoint(self.tree.size, self.tree.root()).line()
+        self._line += 1
+        if history.read(len(expected)) != expected:
+            entries, place = self._trusted
+            last = self.tree.size - 1
+            which = f"entry {last}" if entries == last else f"entries {entries} to {last}"
+            return f"{which} (bytes {place} to {self.place - 1})"
+        self.history_place += len(expected)
+        self._trusted = (self.tree.size, self.place)
+        return ""
+
+
+class Report(NamedTuple):
+    """What was found intact: under which key and checkpoint, and in lines for a reader."""
+
+    key: Key
+    checkpoint: Checkpoint
+    lines: tuple[str, ...]
+
+
+def read_log_file(directory: Path, name: str, limit: int) -> bytes:
+    """One small file of a log, whole; Broken when it is missing or longer than `limit`."""
+    try:
+        with (directory / name).open("rb") as stream:
+            data = stream.read(limit + 1)
+    except FileNotFoundError:
+        raise Broken(name + ": missing") from None
+    if len(data) > limit:
+        raise Broken(name + ": longer than it can be")
+    return data
+
+
+def read_head(directory: Path) -> tuple[Key, Checkpoint]:
+    """The key that a log names and the checkpoint it signed last."""
+    key = parse_key(read_log_file(directory, "verifier-key", 256), "verifier-key")
+    return key, open_checkpoint(read_log_file(directory, "checkpoint", 1024), key, "checkpoint")
+
+
+def check_log(directory: Path, walk: Walk | None = None) -> Report:
+    """Check every byte of a log that its checkpoint covers.
+
+    Raises:
+        Broken: with file and place.
+        OSError: a file cannot be read.
+    """
+    walk = walk or Walk()
+    # The checkpoint is read first: a log that grows meanwhile is only ever ahead of it.
+    key, head = read_head(directory)
+    _check_secret(directory)
+    for name in ("journal", "checkpoints"):
+        if not (directory / name).is_file():
+            raise Broken(name + ": missing")
+    with (directory / "journal").open("rb") as journal, (directory / "checkpoints").open("rb") as history:
+        walk.advance(journal, history, head)
+        tail = journal.seek(0, 2) - walk.place
+        if history.read(4096).count(b"\n") > 1:
+            raise Broken("checkpoint: older than the history of checkpoints; it was put back")
+    lines = [f"log      {head.size} entries, root {head.root.hex()}"]
+    if tail:
+        lines.append(f"note     {tail} bytes after the last checkpoint were never acknowledged")
+    return Report(key, head, tuple(lines))
+
+
+def _check_secret(directory: Path) -> None:
+    """The owner's key file ends in a digest of itself; whoever may read it learns whether it is whole."""
+    try:
+        data = (directory / "signing.key").read_bytes()
+    except OSError:
+        return
+    body, check = data[:-65], data[-65:]
+    if check != sha256(body).hex().encode() + b"\n":
+        raise Broken("signing.key: damaged")
+
+
+# ---------------------------------------------------------------- the pack: a ZIP with one possible spelling
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+){0,3}")
+_DATE = 0x21  # 1980-01-01
+_MODE = 0o100644 << 16
+
+
+def _local(name: str, size: int, crc: int) -> bytes:
+    fixed = _LOCAL.pack(b"PK\x03\x04", 20, 0, 0, 0, _DATE, crc, size, size, len(name), 0)
+    return fixed + name.encode("latin-1")
+
+
+def _central(name: str, size: int, crc: int, offset: int) -> bytes:
+    head = (b"PK\x01\x02", 0x314, 20, 0, 0, 0, _DATE, crc, size, size, len(name))
+    return _CENTRAL.pack(*head, 0, 0, 0, 0, _MODE, offset) + name.encode("latin-1")
+
+
+def _end(count: int, length: int, offset: int) -> bytes:
+    return _END.pack(b"PK\x05\x06", 0, 0, count, count, length, offset, 0)
+
+
+def build_zip(members: dict[str, bytes]) -> bytes:
+    """The one ZIP for these members: stored, sorted, 1980-01-01, mode 0644, no extra field, no comment."""
+    body, directory = b"", b""
+    for name in sorted(members):
+        if not _NAME.fullmatch(name):
+            raise ValueError("not a member name: " + ascii(name))
+        data = members[name]
+        directory += _central(name, len(data), zlib.crc32(data), len(body))
+        body += _local(name, len(data), zlib.crc32(data)) + data
+    return body + directory + _end(len(members), len(directory), len(body))
+
+
+def _layout_by_members(data: bytes) -> Layout:
+    layout: Layout = []
+    at = 0
+    while data[at : at + 4] == b"PK\x03\x04" and at + _LOCAL.size <= len(data):
+        fields = _LOCAL.unpack_from(data, at)
+        start = at + _LOCAL.size
+        layout.append((data[start : start + fields[9]].decode("latin-1"), fields[8]))
+        at = start + fields[9] + fields[8]
+    return layout
+
+
+def _layout_by_directory(data: bytes) -> Layout:
+    layout: Layout = []
+    at = _END.unpack_from(data, len(data) - _END.size)[6] if len(data) >= _END.size else len(data)
+    while data[at : at + 4] == b"PK\x01\x02" and at + _CENTRAL.size <= len(data):
+        fields = _CENTRAL.unpack_from(data, at)
+        start = at + _CENTRAL.size
+        layout.append((data[start : start + fields[10]].decode("latin-1"), fields[9]))
+        at = start + fields[10]
+    return layout
+
+
+def _length(layout: Layout) -> int:
+    return _END.size + sum(_LOCAL.size + _CENTRAL.size + 2 * len(name) + size for name, size in layout)
+
+
+def split_zip(data: bytes) -> tuple[dict[str, bytes], list[str]]:
+    """The members of a pack, and every place where its bytes are not the ones `build_zip` gives."""
+    layouts = [_layout_by_directory(data), _layout_by_members(data)]
+    whole = [layout for layout in layouts if layout and _length(layout) == len(data)]
+    if not whole:
+        return {}, ["pack: cut, lengthened or damaged; " + _where_it_ends(data, layouts[1])]
+    # Names and sizes are written twice; of two readings the one with the names we know is the undamaged one.
+    layout = max(whole, key=lambda names: sum(name in REQUIRED for name, _ in names))
+    members: dict[str, bytes] = {}
+    problems: list[str] = []
+    pieces: list[tuple[str, int, bytes]] = []
+    at, line = 0, len(data) - _END.size - sum(_CENTRAL.size + len(name) for name, _ in layout)
+    directory = line
+    for name, size in layout:
+        shown = _shown(name)
+        if shown != name or name in members or name < max(members, default=""):
+            problems.append(shown + ": a name that is not allowed, repeated or out of order")
+        start = at + _LOCAL.size + len(name)
+        members[name] = data[start : start + size]
+        crc = zlib.crc32(members[name])
+        stated = (_LOCAL.unpack_from(data, at)[6], _CENTRAL.unpack_from(data, line)[7])
+        if crc not in stated:
+            problems.append(f"{shown}: its content was changed (within bytes {start} to {start + size - 1})")
+            crc = stated[0]
+        pieces.append((shown + ": its ZIP header", at, _local(name, size, crc)))
+        pieces.append((shown + ": its line in the ZIP directory", line, _central(name, size, crc, at)))
+        at, line = start + size, line + _CENTRAL.size + len(name)
+    pieces.append(
+        ("pack: the end of its ZIP directory", line, _end(len(layout), line - directory, directory))
+    )
+    return members, problems + [problem for piece in pieces for problem in _difference(data, *piece)]
+
+
+def _difference(data: bytes, place: str, start: int, expected: bytes) -> Iterator[str]:
+    if data[start : start + len(expected)] != expected:
+        step = next(step for step, byte in enumerate(expected) if data[start + step] != byte)
+        yield f"{place} was changed (byte {start + step})"
+
+
+def _shown(name: str) -> str:
+    return name if _NAME.fullmatch(name) else ascii(name)
+
+
+def _where_it_ends(data: bytes, layout: Layout) -> str:
+    at, inside = 0, "its beginning"
+    for name, size in layout:
+        inside = _shown(name)
+        at += _LOCAL.size + len(name) + size
+        if at > len(data):
+            return f"the file ends inside {inside} (byte {len(data)})"
+    return f"the trouble begins behind {inside} (byte {at} of {len(data)})"
+
+
+# ---------------------------------------------------------------- what a pack says
+
+COMMITTED = ("data.json", "model.json", "policy.toml", "results.json")
+SEALS = ("manifest.json", "manifest.note")  # every other member is listed in the first, signed by the second
+REQUIRED = (
+    *COMMITTED,
+    *SEALS,
+    "README.txt",
+    "log/checkpoint",
+    "log/entries.jsonl",
+    "log/opening",
+    "log/proofs.json",
+    "log/verifier-key",
+    "verdict.html",
+    "verdict.txt",
+    "verify_evidence.py",
+)
+CLOSING_ACT = b"audit.close"
+
+
+def commitment(members: dict[str, bytes]) -> str:
+    """What the log signed when the audit closed: a digest over data statement, model, policy, results."""
+    return sha256(canonical({name: sha256(members[name]).hex() for name in COMMITTED})).hex()
+
+
+def manifest_text(manifest: bytes) -> bytes:
+    """The text that the log's key signs over a manifest."""
+    return b"gradaudit evidence pack 1\n" + sha256(manifest).hex().encode() + b"\n"
+
+
+def check_pack(data: bytes) -> Report:
+    """Check every byte of a pack.
+
+    Raises:
+        Broken: with the member, and the entry where it is one.
+        Unreadable: the bytes are not a pack.
+    """
+    if not data or not (data[:4] == b"PK\x03\x04"[: len(data)] or data[-22:-18] == b"PK\x05\x06"):
+        raise Unreadable("neither an evidence pack nor the directory of a log")
+    members, problems = split_zip(data)
+    missing = [name + ": missing" for name in REQUIRED if members and name not in members]
+    if not members or missing:
+        raise Broken("; ".join(problems + missing))
+    try:
+        report = _check_members(members)
+    except Broken as broken:
+        if not any(str(broken).split(":")[0] == problem.split(":")[0] for problem in problems):
+            problems.append(str(broken))
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        problems.append("pack: signed, but its parts do not have the form of a pack")
+    if problems:
+        raise Broken("; ".join(problems))
+    return report
+
+
+def _check_members(members: dict[str, bytes]) -> Report:
+    key = parse_key(members["log/verifier-key"], "log/verifier-key")
+    head = open_checkpoint(members["log/checkpoint"], key, "log/checkpoint")
+    entries = _check_entries(members, head)
+    opening = open_checkpoint(members["log/opening"], key, "log/opening")
+    proofs = parse_canonical(members["log/proofs.json"], "log/proofs.json")
+    if not is_consistent(opening, head, [bytes.fromhex(step) for step in proofs["consistency"]]):
+        raise Broken("log/opening: not an earlier state of the log that log/checkpoint signs")
+    if open_note(members["manifest.note"], key, "manifest.note") != manifest_text(members["manifest.json"]):
+        raise Broken("manifest.json: not the manifest that was signed")
+    manifest = parse_canonical(members["manifest.json"], "manifest.json")
+    stated = manifest["members"]
+    for name in sorted((set(stated) | set(members)) - set(SEALS)):
+        if name not in members or stated.get(name) != sha256(members[name]).hex():
+            raise Broken(_shown(name) + ": not what the signed manifest lists")
+    results = parse_canonical(members["results.json"], "results.json")
+    _check_closing(members, entries[-1], results)
+    model = results["model"]
+    return Report(
+        key,
+        head,
+        (
+            f"audit    {_printable(results['audit'])}, verdict {_printable(results['verdict']['word'])}",
+            f"model    {_printable(model['name'])}, {_printable(model['digest'])}",
+            f"log      {len(entries)} entries of this audit, proven in a log of {head.size}",
+            f"pack     {len(members)} members, every byte accounted for",
+        ),
+    )
+
+
+def _check_entries(members: dict[str, bytes], head: Checkpoint) -> list[re.Match[bytes]]:
+    paths = parse_canonical(members["log/proofs.json"], "log/proofs.json")["inclusion"]
+    lines = members["log/entries.jsonl"].split(b"\n")
+    entries: list[re.Match[bytes]] = []
+    for number, line in enumerate(lines[:-1]):
+        found = ENTRY.fullmatch(line)
+        index = int(found.group("id")) if found else -1
+        path = [bytes.fromhex(step) for step in paths[number]] if number < len(paths) else []
+        if found is None or root_by_inclusion(index, head.size, leaf_hash(line), path) != head.root:
+            name = f"entry {index}" if found else "an entry"
+            raise Broken(f"log/entries.jsonl, line {number + 1}: {name} is not in the signed log")
+        if entries and index <= int(entries[-1].group("id")):
+            raise Broken(f"log/entries.jsonl, line {number + 1}: entry {index} is out of order")
+        entries.append(found)
+    if not entries or lines[-1] or len(entries) != len(paths):
+        raise Broken("log/entries.jsonl: cut or lengthened")
+    return entries
+
+
+def _check_closing(members: dict[str, bytes], closing: re.Match[bytes], results: Any) -> None:
+    entry = f"entry {int(closing.group('id'))} closed the audit"
+    if closing.group("act") != CLOSING_ACT:
+        raise Broken("log/entries.jsonl: the last entry does not close an audit")
+    if closing.group("result").decode() != commitment(members):
+        raise Broken(f"{', '.join(COMMITTED)}: {entry} over other bytes")
+    if closing.group("policy").decode() != sha256(members["policy.toml"]).hex():
+        raise Broken(f"policy.toml: {entry} under another policy")
+    if closing.group("outcome").decode() != results["verdict"]["word"]:
+        raise Broken(f"results.json: {entry} with another verdict")
+
+
+def _printable(value: Any) -> str:
+    return re.sub(r"[^ -~]", "?", str(value))[:80]
+
+
+# ---------------------------------------------------------------- command line
+
+
+def check(path: Path) -> Report:
+    """Check the pack or log at `path`; a workspace stands for the log inside it."""
+    try:
+        if path.is_dir():
+            directory = path / "log" if (path / "log").is_dir() else path
+            if not any((directory / name).exists() for name in LOG_FILES):
+                raise Unreadable("neither an evidence pack nor the directory of a log")
+            return check_log(directory)
+        with path.open("rb") as stream:
+            data = stream.read(MAX_PACK + 1)
+    except OSError as error:
+        raise Unreadable(error.strerror or "cannot be read") from None
+    if len(data) > MAX_PACK:
+        raise Unreadable("larger than any evidence pack")
+    return check_pack(data)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the answer, the first line first; return the exit status."""
+    parser = argparse.ArgumentParser(description="Check a GradAudit evidence pack or log.")
+    parser.add_argument("path", metavar="PACK.zip|DIRECTORY", type=Path)
+    parser.add_argument("--key", metavar="WORDS", help="the ten words of the key you know")
+    options = parser.parse_args(arguments)
+    known = None if options.key is None else " ".join(re.findall("[a-z]+", options.key.lower()))
+    if known is not None and not re.fullmatch("[a-z]{5}(?: [a-z]{5}){9}", known):
+        parser.error("--key takes ten words of five letters")
+    try:
+        report = check(options.path)
+    except Broken as broken:
+        return _say(1, "BROKEN: " + str(broken))
+    except Unreadable as unreadable:
+        return _say(2, "unreadable: " + str(unreadable))
+    words = "<" + ten_words(report.key.public) + ">"
+    if known is None:
+        first = f"valid: intact; signed by {words}: compare them with what the site gave you"
+    elif f"<{known}>" == words:
+        first = f"valid: intact; signed by {words}: the key you know"
+    else:
+        return _say(3, f"other key: intact, but signed by {words}, not by the key you know", *report.lines)
+    return _say(0, first, *report.lines)
+
+
+def _say(status: int, *lines: str) -> int:
+    sys.stdout.write("\n".join(lines) + "\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
