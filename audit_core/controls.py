@@ -107,8 +107,8 @@ def label_permutation(
         ControlName.LABEL_PERMUTATION,
         mean > 0.5 + STANDARD_ERRORS * error,
         Consequence.VOID,
-        f"With the members' labels shuffled {settings.permutations} times, {detector.name} separates held-out "
-        f"references with AUROC {mean:.3f}; up to {0.5 + STANDARD_ERRORS * error:.3f} is chance.",
+        f"With the members' labels shuffled {settings.permutations} times, {detector.name} separates "
+        f"held-out references with AUROC {mean:.3f}; up to {0.5 + STANDARD_ERRORS * error:.3f} is chance.",
         {"auroc": mean, "standard_error": error, "permutations": float(settings.permutations)},
     )
 
@@ -196,7 +196,7 @@ def positive_control(found: Sequence[tuple[str, float, Interval]]) -> ControlOut
         name,
         not passed,
         Consequence.BARS_PASS,
-        f"Known positives ({basis}) are {'found' if passed else 'not found'}: AUROC {value:.3f}, 95 % interval "
-        f"{interval.low:.3f} to {interval.high:.3f}.",
+        f"Known positives ({basis}) are {'found' if passed else 'not found'}: AUROC {value:.3f}, 95 % "
+        f"interval {interval.low:.3f} to {interval.high:.3f}.",
         {"auroc": value, "low": interval.low, "high": interval.high},
     )

@@ -32,8 +32,8 @@ def blind_control(name: ControlName, blind: BlindResult, detector_auroc: float) 
         name,
         failed,
         Consequence.TIER_E2,
-        f"Without the model, {blind.best_block} predicts the role with AUROC {blind.best_auroc:.3f} (interval "
-        f"from {blind.best_ci.low:.3f}; the limit is {BLIND_LIMIT}). The deciding detector is "
+        f"Without the model, {blind.best_block} predicts the role with AUROC {blind.best_auroc:.3f} "
+        f"(interval from {blind.best_ci.low:.3f}; the limit is {BLIND_LIMIT}). The deciding detector is "
         f"{detector_auroc - blind.auroc:+.3f} from the blind AUROC of {blind.auroc:.3f}.",
         {
             "auroc": blind.auroc,
@@ -78,8 +78,8 @@ def conditional_test(
         ControlName.CONDITIONAL,
         not p < settings.alpha_review,
         Consequence.TIER_E1,
-        f"Among pairs that data alone judge alike ({informative} of {STRATA} groups hold both roles), targets "
-        f"score higher with p = {p:.2g}; {settings.alpha_review:g} is needed.",
+        f"Among pairs that data alone judge alike ({informative} of {STRATA} groups hold both roles), "
+        f"targets score higher with p = {p:.2g}; {settings.alpha_review:g} is needed.",
         {"p": p, "strata": float(informative)},
     )
 
@@ -110,13 +110,14 @@ def reference_model_control(
             name, Consequence.TIER_E1, "No base or older version of the model is registered."
         )
     p = rank_test_p(differences[target], differences[~target])
+    larger = "larger" if p < settings.alpha_review else "not larger"
     value = auroc(differences[target], differences[~target])
     return outcome(
         name,
         not p < settings.alpha_review,
         Consequence.TIER_E1,
-        f"The model's gain over its base is {'' if p < settings.alpha_review else 'not '}larger on targets than "
-        f"on controls: AUROC {value:.3f}, p = {p:.2g}.",
+        f"The model's gain over its base is {larger} on targets than on controls: AUROC {value:.3f}, "
+        f"p = {p:.2g}.",
         {"p": p, "auroc": value},
     )
 

@@ -1,0 +1,196 @@
+"""The whole audit on one page: identity, signals, controls that need the model, judgement.
+
+Start here after `results.py`. Everything after the signals is `judgement.judge`, which never sees a model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audit_core.adapters.base import ModelAdapter
+from audit_core.adapters.loading import open_model
+from audit_core.blind import pair_facts
+from audit_core.cohort import judged_pairs
+from audit_core.collect import collect_signals
+from audit_core.identity import identity_control
+from audit_core.judgement import judge, nothing_judged
+from audit_core.policy import WITHOUT_MEMBERS
+from audit_core.results import (
+    AuditResult,
+    ControlStatus,
+    Finding,
+    Progress,
+    Role,
+    Timing,
+)
+from audit_core.samples import ModelSource, ReportProgress, Sample, Settings
+from audit_core.scoring import SpikeSignals
+from audit_core.signals import SignalTable
+from audit_core.spike_in import spike_in
+
+LEAST_SPIKED = 4
+LEAST_CONTROLS = 10
+LEAST_TARGETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The model, its base, and the pairs by what is done with them."""
+
+    model: ModelAdapter
+    base: ModelAdapter | None
+    bank: list[Sample]
+    asked: list[Sample]
+    members: list[str]
+    settings: Settings
+    progress: ReportProgress
+
+
+def run_audit(
+    source: ModelSource, samples: Sequence[Sample], settings: Settings, progress: ReportProgress
+) -> tuple[AuditResult, tuple[Finding, ...]]:
+    """Audit one model against one cohort.
+
+    Args:
+        source: the registered checkpoint; its digests are recomputed before anything is loaded.
+        samples: every pair of the cohort, the bank included.
+        settings: the policy's numbers.
+        progress: small events; any of them may be skipped.
+
+    Returns:
+        Aggregates and one finding per pair. A model that is not the registered one, or a cohort too small for
+        any statistic, gives a result without exposure and no findings.
+
+    Raises:
+        ModelRefused: the folder cannot be audited rightly.
+        CohortTooSmall: too few anchors or references for the engine.
+        PolicyInvalid: a setting has no meaning.
+    """
+    counts = _patients(samples)
+    identity = identity_control(source)
+    progress(Progress("identity", 1, 1, "steps"))
+    if identity.status is not ControlStatus.PASSED:
+        return nothing_judged(settings, counts, (identity,), identity.sentence), ()
+    why = _too_few(counts)
+    if why:
+        return nothing_judged(settings, counts, (identity,), why), ()
+    started = time.perf_counter()
+    opened = _open(source, samples, settings, progress)
+    loaded = time.perf_counter()
+    table, base_table = _signals(opened)
+    read = time.perf_counter()
+    shuffled = _shuffled_signals(opened)
+    spike = _spike_signals(opened)
+    controls_read = time.perf_counter()
+    result, findings = judge(
+        table,
+        base_table,
+        [pair_facts(sample) for sample in opened.asked],
+        settings,
+        identity=identity,
+        spike=spike,
+        shuffled=shuffled,
+        progress=progress,
+    )
+    before = (
+        Timing("open", loaded - started),
+        Timing("signals", read - loaded),
+        Timing("shuffled pairs and spike-in", controls_read - read),
+    )
+    return replace(result, timings=before + result.timings), findings
+
+
+def _patients(samples: Sequence[Sample]) -> dict[str, int]:
+    """Role -> patients."""
+    found = Counter(role for role, _ in {(sample.role.value, sample.patient) for sample in samples})
+    return dict(sorted(found.items()))
+
+
+def _too_few(counts: dict[str, int]) -> str:
+    for role, least in ((Role.CALIBRATION, LEAST_CONTROLS), (Role.TARGET, LEAST_TARGETS)):
+        if counts.get(role, 0) < least:
+            return f"{counts.get(role, 0)} {role.value} patients: no statistic is possible under {least}."
+    return ""
+
+
+def _open(
+    source: ModelSource, samples: Sequence[Sample], settings: Settings, progress: ReportProgress
+) -> _Opened:
+    asked = [sample for sample in samples if sample.role is not Role.BANK]
+    chosen = judged_pairs(asked, settings.seed)
+    members = [s.pair_id for s in asked if s.role is Role.MEMBER and s.pair_id in chosen]
+    progress(Progress("open", 0, 1, "models"))
+    return _Opened(
+        model=open_model(source.path, source.family),
+        base=None if source.base is None else open_model(source.base, source.family, base=True),
+        bank=[sample for sample in samples if sample.role is Role.BANK],
+        asked=asked,
+        members=[] if settings.references in WITHOUT_MEMBERS else members,
+        settings=settings,
+        progress=progress,
+    )
+
+
+def _signals(opened: _Opened) -> tuple[SignalTable, SignalTable | None]:
+    return collect_signals(
+        opened.model,
+        opened.asked,
+        opened.members,
+        bank=opened.bank,
+        base=opened.base,
+        settings=opened.settings,
+        progress=opened.progress,
+    )
+
+
+def _shuffled_signals(opened: _Opened) -> SignalTable | None:
+    """Scalars of members (or targets) and controls, each with the report of another patient of its role."""
+    exposed = Role.MEMBER if opened.members else Role.TARGET
+    rng = np.random.default_rng([opened.settings.seed, 6])
+    chosen = judged_pairs(opened.asked, opened.settings.seed)
+    moved: list[Sample] = []
+    for roles in ((exposed,), (Role.FITTING, Role.CALIBRATION)):
+        group = [s for s in opened.asked if s.role in roles and s.pair_id in chosen]
+        if len(group) < 2:
+            return None
+        order = rng.permutation(len(group))
+        giver = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))  # nobody keeps their own
+        moved += [replace(sample, text=group[giver[i]].text) for i, sample in enumerate(group)]
+    table, _ = collect_signals(
+        opened.model,
+        moved,
+        (),
+        bank=opened.bank,
+        base=None,
+        settings=opened.settings,
+        progress=opened.progress,
+        gradients=False,
+    )
+    return table
+
+
+def _spike_signals(opened: _Opened) -> SpikeSignals | None:
+    """Signals of a copy fine-tuned on half of the fitting controls; None when the policy asks for no spike-in."""
+    chosen = judged_pairs(opened.asked, opened.settings.seed)
+    fitting = [s for s in opened.asked if s.role is Role.FITTING and s.pair_id in chosen]
+    clean = [s for s in opened.asked if s.role is Role.CALIBRATION and s.pair_id in chosen]
+    spiked = fitting[: len(fitting) // 2]
+    if opened.settings.spike_in_epochs < 1 or len(spiked) < LEAST_SPIKED:
+        return None
+    ids = tuple(sample.pair_id for sample in spiked)
+    with spike_in(opened.model, spiked, settings=opened.settings, progress=opened.progress) as copy:
+        table, base = collect_signals(
+            copy,
+            [*spiked, *clean],
+            ids,
+            bank=opened.bank,
+            base=opened.base,
+            settings=opened.settings,
+            progress=opened.progress,
+        )
+    return SpikeSignals(table, base, ids, tuple(sample.pair_id for sample in clean))
