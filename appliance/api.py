@@ -14,10 +14,10 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from appliance import codec, config, policy_file, registry, shown
-from appliance.errors import ApplianceError, Locked, UsageError
+from appliance.errors import ApplianceError, Locked, ModelRejected, UsageError
 from appliance.evidence.log import EvidenceLog
 from appliance.views import (
     AuditRow,
@@ -31,7 +31,7 @@ from appliance.views import (
     Progress,
 )
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
-from appliance.workspace.workspace import Workspace
+from appliance.workspace.workspace import LOG, Workspace
 
 if TYPE_CHECKING:
     from appliance.auditing import CohortDocument, Outcome
@@ -46,11 +46,11 @@ Step = Callable[[Progress], None]
 class Appliance:
     """An unlocked workspace with its log."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, fresh: bool = False) -> None:
         self._workspace = workspace
-        self._log = EvidenceLog.open(workspace.log_dir)
+        self._log = EvidenceLog.open(workspace.log_dir, create=fresh)
 
-    # -- opening and closing ----------------------------------------------------------------------------------
+    # -- opening and closing ---------------------------------------------------------------------------
 
     @classmethod
     def create(cls, root: Path, passphrase: str, *, site: str, demo: bool = False) -> Appliance:
@@ -64,8 +64,8 @@ class Appliance:
                 f"a passphrase needs at least {config.MINIMUM_PASSPHRASE} characters",
                 "four random words are easy to keep",
             )
-        appliance = cls(Workspace.create(root, passphrase, site, demo))
-        appliance._record("workspace.create", appliance._workspace.workspace_id, "done")
+        appliance = cls(Workspace.create(root, passphrase, site, demo), fresh=True)
+        appliance._record("workspace.create", "workspace", appliance._workspace.workspace_id, "done")
         return appliance
 
     @classmethod
@@ -79,10 +79,10 @@ class Appliance:
         try:
             workspace = Workspace.open(root, passphrase)
         except Locked:
-            _log_refusal(root)
+            _log_unopened(root, "workspace.unlock", "refused")
             raise
         appliance = cls(workspace)
-        appliance._record("workspace.unlock", workspace.workspace_id, "done")
+        appliance._record("workspace.unlock", "workspace", workspace.workspace_id, "allowed")
         return appliance
 
     @classmethod
@@ -105,16 +105,16 @@ class Appliance:
             Locked: no workspace there.
         """
         Workspace.lock(root)
+        _log_unopened(root, "workspace.lock", "done")
 
     def lock(self) -> None:
         """Lock and close."""
-        self._record("workspace.lock", self._workspace.workspace_id, "done")
+        self._record("workspace.lock", "workspace", self._workspace.workspace_id, "done")
         Workspace.lock(self._workspace.root)
         self.close()
 
     def close(self) -> None:
-        """Close log and catalogue."""
-        self._log.close()
+        """Close the catalogue; the log has nothing open between entries."""
         self._workspace.close()
 
     def __enter__(self) -> Self:
@@ -125,7 +125,7 @@ class Appliance:
     ) -> None:
         self.close()
 
-    # -- studies, models, cohorts -----------------------------------------------------------------------------
+    # -- studies, models, cohorts ----------------------------------------------------------------------
 
     def ingest(
         self, paths: Sequence[Path], step: Step, start_worker: Callable[[], Worker] | None = None
@@ -142,7 +142,7 @@ class Appliance:
         list_files(paths)
         readable = [path.absolute() for path in paths]
         start = start_worker or (lambda: Worker(read=readable, preload="ingest"))
-        with self._act("studies.ingest", *map(str, readable)):
+        with self._act("studies.ingest", "ingest", *map(str, readable)):
             return Intake(self._workspace, start, step).run(paths)
 
     def add_model(
@@ -164,7 +164,7 @@ class Appliance:
         from appliance.worker import Worker
 
         record = registry.described(name, path, family=family, base=base, vendor=vendor, released=released)
-        with self._act("model.add", name):
+        with self._act("model.add", "model", name):
             loader = worker or Worker(read=record.folders(), preload="audit")
             try:
                 job = {
@@ -175,7 +175,7 @@ class Appliance:
                 }
                 record = replace(record, parameters=int(loader.call(job)["parameters"]))
             except ApplianceError as refused:
-                raise registry.ModelRejected(str(refused), refused.hint) from refused
+                raise ModelRejected(str(refused), refused.hint) from refused
             finally:
                 if worker is None:
                     loader.close()
@@ -202,7 +202,7 @@ class Appliance:
         """
         from appliance.freezing import freeze_request
 
-        with self._act("cohort.create", request.name):
+        with self._act("cohort.create", "cohort", request.name):
             document = freeze_request(self._workspace, request)
             self._workspace.catalogue.add_cohort(
                 StoredCohort(request.name, document.digest, json.loads(codec.dump(document)), _now())
@@ -219,7 +219,7 @@ class Appliance:
         """Names of the shipped policies."""
         return policy_file.shipped()
 
-    # -- audits -----------------------------------------------------------------------------------------------
+    # -- audits ----------------------------------------------------------------------------------------
 
     def run_audit(
         self, model: str, cohort: str, policy: str, on_progress: Step, worker: Worker | None = None
@@ -237,7 +237,7 @@ class Appliance:
         record, document = self._model(model), self._cohort(cohort)
         loaded = policy_file.load(policy)
         begun = self._begun(record, document, loaded)
-        with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
+        with self._act("audit.run", "audit", begun.audit_id, policy=loaded.digest):
             self._workspace.catalogue.start_audit(begun)
             runner = worker or Worker(read=record.folders(), preload="audit")
             try:
@@ -282,10 +282,10 @@ class Appliance:
         from appliance import packing
 
         view = self.audit(audit_id)
-        with self._act("evidence.export", audit_id):
+        with self._act("evidence.export", "pack", audit_id):
             return packing.write(self._workspace, self._log, view, path)
 
-    # -- overview and log -------------------------------------------------------------------------------------
+    # -- overview and log ------------------------------------------------------------------------------
 
     def overview(self) -> OverviewView:
         """Models with their last verdicts, the log's health, counts, and what needs a person."""
@@ -310,29 +310,36 @@ class Appliance:
 
     def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
         """At most `limit` entries from `offset`, oldest first."""
-        return self._log.rows(offset, limit)
+        return tuple(
+            LogRow(entry.index, entry.claimed_utc, entry.actor, entry.act, entry.object, entry.outcome)
+            for entry in self._log.entries(offset, limit)
+        )
 
     def log_verify(self) -> LogHealth:
         """Re-derive the whole log."""
         return self._log.verify()
 
-    # -- how it is done ---------------------------------------------------------------------------------------
+    # -- how it is done --------------------------------------------------------------------------------
 
     @contextmanager
-    def _act(self, act: str, *objects: str, policy_digest: str = "") -> Iterator[None]:
+    def _act(self, act: str, kind: str, *names: str, policy: str = "") -> Iterator[None]:
         """One writer, an entry before and an entry after; a failure is an outcome too."""
+        name = "\0".join(names)
         with self._workspace.writing():
-            handle = " ".join(objects)
-            self._record(act, handle, "begins", policy_digest=policy_digest)
+            self._record(act, kind, name, "started", policy=policy)
             try:
                 yield
-            except BaseException:
-                self._record(act, handle, "failed", policy_digest=policy_digest)
+            except BaseException as stopped:
+                outcome = "failed" if isinstance(stopped, Exception) else "cancelled"
+                self._record(act, kind, name, outcome, policy=policy)
                 raise
-            self._record(act, handle, "done", policy_digest=policy_digest)
+            self._record(act, kind, name, "done", policy=policy)
 
-    def _record(self, act: str, object_: str, outcome: str, **digests: str) -> None:
-        self._log.append(act, self._log.identifier(object_), outcome, **digests)
+    def _record(
+        self, act: str, kind: str, name: str, outcome: str, *, policy: str = "", result: str = ""
+    ) -> None:
+        about = f"{kind}:{self._log.identifier(name)}"
+        self._log.append(act, about, outcome, actor="officer", policy=policy, result=result)
 
     def _model(self, name: str) -> ModelRecord:
         stored = self._workspace.catalogue.model(name)
@@ -380,12 +387,11 @@ class Appliance:
         )
 
 
-def _log_refusal(root: Path) -> None:
-    """A wrong passphrase is an entry too; where there is no workspace there is nothing to log to."""
-    if (root / "log").is_dir():
-        log = EvidenceLog.open(root / "log")
-        log.append("workspace.unlock", log.identifier(str(root)), "refused")
-        log.close()
+def _log_unopened(root: Path, act: str, outcome: str) -> None:
+    """An entry about a workspace that is not open; the log's keys need no passphrase (SECURITY §3)."""
+    if (root / LOG).is_dir():
+        log = EvidenceLog.open(root / LOG, create=False)
+        log.append(act, f"workspace:{log.identifier(str(root))}", outcome, actor="anonymous")
 
 
 def _now() -> str:

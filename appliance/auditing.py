@@ -1,4 +1,4 @@
-"""One audit as an act: unseal what it needs, stream it to the worker, judge by policy, seal what came of it."""
+"""One audit as an act: unseal what it needs, stream it to the worker, judge by policy, seal the answer."""
 
 from __future__ import annotations
 
@@ -64,13 +64,11 @@ def check_isolation(worker: Worker, loaded: LoadedPolicy) -> Mapping[str, str]:
     missing = [layer for layer in loaded.policy.required_isolation if layers.get(layer) != ON]
     if missing:
         raise ApplianceError(
-            f"isolation layer {missing[0]} is required by the policy and missing here: {layers.get(missing[0])}",
+            f"the policy requires {missing[0]}, which is missing here: {layers.get(missing[0])}",
             "see `gradaudit doctor`, or use a policy that does not require it",
         )
     if layers[SELF_PROBE] != ON:
-        raise ApplianceError(
-            f"the worker's box does not hold: {layers[SELF_PROBE]}", "see `gradaudit doctor`"
-        )
+        raise ApplianceError(f"the worker's box leaks: {layers[SELF_PROBE]}", "see `gradaudit doctor`")
     return layers
 
 
@@ -137,14 +135,11 @@ def sample_frames(workspace: Workspace, cohort: CohortDocument) -> Iterator[tupl
 
 
 def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
-    """Data-only facts for the blind baseline: what a look at header and date alone could tell roles apart by."""
-    year = float(pair.StudyDate[:4]) if pair.StudyDate[:4].isdigit() else ""
-    return {
-        **instance.attributes,
-        "Modality": pair.Modality,
-        "BodyPartExamined": pair.BodyPartExamined,
-        "Year": year,
-    }
+    """Data-only facts for the blind baseline: what could tell roles apart without any model."""
+    facts: dict[str, Any] = {"Modality": pair.Modality, "BodyPartExamined": pair.BodyPartExamined}
+    if pair.StudyDate[:4].isdigit():
+        facts["Year"] = float(pair.StudyDate[:4])
+    return {**instance.attributes, **facts}
 
 
 def _check_findings(findings: tuple[Finding, ...], cohort: CohortDocument) -> None:

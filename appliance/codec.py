@@ -23,7 +23,7 @@ def dump(value: Any, kind: Any | None = None) -> str:
     return adapter.dump_json(value).decode()
 
 
-def load(kind: type[T] | Any, text: str | bytes) -> T:
+def load(kind: type[T], text: str | bytes) -> T:
     """The value behind JSON text.
 
     Raises:

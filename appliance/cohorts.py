@@ -9,9 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import UsageError
-from appliance.workspace.catalogue import PairRow
 
 REST = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """One pair with every handle an officer may know it by."""
+
+    pair_id: str
+    patient: str  # pseudonym
+    accession: str
+    study_uid: str
+    patient_id: str
+    study_date: str
+    modality: str
+    body_part: str
+
+
 _KEYS: Mapping[str, Callable[[PairRow], str]] = {
     "AccessionNumber": lambda pair: pair.accession,
     "StudyInstanceUID": lambda pair: pair.study_uid,

@@ -42,6 +42,7 @@ class Intake:
         self._start_worker = start_worker
         self._step = step
         self._counts: Counter[str] = Counter()
+        self._known: set[str] = set()
         self._reasons: Counter[str] = Counter()
         self._instances: list[StoredInstance] = []
         self._reports: list[StoredReport] = []
@@ -64,21 +65,24 @@ class Intake:
             images=self._counts["image"],
             reports=self._counts["report"],
             pairs=len(pairing.pairs),
-            duplicates=len(files) - len(fresh),
+            duplicates=len(files) - len(fresh) + self._counts["duplicate"],
             quarantined=tuple(sorted(self._reasons.items())),
             unpaired_images=len(pairing.unpaired_images),
             unpaired_reports=len(pairing.unpaired_reports),
         )
 
     def _fresh(self, files: Sequence[Path]) -> list[tuple[Path, str]]:
-        """Files whose bytes the catalogue does not know yet, each once, with their SHA-256."""
-        digests = {path: _digest(path) for path in files}
-        known = set(self._workspace.catalogue.known_digests(set(digests.values())))
+        """Files whose bytes the catalogue does not know yet, each once, with their SHA-256.
+
+        A member of an archive has no digest before the worker has unpacked it.
+        """
+        digests = {path: _digest(path) if path.is_file() else "" for path in files}
+        self._known = set(self._workspace.catalogue.known_digests(set(digests.values())))
         fresh = []
         for path, digest in digests.items():
-            if digest not in known:
-                known.add(digest)
+            if digest not in self._known:
                 fresh.append((path, digest))
+                self._known |= {digest} - {""}
         return fresh
 
     def _read(self, fresh: Sequence[tuple[Path, str]], total: int) -> None:
@@ -112,7 +116,11 @@ class Intake:
             done += answered
 
     def _take(self, path: Path, digest: str, event: dict[str, Any], blob: bytes) -> None:
-        if event["outcome"] == "image":
+        """Keep what one file gave; the bytes may have changed between listing and reading."""
+        read = str(event["digest"])
+        if read != digest and self._workspace.catalogue.known_digests({read}):
+            self._counts["duplicate"] += 1
+        elif event["outcome"] == "image":
             self._counts["image"] += 1
             self._instances.append(self._sealed_image(codec.load(Instance, event["record"]), event, blob))
         elif event["outcome"] == "report":
@@ -120,7 +128,7 @@ class Intake:
                 self._counts["report"] += 1
                 self._reports.append(self._sealed_report(codec.load(Report, record)))
         else:
-            self._set_aside(path, digest, str(event["reason"]), str(event["message"]))
+            self._set_aside(path, read or digest, str(event["reason"]), str(event["message"]))
 
     def _sealed_image(self, instance: Instance, event: dict[str, Any], blob: bytes) -> StoredInstance:
         return StoredInstance(
@@ -159,9 +167,9 @@ class Intake:
 
     def _set_aside(self, path: Path, digest: str, reason: str, message: str) -> None:
         self._reasons[reason] += 1
-        name = self._workspace.keys.names.handle("quarantine", path.name)
+        name = self._workspace.keys.names.handle("quarantine", str(path))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._quarantined.append(Quarantined(digest, reason, message, name, now))
+        self._quarantined.append(Quarantined(digest or name, reason, message, name, now))
 
     def _commit(self) -> None:
         self._workspace.catalogue.add_records(self._instances, self._reports, (), self._quarantined)

@@ -6,6 +6,7 @@ file (quarantine), one pair (unscored) or the whole job.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,18 +40,21 @@ def run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     """Read files one by one; every file gives exactly one event, with its frame's pixels as blob."""
-    from medio.ingest import read_file
-
     from medio.errors import MedioError
+    from medio.ingest import read_content
+    from medio.sources import read_bytes
 
-    for index, path in enumerate(job["paths"]):
+    for index, path in enumerate(map(Path, job["paths"])):
+        event: dict[str, Any] = {"type": "file", "index": index, "digest": ""}
         try:
-            found = read_file(Path(path))
+            data = read_bytes(path)
+            event["digest"] = hashlib.sha256(data).hexdigest()
+            found = read_content(data, path.suffix.lower())
         except MedioError as unusable:
-            event = {"outcome": "quarantined", "reason": unusable.reason, "message": str(unusable)}
-            channel.send({"type": "file", "index": index, **event})
+            event |= {"outcome": "quarantined", "reason": unusable.reason, "message": str(unusable)}
+            channel.send(event)
             continue
-        channel.send({"type": "file", "index": index, **_described(found)}, _pixels(found))
+        channel.send(event | _described(found), _pixels(found))
     return {"files": len(job["paths"])}
 
 

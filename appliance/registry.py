@@ -60,7 +60,9 @@ class ModelRecord:
         return [Path(path) for path in (self.path, self.base_path) if path]
 
 
-def described(name: str, path: Path, *, family: str, base: Path | None, vendor: str, released: str) -> ModelRecord:
+def described(
+    name: str, path: Path, *, family: str, base: Path | None, vendor: str, released: str
+) -> ModelRecord:
     """Look at a vendor's folder without running anything of it; parameters are filled in after a trial load.
 
     Raises:
@@ -68,7 +70,9 @@ def described(name: str, path: Path, *, family: str, base: Path | None, vendor: 
         ModelRejected: code, pickles, missing parts, or another family than said.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError("a model name has letters, digits, dot, dash and underscore", "for example lumen-vlm-2")
+        raise UsageError(
+            "a model name has letters, digits, dot, dash and underscore", "for example lumen-vlm-2"
+        )
     if released:
         _check_date(released)
     from audit_core.adapters.loading import inspect_folder
@@ -79,9 +83,13 @@ def described(name: str, path: Path, *, family: str, base: Path | None, vendor: 
     except ModelRefused as refused:
         raise ModelRejected(str(refused), refused.hint) from refused
     if family and facts.family != family:
-        raise ModelRejected(f"the folder holds a model of family {facts.family}, not {family}", "leave --family out")
+        raise ModelRejected(
+            f"the folder holds a model of family {facts.family}, not {family}", "leave --family out"
+        )
     if base_facts is not None and base_facts.family != facts.family:
-        raise ModelRejected("the base is of another family than the model", "give the folder it was fine-tuned from")
+        raise ModelRejected(
+            "the base is of another family than the model", "give the folder it was fine-tuned from"
+        )
     return ModelRecord(
         name=name,
         path=str(path.absolute()),

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +19,17 @@ from typing import Any
 
 from appliance import egress
 from appliance.api import Appliance
-from appliance.cohorts import REST, CohortRequest
+from appliance.cohorts import CohortRequest
 from appliance.errors import ApplianceError
 from appliance.views import AuditView, Progress
 from appliance.worker import Worker
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-PASSPHRASE = "this is only a demonstration"  # CC0 and synthetic content; printed so that the screens can be opened
+PASSPHRASE = (
+    "this is only a demonstration"  # CC0 and synthetic content; printed so that the screens can be opened
+)
 POLICY = "demo"
+VERIFIER = Path(__file__).resolve().parent.parent / "evidence" / "verify_evidence.py"
 
 
 @dataclass(slots=True)
@@ -80,13 +83,16 @@ class DemoOutcome:
             truth = "as planted" if model.truth_ok else "NOT what was planted"
             proof = "verified" if model.pack_verified else "NOT VERIFIED"
             lines.append(f"{model.name:12} {model.verdict:13} ({truth}); evidence {model.pack} {proof}")
-        lines += ["", f"took {self.seconds['total']:.0f} s; attempts to reach a network: {self.egress_attempts}"]
+        lines += [
+            "",
+            f"took {self.seconds['total']:.0f} s; attempts to reach a network: {self.egress_attempts}",
+        ]
         lines.append(f'screens: gradaudit --workspace "{self.workspace}"   (passphrase: {PASSPHRASE})')
         return "\n".join(lines)
 
 
 def run_demo(keep: Path | None, step: Callable[[Progress], None], say: Callable[[str], None]) -> DemoOutcome:
-    """Ingest, register, freeze, audit three models, pack and verify.
+    """Ingest, register, freeze, audit every shipped model, pack and verify.
 
     Args:
         keep: folder for workspace and packs; a folder in the user's data directory when None. An earlier
@@ -94,20 +100,76 @@ def run_demo(keep: Path | None, step: Callable[[Progress], None], say: Callable[
     """
     folder = _empty_folder(keep)
     outcome = DemoOutcome(workspace=folder / "workspace")
-    started = time.monotonic()
-    attempts = egress.Counter()
     plan = json.loads((ASSETS / "plan.json").read_text(encoding="utf-8"))
-    # Both children import their libraries while the workspace is being created.
-    auditor = Worker(read=[ASSETS / "models"], preload="audit")
-    reader = Worker(read=[ASSETS / "studies"], preload="ingest")
-    with (
-        auditor,
-        reader,
-        _timed(outcome, "workspace"),
-        Appliance.create(outcome.workspace, PASSPHRASE, site=plan["site"], demo=True) as appliance,
-    ):
-        pass
+    began = time.monotonic()
+    # The auditor imports its libraries while the workspace is being made and studies are being read.
+    with Worker(read=[ASSETS / "models"], preload="audit") as auditor:
+        with _timed(outcome, "workspace"):
+            appliance = Appliance.create(outcome.workspace, PASSPHRASE, site=plan["site"], demo=True)
+        with appliance:
+            with _timed(outcome, "ingest"):
+                view = appliance.ingest([ASSETS / "studies"], step)
+            say(f"{view.images} images and {view.reports} reports, {view.pairs} pairs")
+            for wanted in plan["models"]:
+                with _timed(outcome, f"audit {wanted['name']}"):
+                    audited = _audit(appliance, auditor, wanted, step)
+                with _timed(outcome, f"evidence {wanted['name']}"):
+                    pack = appliance.export_pack(
+                        audited.row.audit_id, folder / f"evidence-{wanted['name']}.zip"
+                    )
+                    outcome.models.append(_answer(audited, pack))
+    outcome.seconds["total"] = time.monotonic() - began
+    outcome.egress_attempts = len(egress.attempts())
     return outcome
+
+
+def _audit(
+    appliance: Appliance, auditor: Worker, wanted: Mapping[str, Any], step: Callable[[Progress], None]
+) -> AuditView:
+    """Register one model, freeze its cohort, audit it."""
+    models = ASSETS / "models"
+    appliance.add_model(
+        wanted["name"],
+        models / wanted["name"],
+        base=models / wanted["base"] if wanted["base"] else None,
+        vendor=wanted["vendor"],
+        released=wanted["released"],
+        worker=auditor,
+    )
+    cohort = wanted["cohort"]
+    request = CohortRequest(
+        name=cohort["name"],
+        selections={role: _selection(text) for role, text in cohort["selections"].items()},
+        design="random",
+        references=cohort["references"],
+        fitting_share=cohort["fitting_share"],
+        seed=0,
+    )
+    appliance.create_cohort(request)
+    return appliance.run_audit(wanted["name"], request.name, POLICY, step, worker=auditor)
+
+
+def _selection(text: str) -> str:
+    """A list of accession numbers beside the studies, or a query as it stands."""
+    return str(ASSETS / text) if text.endswith(".csv") else text
+
+
+def _answer(view: AuditView, pack: Path) -> DemoModel:
+    """Compare with what was planted, and let the stand-alone verifier read the pack."""
+    truth = json.loads((ASSETS / "truth.json").read_text(encoding="utf-8"))["models"][view.row.model]
+    word = str(view.verdict.word)
+    right = word == truth["must_be"] if "must_be" in truth else word != truth["must_not_be"]
+    checked = subprocess.run(
+        [sys.executable, "-I", "-S", str(VERIFIER), str(pack)], capture_output=True, timeout=60, check=False
+    )
+    return DemoModel(view.row.model, word, right, str(pack), checked.returncode == 0)
+
+
+@contextmanager
+def _timed(outcome: DemoOutcome, phase: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    outcome.seconds[phase] = time.monotonic() - began
 
 
 def _empty_folder(keep: Path | None) -> Path:
