@@ -10,7 +10,8 @@ Letters: B samples, T positions, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava.modeling_llava import LlavaForConditionalGeneration
+from transformers.utils import logging
 
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.adapters.layouts import GENERATIVE
@@ -65,14 +67,15 @@ class ImageTextToTextAdapter(ModelAdapter):
         Raises:
             ModelRefused: keys are missing or left over, or tokenizer, prompt and model do not fit together.
         """
-        model, info = LlavaForConditionalGeneration.from_pretrained(
-            str(path),
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
+        with _no_progress_bar():
+            model, info = LlavaForConditionalGeneration.from_pretrained(
+                str(path),
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+            )
         refuse_wrong_keys(list(info["missing_keys"]), list(info["unexpected_keys"]))
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
         processor = _image_processor(path)
@@ -240,6 +243,18 @@ def _render(tokenizer: Any, image_token: str) -> str:
         if prompt.count(image_token) == 1:
             return prompt
     raise ModelRefused("the model's chat template does not place exactly one image")
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """The audit reports progress as events; the library's own bar would write into the worker's stderr."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _image_tokens(config: Any) -> int:
