@@ -26,18 +26,15 @@ OFFLINE_ENV: Mapping[str, str] = {
 }
 """Set by the launcher before any import, and handed to every child process."""
 
-_NETWORK_EVENTS = frozenset(
-    {
-        "socket.connect",
-        "socket.bind",
-        "socket.sendto",
-        "socket.sendmsg",
-        "socket.getaddrinfo",
-        "socket.gethostbyname",
-        "socket.gethostbyaddr",
-        "socket.getnameinfo",
-    }
-)
+_ADDRESS_AT: Mapping[str, int] = {  # audit event -> which argument names the other end
+    "socket.connect": 1,
+    "socket.sendto": 1,
+    "socket.sendmsg": 1,
+    "socket.getaddrinfo": 0,
+    "socket.gethostbyname": 0,
+    "socket.gethostbyaddr": 0,
+    "socket.getnameinfo": 0,
+}
 _attempts: list[str] = []
 _watching = False
 
@@ -75,5 +72,6 @@ def _watch() -> None:
 
 
 def _count(event: str, arguments: tuple[object, ...]) -> None:
-    if event in _NETWORK_EVENTS:
-        _attempts.append(f"{event} {arguments[1:] if event.count('get') == 0 else arguments}")
+    position = _ADDRESS_AT.get(event)
+    if position is not None and arguments[position] is not None:  # None: an answer on an open connection
+        _attempts.append(f"{event} {arguments[position]!r}")
