@@ -29,14 +29,13 @@ from appliance.evidence.entries import Act, Entry, claimed_ms, decode, encode
 from appliance.evidence.locking import exclusive
 from appliance.evidence.merkle import consistency_path, inclusion_path, split
 from appliance.evidence.notes import KEY_FILE, LogKeys
-from appliance.views import LogHealth
+from appliance.views import LogHealth, LogRow
 
-# entries between remembered places of the journal, and in a cached subtree: a power of two
-_STRIDE = 256
+_STRIDE = 256  # entries between remembered places, and in a cached subtree; a power of two
 
 
 class EvidenceLog:
-    """One log on disk. Several processes may hold it open; each append takes the lock and catches up first."""
+    """One log on disk. Several processes may hold it open; an append takes the lock and catches up first."""
 
     def __init__(self, directory: Path, keys: LogKeys, clock: Clock) -> None:
         self.directory = directory
@@ -44,7 +43,7 @@ class EvidenceLog:
         self._signer = keys.signer()
         self._clock = clock
         self._mutex = threading.RLock()
-        self._trouble: IntegrityError | LogUnwritable | None = None  # once in trouble, always in trouble
+        self._trouble: IntegrityError | LogUnwritable | None = None  # stays until the next start
         self._places = array("Q")  # byte of every _STRIDE-th entry
         self._subtrees: list[bytes] = []  # roots of full runs of _STRIDE entries, filled when a proof asks
         self._walk = checked.Walk(self._remember)
@@ -108,9 +107,9 @@ class EvidenceLog:
         outcome: str = "ok",
         *,
         actor: str = "system",
-        policy: str = "",
-        detail: str = "",
-        result: str = "",
+        policy_digest: str = "",
+        detail_digest: str = "",
+        result_root: str = "",
     ) -> Entry:
         """Write one entry and return it once it is on disk and signed. Fields as in `Act`.
 
@@ -119,7 +118,9 @@ class EvidenceLog:
             LogUnwritable: it could not be written; what was to be logged must not happen.
             IntegrityError: the log on disk is not what was signed.
         """
-        return self.append_all([Act(act, object_, outcome, actor, policy, detail, result)])[-1]
+        return self.append_all(
+            [Act(act, object_, outcome, actor, policy_digest, detail_digest, result_root)]
+        )[-1]
 
     def append_all(self, acts: Sequence[Act]) -> list[Entry]:
         """Write several entries under one checkpoint: all of them or none. Raises as `append`."""
@@ -131,6 +132,13 @@ class EvidenceLog:
         start = max(0, offset + self.size if offset < 0 else offset)
         return [decode(data) for data in self._read(start, min(self.size, start + max(0, limit)))]
 
+    def rows(self, offset: int = 0, limit: int = 1000) -> tuple[LogRow, ...]:
+        """Up to `limit` entries as rows of a table, oldest first."""
+        return tuple(
+            LogRow(entry.index, entry.claimed_utc, entry.actor, entry.act, entry.object, entry.outcome)
+            for entry in self.entries(offset, limit)
+        )
+
     def about(self, object_: str) -> list[Entry]:
         """All entries about one object, oldest first."""
         needle = b'"object":"' + object_.encode() + b'"'
@@ -139,6 +147,10 @@ class EvidenceLog:
     def raw(self, index: int) -> bytes:
         """The canonical bytes of entry `index`."""
         return next(self._read(index, index + 1))
+
+    def close(self) -> None:
+        """Nothing is held open between two calls; a closed log refuses further entries."""
+        self._trouble = self._trouble or LogUnwritable("the log is closed", "open it again")
 
     def refresh(self) -> int:
         """Take in what other processes have appended; returns the new size. Raises as `open`."""
@@ -252,7 +264,9 @@ class EvidenceLog:
         self._note = note
         self._last = self.entries(-1, 1)[0]
         if tail or lines:
-            self._write([Act("log.cut", "log", "cut", detail=hashlib.sha256(tail + lines).hexdigest())])
+            self._write(
+                [Act("log.cut", "log", "cut", detail_digest=hashlib.sha256(tail + lines).hexdigest())]
+            )
 
     def _ends_here(self, journal: Path, history: Path) -> bool:
         sizes = (self._walk.place, self._walk.history_place)
@@ -288,7 +302,7 @@ class EvidenceLog:
             raise ValueError("nothing to log")
         utc_ms, boot_ns = self._clock.utc_ms(), self._clock.boot_ns()
         if self._last is not None and set_back(claimed_ms(self._last), self._last.boot_ns, utc_ms, boot_ns):
-            acts = [Act("clock.back", "log", "noted"), *acts]
+            acts = [Act("clock.back", "clock", "noted"), *acts]
         first = self.size
         return [encode(act, first + step, first, utc_ms, boot_ns) for step, act in enumerate(acts)]
 

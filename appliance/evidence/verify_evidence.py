@@ -350,7 +350,7 @@ ENTRY = re.compile(
     rb',"detail":"' + _DIGEST + rb'"'
     rb',"first":(?P<first>' + _NUMBER + rb")"
     rb',"id":(?P<id>' + _NUMBER + rb")"
-    rb',"object":"(?:[a-z]{1,16}(?::(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{64}))?)?"'
+    rb',"object":"(?:[a-z]{1,16}|[0-9a-f]{32}|[0-9a-f]{64})?"'
     rb',"outcome":"(?P<outcome>[A-Za-z]{1,16})"'
     rb',"policy":"(?P<policy>' + _DIGEST + rb')"'
     rb',"result":"(?P<result>' + _DIGEST + rb')"'
