@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels import apply_windowing
+
+from medio.dicom import read_dicom
+from medio.errors import MedioError
+from medio.pixels import chosen_frame, codestream_size, display_frame, stored_frames
+from medio.transforms import LONGEST_SIDE, to_frame
+from tests.medio.objects import image, jpeg_image, part10
+
+RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
+
+
+def shown(ds: Dataset) -> NDArray[np.float32]:
+    """Display values of an object that went through a file."""
+    return display_frame(read_dicom(part10(ds)).dataset).values
+
+
+def refused(ds: Dataset) -> str:
+    """The reason code with which this object's pixels are refused."""
+    with pytest.raises(MedioError) as caught:
+        display_frame(read_dicom(part10(ds)).dataset)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize(("center", "width"), [(2048, 4096), (600, 350), (40.5, 1), (-100, 700)])
+def test_windows_equal_the_reference(function: str, center: float, width: float) -> None:
+    """Our window equals pydicom's slow one in all three functions."""
+    ds = image(RAMP, BitsStored=12, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
+    ds.RescaleSlope, ds.RescaleIntercept = 1, 0
+    expected = apply_windowing(RAMP, ds) / 4095.0
+    np.testing.assert_allclose(shown(ds), expected, atol=1e-6)
+
+
+def test_monochrome1_is_inverted_after_the_window() -> None:
+    """The smallest value is white."""
+    window: dict[str, Any] = {"WindowCenter": 1000, "WindowWidth": 500}
+    usual = shown(image(RAMP, "MONOCHROME2", BitsStored=12, **window))
+    np.testing.assert_allclose(shown(image(RAMP, "MONOCHROME1", BitsStored=12, **window)), 1 - usual, atol=1e-6)
+
+
+def test_signed_values_are_rescaled_before_the_window() -> None:
+    """Hounsfield units: stored sign, slope and intercept, then the window."""
+    stored = np.array([[-1024, 0], [24, 1000]], dtype=np.int16)
+    ds = image(stored, RescaleSlope=2, RescaleIntercept=-8, WindowCenter=40, WindowWidth=81)
+    np.testing.assert_allclose(shown(ds), [[0.0, 0.0], [0.5 + 0.5 / 80, 1.0]], atol=1e-6)
+
+
+def test_plain_8_bit_is_shown_as_it_is() -> None:
+    """A screenshot keeps its grey levels."""
+    grey = np.array([[10, 20], [30, 200]], dtype=np.uint8)
+    np.testing.assert_array_equal(to_frame(read_dicom(part10(image(grey))).dataset).pixels[..., 1], grey)
+
+
+def test_without_a_window_the_range_of_the_frame_is_shown() -> None:
+    """Padding does not stretch the range."""
+    stored = np.array([[-2000, 0], [50, 100]], dtype=np.int16)
+    np.testing.assert_allclose(shown(image(stored))[1], [2050 / 2100, 1.0], atol=1e-6)
+    padded = image(stored)
+    padded.add_new("PixelPaddingValue", "SS", -2000)
+    np.testing.assert_allclose(shown(padded), [[0.0, 0.0], [0.5, 1.0]], atol=1e-6)
+
+
+def test_palette_indices_become_colours() -> None:
+    """Each index is looked up in its three tables."""
+    ds = image(np.array([[0, 1], [2, 1]], dtype=np.uint8), "PALETTE COLOR")
+    for name, entries in (("Red", (0, 255, 0)), ("Green", (0, 0, 255)), ("Blue", (9, 0, 51))):
+        ds.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [3, 0, 8])
+        setattr(ds, f"{name}PaletteColorLookupTableData", bytes(entries) + b"\0")
+    expected = np.array([[[0, 0, 9], [255, 0, 0]], [[0, 255, 51], [255, 0, 0]]]) / 255
+    np.testing.assert_allclose(shown(ds), expected, atol=1e-6)
+
+
+def test_ybr_is_shown_as_rgb() -> None:
+    """A pure red stored as luma and chroma comes out red."""
+    red = np.full((2, 2, 3), (76, 85, 255), dtype=np.uint8)
+    np.testing.assert_allclose(shown(image(red, "YBR_FULL"))[0, 0], (1, 0, 0), atol=0.01)
+
+
+def test_planes_and_16_bit_colour() -> None:
+    """Colour by plane and colour by pixel give one picture, scaled by the bits stored."""
+    rgb = np.arange(12, dtype=np.uint16).reshape(2, 2, 3) * 80
+    planes = image(rgb, "RGB", BitsStored=10)
+    planes.PlanarConfiguration, planes.PixelData = 1, rgb.transpose(2, 0, 1).tobytes()
+    np.testing.assert_allclose(shown(planes), rgb / 1023, atol=1e-6)
+
+
+def test_the_middle_frame_stands_for_many() -> None:
+    """The rule is fixed and said."""
+    frames = np.stack([np.full((4, 4), value, dtype=np.uint8) for value in (10, 20, 30, 40)])
+    found = display_frame(read_dicom(part10(image(frames, NumberOfFrames=4))).dataset)
+    assert (chosen_frame(1), chosen_frame(5)) == ((0, "only frame"), (2, "middle frame of 5"))
+    assert found.frame_rule == "middle frame of 4"
+    np.testing.assert_allclose(found.values, 30 / 255)
+    assert len(list(stored_frames(read_dicom(part10(image(frames, NumberOfFrames=4))).dataset))) == 4
+
+
+def test_the_window_of_the_chosen_frame_holds() -> None:
+    """Enhanced objects keep window and rescale per frame."""
+    frames = np.full((3, 2, 2), 50, dtype=np.uint16)
+    ds = image(frames, NumberOfFrames=3)
+    groups = []
+    for center in (0, 50.5, 200):
+        voi, group = Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth = center, 101
+        group.FrameVOILUTSequence = [voi]
+        groups.append(group)
+    ds.PerFrameFunctionalGroupsSequence = groups
+    np.testing.assert_allclose(shown(ds), 0.5)
+
+
+def test_a_voi_table_is_applied() -> None:
+    """A VOI LUT goes before any window."""
+    ds = image(np.array([[0, 1], [2, 3]], dtype=np.uint16))
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4, 0, 16])
+    item.add_new("LUTData", "US", [0, 65535, 13107, 65535])
+    ds.VOILUTSequence = [item]
+    np.testing.assert_allclose(shown(ds), [[0, 1], [0.2, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"PixelData": bytes(510)}, "truncated-pixels"),
+        ({"PixelData": bytes(1024)}, "pixel-length-mismatch"),
+        ({"NumberOfFrames": 3}, "truncated-pixels"),
+        ({"Rows": 0}, "bad-pixel-attributes"),
+        ({"Columns": 32}, "truncated-pixels"),
+        ({"SamplesPerPixel": 3}, "bad-pixel-attributes"),
+        ({"BitsStored": 17}, "bad-pixel-attributes"),
+        ({"BitsAllocated": 24}, "truncated-pixels"),
+        ({"PhotometricInterpretation": "XXX"}, "bad-pixel-attributes"),
+        ({"RescaleSlope": 0}, "bad-display-attributes"),
+    ],
+)
+def test_a_header_that_contradicts_the_pixels_is_refused(change: dict[str, Any], reason: str) -> None:
+    """Lengths and attributes are checked before anything is decoded."""
+    ds = image(RAMP, BitsStored=12)
+    for keyword, value in change.items():
+        setattr(ds, keyword, value)
+    assert refused(ds) == reason
+
+
+def test_a_compressed_frame_of_another_size_is_refused() -> None:
+    """The stream's own size is believed, not the header's."""
+    small = jpeg_image(np.zeros((16, 16), dtype=np.uint8))
+    coded = next(generate_frames(small.PixelData, number_of_frames=1))
+    assert codestream_size(coded) == (16, 16)
+    assert refused(jpeg_image(np.zeros((32, 32), dtype=np.uint8), coded)) == "pixel-size-mismatch"
+
+
+def test_a_cut_jpeg_is_refused() -> None:
+    """Decoders fill the missing half with grey; nobody counts such pixels."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
+    coded = next(generate_frames(jpeg_image(noise).PixelData, number_of_frames=1))
+    assert refused(jpeg_image(noise, coded[: len(coded) // 2])) == "truncated-pixels"
+
+
+def test_more_frames_than_fragments_is_refused() -> None:
+    """A compressed object cannot declare frames it does not hold."""
+    ds = jpeg_image(np.zeros((16, 16), dtype=np.uint8))
+    ds.NumberOfFrames = 999_999
+    assert refused(ds) == "truncated-pixels"
+
+
+@pytest.mark.parametrize("shape", [(1024, 300), (2000, 2000, 3), (20, 513)])
+def test_large_frames_shrink_and_keep_their_aspect(shape: tuple[int, ...]) -> None:
+    """The longest side is limited; the picture stays uint8 RGB."""
+    pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    found = to_frame(read_dicom(part10(image(pixels, "RGB" if len(shape) == 3 else "MONOCHROME2"))).dataset)
+    height, width, samples = found.pixels.shape
+    assert (found.pixels.dtype, samples, max(height, width)) == (np.uint8, 3, LONGEST_SIDE)
+    assert abs(height / width - shape[0] / shape[1]) < 0.1 * shape[0] / shape[1]
+    assert abs(float(found.pixels.mean()) - float(pixels.mean())) < 2.0
+
+
+def test_small_frames_stay_as_they_are() -> None:
+    """Nothing is enlarged, colour is kept exactly."""
+    pixels = np.random.default_rng(1).integers(0, 255, (30, 41, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(to_frame(read_dicom(part10(image(pixels, "RGB"))).dataset).pixels, pixels)
