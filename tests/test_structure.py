@@ -1,4 +1,4 @@
-"""The import rules of DESIGN §2, from outside: what a fresh interpreter has loaded, whose packages they are."""
+"""The import rules of DESIGN §2, from outside: what a fresh interpreter loads, whose packages they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The offline switches and the counter of attempts, in processes of their own: an audit hook stays for life."""
+"""The offline switches and the counter of attempts, in own processes: audit hooks stay for life."""
 
 from __future__ import annotations
 

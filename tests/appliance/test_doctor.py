@@ -1,0 +1,123 @@
+"""The self-check: clean here, and each defect found by its own line with a hint."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from appliance import doctor
+from appliance.doctor import Check, checks
+from appliance.isolation import LAYERS, ON
+
+
+def test_every_defect_comes_with_a_hint_and_the_answer_is_quick() -> None:
+    """All checks answer within five seconds in a fresh process, without a heavy library."""
+    code = """
+import sys, time
+start = time.monotonic()
+from appliance.doctor import checks
+lines = checks()
+assert all(check.hint for check in lines if check.status == "failure"), lines
+assert not {"torch", "transformers", "monai"} & set(sys.modules)
+print(len(lines), time.monotonic() - start)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    count, seconds = done.stdout.split()
+    assert int(count) >= 12
+    assert float(seconds) <= 5
+
+
+def test_this_installation_has_no_failure(tmp_path: Path) -> None:
+    """The environment that runs the suite is one an audit may run in."""
+    assert [] == [check for check in checks(tmp_path) if check.status == "failure" and check.name != "memory"]
+
+
+def _distribution(folder: Path, name: str, version: str, package: str) -> None:
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "top_level.txt").write_text(f"{package}\n")
+    (info / "RECORD").write_text(f"{package}/__init__.py,,\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "package", "check", "words"),
+    [
+        ("torchvision", "0.28.0", "torchvision", doctor.torchvision_absent, "torchvision is installed"),
+        ("medio", "0.4.1", "medio", doctor.own_packages, "package of our name: medio"),
+        ("transformers", "4.40.0", "transformers", doctor.required_packages, "transformers==5.23.0"),
+        ("torch", "2.12.0", "torch", doctor.required_packages, "torch==2.13.0"),
+        ("hl7", "0.1.0", "hl7", doctor.optional_packages, "HL7"),
+    ],
+)
+def test_a_wrong_package_is_named(
+    name: str,
+    version: str,
+    package: str,
+    check: Callable[[], Check],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A package that does not belong, or not in this version, is found by its metadata alone."""
+    assert check().status == "ok"
+    _distribution(tmp_path, name, version, package)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = check()
+    assert found.status != "ok"
+    assert words in found.sentence
+    assert found.hint
+
+
+def test_a_cuda_build_of_torch_is_the_pinned_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pin names no build: 2.13.0 for CUDA is as good as 2.13.0 for CPU."""
+    _distribution(tmp_path, "torch", "2.13.0+cu130", "torch")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert doctor.required_packages().status == "ok"
+    assert "CUDA" in doctor.torch_build().sentence
+
+
+@pytest.mark.parametrize(
+    ("missing", "status"),
+    [("network_namespace", "warning"), ("landlock", "warning"), ("seccomp", "failure"), (None, "ok")],
+)
+def test_a_missing_layer_is_said(missing: str | None, status: str) -> None:
+    """A policy may do without two of the layers, never without the filter."""
+    layers = {layer: "the kernel refused" if layer == missing else ON for layer in LAYERS}
+    judged = doctor._judge_isolation(layers, [])
+    assert status == judged.status
+    assert bool(judged.hint) is (missing is not None)
+
+
+def test_a_lying_layer_is_a_failure() -> None:
+    """A box that says it is closed and is not outweighs everything."""
+    assert doctor._judge_isolation(dict.fromkeys(LAYERS, ON), ["tcp"]).status == "failure"
+
+
+@pytest.mark.parametrize(
+    ("look", "text", "status"),
+    [
+        (doctor.memory, "MemAvailable:   900000 kB\n", "failure"),
+        (doctor.memory, "MemAvailable:  3000000 kB\n", "warning"),
+        (doctor.memory, "MemAvailable: 30000000 kB\n", "ok"),
+        (doctor.swap, "Filename Type Size\n/dev/sda2 partition 1 0 -2\n", "warning"),
+        (doctor.swap, "Filename Type Size\n/dev/zram0 partition 1 0 -2\n", "ok"),
+    ],
+)
+def test_memory_and_swap_are_judged_by_what_the_kernel_says(
+    look: Callable[[], Check], text: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too little memory and unencrypted swap are seen."""
+    monkeypatch.setattr(doctor, "_read", lambda path: text)
+    assert status == look().status
+
+
+def test_a_run_folder_on_a_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short-lived files never go to a disk, even when both candidates are on one."""
+    monkeypatch.setattr(doctor, "_read", lambda path: "/dev/sda1 / ext4 rw 0 0\n")
+    assert doctor.run_folder().status == "failure"
