@@ -6,6 +6,7 @@ written, nothing is done (SECURITY §3).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -34,11 +35,12 @@ from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
 from appliance.workspace.workspace import LOG, Workspace
 
 if TYPE_CHECKING:
-    from appliance.auditing import CohortDocument, Outcome
-    from appliance.cohorts import CohortRequest
+    from appliance.auditing import Outcome
+    from appliance.cohorts import CohortRequest, PairRow
     from appliance.policy_file import LoadedPolicy
     from appliance.registry import ModelRecord
     from appliance.worker import Worker
+    from medio.records import Cohort
 
 Step = Callable[[Progress], None]
 
@@ -65,7 +67,7 @@ class Appliance:
                 "four random words are easy to keep",
             )
         appliance = cls(Workspace.create(root, passphrase, site, demo), fresh=True)
-        appliance._record("workspace.create", "workspace", appliance._workspace.workspace_id, "done")
+        appliance._record("workspace.create", appliance._workspace.workspace_id, "done")
         return appliance
 
     @classmethod
@@ -82,7 +84,7 @@ class Appliance:
             _log_unopened(root, "workspace.unlock", "refused")
             raise
         appliance = cls(workspace)
-        appliance._record("workspace.unlock", "workspace", workspace.workspace_id, "allowed")
+        appliance._record("workspace.unlock", workspace.workspace_id, "allowed")
         return appliance
 
     @classmethod
@@ -109,7 +111,7 @@ class Appliance:
 
     def lock(self) -> None:
         """Lock and close."""
-        self._record("workspace.lock", "workspace", self._workspace.workspace_id, "done")
+        self._record("workspace.lock", self._workspace.workspace_id, "done")
         Workspace.lock(self._workspace.root)
         self.close()
 
@@ -142,8 +144,14 @@ class Appliance:
         list_files(paths)
         readable = [path.absolute() for path in paths]
         start = start_worker or (lambda: Worker(read=readable, preload="ingest"))
-        with self._act("studies.ingest", "ingest", *map(str, readable)):
+        with self._act("studies.ingest", *map(str, readable)):
             return Intake(self._workspace, start, step).run(paths)
+
+    def pairs(self) -> tuple[PairRow, ...]:
+        """Every pair with its handles: for the officer's own eyes, never for a log or a pack."""
+        from appliance.cohorts import pair_rows
+
+        return pair_rows(self._workspace)
 
     def add_model(
         self,
@@ -164,7 +172,7 @@ class Appliance:
         from appliance.worker import Worker
 
         record = registry.described(name, path, family=family, base=base, vendor=vendor, released=released)
-        with self._act("model.add", "model", name):
+        with self._act("model.add", name):
             loader = worker or Worker(read=record.folders(), preload="audit")
             try:
                 job = {
@@ -200,10 +208,10 @@ class Appliance:
         Raises:
             UsageError: a selection is empty, roles share a patient, or near-duplicates stand across roles.
         """
-        from appliance.freezing import freeze_request
+        from appliance.cohorts import freeze
 
-        with self._act("cohort.create", "cohort", request.name):
-            document = freeze_request(self._workspace, request)
+        with self._act("cohort.create", request.name):
+            document = freeze(self._workspace, request)
             self._workspace.catalogue.add_cohort(
                 StoredCohort(request.name, document.digest, json.loads(codec.dump(document)), _now())
             )
@@ -237,7 +245,7 @@ class Appliance:
         record, document = self._model(model), self._cohort(cohort)
         loaded = policy_file.load(policy)
         begun = self._begun(record, document, loaded)
-        with self._act("audit.run", "audit", begun.audit_id, policy=loaded.digest):
+        with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
             self._workspace.catalogue.start_audit(begun)
             runner = worker or Worker(read=record.folders(), preload="audit")
             try:
@@ -252,7 +260,13 @@ class Appliance:
             if worker is None:
                 runner.close()
             finished = self._finished(begun, outcome, loaded)
-            self._record_verdict(finished, outcome, loaded)
+            self._record(
+                "audit.verdict",
+                begun.audit_id,
+                finished.verdict,
+                policy_digest=loaded.digest,
+                result_root=hashlib.sha256(json.dumps(finished.result, sort_keys=True).encode()).hexdigest(),
+            )
             self._workspace.catalogue.finish_audit(finished)
         return self.audit(begun.audit_id)
 
@@ -282,7 +296,7 @@ class Appliance:
         from appliance import packing
 
         view = self.audit(audit_id)
-        with self._act("evidence.export", "pack", audit_id):
+        with self._act("evidence.export", audit_id):
             return packing.write(self._workspace, self._log, view, path)
 
     # -- overview and log ------------------------------------------------------------------------------
@@ -310,10 +324,7 @@ class Appliance:
 
     def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
         """At most `limit` entries from `offset`, oldest first."""
-        return tuple(
-            LogRow(entry.index, entry.claimed_utc, entry.actor, entry.act, entry.object, entry.outcome)
-            for entry in self._log.entries(offset, limit)
-        )
+        return self._log.rows(offset, limit)
 
     def log_verify(self) -> LogHealth:
         """Re-derive the whole log."""
@@ -322,24 +333,26 @@ class Appliance:
     # -- how it is done --------------------------------------------------------------------------------
 
     @contextmanager
-    def _act(self, act: str, kind: str, *names: str, policy: str = "") -> Iterator[None]:
+    def _act(self, act: str, *names: str, policy_digest: str = "") -> Iterator[None]:
         """One writer, an entry before and an entry after; a failure is an outcome too."""
         name = "\0".join(names)
         with self._workspace.writing():
-            self._record(act, kind, name, "started", policy=policy)
+            self._record(act, name, "begins", policy_digest=policy_digest)
             try:
                 yield
             except BaseException as stopped:
                 outcome = "failed" if isinstance(stopped, Exception) else "cancelled"
-                self._record(act, kind, name, outcome, policy=policy)
+                self._record(act, name, outcome, policy_digest=policy_digest)
                 raise
-            self._record(act, kind, name, "done", policy=policy)
+            self._record(act, name, "done", policy_digest=policy_digest)
 
     def _record(
-        self, act: str, kind: str, name: str, outcome: str, *, policy: str = "", result: str = ""
+        self, act: str, name: str, outcome: str, *, policy_digest: str = "", result_root: str = ""
     ) -> None:
-        about = f"{kind}:{self._log.identifier(name)}"
-        self._log.append(act, about, outcome, actor="officer", policy=policy, result=result)
+        handle = self._log.identifier(name)
+        self._log.append(
+            act, handle, outcome, actor="officer", policy_digest=policy_digest, result_root=result_root
+        )
 
     def _model(self, name: str) -> ModelRecord:
         stored = self._workspace.catalogue.model(name)
@@ -349,17 +362,17 @@ class Appliance:
             )
         return shown.model_record(stored)
 
-    def _cohort(self, name: str) -> CohortDocument:
-        from appliance.freezing import check_digest
+    def _cohort(self, name: str) -> Cohort:
+        from appliance.cohorts import checked
 
         stored = self._workspace.catalogue.cohort(name)
         if stored is None:
             raise UsageError(
                 f"no cohort {name}", "see `gradaudit cohort ls`, or freeze one with `gradaudit cohort create`"
             )
-        return check_digest(shown.cohort_document(stored))
+        return checked(shown.cohort_document(stored))
 
-    def _begun(self, model: ModelRecord, cohort: CohortDocument, loaded: LoadedPolicy) -> StoredAudit:
+    def _begun(self, model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> StoredAudit:
         return StoredAudit(
             audit_id=f"A-{secrets.token_hex(6)}",
             model=model.name,
@@ -391,7 +404,7 @@ def _log_unopened(root: Path, act: str, outcome: str) -> None:
     """An entry about a workspace that is not open; the log's keys need no passphrase (SECURITY §3)."""
     if (root / LOG).is_dir():
         log = EvidenceLog.open(root / LOG, create=False)
-        log.append(act, f"workspace:{log.identifier(str(root))}", outcome, actor="anonymous")
+        log.append(act, log.identifier(str(root)), outcome, actor="anonymous")
 
 
 def _now() -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,27 +19,9 @@ from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
 from audit_core.results import AuditResult, Design, Finding, References, Verdict
 from audit_core.samples import ModelSource, Settings
+from medio.records import Cohort
 
 FINDINGS = "findings"
-
-
-@dataclass(frozen=True, slots=True)
-class CohortDocument:
-    """A frozen cohort as the catalogue keeps it; `digest` covers everything else."""
-
-    name: str
-    digest: str
-    design: Design
-    references: References
-    seed: int
-    assignments: tuple[tuple[str, str, str], ...]  # pair_id, pseudonym, role
-
-    def patients(self) -> dict[str, int]:
-        """Role -> number of patients."""
-        found: dict[str, set[str]] = {}
-        for _, patient, role in self.assignments:
-            found.setdefault(role, set()).add(patient)
-        return {role: len(patients) for role, patients in sorted(found.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +56,7 @@ def run(
     workspace: Workspace,
     worker: Worker,
     model: ModelRecord,
-    cohort: CohortDocument,
+    cohort: Cohort,
     loaded: LoadedPolicy,
     step: Callable[[Progress], None],
 ) -> Outcome:
@@ -86,7 +66,7 @@ def run(
         ApplianceError: the audit could not be carried out; nothing of it was stored.
     """
     layers = check_isolation(worker, loaded)
-    settings = judgement.settings(loaded.policy, cohort.references, cohort.design)
+    settings = judgement.settings(loaded.policy, References(cohort.references), Design(cohort.design))
     job = {
         "type": "audit",
         "source": codec.dump(model.source(), ModelSource),
@@ -105,7 +85,7 @@ def run(
     return Outcome(verdict, result, sealed, layers)
 
 
-def sample_frames(workspace: Workspace, cohort: CohortDocument) -> Iterator[tuple[dict[str, Any], bytes]]:
+def sample_frames(workspace: Workspace, cohort: Cohort) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Every pair of the cohort as a frame for the worker, in the cohort's order; one at a time in memory.
 
     Raises:
@@ -115,17 +95,17 @@ def sample_frames(workspace: Workspace, cohort: CohortDocument) -> Iterator[tupl
     pairs = {pair.pair_id: pair for pair in workspace.catalogue.pairs()}
     instances = {instance.content_digest: instance for instance in workspace.catalogue.instances()}
     texts = {report.content_digest: report.text_object for report in workspace.catalogue.reports()}
-    for pair_id, patient, role in cohort.assignments:
-        if pair_id not in pairs:
+    for assigned in cohort.assignments:
+        if assigned.pair_id not in pairs:
             raise UsageError("a pair of the cohort is no longer in the workspace", "freeze a new cohort")
-        pair = pairs[pair_id]
+        pair = pairs[assigned.pair_id]
         instance = instances[pair.image_digest]
         text = workspace.vault.get(REPORT_TEXT, texts[pair.report_digest]).decode()
         message = {
             "type": "sample",
-            "pair_id": pair_id,
-            "patient": patient,
-            "role": role,
+            "pair_id": assigned.pair_id,
+            "patient": assigned.patient,
+            "role": str(assigned.role),
             "text": text,
             "height": instance.height,
             "width": instance.width,
@@ -142,15 +122,9 @@ def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
     return {**instance.attributes, **facts}
 
 
-def _check_findings(findings: tuple[Finding, ...], cohort: CohortDocument) -> None:
+def _check_findings(findings: tuple[Finding, ...], cohort: Cohort) -> None:
     """The worker is not trusted to invent pairs or to move one to another role."""
-    assigned = {pair_id: (patient, role) for pair_id, patient, role in cohort.assignments}
+    assigned = {one.pair_id: (one.patient, str(one.role)) for one in cohort.assignments}
     for finding in findings:
         if assigned.get(finding.pair_id) != (finding.patient, str(finding.role)):
             raise ApplianceError("the worker answered for a pair it was not given", "see `gradaudit doctor`")
-
-
-def cohort_digest(document: Mapping[str, Any]) -> str:
-    """Hex SHA-256 over canonical JSON of a cohort document without its digest."""
-    content = {key: value for key, value in document.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -30,6 +30,7 @@ models = typer.Typer(help="Vendor models registered on this site.", no_args_is_h
 cohort = typer.Typer(help="Frozen, patient-disjoint sets of pairs.", no_args_is_help=True)
 audit = typer.Typer(help="Run audits and read their verdicts.", no_args_is_help=True)
 policy = typer.Typer(help="Policies: thresholds and what follows from them.", no_args_is_help=True)
+pairs = typer.Typer(help="Images joined with their reports.", no_args_is_help=True)
 log = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
 evidence = typer.Typer(help="Evidence packs that anyone can verify.", no_args_is_help=True)
 for group, name in (
@@ -37,6 +38,7 @@ for group, name in (
     (cohort, "cohort"),
     (audit, "audit"),
     (policy, "policy"),
+    (pairs, "pairs"),
     (log, "log"),
     (evidence, "evidence"),
 ):
@@ -118,6 +120,13 @@ def ingest(context: typer.Context, paths: list[Path], json_: Json = False) -> No
     _emit(json_, plain(view), text)
     if view.files and not (view.images or view.reports or view.duplicates):
         raise typer.Exit(1)
+
+
+@pairs.command("ls")
+def pairs_ls(context: typer.Context, json_: Json = False) -> None:
+    """List pairs with every handle they are known by. Contains patient data: for this terminal only."""
+    with _appliance(context) as appliance:
+        _table(json_, appliance.pairs())
 
 
 @models.command("add")
@@ -404,10 +413,9 @@ def _passphrase(session: Session, confirm: bool = False) -> str:
 
 
 def _open_screens(session: Session) -> int:
-    from tui.app import run
-
     from appliance.api import Appliance
     from appliance.config import passphrase_given, workspace_root
+    from tui.app import run
 
     root = workspace_root(session.workspace)
     given = passphrase_given(session.passphrase_fd)

@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import UsageError
+import numpy as np
+
+from appliance.errors import IntegrityError, UsageError
+from appliance.intake import FRAME, REPORT_TEXT
+from appliance.workspace.workspace import Workspace
+from audit_core.results import Design, References
+from medio.cohort import Candidate, cohort_digest
+from medio.cohort import freeze as freeze_candidates
+from medio.duplicates import Fingerprint, fingerprint
+from medio.errors import CohortRefused
+from medio.records import Cohort
 
 REST = "rest"
 
@@ -37,6 +47,12 @@ _KEYS: Mapping[str, Callable[[PairRow], str]] = {
     "BodyPartExamined": lambda pair: pair.body_part,
 }
 _HANDLES = ("AccessionNumber", "StudyInstanceUID", "PatientID", "pair_id")
+_HINTS = {
+    "patient-in-two-roles": "take these patients off one of the lists; every patient has one role",
+    "near-duplicates": "the same picture in two roles would look like memory; leave one of them out",
+    "too-few-controls": "more control patients are needed so that both halves hold some",
+    "fitting-share": "a share between 0 and 1, for example 0.4",
+}
 _CONDITION = re.compile(r"([A-Za-z_]+)(<=|>=|=)(\S+)")
 
 
@@ -56,6 +72,83 @@ class CohortRequest:
     references: str
     fitting_share: float
     seed: int
+
+
+def pair_rows(workspace: Workspace) -> tuple[PairRow, ...]:
+    """Every pair of the workspace with its handles, by pair id."""
+    instances = {instance.content_digest: instance for instance in workspace.catalogue.instances()}
+    return tuple(
+        PairRow(
+            pair_id=pair.pair_id,
+            patient=pair.patient,
+            accession=instances[pair.image_digest].AccessionNumber,
+            study_uid=pair.StudyInstanceUID,
+            patient_id=instances[pair.image_digest].PatientID,
+            study_date=pair.StudyDate,
+            modality=pair.Modality,
+            body_part=pair.BodyPartExamined,
+        )
+        for pair in workspace.catalogue.pairs()
+    )
+
+
+def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
+    """Select, check and freeze.
+
+    Raises:
+        UsageError: a selection is empty or unreadable, roles share a patient or a picture, or a word of the
+            request has no meaning.
+    """
+    for word, known in ((request.design, Design), (request.references, References)):
+        if word not in {member.value for member in known}:
+            raise UsageError(f"not known: {word}", "one of " + ", ".join(member.value for member in known))
+    chosen = select(request, pair_rows(workspace))
+    prints = _fingerprints(workspace, {pair.pair_id for pairs in chosen.values() for pair in pairs})
+    candidates = [
+        Candidate(pair.pair_id, pair.patient, role, prints[pair.pair_id])
+        for role, pairs in chosen.items()
+        for pair in pairs
+    ]
+    try:
+        return freeze_candidates(
+            request.name,
+            candidates,
+            design=request.design,
+            references=request.references,
+            seed=request.seed,
+            fitting_share=request.fitting_share,
+        )
+    except CohortRefused as refused:
+        hint = _HINTS.get(refused.reason, "")
+        raise UsageError(f"the cohort cannot be frozen: {refused}", hint) from refused
+
+
+def checked(cohort: Cohort) -> Cohort:
+    """The same cohort, its digest recomputed.
+
+    Raises:
+        IntegrityError: what is stored is not what was frozen.
+    """
+    if cohort_digest(cohort.design, cohort.references, cohort.seed, cohort.assignments) != cohort.digest:
+        raise IntegrityError(
+            f"cohort {cohort.name} is not what was frozen", "restore the workspace from a backup"
+        )
+    return cohort
+
+
+def _fingerprints(workspace: Workspace, wanted: set[str]) -> dict[str, Fingerprint]:
+    """Fingerprints of the chosen pairs, one unsealed pair in memory at a time."""
+    catalogue, vault = workspace.catalogue, workspace.vault
+    instances = {instance.content_digest: instance for instance in catalogue.instances()}
+    texts = {report.content_digest: report.text_object for report in catalogue.reports()}
+    found = {}
+    for pair in catalogue.pairs():
+        if pair.pair_id in wanted:
+            image = instances[pair.image_digest]
+            pixels = np.frombuffer(vault.get(FRAME, image.frame_object), np.uint8)
+            text = vault.get(REPORT_TEXT, texts[pair.report_digest]).decode()
+            found[pair.pair_id] = fingerprint(pixels.reshape(image.height, image.width, 3), text)
+    return found
 
 
 def select(request: CohortRequest, pairs: Sequence[PairRow]) -> dict[str, tuple[PairRow, ...]]:

@@ -17,7 +17,7 @@ from appliance.workspace.rows import Quarantined, StoredInstance, StoredPair, St
 from appliance.workspace.workspace import Workspace
 from medio.deidentify import pseudonym
 from medio.ingest import walk
-from medio.pairing import Pairing, pair_up
+from medio.pairing import PairableImage, Pairing, pair
 from medio.records import Instance, Report, ReportSource
 
 FRAME = "frame"
@@ -163,6 +163,9 @@ class Intake:
             StudyDate=report.StudyDate,
             status=report.status,
             text_object=self._workspace.vault.put(REPORT_TEXT, report.text.encode()),
+            issued=report.issued,
+            OtherPatientIDs=report.OtherPatientIDs,
+            other_accessions=report.other_accessions,
         )
 
     def _set_aside(self, path: Path, digest: str, reason: str, message: str) -> None:
@@ -177,26 +180,23 @@ class Intake:
     def _pair(self) -> Pairing:
         """Pair everything the workspace holds; a report may arrive weeks after its images."""
         catalogue = self._workspace.catalogue
-        instances = tuple(_instance(row) for row in catalogue.instances())
-        reports = tuple(_report(row) for row in catalogue.reports())
-        pairing = pair_up(instances, reports)
-        rules = {row.content_digest: row.frame_rule for row in catalogue.instances()}
-        issuers = {instance.content_digest: instance.IssuerOfPatientID for instance in instances}
+        images = (PairableImage(_instance(row), row.frame_rule) for row in catalogue.instances())
+        pairing = pair(images, (_report(row) for row in catalogue.reports()))
         key = self._workspace.keys.pseudonym.raw
         rows = [
             StoredPair(
-                pair_id=pair.pair_id,
-                patient=pseudonym(key, issuers[pair.image_digest], pair.PatientID),
-                StudyInstanceUID=pair.StudyInstanceUID,
-                StudyDate=pair.StudyDate,
-                Modality=pair.Modality,
-                BodyPartExamined=pair.BodyPartExamined,
-                image_digest=pair.image_digest,
-                report_digest=pair.report_digest,
-                rule=str(pair.rule),
-                frame_rule=rules[pair.image_digest],
+                pair_id=one.pair_id,
+                patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID),
+                StudyInstanceUID=one.StudyInstanceUID,
+                StudyDate=one.StudyDate,
+                Modality=one.Modality,
+                BodyPartExamined=one.BodyPartExamined,
+                image_digest=one.image_digest,
+                report_digest=one.report_digest,
+                rule=str(one.rule),
+                frame_rule=one.frame_rule,
             )
-            for pair in pairing.pairs
+            for one in pairing.pairs
         ]
         catalogue.add_records(pairs=rows)
         return pairing
@@ -246,7 +246,7 @@ def _instance(row: StoredInstance) -> Instance:
 
 
 def _report(row: StoredReport) -> Report:
-    """A stored report for pairing; its text stays sealed."""
+    """A stored report for pairing; its text stays sealed, the object's keyed name tells equal texts."""
     return Report(
         content_digest=row.content_digest,
         source=ReportSource(row.source),
@@ -255,6 +255,9 @@ def _report(row: StoredReport) -> Report:
         StudyInstanceUID=row.StudyInstanceUID,
         AccessionNumber=row.AccessionNumber,
         StudyDate=row.StudyDate,
-        text="",
+        text=row.text_object,
         status=row.status,
+        issued=row.issued,
+        OtherPatientIDs=tuple(row.OtherPatientIDs),
+        other_accessions=tuple(row.other_accessions),
     )

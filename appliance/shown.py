@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance import codec
-from appliance.auditing import CohortDocument
 from appliance.registry import ModelRecord
 from appliance.sanitise import safe
 from appliance.views import AuditRow, AuditView, CohortView, ModelView, OverviewRow, VerdictWord
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
 from audit_core.results import AuditResult, Verdict
+from medio.records import Cohort
 
 SMALL_SAMPLE = "Small sample: intervals are wide, and only large exposures can be found."
 _ROLE_ORDER = ("member", "fitting", "calibration", "target", "post_release", "bank")
@@ -38,20 +38,22 @@ def model_view(stored: StoredModel) -> ModelView:
     )
 
 
-def cohort_document(stored: StoredCohort) -> CohortDocument:
+def cohort_document(stored: StoredCohort) -> Cohort:
     """The frozen cohort as it was stored."""
-    return codec.load(CohortDocument, json.dumps(stored.document))
+    return codec.load(Cohort, json.dumps(stored.document))
 
 
-def cohort_view(document: CohortDocument) -> CohortView:
+def cohort_view(document: Cohort) -> CohortView:
     """One cohort for a screen: counts, never a pseudonym."""
-    patients = document.patients()
+    patients = {
+        role: len({one.patient for one in document.assignments if one.role == role}) for role in _ROLE_ORDER
+    }
     return CohortView(
         name=safe(document.name),
         digest=document.digest,
-        design=str(document.design),
-        references=str(document.references),
-        counts=tuple((role, patients[role]) for role in _ROLE_ORDER if role in patients),
+        design=document.design,
+        references=document.references,
+        counts=tuple((role, patients[role]) for role in _ROLE_ORDER if patients[role]),
     )
 
 

@@ -6,7 +6,7 @@ Documents are plain JSON: strings, whole numbers, finite floats, lists and mappi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,13 @@ class StoredInstance:
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """One report whose text is in the vault (kind `report-text`, UTF-8)."""
+    """One report whose text is in the vault (kind `report-text`, UTF-8).
+
+    Attributes:
+        issued: time of issue, for the order of versions; empty when unknown.
+        OtherPatientIDs: further ids the sender gives the same patient.
+        other_accessions: weaker candidates for the accession number.
+    """
 
     content_digest: str
     source: str
@@ -55,6 +61,9 @@ class StoredReport:
     StudyDate: str
     status: str
     text_object: str
+    issued: str = ""
+    OtherPatientIDs: Sequence[str] = ()
+    other_accessions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,9 @@ REPORTS: Final = Table(
     _text("StudyDate"),
     _text("status"),
     _text("text_object"),
+    _text("issued"),
+    Column("OtherPatientIDs", JSON, nullable=False),
+    Column("other_accessions", JSON, nullable=False),
     Index("reports_by_study", "StudyInstanceUID"),
     Index("reports_by_accession", "AccessionNumber"),
 )
