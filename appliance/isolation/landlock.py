@@ -1,6 +1,6 @@
 """Layer 3: which files this process may open, and no TCP. Kernel documentation: userspace-api/landlock.
 
-Own calls instead of a library: docs/decisions/0001-own-isolation.md.
+Own calls instead of a library: docs/decisions/own-isolation.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Layer 2: a filter in front of every system call of this process and its threads.
 
-Own assembly of some 150 instructions instead of a library: docs/decisions/0001-own-isolation.md.
+Own assembly of some 150 instructions instead of a library: docs/decisions/own-isolation.md.
 """
 
 from __future__ import annotations
