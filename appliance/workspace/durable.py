@@ -1,6 +1,6 @@
 """Writing so that a power cut leaves the old bytes or the new ones, never a mixture.
 
-Directories are 0700 and files 0600 whatever the umask says: a workspace has one owner.
+Directories are 0700 and files 0600 at most, whatever the umask allows: a workspace has one owner.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ FILE_MODE = 0o600
 
 
 def make_directory(path: Path) -> None:
-    """Create `path` (parents must exist) for its owner alone; an existing one is only narrowed."""
+    """Create `path` for its owner alone; its parent must exist, and it may exist itself."""
     path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-    path.chmod(DIRECTORY_MODE)
 
 
 def write_new(path: Path, pieces: Iterable[bytes], *, sync: bool = True) -> None:
@@ -29,7 +28,6 @@ def write_new(path: Path, pieces: Iterable[bytes], *, sync: bool = True) -> None
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
-        os.fchmod(file.fileno(), FILE_MODE)
         file.writelines(pieces)
         if sync:
             file.flush()

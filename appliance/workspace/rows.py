@@ -6,7 +6,7 @@ Documents are plain JSON: strings, whole numbers, finite floats, lists and mappi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,8 +62,8 @@ class StoredReport:
     status: str
     text_object: str
     issued: str = ""
-    OtherPatientIDs: Sequence[str] = ()
-    other_accessions: Sequence[str] = ()
+    OtherPatientIDs: tuple[str, ...] = ()
+    other_accessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

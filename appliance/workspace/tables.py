@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from sqlalchemy import JSON, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
 
 SCHEMA: Final = "1"  # settings["schema"]; a file with another number is not touched
 METADATA: Final = MetaData()
+
+
+class _Strings(TypeDecorator[tuple[str, ...]]):
+    """A tuple of strings, as a JSON list."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+        """The list that JSON gives, as the tuple that went in."""
+        return tuple(value or ())
 
 
 def _text(name: str) -> Column[str]:
@@ -56,8 +68,8 @@ REPORTS: Final = Table(
     _text("status"),
     _text("text_object"),
     _text("issued"),
-    Column("OtherPatientIDs", JSON, nullable=False),
-    Column("other_accessions", JSON, nullable=False),
+    Column("OtherPatientIDs", _Strings, nullable=False),
+    Column("other_accessions", _Strings, nullable=False),
     Index("reports_by_study", "StudyInstanceUID"),
     Index("reports_by_accession", "AccessionNumber"),
 )

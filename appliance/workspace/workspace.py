@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, UsageError
+from appliance.errors import ApplianceError, Busy, Locked, UsageError
 from appliance.workspace import session
 from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
@@ -59,8 +59,6 @@ class Workspace:
         self._run_key = run_key
         self._threads = threading.Lock()
         try:
-            if self.catalogue.setting("workspace_id") != self.workspace_id:
-                raise IntegrityError(f"{CATALOGUE} belongs to another workspace")
             self.site_name = self.catalogue.setting("site_name") or ""
             self.demo = self.catalogue.setting("demo") == "yes"
         except BaseException:
@@ -95,11 +93,7 @@ class Workspace:
                 f"{root} already exists", "Choose a new directory, or unlock the workspace in it."
             )
         keyring, run_key = new_keyring(passphrase, unsafe_fast_kdf=unsafe_fast_kdf)
-        settings = {
-            "workspace_id": keyring.workspace_id.hex(),
-            "site_name": site_name,
-            "demo": "yes" if demo else "no",
-        }
+        settings = {"site_name": site_name, "demo": "yes" if demo else "no"}
         try:
             with _building(root) as building:
                 create_objects(building / OBJECTS)

@@ -22,6 +22,7 @@ import pytest
 from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, UsageError
 from appliance.workspace import session
 from appliance.workspace.keys import SecretKey
+from appliance.workspace.keyslots import read_keyring
 from appliance.workspace.workspace import Workspace
 
 PASSPHRASE = "correct horse battery"
@@ -227,13 +228,13 @@ def rewritten(path: Path, **slot_changes: object) -> None:
 
 
 def test_manipulated_keyring(root: Path) -> None:
-    """A slot with another name or cost does not open, and one that asks for a terabyte is refused unasked."""
+    """A slot with another salt or cost does not open; one that asks for a terabyte is refused unasked."""
     path = root / "keyring.json"
     genuine = path.read_bytes()
     rewritten(path)
     Workspace.open(root, PASSPHRASE).close()
     for changes in (
-        {"name": "operator"},
+        {"salt": "00" * 16},
         {"kdf": {"name": "argon2id", "memory_kib": 64, "passes": 2, "lanes": 1}},
     ):
         rewritten(path, **changes)
@@ -249,6 +250,14 @@ def test_manipulated_keyring(root: Path) -> None:
         with pytest.raises(IntegrityError):
             Workspace.open(root, PASSPHRASE)
         path.write_bytes(genuine)
+
+
+def test_renamed_slot(root: Path) -> None:
+    """A slot given another role's name does not open as that role."""
+    assert read_keyring(root / "keyring.json").unlock(PASSPHRASE)
+    rewritten(root / "keyring.json", name="operator")
+    with pytest.raises(Locked):
+        read_keyring(root / "keyring.json").unlock(PASSPHRASE, "operator")
 
 
 def test_keyring_of_another_workspace(tmp_path: Path) -> None:

@@ -46,8 +46,13 @@ class Canaries:
         values = dict(given)
         for field in dataclasses.fields(row_type):
             if field.name not in values:
-                values[field.name] = self.new() if field.type == "str" else {self.new(): [self.new()]}
+                values[field.name] = self._value(str(field.type))
         return row_type(**values)
+
+    def _value(self, annotation: str) -> object:
+        if annotation == "str":
+            return self.new()
+        return (self.new(),) if annotation.startswith("tuple") else {self.new(): [self.new()]}
 
     def found_in(self, *directories: Path) -> set[str]:
         """The canaries that stand in any file's bytes or name below these directories."""

@@ -46,7 +46,19 @@ INSTANCE = StoredInstance(
     height=64,
     width=48,
 )
-REPORT = StoredReport("r1", "HL7 v2 ORU^R01", "1.2.3", "A1", "P1", "SITE", "20240131", "final", "t" * 64)
+REPORT = StoredReport(
+    "r1",
+    "HL7 v2 ORU^R01",
+    "1.2.3",
+    "A1",
+    "P1",
+    "SITE",
+    "20240131",
+    "final",
+    "t" * 64,
+    issued="20240131T1200",
+    OtherPatientIDs=("P1-old", "P1-older"),
+)
 PAIR = StoredPair(
     "p1", "pseudonym", "1.2.3", "20240131", "CT", "CHEST", "i1", "r1", "StudyInstanceUID", "only frame"
 )
@@ -102,7 +114,15 @@ def test_records_come_back(path: Path, catalogue: Catalogue) -> None:
     assert reopened.cohorts() == (COHORT,) and reopened.cohort("chest") == COHORT
     assert reopened.audits() == (AUDIT,) and reopened.audit("a1") == AUDIT
     assert reopened.setting("site_name") == "St. Anna"
-    assert reopened.instance("x") is reopened.report("x") is reopened.pair("x") is reopened.model("x") is None
+    questions = (
+        reopened.instance,
+        reopened.report,
+        reopened.pair,
+        reopened.model,
+        reopened.cohort,
+        reopened.audit,
+    )
+    assert [question("x") for question in questions] == [None] * 6
     assert Counts(studies=1, instances=1, reports=1, pairs=1, patients=1, quarantined=1) == reopened.counts()
     reopened.close()
 

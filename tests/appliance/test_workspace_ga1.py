@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.errors import IntegrityError
-from appliance.workspace.ga1 import HEADER_BYTES, SEALED_CHUNK, Meaning, Unsealer, seal
+from appliance.workspace.ga1 import HEADER_BYTES, SEALED_CHUNK, Meaning, Unsealer, _schedule, seal
 from appliance.workspace.keys import SecretKey
 
 LENGTHS = (0, 1, 16_383, 16_384, 16_385, 32_768)
@@ -139,6 +139,15 @@ def test_chunks_swapped_spliced_repeated() -> None:
         assert_refused(header + b"".join(chunks[i] for i in order))
     assert_refused(header + foreign + b"".join(chunks[1:]))
     assert_refused(other[:84] + container[84:])
+
+
+def test_one_content_has_one_container() -> None:
+    """A writer with the key who adds an empty last chunk is refused: lengths would be ambiguous."""
+    container = sealed(16_384)
+    schedule = _schedule(KEY, MEANING, container[:52])
+    whole = schedule.cipher.encrypt(schedule.nonce(0, False), content(16_384), None)
+    empty = schedule.cipher.encrypt(schedule.nonce(1, True), b"", None)
+    assert_refused(container[:84] + whole + empty)
 
 
 @pytest.mark.parametrize(
