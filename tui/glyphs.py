@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from textual.content import Content
+
+_SPELLED = str.maketrans("–—…×≤≥·", "--.x<>-")  # one sign for one, so that styles keep their places
+
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
@@ -25,6 +29,11 @@ class Glyphs:
     right: str
     point: str
     dot: str
+    plain: bool = False  # our own typographic signs are spelt in ASCII as well
+
+    def spell(self, content: Content) -> Content:
+        """Content as this terminal can show it."""
+        return Content(content.plain.translate(_SPELLED), content.spans) if self.plain else content
 
 
 UNICODE = Glyphs(
@@ -61,6 +70,7 @@ ASCII = Glyphs(
     right="]",
     point=">",
     dot="-",
+    plain=True,
 )
 
 

@@ -19,7 +19,7 @@ _EVERYWHERE = (
     ("arrows, page keys", "move; enter opens"),
     ("ctrl+p", "every command by name"),
     ("ctrl+l", "lock now"),
-    ("F1 … F4, F5, F10", "the same as 1 … 4, r, q"),
+    ("F1–F4, F5, F10", "the same as 1–4, r, q"),
 )
 
 

@@ -34,7 +34,7 @@ def navigation(here: str, *own: Binding, run: bool = True) -> list[BindingType]:
         Binding(key, f"app.go('{place}')", label, show=place != here) for key, place, label in _PLACES
     ]
     keys += own
-    keys.append(Binding("r,f5", "app.run_dialog", "Run audit", show=run))
+    keys.append(Binding("r,f5", "app.run_dialog", "Run", show=run))
     keys.append(Binding("question_mark", "app.help", "Help", key_display="?"))
     keys.append(Binding("q,f10", "app.leave", "Quit"))
     return keys

@@ -120,12 +120,12 @@ class KeyLine(Drawing):
 
     def _placed(self, width: int) -> list[tuple[str, Content]]:
         keys = self.shown()
-        for pad, labelled in (("  ", True), (" ", True), (" ", False)):
+        for gap, labelled in (("  ", True), (" ", True), (" ", False)):
             parts = []
             for key, display, label in keys:
-                text = Content.assemble((display, "bold $accent"), " " + label if labelled else "")
-                parts.append((key, Content.assemble(pad[:1] if labelled else "", text, pad[1:] or " ")))
-            if sum(part.cell_length for _, part in parts) <= width + 1 or not labelled:
+                text = Content.assemble((display, "bold $accent"), f" {label}{gap}" if labelled else gap)
+                parts.append((key, text))
+            if sum(part.cell_length for _, part in parts) - len(gap) <= width or not labelled:
                 return parts
         return []
 

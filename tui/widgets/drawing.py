@@ -34,7 +34,7 @@ class Drawing(Widget):
 
     def render(self) -> Content:
         """All lines."""
-        return Content("\n").join(self.draw(self.content_size.width))
+        return self.glyphs.spell(Content("\n").join(self.draw(self.content_size.width)))
 
 
 class Heading(Drawing):

@@ -6,7 +6,7 @@ from textual.content import Content
 
 from appliance.views import DetectableEffect, Exposure, Interval
 from tui.glyphs import Glyphs
-from tui.text import foreign
+from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 from tui.words import p_value, patients, percent, percent_interval
 
@@ -75,8 +75,7 @@ class ExposureBlock(Drawing):
         if effect.share is None:
             head = "Smallest detectable share: unknown (no positive control)."
         else:
-            head = (
-                f"Smallest detectable share: {percent(effect.share)} of patients (shown by {effect.basis})."
-            )
+            seen, basis = percent(effect.share), line(effect.basis)
+            head = f"Smallest detectable share: {seen} of patients (shown by {basis})."
         text = Content.assemble((head, "bold"), " ", foreign(effect.sentence, "$muted"))
         return text.wrap(width)

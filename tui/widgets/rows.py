@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
 
-from tui.glyphs import UNICODE
+from tui.glyphs import UNICODE, Glyphs
 
 _GAP = 2
 
@@ -130,17 +130,20 @@ class Rows(ScrollView, can_focus=True):
             return self._line(Content.styled("…", "$muted"), width, base)
         return self._strip(cells, width, base, index == self.cursor)
 
+    @property
+    def _glyphs(self) -> Glyphs:
+        return getattr(self.app, "glyphs", UNICODE)
+
     def _strip(self, cells: tuple[Content, ...], width: int, base: Style, marked: bool = False) -> Strip:
-        glyphs = getattr(self.app, "glyphs", UNICODE)
         parts = [
             cells[index].truncate(size, ellipsis=True, pad=True)
             for index, size in fitted(self.columns, width - 2)
         ]
-        mark = Content.styled(f"{glyphs.point} " if marked else "  ", "$accent")
+        mark = Content.styled(f"{self._glyphs.point} " if marked else "  ", "$accent")
         return self._line(Content.assemble(mark, Content(" " * _GAP).join(parts)), width, base)
 
     def _line(self, content: Content, width: int, base: Style) -> Strip:
-        padded = content.truncate(width, ellipsis=True, pad=True)
+        padded = self._glyphs.spell(content.truncate(width, ellipsis=True, pad=True))
         segments: list[Segment] = padded.render_segments(base)
         return Strip(segments, width)
 

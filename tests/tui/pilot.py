@@ -1,0 +1,61 @@
+"""Drives the screens without a terminal: settle instead of sleep, and read what is on the glass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+from textual.pilot import Pilot
+
+from tests.tui.simulator import Simulator, unlock
+from tui.app import GradAuditApp
+
+SIZES = ((80, 24), (120, 40), (60, 20))
+DEADLINE_S = 20.0
+Steps = Callable[[Pilot[Any], GradAuditApp], Awaitable[None]]
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
+    """Let the app work until `condition` holds; fails after a deadline."""
+    end = monotonic() + DEADLINE_S
+    while not condition():
+        assert monotonic() < end, "the screens did not get there"
+        await pilot.pause(0.005)
+    await pilot.pause(0)
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Until no call to the appliance is under way, the audit apart."""
+    await pilot.pause(0)
+    await until(
+        pilot, lambda: all(worker.is_finished or worker.group == "audit" for worker in pilot.app.workers)
+    )
+
+
+async def press(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys one by one and let each have its effect."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+def glass(app: GradAuditApp) -> str:
+    """The text on the screen, line by line."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def drive(steps: Steps, size: tuple[int, int] = (80, 24), **options: Any) -> GradAuditApp:
+    """Run `steps` on an app over the simulator, after its first screen has loaded."""
+    options.setdefault("backend", Simulator())
+    options.setdefault("unlock", unlock)
+
+    async def whole() -> GradAuditApp:
+        app = GradAuditApp(**options)
+        async with app.run_test(size=size) as pilot:
+            await settle(pilot)
+            await steps(pilot, app)
+        return app
+
+    return asyncio.run(whole())

@@ -1,0 +1,211 @@
+"""What must not get out: locking, faults, clipboard, screenshots, debug variables, slow imports."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from appliance.errors import Locked
+from tests.tui.pilot import drive, glass, press, settle, until
+from tests.tui.simulator import PASSPHRASE, Simulator
+from tui.app import GradAuditApp
+from tui.screens.overview import OverviewScreen
+from tui.screens.unlock import UnlockScreen
+
+CANARY = "DOE^JANE^CANARY"
+HEAVY = (
+    "torch",
+    "transformers",
+    "monai",
+    "peft",
+    "opacus",
+    "sklearn",
+    "numpy",
+    "scipy",
+    "sqlalchemy",
+    "pydantic",
+)
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh interpreter."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_locked_asks_for_the_passphrase_and_refuses_a_wrong_one() -> None:
+    """Nothing is shown before the right passphrase; a wrong one costs one line with a hint."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        assert isinstance(app.screen, UnlockScreen)
+        await press(pilot, "1", "enter")
+        assert "the passphrase is wrong  hint: 9 attempts" in glass(app)
+        assert app.screen.query_one("Input").value == ""
+        app.screen.query_one("Input").value = PASSPHRASE
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
+        await settle(pilot)
+        assert "lumen-vlm" in glass(app)
+
+    drive(steps, backend=None)
+
+
+def test_a_passphrase_is_never_on_the_glass() -> None:
+    """What is typed shows as dots."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, *"swordfish")
+        assert app.screen.query_one("Input").value == "swordfish"
+        assert "swordfish" not in glass(app)
+
+    drive(steps, backend=None)
+
+
+@pytest.mark.parametrize("below", ["1", "3", "r"])
+def test_locking_takes_everything_off_the_screen(below: str) -> None:
+    """ctrl+l from a screen or a dialog: content gone, keys forgotten, no key leads back."""
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, below, "ctrl+l")
+        for key in ("f1", "f3", "f5"):
+            await press(pilot, key)
+            assert isinstance(app.screen, UnlockScreen)
+            assert "lumen-vlm" not in glass(app)
+            assert "St. Brigid" not in glass(app)
+        assert backend.calls[-1] == "lock"
+
+    drive(steps, backend=backend)
+
+
+def test_a_workspace_that_locked_itself_leads_to_the_passphrase() -> None:
+    """When the appliance says locked, the passphrase is asked for, with its reason."""
+    backend = Simulator(failing={"audits": Locked("the workspace is locked", "another officer locked it")})
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "2")
+        assert isinstance(app.screen, UnlockScreen)
+        assert "the workspace is locked  hint: another officer locked it" in glass(app)
+
+    drive(steps, backend=backend)
+
+
+class Breaking(Simulator):
+    """Raises what nobody foresaw, with a patient's name in the message and in a local variable."""
+
+    def overview(self) -> Any:
+        """Break."""
+        patient_name = CANARY
+        raise KeyError(patient_name)
+
+
+def test_a_fault_is_one_line_without_values(capfd: pytest.CaptureFixture[str]) -> None:
+    """Kind, place and id of the fault are said; neither message nor locals reach the terminal."""
+    app = GradAuditApp(Breaking())
+    told = io.StringIO()
+    app.error_console.file = told
+    app.run(headless=True)
+    said = capfd.readouterr()
+    text = " ".join(told.getvalue().split())
+    assert app.return_code == 1
+    assert text.startswith("Fault ")
+    assert "KeyError" in text
+    assert CANARY not in told.getvalue() + said.out + said.err
+    assert "Traceback" not in told.getvalue() + said.out + said.err
+
+
+def test_clipboard_links_and_screenshots_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The acts of the toolkit that carry text out of the terminal do nothing."""
+    monkeypatch.chdir(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda *args, **kwargs: opened.append("browser"))
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        driver_writes: list[str] = []
+        monkeypatch.setattr(app._driver, "write", driver_writes.append)
+        app.copy_to_clipboard(CANARY)
+        app.open_url("https://example.org/" + CANARY)
+        app.action_screenshot(path=str(tmp_path))
+        app.deliver_screenshot(path=str(tmp_path))
+        app.deliver_text(io.StringIO(CANARY))
+        app.deliver_binary(io.BytesIO(CANARY.encode()))
+        await settle(pilot)
+        assert [write for write in driver_writes if "52;" in write or CANARY in write] == []
+        assert app.clipboard == ""
+
+    drive(steps)
+    assert opened == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_variables_are_closed(tmp_path: Path) -> None:
+    """A log file, a delayed screenshot and planted key presses set in the environment have no effect."""
+    code = (
+        "import tui.app, textual.constants as c, os\n"
+        "print([c.LOG_FILE, c.SCREENSHOT_DELAY, c.PRESS, c.DEBUG, c.DRIVER, os.environ.get('TEXTUAL')])"
+    )
+    done = python(
+        code,
+        TEXTUAL_LOG=str(tmp_path / "log"),
+        TEXTUAL_SCREENSHOT="1",
+        TEXTUAL_PRESS="q",
+        TEXTUAL_DEBUG="1",
+        TEXTUAL_DRIVER="os:system",
+        TEXTUAL="devtools,debug",
+    )
+    assert done.stdout.strip() == "[None, -1, '', False, None, None]"
+
+
+def test_import_is_light_and_fast() -> None:
+    """The screens import nothing heavy and cost at most 0.4 CPU seconds."""
+    code = (
+        "import time, sys; begin = time.process_time(); import tui.app; spent = time.process_time() - begin\n"
+        f"print(spent, sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    runs = [python(code).stdout.split(maxsplit=1) for _ in range(3)]
+    assert {run[1].strip() for run in runs} == {"[]"}
+    assert min(float(run[0]) for run in runs) <= 0.4
+
+
+def test_readable_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under NO_COLOR every cell is grey, and the box around the verdict still says which one."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        assert "▐✗ FAIL▌" in glass(app)
+        segments = [part for strip in app.screen._compositor.render_strips() for part in strip if part.style]
+        for filter_ in app._filters:
+            segments = filter_.apply(segments, app.screen.background_colors[1])
+        tones = {
+            part.style.color.triplet for part in segments if part.style.color and part.style.color.triplet
+        }
+        assert len(tones) > 1
+        assert all(max(tone) - min(tone) <= 2 for tone in tones)
+
+    drive(steps)
+
+
+def test_a_plain_console_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the locale is not UTF-8, verdicts, plots and tables are drawn in ASCII."""
+    monkeypatch.setenv("LC_ALL", "C")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for key in "123":
+            await press(pilot, key)
+            assert [sign for sign in glass(app) if ord(sign) > 126] == []
+        assert "[x FAIL]" in glass(app)
+
+    drive(steps, size=(150, 100))

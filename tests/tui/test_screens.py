@@ -1,0 +1,276 @@
+"""Every screen: reachable, loaded, and whole at every size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from appliance.errors import ApplianceError
+from appliance.views import VerdictWord
+from tests.tui.pilot import SIZES, drive, glass, press, until
+from tests.tui.simulator import Simulator, audit_view, demo_overview
+from tui.app import GradAuditApp
+from tui.screens.audits import AuditsScreen
+from tui.screens.help import HelpDialog
+from tui.screens.log import LogScreen
+from tui.screens.overview import OverviewScreen
+from tui.screens.result import ResultScreen
+from tui.widgets.chrome import KeyLine
+from tui.words import ORDER
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_key_line_is_whole(size: tuple[int, int]) -> None:
+    """At most seven keys, and each with its label on the last line, at every size."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for key in "1234":
+            await press(pilot, key)
+            keys = app.screen.query_one(KeyLine).shown()
+            last = glass(app).splitlines()[-1]
+            assert 5 <= len(keys) <= 7
+            assert [label for _, _, label in keys if label not in last] == []
+            assert len(last) == size[0]
+
+    drive(steps, size)
+
+
+@pytest.mark.parametrize("size", [(34, 12), (20, 8)])
+def test_no_size_is_refused(size: tuple[int, int]) -> None:
+    """On a tiny terminal the screens still open, and the key line falls back to keys alone."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for key in "1234":
+            await press(pilot, key)
+            last = glass(app).splitlines()[-1]
+            assert all(display in last for _, display, _ in app.screen.query_one(KeyLine).shown())
+
+    drive(steps, size)
+
+
+def test_number_and_function_keys_go_to_the_same_places() -> None:
+    """1–4 and F1–F4 reach Overview, Audits, Result, Log."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for prefix in ("", "f"):
+            seen = []
+            for number in "2341":
+                await press(pilot, prefix + number)
+                seen.append(type(app.screen))
+            assert seen == [AuditsScreen, ResultScreen, LogScreen, OverviewScreen]
+
+    drive(steps)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_overview_says_what_needs_a_person(size: tuple[int, int]) -> None:
+    """Needs, verdict words, the reason in full, log health and the DEMO banner are on the first screen."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        shown = glass(app)
+        for words in ("DEMO", "lumen-vlm: FAIL, decide", "✗ FAIL", "? INCONCLUSIVE", "never audited"):
+            assert words in shown
+        if size[0] >= 80:
+            assert "log intact" in shown
+            assert "174 pairs" in shown
+            assert "p = 0.0000002" in shown
+            assert "2 ✗ FAIL   1 ? INCONCLUSIVE   1 · none yet" in shown
+
+    drive(steps, size)
+
+
+def test_enter_opens_the_result_of_the_model_under_the_cursor() -> None:
+    """Down, enter: the second model's last audit."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "down", "enter")
+        assert isinstance(app.screen, ResultScreen)
+        assert "harbor-clip" in glass(app)
+
+    drive(steps)
+
+
+def test_a_model_without_audit_leads_to_the_run_dialog() -> None:
+    """Enter on a model that was never audited offers to audit that one."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "end", "enter")
+        assert "Run an audit" in glass(app)
+        assert app.screen.models[app.screen.query_one("#model").highlighted].name == "north-vlm"
+
+    drive(steps)
+
+
+@pytest.mark.parametrize("word", ORDER)
+def test_verdict_is_boxed_word_glyph_and_position(word: VerdictWord) -> None:
+    """Exactly the given verdict stands in the box, the five stay in their order, and reasons follow."""
+    view = audit_view("a-1", "lumen-vlm", word)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        strip = next(line for line in glass(app).splitlines() if "REVIEW" in line and "VOID" in line)
+        places = [strip.index(other.value) for other in ORDER]
+        assert places == sorted(places)
+        assert [other for other in ORDER if f"{other.value}▌" in strip] == [word]
+        assert view.verdict.reasons[0][:40] in glass(app)
+
+    drive(steps, backend=Simulator(audits_={"a-1": view}))
+
+
+def test_result_holds_every_part() -> None:
+    """Scrolled through, one result shows exposure, plots, tier, controls, layers, weights and digests."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        seen = glass(app)
+        for words in (
+            "21 of 46 patients",
+            "95 % CI 31–61 %",
+            "12 % of patients",
+            "E3: documented random split",
+            "Does not prove how the data reached the vendor",
+            "Flagged from 1.87 on",
+            "AUROC 0.94",
+            "not resolvable, 60 more controls needed",
+            "✓ passed  pipeline identity",
+            "– not run post-release studies",
+            "language layer 3, mlp",
+            "loss below base",
+            "model digest: e77de77d",
+            "network namespace not available",
+        ):
+            assert words in seen
+
+    drive(steps, size=(150, 90))
+
+
+def test_result_scrolls_by_keys() -> None:
+    """End reaches the digests at 80x24."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        assert "policy digest" not in glass(app)
+        await press(pilot, "end")
+        await until(pilot, lambda: "policy digest" in glass(app))
+
+    drive(steps)
+
+
+def test_export_writes_where_the_person_says() -> None:
+    """e, a file name, enter: the appliance is asked once, and the place is said."""
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3", "e", "enter")
+        assert [path.name for path in backend.written] == ["evidence-a-0003.zip"]
+        assert "evidence pack evidence-a-0003.zip" in glass(app)
+
+    drive(steps, backend=backend)
+
+
+def test_log_fetches_pages_and_starts_with_the_newest() -> None:
+    """Of five million entries only the pages on screen are asked for; home and end are both there at once."""
+    backend = Simulator(entries=5_000_000)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4")
+        assert "4,999,999" in glass(app)
+        await press(pilot, "end")
+        assert "entry 0 " in glass(app)
+        assert sum(limit for _, limit in backend.requested) <= 4 * 128
+
+    drive(steps, backend=backend)
+
+
+def test_log_shows_the_entry_that_was_asked_for() -> None:
+    """Row and detail agree with the appliance's own entry after moving across a page border."""
+    backend = Simulator(entries=300)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4", *["pagedown"] * 12)
+        index = 299 - app.screen.query_one("#log").cursor
+        (entry,) = backend.log_entries(index, 1)
+        assert index < 128
+        assert f"entry {index:,}  {entry.act}: {entry.outcome}" in glass(app)
+
+    drive(steps, backend=backend)
+
+
+def test_verify_says_what_it_found() -> None:
+    """v confirms an intact log, and shouts about a broken one."""
+    broken = demo_overview()
+    health = type(broken.log)(False, 148, "3fa9", "ten words", "entry 17 does not match its hash")
+
+    async def intact(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4", "v")
+        assert "verified: all 148 entries are as signed" in glass(app)
+
+    async def shouts(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4", "v")
+        assert "LOG BROKEN: entry 17 does not match" in glass(app)
+
+    drive(intact)
+    drive(shouts, backend=Simulator(view=type(broken)("s", True, (), health, 0, 0, 0, 0, ())))
+
+
+@pytest.mark.parametrize(
+    ("key", "call"), [("1", "overview"), ("2", "audits"), ("3", "audit"), ("4", "log_count")]
+)
+def test_an_error_is_one_line_with_its_hint(key: str, call: str) -> None:
+    """Whatever call fails, the screen stays and says what to do."""
+    failing = {call: ApplianceError("the catalogue does not answer", "run gradaudit doctor")}
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, key)
+        assert "✗ the catalogue does not answer  hint: run gradaudit doctor" in glass(app)
+
+    drive(steps, backend=Simulator(failing=failing))
+
+
+def test_an_empty_workspace_names_the_next_step() -> None:
+    """No model, no audit, no log entry: the screens say how to get the first one."""
+    known = demo_overview()
+    view = type(known)("s", False, (), type(known.log)(True, 0, "", "", ""), 0, 0, 0, 0, ())
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        assert "gradaudit models add NAME FOLDER" in glass(app)
+        assert "DEMO" not in glass(app)
+        await press(pilot, "3")
+        assert "no audit has finished yet  hint: press r to run one" in glass(app)
+        await press(pilot, "r")
+        assert "no model is registered  hint: gradaudit models add" in glass(app)
+        assert app.screen.query_one("#start").disabled
+
+    drive(steps, backend=Simulator(view=view, entries=0, audits_={}))
+
+
+def test_help_names_keys_and_verdicts() -> None:
+    """? explains the screen below it, and escape returns there."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4", "question_mark")
+        assert isinstance(app.screen, HelpDialog)
+        shown = glass(app)
+        assert "Verify" in shown
+        assert "ctrl+p" in shown
+        assert "INCONCLUSIVE" in shown
+        await press(pilot, "escape")
+        assert isinstance(app.screen, LogScreen)
+
+    drive(steps, size=(80, 50))
+
+
+def test_the_palette_holds_our_commands_alone() -> None:
+    """No screenshot, no maximise, no foreign command in the palette."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Overview", "Run audit", "Lock", "Quit"} <= titles
+        assert not titles & {"Screenshot", "Maximize", "Keys", "Theme"}
+        await press(pilot, "ctrl+p")
+        await until(pilot, lambda: "keys and signs of this screen" in glass(app))
+        assert "Screenshot" not in glass(app)
+
+    drive(steps)
