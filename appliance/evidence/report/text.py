@@ -1,0 +1,50 @@
+"""The verdict in plain lines: for `verdict.txt` in a pack, for pipes and for screen readers."""
+
+from __future__ import annotations
+
+from appliance.evidence.report import wording
+from appliance.sanitise import safe
+from appliance.views import AuditView
+
+_WIDTH = 18
+
+
+def verdict_text(view: AuditView) -> str:
+    """One audit as lines, no boxes, no colour; ends in a line break."""
+    result, row = view.result, view.row
+    lines = [f"{view.verdict.word}: {wording.MEANING[view.verdict.word]}"]
+    if view.sample_note:
+        lines.append(f"NOTE: {safe(view.sample_note, 300)}")
+    lines += [
+        "",
+        _fact("model", f"{safe(row.model)} ({view.model_digest})"),
+        _fact("audit", f"{row.audit_id} of {row.started_utc}"),
+        _fact("exposure", wording.exposure(result, view.verdict.word)),
+        _fact("share", wording.share_bounds(result, view.verdict.word)),
+        _fact("evidence tier", f"{result.tier.name}: {wording.TIER_PROVES[result.tier]}"),
+        _fact("", wording.does_not_prove(result.tier)),
+        _fact("detectable", safe(result.detectable.sentence, 300)),
+        _fact("cohort", f"{safe(row.cohort)}: {wording.DESIGN[result.design]}"),
+        _fact("references", f"{result.references}: {wording.REFERENCES[result.references]}"),
+        _fact("policy", f"{safe(row.policy)} ({view.policy_digest})"),
+        "",
+        f"Reasons (line {view.verdict.line} of the policy's six):",
+        *(f"  {number}. {safe(reason, 400)}" for number, reason in enumerate(view.verdict.reasons, start=1)),
+        "",
+        "Controls:",
+        *(
+            f"  {control.status.value:15}{control.name}: {safe(control.sentence, 400)}"
+            for control in result.controls
+        ),
+        "",
+        "Detectors (patients in question against calibration controls):",
+    ]
+    for detector in result.detectors:
+        decides = " (decides)" if detector.decides else ""
+        area = wording.area(detector.target_auroc, detector.target_auroc_ci)
+        lines.append(f"  {detector.name}{decides}: AUROC {area}")
+    return "\n".join(line.rstrip() for line in lines if line != _fact("share", "")) + "\n"
+
+
+def _fact(name: str, value: str) -> str:
+    return f"{name:{_WIDTH}}{value}"
