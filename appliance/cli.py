@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from appliance import egress
 from appliance.errors import ApplianceError, UsageError
 
 if TYPE_CHECKING:
@@ -346,6 +347,7 @@ def demo(
 
 def main() -> NoReturn:
     """Entry point: errors become one line with a hint and the exit code of DESIGN §6."""
+    egress.go_offline()  # before a command imports anything that might reach out
     try:
         code = app(standalone_mode=False)
     except ApplianceError as error:
