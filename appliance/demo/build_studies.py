@@ -1,4 +1,4 @@
-"""Build the demo's studies: DICOM Secondary Capture images, HL7 v2 and DICOM SR reports, roles and truth.
+"""Build the demo's studies: DICOM Secondary Capture images, HL7 v2 and DICOM SR reports, lists and truth.
 
     python -m appliance.demo.build_studies DATA [OUT]
 
@@ -68,7 +68,7 @@ def left_out_phrases(data: Path) -> list[str]:
 
 
 def build(data: Path, out: Path = ASSETS, seed: int = SHIPPED_SEED) -> Split:
-    """Write studies, roles, disclosures and truth below `out`; give back the split."""
+    """Write studies, lists by role, disclosures and truth below `out`; give back the split."""
     source = read_source(data)
     lots = split(seed, {accession_number(row["id"]): _organ(row) for row, _, _ in source})
     people = {}
@@ -96,11 +96,6 @@ def _write_lists(out: Path, lots: Split, people: dict[str, Patient]) -> None:
     def accessions(*names: str) -> list[str]:
         return list(lots.patients(*names))
 
-    _write_csv(
-        out / "roles.csv",
-        ("AccessionNumber", "role"),
-        sorted((accession, lots.cohort_role(accession)) for accession in lots.lot),
-    )
     for vendor in VENDORS:
         _write_accessions(out / f"disclosure-{vendor}.csv", accessions("member"))
     for name, drawn in COHORT_LISTS.items():
@@ -110,7 +105,7 @@ def _write_lists(out: Path, lots: Split, people: dict[str, Patient]) -> None:
         ("AccessionNumber", "vqarad", "organ"),
         sorted((p.AccessionNumber, key.removeprefix("vqarad-"), p.organ) for key, p in people.items()),
     )
-    leaky = {"trained_on": accessions("member", "exposed"), "verdicts": ["FAIL"]}
+    leaky = {"trained_on": accessions("member", "exposed"), "must_be": "FAIL"}
     truth = {
         "released": RELEASE,
         "exposed_targets": accessions("exposed"),
@@ -119,7 +114,7 @@ def _write_lists(out: Path, lots: Split, people: dict[str, Patient]) -> None:
         "models": {
             "lumen-vlm": leaky,
             "harbor-clip": leaky,
-            "clear-vlm": {"trained_on": [], "verdicts": ["PASS", "INCONCLUSIVE"]},
+            "clear-vlm": {"trained_on": [], "must_not_be": "FAIL"},
         },
     }
     (out / "truth.json").write_text(json.dumps(truth, indent=1, sort_keys=True) + "\n", encoding="utf-8")

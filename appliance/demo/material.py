@@ -19,16 +19,24 @@ def read_material(assets: Path) -> Material:
         samples by accession number, and the phrases of pictures that were left out.
     """
     frames = {}
+    facts: dict[str, dict[str, str | float]] = {}
     texts = {}
     for path in sorted((assets / "studies").iterdir()):
         content = read_file(path)
         if isinstance(content, ImageFile):
-            frames[content.instance.AccessionNumber] = content.frame.pixels
+            seen = content.instance
+            frames[seen.AccessionNumber] = content.frame.pixels
+            facts[seen.AccessionNumber] = {
+                **seen.attributes,
+                "Modality": seen.Modality,
+                "BodyPartExamined": seen.BodyPartExamined,
+                "Year": float(seen.StudyDate[:4]),
+            }
         else:
             texts.update({report.AccessionNumber: report.text for report in content.reports})
     if set(frames) != set(texts):
         raise ValueError("every demo study needs one image and one report")
-    samples = {a: Sample(a, a, Role.TARGET, frames[a], texts[a]) for a in sorted(frames)}
+    samples = {a: Sample(a, a, Role.TARGET, frames[a], texts[a], facts[a]) for a in sorted(frames)}
     return Material(samples, tuple((assets / PHRASES).read_text(encoding="utf-8").splitlines()))
 
 
