@@ -186,3 +186,5 @@ def _save(adapter: ModelAdapter, source: Path, out: Path, family: str) -> None:
     else:
         state = {name: tensor.contiguous() for name, tensor in adapter.model.state_dict().items()}
         save_file(state, out / OPEN_CLIP_WEIGHTS)
+    for file in out.iterdir():
+        file.chmod(0o644)  # safetensors writes files that only their owner can read
