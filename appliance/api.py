@@ -6,16 +6,15 @@ written, nothing is done (SECURITY §3).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from appliance import codec, config, policy_file, registry, shown
 from appliance.errors import ApplianceError, Locked, ModelRejected, UsageError
@@ -240,12 +239,15 @@ class Appliance:
             ApplianceError: a required isolation layer is missing, or the worker failed.
         """
         from appliance import auditing
+        from appliance.evidence.pack import close_audit
+        from appliance.packing import described, pack_input
         from appliance.worker import Worker
 
         record, document = self._model(model), self._cohort(cohort)
         loaded = policy_file.load(policy)
         begun = self._begun(record, document, loaded)
         with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
+            self._close_interrupted()
             self._workspace.catalogue.start_audit(begun)
             runner = worker or Worker(read=record.folders(), preload="audit")
             try:
@@ -259,14 +261,11 @@ class Appliance:
                 raise
             if worker is None:
                 runner.close()
-            finished = self._finished(begun, outcome, loaded)
-            self._record(
-                "audit.verdict",
-                begun.audit_id,
-                finished.verdict,
-                policy_digest=loaded.digest,
-                result_root=hashlib.sha256(json.dumps(finished.result, sort_keys=True).encode()).hexdigest(),
+            finished = self._finished(
+                begun, outcome, loaded, described(self._workspace, record, document, loaded.policy.seed)
             )
+            view = shown.audit_view(finished, self._workspace.demo)
+            close_audit(self._log, pack_input(self._workspace, finished, view), actor="officer")
             self._workspace.catalogue.finish_audit(finished)
         return self.audit(begun.audit_id)
 
@@ -280,12 +279,7 @@ class Appliance:
         Raises:
             UsageError: no such audit, or it has not finished.
         """
-        stored = self._workspace.catalogue.audit(audit_id)
-        if stored is None:
-            raise UsageError(f"no audit {audit_id}", "see `gradaudit audit ls`")
-        if stored.result is None:
-            raise UsageError(f"audit {audit_id} has no result: {stored.state}", stored.why)
-        return shown.audit_view(stored, self._workspace.demo)
+        return shown.audit_view(self._finished_audit(audit_id), self._workspace.demo)
 
     def export_pack(self, audit_id: str, path: Path) -> Path:
         """Write the evidence pack of an audit: no patient data, verifiable alone.
@@ -293,11 +287,12 @@ class Appliance:
         Raises:
             UsageError: no such audit, or the folder is not there.
         """
-        from appliance import packing
+        from appliance.evidence.pack import write
+        from appliance.packing import pack_input
 
-        view = self.audit(audit_id)
+        given = pack_input(self._workspace, self._finished_audit(audit_id), self.audit(audit_id))
         with self._act("evidence.export", audit_id):
-            return packing.write(self._workspace, self._log, view, path)
+            return write(self._log, given, path.absolute())
 
     # -- overview and log ------------------------------------------------------------------------------
 
@@ -372,6 +367,21 @@ class Appliance:
             )
         return checked(shown.cohort_document(stored))
 
+    def _close_interrupted(self) -> None:
+        """An audit that still runs although nobody writes was cut off; it stays in the list as that."""
+        for row in self._workspace.catalogue.audits():
+            if row.state == "running":
+                cut = replace(row, state="failed", finished_utc=_now(), why="cut off before it finished")
+                self._workspace.catalogue.finish_audit(cut)
+
+    def _finished_audit(self, audit_id: str) -> StoredAudit:
+        stored = self._workspace.catalogue.audit(audit_id)
+        if stored is None:
+            raise UsageError(f"no audit {audit_id}", "see `gradaudit audit ls`")
+        if stored.result is None:
+            raise UsageError(f"audit {audit_id} has no result: {stored.state}", stored.why)
+        return stored
+
     def _begun(self, model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> StoredAudit:
         return StoredAudit(
             audit_id=f"A-{secrets.token_hex(6)}",
@@ -382,7 +392,9 @@ class Appliance:
             digests={"policy": loaded.digest, "cohort": cohort.digest, "model": model.digest},
         )
 
-    def _finished(self, begun: StoredAudit, outcome: Outcome, loaded: LoadedPolicy) -> StoredAudit:
+    def _finished(
+        self, begun: StoredAudit, outcome: Outcome, loaded: LoadedPolicy, pack: Mapping[str, Any]
+    ) -> StoredAudit:
         return replace(
             begun,
             finished_utc=_now(),
@@ -395,6 +407,7 @@ class Appliance:
                 "isolation": dict(outcome.isolation),
                 "small_sample": loaded.policy.small_sample_note,
                 "policy_text": loaded.text.decode(),
+                "pack": pack,
             },
             findings_object=outcome.findings_object,
         )

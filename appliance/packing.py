@@ -1,0 +1,102 @@
+"""What an evidence pack says of model, data and run: gathered when the audit closes, then fixed."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from appliance.evidence.pack import PackInput
+from appliance.registry import ModelRecord
+from appliance.views import AuditView
+from appliance.workspace.rows import StoredAudit
+from appliance.workspace.workspace import Workspace
+from medio.records import Cohort
+
+_PACKAGES = ("torch", "transformers", "monai", "pydicom", "scikit-learn", "numpy", "scipy", "cryptography")
+_CODE = ("audit_core", "medio", "appliance", "tui")
+
+
+def described(workspace: Workspace, model: ModelRecord, cohort: Cohort, seed: int) -> dict[str, Any]:
+    """The parts of a pack that are stored with the audit. No patient, no pseudonym, no path."""
+    return {"model": _model(model), "data": _data(workspace, cohort), "run": _run(seed)}
+
+
+def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> PackInput:
+    """A finished audit as the pack needs it."""
+    document: Mapping[str, Any] = stored.result or {}
+    return PackInput(
+        view=view,
+        site=workspace.site_name,
+        policy_text=str(document["policy_text"]).encode(),
+        model=document["pack"]["model"],
+        data=document["pack"]["data"],
+        run=document["pack"]["run"],
+        related=(stored.model, stored.cohort),
+    )
+
+
+def _model(model: ModelRecord) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "family": model.family,
+        "architecture": model.architecture,
+        "parameters": model.parameters,
+        "preprocessor": model.preprocessor,
+        "files": dict(model.digests),
+        "base_files": dict(model.base_digests),
+        "vendor": model.vendor,
+        "released": model.released,
+    }
+
+
+def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
+    """How the cohort was chosen, in counts. Groups of fewer than five patients are not told apart."""
+    pairs = {pair.pair_id: pair for pair in workspace.catalogue.pairs()}
+    patients: dict[str, set[str]] = {}
+    modalities: dict[str, set[str]] = {}
+    for one in cohort.assignments:
+        patients.setdefault(str(one.role), set()).add(one.patient)
+        modalities.setdefault(pairs[one.pair_id].Modality or "unknown", set()).add(one.patient)
+    dates = sorted(pairs[one.pair_id].StudyDate[:4] for one in cohort.assignments)
+    return {
+        "cohort": cohort.name,
+        "cohort_digest": cohort.digest,
+        "design": cohort.design,
+        "references": cohort.references,
+        "seed": cohort.seed,
+        "patients_by_role": {role: len(found) for role, found in sorted(patients.items())},
+        "pairs_by_role": dict(sorted(Counter(str(one.role) for one in cohort.assignments).items())),
+        "patients_by_modality": {
+            modality: len(found) if len(found) >= 5 else "< 5"
+            for modality, found in sorted(modalities.items())
+        },
+        "study_years": [dates[0], dates[-1]],
+    }
+
+
+def _run(seed: int) -> dict[str, Any]:
+    return {
+        "code": code_digest(),
+        "appliance": version("gradaudit-appliance"),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "seed": seed,
+    }
+
+
+@cache
+def code_digest() -> str:
+    """Hex SHA-256 over every source file of the four packages, by path."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for package in _CODE:
+        for file in sorted((root / package).rglob("*.py")):
+            digest.update(f"{file.relative_to(root)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
