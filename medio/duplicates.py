@@ -1,8 +1,8 @@
 """Near-duplicates: the same picture in other bytes. A target that is also a control would void a comparison.
 
 An image is remembered as 256 signs of its low cosine frequencies (a perceptual hash: resizing, recompression
-and brightness leave it almost unchanged), a text as the set of its word triples. Over 817 images of 760 patients
-no two differ in fewer than 60 signs; the same image at 60 % size and JPEG quality 60 in at most 10.
+and brightness leave it almost unchanged), a text as the set of its word triples. Among 817 images of 760
+patients no two differ in fewer than 60 signs; the same image at 60 % size and JPEG quality 60 in at most 10.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame, parse_fragments
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
 from pydicom.uid import UID
@@ -78,7 +79,8 @@ def display_frame(dataset: Any) -> DisplayFrame:
     stored = _decoded(dataset, layout, index)
     with wall("bad-display-attributes"):
         if layout.photometric == "PALETTE COLOR":
-            values = _unit(apply_color_lut(stored, dataset), _palette_bits(dataset))
+            colours = apply_color_lut(stored, _palette(dataset))[:, :, :3]
+            values = _unit(colours, _palette_bits(dataset, colours))
         elif layout.samples == 3:
             values = _unit(stored, layout.bits_stored)
         else:
@@ -240,8 +242,24 @@ def _unit(values: NDArray[Any], bits: int) -> NDArray[np.float64]:
     return values.astype(np.float64) / float((1 << bits) - 1)
 
 
-def _palette_bits(dataset: Any) -> int:
-    return 8 if int(dataset.RedPaletteColorLookupTableDescriptor[2]) <= 8 else 16
+def _palette(dataset: Any) -> Any:
+    """The palette's elements; 8-bit tables of odd length without their padding byte, which pydicom counts."""
+    tables = Dataset()
+    for element in dataset.group_dataset(0x0028):
+        tables[element.tag] = element
+    for colour in ("Red", "Green", "Blue"):
+        data = tables.get(f"{colour}PaletteColorLookupTableData")
+        entries = tables[f"{colour}PaletteColorLookupTableDescriptor"].value[0]
+        if isinstance(data, bytes) and len(data) == entries + 1:
+            setattr(tables, f"{colour}PaletteColorLookupTableData", data[:-1])
+    return tables
+
+
+def _palette_bits(dataset: Any, colours: NDArray[Any]) -> int:
+    """Depth of the entries: 8-bit entries may come in 16-bit words, and the other way round."""
+    stated = int(dataset.RedPaletteColorLookupTableDescriptor[2])
+    fits_8 = colours.dtype.itemsize == 1 or (stated == 8 and int(colours.max()) < 256)
+    return 8 if fits_8 else 16
 
 
 def _grey(dataset: Any, stored: NDArray[Any], index: int, layout: PixelLayout) -> NDArray[np.float64]:

@@ -44,7 +44,9 @@ def test_monochrome1_is_inverted_after_the_window() -> None:
     """The smallest value is white."""
     window: dict[str, Any] = {"WindowCenter": 1000, "WindowWidth": 500}
     usual = shown(image(RAMP, "MONOCHROME2", BitsStored=12, **window))
-    np.testing.assert_allclose(shown(image(RAMP, "MONOCHROME1", BitsStored=12, **window)), 1 - usual, atol=1e-6)
+    np.testing.assert_allclose(
+        shown(image(RAMP, "MONOCHROME1", BitsStored=12, **window)), 1 - usual, atol=1e-6
+    )
 
 
 def test_signed_values_are_rescaled_before_the_window() -> None:

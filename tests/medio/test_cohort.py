@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import audit_core.results
+from medio.cohort import CONTROL, Candidate, freeze
+from medio.duplicates import Fingerprint, fingerprint
+from medio.errors import CohortRefused
+from medio.records import Cohort, Role
+
+
+def offered(**patients: int) -> list[Candidate]:
+    """So many patients per role, two pairs each."""
+    return [
+        Candidate(f"pair-{role}-{patient}-{n}", f"P-{role}-{patient}", role)
+        for role, count in patients.items()
+        for patient in range(count)
+        for n in range(2)
+    ]
+
+
+def frozen(candidates: list[Candidate], **changes: Any) -> Cohort:
+    """Freeze with usual settings."""
+    settings: dict[str, Any] = {"design": "random", "references": "L1", "seed": 7, "fitting_share": 0.4}
+    return freeze("cohort", candidates, **settings | changes)
+
+
+def refused(candidates: list[Candidate], **changes: Any) -> CohortRefused:
+    """The refusal of these candidates."""
+    with pytest.raises(CohortRefused) as caught:
+        frozen(candidates, **changes)
+    return caught.value
+
+
+def drawn(cohort: Cohort) -> dict[str, Role]:
+    """Patient -> role."""
+    return {one.patient: one.role for one in cohort.assignments}
+
+
+def noise(seed: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A smooth picture unlike any other seed's."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+    return coarse.repeat(16, axis=0).repeat(16, axis=1)
+
+
+def test_roles_are_the_audit_s_own() -> None:
+    """Two packages that never import each other mean the same words."""
+    assert [role.value for role in Role] == [role.value for role in audit_core.results.Role]
+
+
+def test_controls_are_split_by_patient() -> None:
+    """Both pairs of a patient land in one half, halves have the share asked for."""
+    cohort = frozen(offered(member=3, control=20, target=5))
+    roles = drawn(cohort)
+    halves = [role for patient, role in roles.items() if "control" in patient]
+    assert (halves.count(Role.FITTING), halves.count(Role.CALIBRATION)) == (8, 12)
+    assert all(roles[one.patient] == one.role for one in cohort.assignments)
+    assert len(cohort.assignments) == 56
+
+
+def test_the_draw_depends_on_the_seed_alone() -> None:
+    """The same seed draws the same, in any order of the candidates; another seed draws otherwise."""
+    candidates = offered(control=20, target=5)
+    assert frozen(candidates) == frozen(candidates[::-1])
+    assert drawn(frozen(candidates, seed=8)) != drawn(frozen(candidates))
+
+
+def test_the_digest_changes_with_every_choice_and_not_with_the_name() -> None:
+    """Pairs, roles, design, references and seed are bound; the name is not."""
+    candidates = offered(member=2, control=6, target=3)
+    digest = frozen(candidates).digest
+    changed = [
+        frozen(candidates[:-1]),
+        frozen(candidates, seed=8),
+        frozen(candidates, design="committed"),
+        frozen(candidates, references="L2"),
+        frozen([Candidate(c.pair_id, c.patient, c.role.replace("member", "bank")) for c in candidates]),
+    ]
+    assert len({digest, *(one.digest for one in changed)}) == 6
+    renamed = freeze("other", candidates, design="random", references="L1", seed=7, fitting_share=0.4)
+    assert renamed.digest == digest
+
+
+def test_a_patient_in_two_roles_is_refused_by_count() -> None:
+    """The reason says how many patients, never who."""
+    candidates = offered(member=4, control=4, target=4)
+    candidates += [Candidate("x", "P-member-1", "target"), Candidate("y", "P-control-2", "target")]
+    refusal = refused(candidates)
+    assert refusal.reason == "patient-in-two-roles"
+    assert str(refusal).startswith("2 of 12 patients") and "P-" not in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "changes", "reason"),
+    [
+        (offered(member=2, control=4), {}, "no-targets"),
+        (offered(member=2, target=4), {}, "no-controls"),
+        (offered(control=1, target=4), {}, "too-few-controls"),
+        (offered(control=4, target=4), {"fitting_share": 1.0}, "fitting-share"),
+        (offered(control=4, target=4, friend=1), {}, "unknown-role"),
+        (offered(control=4, target=4) * 2, {}, "pair-twice"),
+    ],
+)
+def test_impossible_cohorts_say_why(
+    candidates: list[Candidate], changes: dict[str, Any], reason: str
+) -> None:
+    """Every refusal has a stable reason."""
+    assert refused(candidates, **changes).reason == reason
+
+
+def with_pictures(target: Fingerprint) -> list[Candidate]:
+    """Ten controls and a target with pictures, the target's as given."""
+    controls = [Candidate(f"c{n}", f"P-c{n}", CONTROL, fingerprint(noise(n), "")) for n in range(10)]
+    return [*controls, Candidate("t", "P-t", "target", target)]
+
+
+def test_the_same_picture_in_two_roles_is_refused() -> None:
+    """A brighter, smaller copy of a control's image among the targets is found; a new image is not."""
+    copy = np.clip(noise(3)[::2, ::2].astype(np.float64) * 0.8 + 20, 0, 255).astype(np.uint8)
+    refusal = refused(with_pictures(fingerprint(copy, "")))
+    assert (refusal.reason, str(refusal).split()[0]) == ("near-duplicates", "2")
+    assert len(frozen(with_pictures(fingerprint(noise(99), ""))).assignments) == 11
+
+
+def test_an_alike_picture_counts_when_the_texts_agree() -> None:
+    """Template texts alone are no duplicates, and a crop alone is not enough."""
+    text = "No focal consolidation, pleural effusion or pneumothorax is seen in either lung."
+    shifted = np.roll(noise(3), 2, axis=0)
+    controls = [Candidate(f"c{n}", f"P-c{n}", CONTROL, fingerprint(noise(n), text)) for n in range(10)]
+    assert frozen([*controls, Candidate("t", "P-t", "target", fingerprint(noise(99), text))])
+    assert frozen(
+        [*controls, Candidate("t", "P-t", "target", fingerprint(shifted, "Another text entirely."))]
+    )
+    assert refused([*controls, Candidate("t", "P-t", "target", fingerprint(shifted, text))]).reason == (
+        "near-duplicates"
+    )

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medio.errors import MedioError
+from medio.ingest import ImageFile, ReportFile, read_content, read_file, walk
+from tests.medio.objects import content, image, oru, part10, structured_report
+
+DICOM = part10(image(np.arange(64, dtype=np.uint8).reshape(8, 8)))
+SR = part10(structured_report([content("TEXT", "Finding", TextValue="Clear.")]))
+HL7 = oru("OBR|1|P|ACC1|1^CHEST^L|||20240101||||||||||||||||RAD|F", "OBX|1|TX|||Clear.||||||F")
+
+
+def refused(path: Path) -> str:
+    """The reason code with which a file is set aside."""
+    with pytest.raises(MedioError) as caught:
+        read_file(path)
+    return caught.value.reason
+
+
+def test_content_decides_what_a_file_is(tmp_path: Path) -> None:
+    """Names and endings do not matter, except that free text must say it is text."""
+    for name, data, kind in (("a.txt", DICOM, ImageFile), ("b.dcm", HL7, ReportFile), ("c", SR, ReportFile)):
+        (tmp_path / name).write_bytes(data)
+        assert isinstance(read_file(tmp_path / name), kind)
+    found = read_content(b"Impression: clear.", ".txt")
+    assert isinstance(found, ReportFile) and found.reports[0].text == "Impression: clear."
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"%PDF-1.7\n", "pdf"),
+        (b'{"resourceType": "DiagnosticReport"}', "json"),
+        (b"<html>", "xml"),
+        (b"Impression: clear.", "unknown-format"),
+        (b"", "empty-file"),
+        (b"OBX|1|TX|||Clear.||||||F\r", "hl7-no-msh"),
+    ],
+)
+def test_other_formats_are_named(tmp_path: Path, data: bytes, reason: str) -> None:
+    """What is not read says what it is."""
+    (tmp_path / "file").write_bytes(data)
+    assert refused(tmp_path / "file") == reason
+
+
+def test_links_and_special_files_are_refused(tmp_path: Path) -> None:
+    """A link could lead anywhere, a pipe could block for ever."""
+    (tmp_path / "real.dcm").write_bytes(DICOM)
+    (tmp_path / "link.dcm").symlink_to(tmp_path / "real.dcm")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder link").symlink_to(tmp_path / "folder")
+    os.mkfifo(tmp_path / "pipe")
+    found = {path.name: path for path in walk([tmp_path])}
+    assert sorted(found) == ["folder link", "link.dcm", "pipe", "real.dcm"]
+    assert [refused(found[name]) for name in ("folder link", "link.dcm", "pipe")] == [
+        "link",
+        "link",
+        "not-a-file",
+    ]
+    assert refused(tmp_path / "absent") == "unreadable-file"
+
+
+def test_folders_and_archives_are_walked_in_order(tmp_path: Path) -> None:
+    """Members of an archive are read as files are."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "2.hl7").write_bytes(HL7)
+    (tmp_path / "c.dcm").write_bytes(DICOM)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sub/z.dcm", SR)
+        archive.writestr("m.dcm", DICOM)
+    found = list(walk([tmp_path]))
+    assert [path.name for path in found] == ["m.dcm", "z.dcm", "2.hl7", "c.dcm"]
+    assert [type(read_file(path)) for path in found] == [ImageFile, ReportFile, ReportFile, ImageFile]
+
+
+def _archive(path: Path, members: dict[str, bytes], links: tuple[str, ...] = ()) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (0o120777 if name in links else 0o100644) << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
+    return path
+
+
+def test_archives_beyond_the_limits_are_refused_whole(tmp_path: Path) -> None:
+    """Bombs, crowds, links and names that climb out give one reason and no member."""
+    cases = {
+        "archive-limits": _archive(tmp_path / "bomb.zip", {"zeros": bytes(1 << 22)}),
+        "archive-names": _archive(tmp_path / "climb.zip", {"../out.dcm": DICOM}),
+        "archive-damaged": tmp_path / "cut.zip",
+    }
+    cases["archive-damaged"].write_bytes(_archive(tmp_path / "whole.zip", {"a": DICOM}).read_bytes()[:-30])
+    linked = _archive(tmp_path / "linked.zip", {"a": b"/etc/passwd"}, links=("a",))
+    for reason, path in [*cases.items(), ("archive-names", linked)]:
+        assert list(walk([path])) == [path]
+        assert refused(path) == reason
+
+
+def test_archives_in_archives_are_refused(tmp_path: Path) -> None:
+    """Nesting multiplies every limit."""
+    inner = _archive(tmp_path / "inner.zip", {"a.dcm": DICOM}).read_bytes()
+    (member,) = walk([_archive(tmp_path / "outer.zip", {"inner.zip": inner})])
+    assert refused(member) == "archive-nested"
