@@ -19,6 +19,7 @@ from appliance.workspace.workspace import Workspace
 from medio.records import Cohort
 
 _PACKAGES = ("torch", "transformers", "monai", "pydicom", "scikit-learn", "numpy", "scipy", "cryptography")
+_SMALL = 5  # patients; a smaller group could point at one
 _CODE = ("audit_core", "medio", "appliance", "tui")
 
 
@@ -73,7 +74,7 @@ def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
         "patients_by_role": {role: len(found) for role, found in sorted(patients.items())},
         "pairs_by_role": dict(sorted(Counter(str(one.role) for one in cohort.assignments).items())),
         "patients_by_modality": {
-            modality: len(found) if len(found) >= 5 else "< 5"
+            modality: len(found) if len(found) >= _SMALL else f"< {_SMALL}"
             for modality, found in sorted(modalities.items())
         },
         "study_years": [dates[0], dates[-1]],
