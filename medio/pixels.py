@@ -243,15 +243,25 @@ def _unit(values: NDArray[Any], bits: int) -> NDArray[np.float64]:
 
 
 def _palette(dataset: Any) -> Any:
-    """The palette's elements; 8-bit tables of odd length without their padding byte, which pydicom counts."""
+    """The palette's elements, corrected where pydicom would misread them.
+
+    8-bit tables of odd length come without their padding byte, 16-bit tables of big endian files are swapped.
+    """
     tables = Dataset()
+    tables.file_meta = dataset.file_meta
     for element in dataset.group_dataset(0x0028):
         tables[element.tag] = element
+    little = UID(dataset.file_meta.TransferSyntaxUID).is_little_endian
     for colour in ("Red", "Green", "Blue"):
-        data = tables.get(f"{colour}PaletteColorLookupTableData")
-        entries = tables[f"{colour}PaletteColorLookupTableDescriptor"].value[0]
-        if isinstance(data, bytes) and len(data) == entries + 1:
-            setattr(tables, f"{colour}PaletteColorLookupTableData", data[:-1])
+        keyword = f"{colour}PaletteColorLookupTableData"
+        data = tables.get(keyword)
+        if not isinstance(data, bytes):
+            continue  # segmented tables
+        entries = tables[f"{colour}PaletteColorLookupTableDescriptor"].value[0] or 1 << 16
+        if len(data) == entries + 1:
+            setattr(tables, keyword, data[:-1])
+        elif len(data) == 2 * entries and not little:
+            setattr(tables, keyword, np.frombuffer(data, ">u2").astype("<u2").tobytes())
     return tables
 
 

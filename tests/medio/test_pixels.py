@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,16 @@ def test_palette_indices_become_colours() -> None:
         setattr(ds, f"{name}PaletteColorLookupTableData", bytes(entries) + b"\0")
     expected = np.array([[[0, 0, 9], [255, 0, 0]], [[0, 255, 51], [255, 0, 0]]]) / 255
     np.testing.assert_allclose(shown(ds), expected, atol=1e-6)
+
+
+def test_palettes_of_big_endian_files_are_the_same(real_data: Path) -> None:
+    """Tables of 16-bit words follow the file's byte order."""
+    little, big = (
+        display_frame(read_dicom((real_data / f"dicom/files/pydicom-data/{name}.dcm").read_bytes()).dataset)
+        for name in ("OBXXXX1A", "OBXXXX1A_expb")
+    )
+    np.testing.assert_array_equal(big.values, little.values)
+    assert little.values.mean() > 0.03
 
 
 def test_ybr_is_shown_as_rgb() -> None:
