@@ -4,8 +4,8 @@
 
 For every seed the 174 demo patients are dealt new lots, all five checkpoints are trained anew, and the three
 audited models are audited as `gradaudit demo` audits them, without the workspace around it. Right is FAIL for
-the two models that leak, and neither FAIL nor VOID for the one that saw no patient. REVIEW of a clean model is
-a false alarm that the policy allows in 5 % of audits and more; the counts of all words are printed.
+the two models that leak, and neither FAIL nor VOID for the one that saw no patient. REVIEW of a clean model
+is a false alarm that the policy allows in about 5 % of audits; the counts of all words are printed.
 """
 
 from __future__ import annotations
