@@ -403,7 +403,7 @@ class Walk:
             length = int.from_bytes(journal.read(4), "big")
             entry = journal.read(length) if 0 < length <= MAX_ENTRY else b""
             found = ENTRY.fullmatch(entry)
-            if found is None or int(found.group("id")) != index:
+            if found is None or len(entry) != length or int(found.group("id")) != index:
                 raise Broken(f"journal, entry {index} (byte {self.place}): damaged, missing or moved")
             first = int(found.group("first"))
             if first not in (self._batch, index):
