@@ -181,8 +181,7 @@ def _all_signals(feed: Feed, samples: Sequence[Sample], reference: _Reference) -
             if layer is not None:
                 total += _fill_matrix(rows, where, inside, number, layer, reference)
         rows.cosines[where[[p in siblings for p in batch.pair_ids]]] = np.nan
-        total[~got.finite_B.numpy()] = np.nan
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore"):  # captures of a pair that is not finite are zero: log 0 marks it
             norm = {GRADIENT_SCALAR: -0.5 * np.log(total)}
         rows.put(batch.pair_ids, _plain(got.outcome) | norm)
         rows.supervised += sum(got.outcome.supervised)

@@ -21,7 +21,7 @@ from audit_core.gradients import LayerCapture
 CARRIED_BY_ONE = 1e-6
 """A slice whose mean without this pair is this small a share of the whole is carried by one pair."""
 
-BUFFER_PASSES = 40.0
+BUFFER_PASSES = 30.0
 """Cost of reading statistics off a made G, in multiply-adds per element (measured on one core)."""
 
 

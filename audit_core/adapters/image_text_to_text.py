@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -31,7 +32,6 @@ from audit_core.errors import BadSample, ModelRefused
 from audit_core.samples import Sample
 
 if TYPE_CHECKING:
-    from numpy import uint8
     from numpy.typing import NDArray
 
 INSTRUCTION = "Describe this image."
@@ -58,6 +58,7 @@ class ImageTextToTextAdapter(ModelAdapter):
         self.image_token = str(tokenizer.convert_ids_to_tokens(self.image_token_id))
         self.prompt = self._prompt()
         self.image_tokens = _image_tokens(config)
+        self._check_pixels(int(config.vision_config.image_size))
         self.positions = int(config.text_config.max_position_embeddings)
 
     @classmethod
@@ -78,6 +79,8 @@ class ImageTextToTextAdapter(ModelAdapter):
             )
         refuse_wrong_keys(list(info["missing_keys"]), list(info["unexpected_keys"]))
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
+        if not tokenizer.chat_template:
+            tokenizer.chat_template = _separate_template(path)
         processor = _image_processor(path)
         said = {
             "architecture": facts.architecture,
@@ -151,10 +154,18 @@ class ImageTextToTextAdapter(ModelAdapter):
             raise BadSample(f"no token of pair {sample.pair_id}'s report reaches the model")
         return ids, labels
 
-    def _pixels(self, image: NDArray[uint8]) -> Tensor:
+    def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
         coded = self.processor(Image.fromarray(image), return_tensors="pt")
         pixels: Tensor = coded["pixel_values"][0]
         return pixels.float()
+
+    def _check_pixels(self, edge: int) -> None:
+        made = tuple(self._pixels(np.zeros((edge + 9, edge, 3), np.uint8)).shape)
+        if made != (3, edge, edge):
+            raise ModelRefused(
+                f"the preprocessor makes {made[1]}×{made[2]} images, the vision tower takes {edge}×{edge}",
+                "preprocessor_config.json and config.json must belong to the same model",
+            )
 
     def _padding_id(self) -> int:
         pad = self.tokenizer.pad_token_id
@@ -226,6 +237,15 @@ def _token_scalars(logp_NV: Tensor, chosen_N: Tensor, counts: Sequence[int]) -> 
         out["neg_entropy"].append(mean.mean())
         out["max_logp"].append(best.mean())
     return {name: torch.stack(values) for name, values in out.items()}
+
+
+def _separate_template(path: Path) -> str | None:
+    """Vendors also ship the template beside the processor, as `chat_template.json`."""
+    beside = path / "chat_template.json"
+    if not beside.is_file():
+        return None
+    document = json.loads(beside.read_text(encoding="utf-8"))
+    return str(document["chat_template"])
 
 
 def _render(tokenizer: Any, image_token: str) -> str:

@@ -91,7 +91,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                 raise ValueError("header length")
             header = json.loads(file.read(length))
         return {k: tuple(int(n) for n in v["shape"]) for k, v in header.items() if k != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelRefused(
             f"{path.name} is not a readable safetensors file", "the copy may be incomplete; compare its size"
         ) from error
@@ -124,7 +124,7 @@ def read_open_clip(config: Mapping[str, Any], shapes: Shapes) -> OpenClipLayout:
             f"the BiomedCLIP layout lacks {error.args[0]}",
             f"{OPEN_CLIP_CONFIG} and the weights must both be complete",
         ) from error
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise ModelRefused(f"{OPEN_CLIP_CONFIG} does not have the expected form") from error
 
 

@@ -69,7 +69,7 @@ PICKLE_KINDS = (
     ".h5",
     ".msgpack",
 )
-DATA_KINDS = (".json", ".safetensors", ".txt", ".md", ".model", ".jinja", ".gitattributes")
+DATA_KINDS = (".json", ".safetensors", ".txt", ".md", ".model", ".jinja")
 PLAIN_NAMES = ("LICENSE", "NOTICE", "README", ".gitattributes")
 MAX_JSON_BYTES = 64 * 1024 * 1024
 PREPROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -247,7 +247,7 @@ def _check_kind(name: str) -> None:
         raise ModelRefused(
             f"{name} can carry code when it is read", "ask the vendor for the weights as safetensors"
         )
-    if suffix not in DATA_KINDS and Path(name).name.split(".")[0].upper() not in PLAIN_NAMES[:3]:
+    if suffix not in DATA_KINDS and Path(name).name not in PLAIN_NAMES:
         raise ModelRefused(
             f"{name} is not a kind of file a model needs", "keep weights, config and tokenizer files only"
         )
@@ -291,10 +291,11 @@ def _mapping(documents: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _check_llava(documents: Mapping[str, Any]) -> None:
     config = _mapping(documents, "config.json")
-    names = config.get("architectures") or ["unnamed"]
-    if names != [LLAVA_ARCHITECTURE] or config.get("model_type") != "llava":
+    stated, kind = config.get("architectures"), config.get("model_type")
+    if stated != [LLAVA_ARCHITECTURE] or kind != "llava":
+        name = stated[0] if isinstance(stated, list) and stated else "not stated"
         raise ModelRefused(
-            f"architecture {names[0]} ({config.get('model_type', 'no type')}) is not known",
+            f"architecture {name!s:.60} ({kind!s:.60}) is not known",
             f"audited are {LLAVA_ARCHITECTURE} and the BiomedCLIP layout",
         )
     for part, known in (("text_config", LLAVA_TEXT_TYPES), ("vision_config", LLAVA_VISION_TYPES)):

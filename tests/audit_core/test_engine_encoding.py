@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,14 @@ def test_the_models_own_template_is_used(tmp_path: Path, template: str) -> None:
     assert (ids == 4).sum() == 4
     assert (ids == 2).sum() == 1  # <s>
     assert _labels(adapter, "no acute finding") == ["no", "acute", "finding", "</s>"]
+
+
+def test_a_template_beside_the_processor_is_used(tmp_path: Path) -> None:
+    """Some vendors ship it as chat_template.json."""
+    folder = tiny.write_llava(tmp_path)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
+    adapter: Any = open_model(folder, LLAVA)
+    assert adapter.prompt.startswith("<s>USER : <image>")
 
 
 def test_a_template_without_the_image_is_refused(tmp_path: Path) -> None:

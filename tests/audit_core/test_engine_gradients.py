@@ -112,6 +112,17 @@ def test_layers_without_a_gradient_are_left_out(tmp_path: Path) -> None:
     assert {c.layer for c in audited if c.block < 0} == {"projector"}
 
 
+def test_layers_with_an_exactly_zero_gradient_are_left_out(tmp_path: Path) -> None:
+    """Nothing passes back through a matrix of zeros: what feeds only it says nothing about any pair."""
+    adapter = open_model(tiny.write_llava(tmp_path), "image-text-to-text")
+    block = "model.language_model.layers.1.mlp"
+    with torch.no_grad():
+        adapter.linear(f"{block}.down_proj").weight.zero_()
+    names = {c.name for c in audited_layers(adapter, adapter.encode(PAIRS[:2], 99), "all")}
+    assert f"{block}.down_proj" in names
+    assert not {f"{block}.gate_proj", f"{block}.up_proj"} & names
+
+
 def test_last_three_blocks_of_every_tower() -> None:
     """Blocks are counted per tower among the layers given; heads always stay."""
     from audit_core.adapters.base import Candidate, last_blocks

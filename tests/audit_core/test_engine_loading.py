@@ -181,6 +181,7 @@ def _edit(name: str, change: Callable[[dict[str, object]], object]) -> Callable[
         (_edit("tokenizer_config.json", lambda d: d.update(auto_map={"A": "b"})), "auto_map"),
         (_edit("config.json", lambda d: d.update(nested={"trust_remote_code": True})), "trust_remote_code"),
         (_edit("config.json", lambda d: d.update(architectures=["GptOss"])), "GptOss"),
+        (_edit("config.json", lambda d: d.update(architectures=5)), "not stated"),
         (_edit("config.json", lambda d: d["text_config"].update(model_type="mamba")), "mamba"),
         (_edit("config.json", lambda d: d.update(quantization_config={"bits": 4})), "quantised"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer.json"),
@@ -208,6 +209,28 @@ def test_a_truncated_weight_file_is_refused(llava: Path) -> None:
     weights = llava / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ModelRefused, match="cannot be loaded"):
+        open_model(llava, LLAVA)
+
+
+def test_hostile_numbers_in_a_config_are_refused(clip: Path) -> None:
+    """Infinity, words and lists where a size belongs give a refusal, not a crash."""
+    for value in (float("inf"), "wide", [1], None):
+        _edit("open_clip_config.json", lambda d, v=value: d["model_cfg"].update(embed_dim=v))(clip)
+        with pytest.raises(ModelRefused, match="expected form"):
+            inspect_folder(clip)
+
+
+def test_papers_beside_the_weights_are_no_obstacle(llava: Path) -> None:
+    """Licence, readme and git attributes are digested like the rest."""
+    for name in ("LICENSE", "README.md", ".gitattributes"):
+        (llava / name).write_text("text")
+    assert {"LICENSE", "README.md", ".gitattributes"} <= set(inspect_folder(llava).digests)
+
+
+def test_a_preprocessor_of_another_size_is_refused(llava: Path) -> None:
+    """Pixels that do not fit the vision tower are found at loading, not at the first pair."""
+    _edit("preprocessor_config.json", lambda d: d.update(crop_size={"height": 12, "width": 12}))(llava)
+    with pytest.raises(ModelRefused, match=r"12×12 images, the vision tower takes 8×8"):
         open_model(llava, LLAVA)
 
 
