@@ -70,6 +70,7 @@ class GradAuditApp(App[int]):
         self.running: Running | None = None
         self.last_result = ""
         self._turn = asyncio.Lock()
+        self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = "mono" if self.no_color else THEMES[0].name

@@ -33,7 +33,7 @@ class Glyphs:
 
     def spell(self, content: Content) -> Content:
         """Content as this terminal can show it."""
-        return Content(content.plain.translate(_SPELLED), content.spans) if self.plain else content
+        return Content(content.plain.translate(_SPELLED), list(content.spans)) if self.plain else content
 
 
 UNICODE = Glyphs(

@@ -436,6 +436,11 @@ class Simulator:
         self._enter("lock")
 
 
+def paced() -> Simulator:
+    """A simulator whose audit takes a few seconds."""
+    return Simulator(pause_s=0.1)
+
+
 def unlock(passphrase: str) -> Simulator:
     """The simulator behind its passphrase."""
     if passphrase != PASSPHRASE:

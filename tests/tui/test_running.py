@@ -44,6 +44,22 @@ def position(app: GradAuditApp) -> tuple[int, int] | None:
     return (len(running.phases), running.phases[-1].done) if running and running.phases else None
 
 
+def test_quick_enters_choose_and_start() -> None:
+    """Four enters without a pause go model, cohort, policy, Start; none is lost."""
+    pace = Steps()
+    backend = Simulator(gate=pace.gate)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "r")
+        await pilot.press("enter", "enter", "enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ProgressDialog))
+        assert (app.running.model, app.running.policy) == ("lumen-vlm", "demo")
+        pace.gate.release(1000)
+        await until(pilot, lambda: app.running is None)
+
+    drive(steps, backend=backend)
+
+
 async def start(pilot: Pilot[Any], app: GradAuditApp) -> None:
     """Choose the first model, cohort and the demo policy, and start."""
     await press(pilot, *START)
@@ -152,6 +168,7 @@ def test_the_dialog_prefers_the_demo_policy_in_a_demo() -> None:
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "r")
         assert app.screen.policies[app.screen.query_one("#policy").highlighted] == "demo"
+        assert "▸ demo" in glass(app) and "▸ default" not in glass(app)
         assert "36 members, 28 fitting controls" in glass(app)
 
     drive(steps)

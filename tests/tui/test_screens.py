@@ -81,6 +81,19 @@ def test_overview_says_what_needs_a_person(size: tuple[int, int]) -> None:
     drive(steps, size)
 
 
+def test_the_last_row_brings_the_log_into_sight() -> None:
+    """At 60x20 the cursor keys alone reach the log's health below the table."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        assert "log intact" not in glass(app)
+        await press(pilot, "end")
+        await until(pilot, lambda: "log intact" in glass(app))
+        await press(pilot, "home")
+        await until(pilot, lambda: "Needs you" in glass(app))
+
+    drive(steps, size=(60, 20))
+
+
 def test_enter_opens_the_result_of_the_model_under_the_cursor() -> None:
     """Down, enter: the second model's last audit."""
 
@@ -138,7 +151,7 @@ def test_result_holds_every_part() -> None:
             "– not run post-release studies",
             "language layer 3, mlp",
             "loss below base",
-            "model digest: e77de77d",
+            "model digest   e77de77d",
             "network namespace not available",
         ):
             assert words in seen

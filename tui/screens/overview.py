@@ -52,7 +52,7 @@ class OverviewScreen(Section):
 
     def body(self) -> ComposeResult:
         """Needs you, models, detail, log and data."""
-        with VerticalScroll(id="page", can_focus=False):
+        with VerticalScroll(id="page"):
             yield Heading("Needs you")
             yield Lines(Content.styled("reading the workspace …", "$muted"), id="needs")
             yield Heading("Models", id="tally")
@@ -134,8 +134,13 @@ class OverviewScreen(Section):
         )
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
-        """Say in full why."""
+        """Say in full why; the last row brings the rest of the page into sight on a small terminal."""
         self._detail(message.index)
+        page = self.query_one("#page", VerticalScroll)
+        if message.index == len(self.rows) - 1 and message.index > 0:
+            page.scroll_end(animate=False)
+        elif message.index == 0:
+            page.scroll_home(animate=False)
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         """Open the model's last audit."""

@@ -18,7 +18,7 @@ from tui.text import foreign, line
 from tui.widgets.bars import Bars
 from tui.widgets.chrome import Banner, Notice
 from tui.widgets.controls import ControlsTable, TierLines
-from tui.widgets.drawing import Heading, Lines
+from tui.widgets.drawing import Facts, Heading, Lines
 from tui.widgets.exposure import ExposureBlock
 from tui.widgets.histogram import HistogramPlot
 from tui.widgets.roc import DetectorLines, RocPlot
@@ -106,9 +106,9 @@ class ResultScreen(Section):
             classes="pair",
         )
         yield Heading("Rests on")
-        yield Lines(*self._provenance(view))
+        yield self._provenance(view)
 
-    def _provenance(self, view: AuditView) -> Iterable[Content]:
+    def _provenance(self, view: AuditView) -> Facts:
         result = view.result
         counts = ", ".join(f"{number} {ROLE.get(role, line(role))}" for role, number in result.counts.items())
         seconds = sum(timing.seconds for timing in result.timings)
@@ -116,17 +116,18 @@ class ResultScreen(Section):
         phase = f", longest {line(slow.phase)} {duration(slow.seconds)}" if slow else ""
         facts = ", ".join(f"{line(name)} {line(value)}" for name, value in result.model_facts.items())
         layers = ", ".join(f"{line(layer)} {line(state)}" for layer, state in view.isolation)
-        for label, text in (
-            ("patients", counts),
-            ("model", facts),
-            ("isolation", layers),
-            ("time", f"{duration(seconds)}{phase}"),
-            ("model digest", line(view.model_digest)),
-            ("cohort digest", line(view.cohort_digest)),
-            ("policy digest", line(view.policy_digest)),
-            ("audit", line(view.row.audit_id)),
-        ):
-            yield Content.assemble((f"{label}: ", "$muted"), text)
+        rests = Facts(15)
+        rests.show(
+            ("patients", Content(counts)),
+            ("model", Content(facts)),
+            ("isolation", Content(layers)),
+            ("time", Content(f"{duration(seconds)}{phase}")),
+            ("model digest", foreign(view.model_digest)),
+            ("cohort digest", foreign(view.cohort_digest)),
+            ("policy digest", foreign(view.policy_digest)),
+            ("audit", foreign(view.row.audit_id)),
+        )
+        return rests
 
     def action_export(self) -> None:
         """Ask where the evidence pack goes, then write it."""

@@ -17,7 +17,7 @@ from tui.running import Phase, Running
 from tui.screens.dialog import Confirm, Dialog
 from tui.text import foreign, line
 from tui.widgets.chrome import Notice
-from tui.widgets.drawing import Drawing, Heading, Lines
+from tui.widgets.drawing import Drawing, Facts, Heading, Lines
 from tui.words import ROLE, duration
 
 
@@ -33,12 +33,16 @@ class Request:
 class RunDialog(Dialog[Request]):
     """Three short lists side by side and what the highlighted ones are."""
 
+    # Before the lists see it: enter moves at once, so that quick keys are not lost to the list that was left.
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "next", "Next", show=False, priority=True)]
+
     def __init__(self, model: str = "") -> None:
         super().__init__()
         self.preferred = model
         self.models: tuple[ModelView, ...] = ()
         self.cohorts: tuple[CohortView, ...] = ()
         self.policies: tuple[str, ...] = ()
+        self._names: dict[str, list[str]] = {}
 
     def compose(self) -> ComposeResult:
         """Lists, description, buttons."""
@@ -49,7 +53,7 @@ class RunDialog(Dialog[Request]):
                     with Vertical():
                         yield Lines(Content.styled(title, "bold $muted"))
                         yield OptionList(id=name, markup=False)
-            yield Lines(id="chosen")
+            yield Facts(8, id="chosen")
             yield Notice()
             with Horizontal(classes="buttons"):
                 yield Button(Content("Cancel"), id="cancel")
@@ -98,41 +102,48 @@ class RunDialog(Dialog[Request]):
 
     def _offer(self, name: str, options: list[str], chosen: int = 0) -> None:
         choices = self.query_one(f"#{name}", OptionList)
-        choices.add_options([foreign(option) for option in options])
+        choices.add_options([self._prompt(option, False) for option in options])
+        self._names[name] = options
         if options:
             choices.highlighted = chosen
+
+    def _prompt(self, name: str, chosen: bool) -> Content:
+        """A name with the sign that says which one is chosen; colour alone would not."""
+        return Content.assemble((f"{self.app.glyphs.point} " if chosen else "  ", "$accent"), foreign(name))
 
     def _chosen(self, name: str) -> int | None:
         return self.query_one(f"#{name}", OptionList).highlighted
 
     def _describe(self) -> None:
-        lines = []
+        facts: list[tuple[str, Content]] = []
         model, cohort = self._chosen("model"), self._chosen("cohort")
         if model is not None and model < len(self.models):
             view = self.models[model]
             base = "with its base" if view.has_base else "without a base"
             vendor = line(view.vendor) or "nobody named"
             text = f"{line(view.family)}, {view.parameters:,} parameters, {base}, from {vendor}"
-            lines.append(Content.assemble(("model   ", "$muted"), text))
+            facts.append(("model", Content(text)))
         if cohort is not None and cohort < len(self.cohorts):
             chosen = self.cohorts[cohort]
             counts = ", ".join(f"{number} {ROLE.get(role, line(role))}" for role, number in chosen.counts)
-            lines.append(Content.assemble(("cohort  ", "$muted"), counts))
-            lines.append(
-                Content.styled(
-                    f"        design {line(chosen.design)}, references {line(chosen.references)}", "$muted"
-                )
-            )
-        self.query_one("#chosen", Lines).show(*lines)
+            facts.append(("cohort", Content(counts)))
+            facts.append(("design", foreign(f"{chosen.design}, references {chosen.references}")))
+        self.query_one("#chosen", Facts).show(*facts)
 
-    def on_option_list_option_highlighted(self) -> None:
-        """Describe what is highlighted."""
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Mark and describe what is highlighted."""
+        choices = event.option_list
+        for index, name in enumerate(self._names.get(choices.id or "", [])):
+            choices.replace_option_prompt_at_index(index, self._prompt(name, index == choices.highlighted))
         self._describe()
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter goes to the next list, from the last to Start."""
+    def action_next(self) -> None:
+        """Enter goes to the next list, from the last to Start, and presses a button."""
         following = {"model": "#cohort", "cohort": "#policy", "policy": "#start"}
-        self.query_one(following[event.option_list.id or "policy"]).focus()
+        if isinstance(self.focused, Button):
+            self.focused.press()
+        elif self.focused is not None and self.focused.id in following:
+            self.query_one(following[self.focused.id]).focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Start, or leave."""

@@ -24,7 +24,7 @@ class UnlockScreen(Screen[None]):
     """Asks for the officer's passphrase; nothing of the workspace is on this screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Unlock", key_display="enter"),
+        Binding("enter", "submit", "Unlock", key_display="enter", priority=True),
         Binding("ctrl+q,f10", "app.leave", "Quit", key_display="^q"),
     ]
     app: GradAuditApp
@@ -44,18 +44,15 @@ class UnlockScreen(Screen[None]):
                 )
             )
             yield Input(password=True, id="passphrase")
-        yield Notice()
+            yield Notice()
         yield KeyLine()
 
     def on_mount(self) -> None:
         """Say why it is locked, if somebody said."""
         if self.message:
-            self.query_one(Notice).complain(self.message, self.hint)
+            notice = self.query_one(Notice)
+            (notice.complain if self.hint else notice.confirm)(self.message, self.hint)
         self.query_one(Input).focus()
-
-    def on_input_submitted(self) -> None:
-        """Try the passphrase."""
-        self.action_submit()
 
     def action_submit(self) -> None:
         """Try the passphrase, off the UI's thread: the key derivation takes its time on purpose."""

@@ -61,6 +61,29 @@ class Heading(Drawing):
         return [Content.assemble((self.title, "bold $accent"), " ", (rule, "$muted 50%"), note)]
 
 
+class Facts(Drawing):
+    """Labels in a column and what they stand for beside them."""
+
+    def __init__(self, label_cells: int, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.label_cells = label_cells
+        self.facts: tuple[tuple[str, Content], ...] = ()
+
+    def show(self, *facts: tuple[str, Content]) -> None:
+        """Replace the facts; labels are ours, contents may be foreign."""
+        self.facts = facts
+        self.refresh(layout=True)
+
+    def draw(self, width: int) -> list[Content]:
+        """Contents wrap in their own column."""
+        lines = []
+        for label, content in self.facts:
+            first, *rest = content.wrap(max(8, width - self.label_cells)) or [Content("")]
+            lines.append(Content.assemble((label.ljust(self.label_cells), "$muted"), first))
+            lines += [part.pad_left(self.label_cells) for part in rest]
+        return lines
+
+
 class Lines(Drawing):
     """Ready paragraphs, wrapped to the width; `indent` hangs continuation lines."""
 

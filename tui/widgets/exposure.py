@@ -46,9 +46,9 @@ class ExposureBlock(Drawing):
             (f"{found.flagged} of {patients(found.patients)}", "bold"),
             f" flagged as exposed ({percent_interval(found.flagged_ci)})",
         )
-        bar = share_bar(share, found.flagged_ci, min(width, 60) - 8, self.glyphs)
+        bar = share_bar(share, found.flagged_ci, min(width, 62) - 10, self.glyphs)
         lines = [*head.wrap(width)]
-        lines.append(Content.assemble(("0 % ", "$muted"), bar[0], (" 100", "$muted")))
+        lines.append(Content.assemble(("0 % ", "$muted"), bar[0], (" 100 %", "$muted")))
         lines.append(bar[1].pad_left(4))
         for fact in self._facts(found):
             lines += fact.wrap(width)

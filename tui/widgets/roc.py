@@ -67,7 +67,7 @@ class RocPlot(Drawing):
             return Content.styled("No ROC: nothing was scored.", "$muted").wrap(width)
         columns = max(10, min(width - _AXIS_CELLS, self.rows * 5))
         lines = [self._row(number, row) for number, row in enumerate(self._plot(report, columns))]
-        axis = "0 %" + "false-positive rate".center(columns - 6) + "100"
+        axis = "0 %" + "false-positive rate".center(columns - 8) + "100 %"
         lines.append(Content.styled(" " * _AXIS_CELLS + axis[:columns], "$muted"))
         head = f"AUROC {area(report.target_auroc, report.target_auroc_ci)}, targets against controls"
         lines += Content.styled(head, "bold").wrap(width)
