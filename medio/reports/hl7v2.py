@@ -93,7 +93,7 @@ def _reports(message: Message) -> list[Report]:
     study = _study_uid(message)
     if _is_lab(message, groups, imaging=bool(study)):
         raise NothingToUse("lab-not-report", "laboratory results")
-    found = [report for number, report in enumerate(_read(message, groups, study)) if report is not None]
+    found = [report for report in _read(message, groups, study) if report is not None]
     if found:
         return found
     if any(result.value_type == "ED" for group in groups for result in group.results):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -108,3 +110,20 @@ def test_archives_in_archives_are_refused(tmp_path: Path) -> None:
     inner = _archive(tmp_path / "inner.zip", {"a.dcm": DICOM}).read_bytes()
     (member,) = walk([_archive(tmp_path / "outer.zip", {"inner.zip": inner})])
     assert refused(member) == "archive-nested"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("medio.sources", ("numpy", "pydicom", "torch")),
+        ("medio.pairing", ("pydicom", "torch", "monai")),
+        ("medio.cohort", ("pydicom", "torch", "monai")),
+        ("medio.reports.hl7v2", ("torch", "monai")),
+        ("medio.ingest", ("transformers", "sklearn.ensemble")),
+    ],
+)
+def test_light_modules_stay_light(module: str, absent: tuple[str, ...]) -> None:
+    """Listing, pairing and freezing cost no heavy import; reading pays for monai without its optional parts."""
+    look = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
