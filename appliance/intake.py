@@ -16,9 +16,9 @@ from appliance.worker import Worker
 from appliance.workspace.rows import Quarantined, StoredInstance, StoredPair, StoredReport
 from appliance.workspace.workspace import Workspace
 from medio.deidentify import pseudonym
-from medio.ingest import walk
 from medio.pairing import PairableImage, Pairing, pair
 from medio.records import Instance, Report, ReportSource
+from medio.sources import walk
 
 FRAME = "frame"
 REPORT_TEXT = "report-text"
@@ -124,11 +124,18 @@ class Intake:
             self._counts["image"] += 1
             self._instances.append(self._sealed_image(codec.load(Instance, event["record"]), event, blob))
         elif event["outcome"] == "report":
-            for record in event["records"]:
-                self._counts["report"] += 1
-                self._reports.append(self._sealed_report(codec.load(Report, record)))
+            self._take_reports([codec.load(Report, record) for record in event["records"]])
         else:
             self._set_aside(path, read or digest, str(event["reason"]), str(event["message"]))
+
+    def _take_reports(self, reports: Sequence[Report]) -> None:
+        """A message file may hold reports that came before in another file."""
+        digests = {report.content_digest for report in reports}
+        known = self._workspace.catalogue.known_digests(digests)
+        fresh = [report for report in reports if report.content_digest not in known]
+        self._counts["duplicate"] += not fresh
+        self._counts["report"] += len(fresh)
+        self._reports += map(self._sealed_report, fresh)
 
     def _sealed_image(self, instance: Instance, event: dict[str, Any], blob: bytes) -> StoredInstance:
         return StoredInstance(

@@ -123,7 +123,7 @@ def test_archives_in_archives_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_light_modules_stay_light(module: str, absent: tuple[str, ...]) -> None:
-    """Listing, pairing and freezing cost no heavy import; reading pays for monai without its optional parts."""
+    """Listing, pairing and freezing cost no heavy import; reading pays for monai alone."""
     look = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
