@@ -125,7 +125,7 @@ def problem_of(data: bytes) -> str:
 def test_any_changed_byte_is_seen_and_its_member_named(
     case: Case,
 ) -> None:
-    """Bytes sampled in every region of the ZIP, all bytes of its end: each change names the member it is in."""
+    """Bytes sampled in every region of the ZIP: each change is reported under the member it is in."""
     data = case[2]
     rng = random.Random(3)
     for region, places in regions(data).items():
@@ -191,7 +191,7 @@ def test_entries_cannot_be_left_out_or_swapped(case: Case) -> None:
 def test_foreign_members_and_signed_nonsense_are_refused(
     case: Case,
 ) -> None:
-    """A member that the manifest does not list, and a manifest without its parts, give an answer, not a crash."""
+    """A member the manifest does not list, or a manifest without its parts, gives an answer, not a crash."""
     log, _, data = case
     members = dict(checked.split_zip(data)[0])
     assert "extra.txt" in problem_of(checked.build_zip({**members, "extra.txt": b"x"}))

@@ -52,11 +52,11 @@ def verdict_page(view: AuditView, facts: PageFacts) -> str:
         _strip(view),
         _cards(view),
         _distribution(view),
+        _signature(facts),
         _controls(view),
         _detectors(view),
         _method(view),
         _provenance(view, facts),
-        _signature(),
         f"<footer>{wording.NOT_LEGAL_ADVICE} No patient, no pseudonym and no score of one is on this page; "
         "they stay sealed at the site.</footer>",
     )
@@ -144,19 +144,20 @@ def _distribution(view: AuditView) -> str:
         figures.append(f"<figure>{svg}<figcaption>AUROC {_text(area)}<br>{points}</figcaption></figure>")
     if not figures:
         return ""
-    found = result.exposure
-    test = (
-        f"<p>Rank test, patients in question against controls: {wording.p_value(found.rank_test_p)}. "
-        if found
-        else ""
-    )
-    flags = (
-        f"Of the patients flagged, at most {found.expected_false:.1f} are expected to be false "
-        f"(q = {found.q:g}).</p>"
-        if found
-        else ""
-    )
-    return f'<h2>Scores</h2>{test}{flags}<div class="plots">{"".join(figures)}</div>'
+    return f'<h2>Scores</h2>{_tests(view)}<div class="plots">{"".join(figures)}</div>'
+
+
+def _tests(view: AuditView) -> str:
+    found = view.result.exposure
+    if found is None:
+        return ""
+    sentence = f"Rank test, patients in question against controls: {wording.p_value(found.rank_test_p)}."
+    if found.flagged:
+        sentence += (
+            f" Of the {found.flagged} flagged, at most {found.expected_false:.1f} are expected to be false "
+            f"(q = {found.q:g})."
+        )
+    return f"<p>{_text(sentence)}</p>"
 
 
 def _deciding(view: AuditView) -> DetectorReport | None:
@@ -170,7 +171,7 @@ def _deciding_name(view: AuditView) -> str:
 def _controls(view: AuditView) -> str:
     rows = "".join(map(_control, sorted(view.result.controls, key=lambda control: _ORDER[control.status])))
     return (
-        "<h2>Controls: runs whose right answer is known beforehand</h2>"
+        '<h2 class="details">Controls: runs whose right answer is known beforehand</h2>'
         "<table><tr><th>Outcome</th><th>Control</th><th>What was seen</th><th>If it fails</th></tr>"
         f"{rows}</table>"
     )
@@ -182,7 +183,7 @@ def _control(control: ControlOutcome) -> str:
     return (
         f'<tr class="{_ROW_CLASS[control.status]}"><td class="state">{_STATE[control.status]}</td>'
         f"<td><b>{_text(control.name)}</b>{asks}</td><td>{_text(control.sentence, 400)}</td>"
-        f"<td>{control.consequence.value}</td></tr>"
+        f'<td class="costs">{control.consequence.value}</td></tr>'
     )
 
 
@@ -232,7 +233,7 @@ def _provenance(view: AuditView, facts: PageFacts) -> str:
     }
     return (
         f"<h2>What was audited, and how to check this</h2>{_facts(shown)}"
-        f'<p class="words">{escape(facts.key_words)}</p><p>{wording.COMPARE_WORDS} With this page come the '
+        f"<p>{wording.COMPARE_WORDS} With this page come the "
         "numbers, the policy, the log entries and proofs: <code>python3 verify_evidence.py PACK.zip</code> "
         "checks every byte with nothing but Python.</p>"
     )
@@ -251,9 +252,10 @@ def _mono(name: str) -> str:
     return ' class="mono"' if "digest" in name or name == "verifier" else ""
 
 
-def _signature() -> str:
+def _signature(facts: PageFacts) -> str:
     return (
-        '<div class="signature"><h2>Sign-off</h2><p>Read and decided by (accepted · disputed · referred):</p>'
-        '<div class="sign"><div>Name and role</div><div>Decision</div>'
-        "<div>Date and signature</div></div></div>"
+        '<div class="signature"><h2>Sign-off</h2><div class="sign"><div>Name and role</div>'
+        "<div>Decision: accepted · disputed · referred</div><div>Date and signature</div></div>"
+        f'<p class="keyed">Signed by the log of this site, key <span class="words">{escape(facts.key_words)}'
+        "</span></p></div>"
     )

@@ -33,12 +33,12 @@ table{border-collapse:collapse;width:100%;font-size:13px;margin-top:6px}
 th{text-align:left;color:var(--soft);font-weight:600;font-size:12px;border-bottom:1.5px solid var(--line);
 padding:4px 12px 4px 0}
 td{vertical-align:top;border-bottom:1px solid var(--line);padding:6px 12px 6px 0}
-td.state{white-space:nowrap;font-weight:650}
+td.costs{white-space:nowrap}td.state{white-space:nowrap;font-weight:650}
 td .ask{color:var(--soft);font-size:12px}
 tr.failed td{background:#faf0f3}tr.failed td.state{color:#8c1d40}
 tr.na td.state{color:var(--soft);font-weight:400}
 .num{font-variant-numeric:tabular-nums}
-.plots{display:grid;grid-template-columns:1.5fr 1fr;gap:28px;align-items:start}
+.plots{display:grid;grid-template-columns:1.75fr 1fr;gap:28px;align-items:start}
 figure{margin:6px 0}figcaption{font-size:12.5px;color:var(--soft);margin-top:4px}
 svg{width:100%;height:auto;display:block;font:11.5px "Segoe UI",Roboto,Arial,"Liberation Sans",sans-serif}
 svg text{fill:var(--ink)}svg .tick{fill:var(--soft);font-size:10.5px}
@@ -51,15 +51,19 @@ dl{display:grid;grid-template-columns:150px 1fr;gap:3px 16px;margin:8px 0;font-s
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 .mono,code{font-family:"Cascadia Mono",Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;
 font-size:11.5px}
-.words{font-size:17px;font-weight:600;letter-spacing:.02em}
-.sign{display:grid;grid-template-columns:1fr 1fr 1fr;gap:26px;margin-top:42px}
+.words{font-weight:650;color:var(--ink)}.keyed{font-size:12.5px;color:var(--soft);margin-top:14px}
+.sign{display:grid;grid-template-columns:1fr 1fr 1fr;gap:26px;margin-top:40px}
 .sign div{border-top:1px solid var(--ink);padding-top:4px;font-size:12px;color:var(--soft)}
 footer{margin-top:26px;padding-top:10px;border-top:1px solid var(--line);font-size:12px;color:var(--soft)}
 @media(max-width:720px){body{padding:18px}.cards,.plots,.strip,header{display:block}.strip .word{border:0}
 header .facts{text-align:left;margin-top:6px}}
-@media print{@page{size:A4;margin:13mm}html{background:#fff}
-body{box-shadow:none;margin:0;padding:0;max-width:none;
-font-size:10.6pt}
-.strip,.card,.demo,.bar,tr.failed td{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-h2{break-after:avoid}figure,tr,.card,.signature{break-inside:avoid}}
+@media print{@page{size:A4;margin:12mm 14mm}html{background:#fff}
+body{box-shadow:none;margin:0;padding:0;max-width:none;font-size:8.9pt;line-height:1.36}
+.strip,.card,.demo,.bar,.under,tr.failed td{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+.strip .word{font-size:22pt;padding:12px 20px}.strip .says b{font-size:13pt}
+table,dl{font-size:8pt}td{padding:3px 10px 3px 0}td .ask{display:none}th{font-size:7.6pt}figcaption{font-size:7.8pt}
+h2{margin:15px 0 6px;font-size:10.5pt;break-after:avoid}header .model{font-size:17pt}
+h2.details{break-before:page}figure,tr,.card,.signature,dl{break-inside:avoid}
+.card{padding:8px 14px}.cards{margin-top:12px}.sign{margin-top:34px}.plots{grid-template-columns:2.1fr 1fr}
+.mono{font-size:7.4pt}}
 """
