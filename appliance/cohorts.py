@@ -49,6 +49,7 @@ _KEYS: Mapping[str, Callable[[PairRow], str]] = {
 _HANDLES = ("AccessionNumber", "StudyInstanceUID", "PatientID", "pair_id")
 _HINTS = {
     "patient-in-two-roles": "take these patients off one of the lists; every patient has one role",
+    "pair-twice": "a pair stands in one role only; take it out of the other selections",
     "near-duplicates": "the same picture in two roles would look like memory; leave one of them out",
     "too-few-controls": "more control patients are needed so that both halves hold some",
     "fitting-share": "a share between 0 and 1, for example 0.4",
@@ -119,7 +120,7 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
             fitting_share=request.fitting_share,
         )
     except CohortRefused as refused:
-        hint = _HINTS.get(refused.reason, "")
+        hint = _HINTS.get(refused.reason, "change the selections; nothing was created")
         raise UsageError(f"the cohort cannot be frozen: {refused}", hint) from refused
 
 

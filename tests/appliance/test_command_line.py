@@ -1,0 +1,181 @@
+"""The command line as a newcomer meets it: one-line errors with a hint, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance import policy_file
+
+PASSPHRASE = "four random words here"
+STUDIES = Path(__file__).resolve().parents[2] / "appliance" / "demo" / "assets" / "studies"
+MODELS = STUDIES.parent / "models"
+
+
+class Site:
+    """A workspace and a way to run commands on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "workspace"
+        self.secret = folder / "passphrase"
+        self.secret.write_text(PASSPHRASE + "\n")
+
+    def run(self, *arguments: str | Path, secret: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """One command in a process of its own, without a terminal."""
+        environment = os.environ | {
+            "GRADAUDIT_WORKSPACE": str(self.root),
+            "GRADAUDIT_PASSPHRASE_FILE": str(secret or self.secret),
+            "OMP_NUM_THREADS": "1",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "appliance.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            timeout=120,
+            check=False,
+        )
+
+    def refused(self, code: int, *arguments: str | Path, secret: Path | None = None) -> str:
+        """The error line of a command that must fail with `code`: one error, one hint, nothing on stdout."""
+        done = self.run(*arguments, secret=secret)
+        lines = done.stderr.splitlines()
+        assert done.returncode == code, done.stderr
+        assert done.stdout == ""
+        assert [line.split(":")[0] for line in lines] == ["error", "hint"], done.stderr
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A workspace with five studies."""
+    folder = tmp_path_factory.mktemp("site")
+    made = Site(folder)
+    assert made.run("init", "--site", "Test").returncode == 0
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    for file in sorted(STUDIES.iterdir())[:10]:
+        shutil.copy(file, inbox)
+    (inbox / "notes.docx").write_bytes(b"PK\x03\x04 not a study")
+    (inbox / "half.dcm").write_bytes(next(STUDIES.glob("*.dcm")).read_bytes()[:3000])
+    done = made.run("ingest", inbox, "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert counts["files"] == 12
+    assert counts["images"] + counts["reports"] == 10
+    assert sum(files for _, files in counts["quarantined"]) == 2
+    return made
+
+
+def test_the_same_studies_again_add_nothing(site: Site) -> None:
+    """Ingest is idempotent: known bytes are counted as known."""
+    before = site.run("pairs", "ls", "--json").stdout
+    again = json.loads(site.run("ingest", site.root.parent / "inbox", "--json").stdout)
+    assert (again["images"], again["reports"], again["duplicates"]) == (0, 0, 10)
+    assert site.run("pairs", "ls", "--json").stdout == before
+
+
+def test_help_opens_no_workspace() -> None:
+    """Help needs no passphrase and no workspace."""
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "ingest" in done.stdout
+
+
+def test_without_a_workspace_commands_say_how_to_make_one(tmp_path: Path) -> None:
+    """Missing workspace: exit 21 and `gradaudit init` in the hint."""
+    assert "gradaudit init" in Site(tmp_path).refused(21, "audit", "ls")
+
+
+def test_a_wrong_passphrase_is_refused_and_logged(site: Site, tmp_path: Path) -> None:
+    """Exit 21, and the refusal is an entry of the log."""
+    wrong = tmp_path / "wrong"
+    wrong.write_text("something else entirely\n")
+    site.refused(21, "pairs", "ls", secret=wrong)
+    entries = [json.loads(line) for line in site.run("log", "ls", "--json", "--limit", "1000").stdout.splitlines()]
+    assert ("workspace.unlock", "refused") in {(entry["act"], entry["outcome"]) for entry in entries}
+
+
+def test_no_passphrase_and_no_terminal_is_locked(site: Site, tmp_path: Path) -> None:
+    """A passphrase file that is not there is said, not asked for."""
+    site.refused(21, "pairs", "ls", secret=tmp_path / "absent")
+
+
+def test_init_does_not_touch_an_existing_workspace(site: Site) -> None:
+    """A second init is refused and the first workspace still opens."""
+    site.refused(2, "init")
+    assert site.run("pairs", "ls").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (2, ["ingest", "/nowhere/at/all"]),
+        (2, ["models", "add", "m", "/nowhere/at/all"]),
+        (2, ["models", "add", "bad name!", str(MODELS)]),
+        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "Modality=ZZ"]),
+        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "all"]),
+        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "rest", "--design", "lucky"]),
+        (2, ["audit", "run", "--model", "nobody", "--cohort", "c"]),
+        (2, ["audit", "show", "A-000000000000"]),
+        (2, ["evidence", "pack", "A-000000000000", "-o", "x.zip"]),
+        (2, ["policy", "check", "/nowhere.toml"]),
+        (2, ["audit", "run"]),
+        (2, ["no-such-command"]),
+    ],
+)
+def test_a_wrong_command_is_one_line_with_a_hint(site: Site, code: int, arguments: list[str]) -> None:
+    """Whatever is wrong with a command, the answer is an error line, a hint line and exit 2."""
+    site.refused(code, *arguments)
+
+
+def test_a_policy_with_an_unknown_key_is_refused_by_name(site: Site, tmp_path: Path) -> None:
+    """The key is named and the nearest known one offered."""
+    file = tmp_path / "own.toml"
+    text = (policy_file.FOLDER / "default.toml").read_text()
+    file.write_text(text.replace("alpha_fail =", "alpha_fial ="))
+    assert "did you mean decision.alpha_fail?" in site.refused(2, "policy", "check", file)
+
+
+def test_a_model_folder_without_tokenizer_is_refused(site: Site, tmp_path: Path) -> None:
+    """Nothing is registered when a part is missing."""
+    folder = tmp_path / "model"
+    shutil.copytree(MODELS / "lumen-vlm", folder)
+    (folder / "tokenizer.json").unlink()
+    assert "tokenizer" in site.refused(2, "models", "add", "half", folder)
+    assert site.run("models", "ls").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["modeling_evil.py", "pytorch_model.bin"])
+def test_a_model_folder_with_code_or_pickles_is_refused(site: Site, tmp_path: Path, name: str) -> None:
+    """Code and pickles are named in the refusal."""
+    folder = tmp_path / "model"
+    shutil.copytree(MODELS / "lumen-vlm", folder)
+    (folder / name).write_bytes(b"import os")
+    assert name in site.refused(2, "models", "add", "evil", folder)
+
+
+def test_the_log_of_all_this_is_intact(site: Site) -> None:
+    """Refusals and failures leave a log that verifies."""
+    done = site.run("log", "verify", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["intact"] is True
+
+
+def test_a_flipped_byte_in_the_log_is_exit_20_and_named(site: Site, tmp_path: Path) -> None:
+    """Integrity failures have their own exit code and say where."""
+    copy = Site(tmp_path)
+    shutil.copytree(site.root, copy.root)
+    journal = copy.root / "log" / "journal"
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 1
+    journal.write_bytes(data)
+    assert "journal" in copy.refused(20, "pairs", "ls")
