@@ -22,6 +22,7 @@ OFFLINE_ENV: Mapping[str, str] = {
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
     "DO_NOT_TRACK": "1",
     "PYTHONNOUSERSITE": "1",
+    "USERNAME": "gradaudit",  # monai asks who we are; without any name the C library would ask a local socket
     "TOKENIZERS_PARALLELISM": "false",  # a forked tokenizer pool would print to our streams
 }
 """Set by the launcher before any import, and handed to every child process."""
