@@ -175,7 +175,7 @@ def _shuffled_signals(opened: _Opened) -> SignalTable | None:
 
 
 def _spike_signals(opened: _Opened) -> SpikeSignals | None:
-    """Signals of a copy fine-tuned on half of the fitting controls; None when the policy asks for no spike-in."""
+    """Signals of a copy fine-tuned on half of the fitting controls; None where none is asked for."""
     chosen = judged_pairs(opened.asked, opened.settings.seed)
     fitting = [s for s in opened.asked if s.role is Role.FITTING and s.pair_id in chosen]
     clean = [s for s in opened.asked if s.role is Role.CALIBRATION and s.pair_id in chosen]

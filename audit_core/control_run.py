@@ -23,7 +23,7 @@ from audit_core.detectors.base_referenced import differences
 from audit_core.detectors.seam import Labelled, battery
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import auroc
-from audit_core.results import Consequence, ControlName, ControlOutcome, Interval, Role
+from audit_core.results import Consequence, ControlName, ControlOutcome, ControlStatus, Interval, Role
 from audit_core.samples import PairFacts, Settings
 from audit_core.scoring import Scored
 from audit_core.shift_controls import (
@@ -59,14 +59,15 @@ class ControlRun:
 def run_controls(run: ControlRun) -> tuple[ControlOutcome, ...]:
     """All outcomes; none is left out, what cannot run says why."""
     calibration = run.decider.at(run.rows.of(Role.CALIBRATION))
-    targets, conditional = _target_contrast(run)
+    members = _blind_members(run)
+    targets, conditional = _target_contrast(run, members)
     return (
         run.identity,
         unscored(run.rows, run.facts, run.settings),
         _label_permutation(run),
         control_against_control(calibration, run.settings),
         positive_control(run.positives),
-        _blind_members(run),
+        members,
         targets,
         conditional,
         _reference_model(run),
@@ -113,7 +114,7 @@ def _blind_members(run: ControlRun) -> ControlOutcome:
     return blind_control(name, blind, found)
 
 
-def _target_contrast(run: ControlRun) -> tuple[ControlOutcome, ControlOutcome]:
+def _target_contrast(run: ControlRun, members: ControlOutcome) -> tuple[ControlOutcome, ControlOutcome]:
     """The second blind baseline and the conditional test, which stratifies by its scores."""
     name, conditional = ControlName.BLIND_TARGETS, ControlName.CONDITIONAL
     target, controls = run.rows.of(Role.TARGET), run.rows.of(Role.FITTING, Role.CALIBRATION)
@@ -132,11 +133,11 @@ def _target_contrast(run: ControlRun) -> tuple[ControlOutcome, ControlOutcome]:
     found = _auroc_or_half(run.decider.at(target), run.decider.at(calibration))
     scores = run.decider.values[everyone]
     compared = (is_target | np.isin(everyone, calibration)) & np.isfinite(scores)
-    return (
-        blind_control(name, blind, found),
-        conditional_test(
-            scores[compared], is_target[compared], blind.scores[compared], run.settings, run.stream(3)
-        ),
+    gate = blind_control(name, blind, found)
+    failed = ControlStatus.FAILED in (gate.status, members.status)
+    level = run.settings.alpha_fail if failed else run.settings.alpha_review
+    return gate, conditional_test(
+        scores[compared], is_target[compared], blind.scores[compared], level, run.stream(3)
     )
 
 

@@ -45,7 +45,7 @@ def blind_control(name: ControlName, blind: BlindResult, detector_auroc: float) 
 
 
 def conditional_test(
-    scores: Floats, target: NDArray[np.bool_], blind: Floats, settings: Settings, rng: np.random.Generator
+    scores: Floats, target: NDArray[np.bool_], blind: Floats, level: float, rng: np.random.Generator
 ) -> ControlOutcome:
     """Are targets still higher among pairs that data alone judge alike? If not, the tier is at most E1.
 
@@ -57,7 +57,8 @@ def conditional_test(
         scores: [n] deciding detector, targets and calibration controls.
         target: [n].
         blind: [n] out-of-fold blind scores of the same pairs.
-        settings: `alpha_review` is the level.
+        level: `alpha_review`, or `alpha_fail` where a blind gate failed: strata can only hold still what
+            the blind score sees, so a known shift must be outweighed by far, not by a hair.
         rng: the audit's generator.
     """
     strata = np.floor(STRATA * (rankdata(blind, method="ordinal") - 1) / blind.size).astype(np.int64)
@@ -76,10 +77,10 @@ def conditional_test(
     p = (1.0 + float((drawn >= statistic - 1e-9).sum())) / (CONDITIONAL_DRAWS + 1.0)
     return outcome(
         ControlName.CONDITIONAL,
-        not p < settings.alpha_review,
+        not p < level,
         Consequence.TIER_E1,
         f"Among pairs that data alone judge alike ({informative} of {STRATA} groups hold both roles), "
-        f"targets score higher with p = {p:.2g}; {settings.alpha_review:g} is needed.",
+        f"targets score higher with p = {p:.2g}; {level:g} is needed.",
         {"p": p, "strata": float(informative)},
     )
 

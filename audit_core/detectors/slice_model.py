@@ -12,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from audit_core.detectors.seam import Floats, Labelled
 from audit_core.samples import Settings
@@ -26,11 +27,15 @@ ADAPTIVE_SHARE = 0.20
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Per training set and slice: gap Δ [S, K], Welch z [S, K], pooled variance [S, K]; 0 where undefined."""
+    """Per training set and slice: gap Δ [S, K], Welch z [S, K], pooled variance [S, K]; 0 where undefined.
+
+    `degrees` [S] is the smaller class's size less one: with few references Welch's z has Student's tails.
+    """
 
     delta: Floats
     welch_z: Floats
     variance: Floats
+    degrees: Floats
 
 
 def held_out_sets(folds: int) -> tuple[NDArray[np.bool_], dict[frozenset[int], int]]:
@@ -57,7 +62,9 @@ def gaps(cosines: NDArray[np.float32], refs: Labelled, inside: NDArray[np.bool_]
         _gaps_of_chunk(cosines[refs.rows, start : start + CHUNK], groups, inside)
         for start in range(0, cosines.shape[1], CHUNK)
     ]
-    return Gaps(*(np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)))
+    delta, welch, variance = (np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True))
+    sizes = np.einsum("cfn,sf->cs", groups, inside.astype(np.float64))
+    return Gaps(delta, welch, variance, np.maximum(sizes.min(axis=0) - 1.0, 1.0))
 
 
 def _group_indicator(refs: Labelled) -> Floats:
@@ -94,13 +101,18 @@ def mask(found: Gaps, matrices: tuple[Matrix, ...], settings: Settings) -> NDArr
     delta = found.delta
     over: NDArray[np.bool_] = np.asarray(delta > settings.tau)
     if settings.mask == "tau_and_z":
-        return over & (found.welch_z > settings.gap_z)
+        return over & (found.welch_z > least_z(found.degrees, settings)[:, None])
     if settings.mask == "fixed_tau":
         return over
     if settings.mask == "tau_or_topq":
         return _top_per_matrix_where_empty(delta, over, matrices)
     top: NDArray[np.bool_] = delta >= np.quantile(delta, 1.0 - ADAPTIVE_SHARE, axis=1, keepdims=True)
     return top if settings.mask == "quantile" else over | top
+
+
+def least_z(degrees: Floats, settings: Settings) -> Floats:
+    """[S] value that as few noise slices pass under Student's law as pass `gap_z` under the normal one."""
+    return np.asarray(-stdtrit(degrees, ndtr(-settings.gap_z)), dtype=np.float64)
 
 
 def _top_per_matrix_where_empty(
