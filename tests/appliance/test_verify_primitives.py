@@ -212,3 +212,10 @@ def test_verifier_is_python_3_8() -> None:
     source = Path(checked.__file__).read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 8))
     assert json.loads(json.dumps(checked.REQUIRED))
+
+
+def test_the_docs_state_the_verifiers_digest() -> None:
+    """Auditors compare their copy with docs/verify-evidence.md, which names the file as it is."""
+    page = Path(__file__).parent.parent.parent / "docs" / "verify-evidence.md"
+    digest = hashlib.sha256(Path(checked.__file__).read_bytes()).hexdigest()
+    assert f"    {digest}\n" in page.read_text(encoding="utf-8")
