@@ -32,6 +32,7 @@ REFERENCE_SHARE = 0.36
 FOLDS = 5
 BANK = 255
 TEXT_TOKENS = 64
+TEXT_WIDTH = 192  # about 2 M parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ def _one_pair_per_patient(folder: Path) -> Iterator[Any]:
 
 
 def _run_seed(seed: int, pairs: list[Any], settings: Sequence[Setting], scratch: Path, table: Table) -> None:
-    from appliance.demo import training
+    from appliance.demo.tiny_checkpoints import fresh_biomedclip, fresh_llava
+    from appliance.demo.training import Schedule, train_checkpoint
 
     order = list(pairs)
     random.Random(f"benchmark {seed}").shuffle(order)
@@ -148,18 +150,22 @@ def _run_seed(seed: int, pairs: list[Any], settings: Sequence[Setting], scratch:
     starts: dict[str, Path] = {}
     for family in dict.fromkeys(setting.family for setting in settings):
         starts[family] = scratch / f"{family}-start"
-        training.fresh(family, starts[family], [pair.text for pair in lots.base], seed, wide=True)
+        texts = [pair.text for pair in lots.base]
+        if family == "contrastive":
+            fresh_biomedclip(starts[family], texts, seed)
+        else:
+            fresh_llava(starts[family], texts, seed, width=TEXT_WIDTH)
     base = scratch / "base"
     if any(setting.from_base for setting in settings):
         start = starts["image-text-to-text"]
-        schedule = training.Schedule(epochs=10, lr=1e-3)
-        training.train_checkpoint(start, base, "image-text-to-text", lots.base, schedule, seed)
+        schedule = Schedule(epochs=10, lr=1e-3, constant=True)
+        train_checkpoint(start, base, "image-text-to-text", lots.base, schedule, seed)
     for setting in settings:
         began = time.monotonic()
         source = base if setting.from_base else starts[setting.family]
         out = scratch / "model"
-        schedule = training.Schedule(epochs=setting.epochs, lr=setting.lr)
-        training.train_checkpoint(source, out, setting.family, lots.members, schedule, seed)
+        schedule = Schedule(epochs=setting.epochs, lr=setting.lr, constant=True)
+        train_checkpoint(source, out, setting.family, lots.members, schedule, seed)
         _score(setting, out, base if setting.from_base else None, lots, seed, table)
         print(f"seed {seed}: {setting.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 

@@ -33,8 +33,8 @@ CHAT_TEMPLATE = (
 OPEN_CLIP_WEIGHTS = "open_clip_pytorch_model.safetensors"
 
 
-def fresh_llava(folder: Path, corpus: Iterable[str], seed: int) -> None:
-    """Write an untrained LLaVA: CLIP vision (3 layers of 64), projector, Llama (4 layers of 128)."""
+def fresh_llava(folder: Path, corpus: Iterable[str], seed: int, width: int = 128) -> None:
+    """Write an untrained LLaVA: CLIP vision (3 layers of 64), projector, Llama (4 layers of `width`)."""
     tokens = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
     core = _byte_level_bpe(corpus, [*tokens.values(), "<image>"])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, extra_special_tokens=["<image>"], **tokens)
@@ -50,8 +50,8 @@ def fresh_llava(folder: Path, corpus: Iterable[str], seed: int) -> None:
     )
     text = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=128,
-        intermediate_size=320,
+        hidden_size=width,
+        intermediate_size=5 * width // 2,
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,

@@ -34,12 +34,17 @@ TEXT_TOKENS = 64  # as policies/demo.toml audits
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How one stage of training runs: AdamW, linear warm-up over the first tenth, cosine down to zero."""
+    """How one stage of training runs: AdamW, linear warm-up over the first tenth, cosine down to zero.
+
+    Attributes:
+        constant: keep `lr` from the first to the last step instead.
+    """
 
     epochs: int
     lr: float
     batch: int = 16
     weight_decay: float = 0.01
+    constant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,12 @@ def train_all(
             fresh(start, corpus, seed)
             scratch_schedule = recipe.vlm_from_scratch if family == GENERATIVE else recipe.clip_from_scratch
             began = time.monotonic()
-            _train(start, start, family, shared, scratch_schedule, seed)
+            train_checkpoint(start, start, family, shared, scratch_schedule, seed)
             say(f"{family} on synthetic pairs: {time.monotonic() - began:.1f} s")
             for name, origin, pairs, schedule in stages:
                 began = time.monotonic()
                 source = start if origin is None else out / origin
-                loss = _train(source, out / name, family, pairs, schedule, seed)
+                loss = train_checkpoint(source, out / name, family, pairs, schedule, seed)
                 seconds[name] = time.monotonic() - began
                 say(f"{name}: {seconds[name]:.1f} s, last loss {loss:.3f}")
     return seconds
@@ -139,7 +144,7 @@ def _synthetic(seed: str, count: int, phrases: Sequence[str]) -> list[Sample]:
     return [as_sample(n, pair) for n, pair in enumerate(synthetic_pairs(seed, count, phrases))]
 
 
-def _train(
+def train_checkpoint(
     source: Path, out: Path, family: str, pairs: Sequence[Sample], schedule: Schedule, seed: int
 ) -> float:
     """Train the checkpoint in `source` on `pairs` into `out`; gives back the last epoch's mean loss."""
@@ -149,7 +154,7 @@ def _train(
     optimiser = torch.optim.AdamW(model.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
     per_epoch = -(-len(pairs) // schedule.batch)
     steps = schedule.epochs * per_epoch
-    slope = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=steps, pct_start=0.1)
+    slope = _slope(optimiser, schedule, steps)
     coin = random.Random(f"gradaudit demo order {seed} {out.name}")
     order = list(range(len(pairs)))
     losses: list[float] = []
@@ -166,6 +171,14 @@ def _train(
             losses.append(loss.item())
     _save(adapter, source, out, family)
     return sum(losses) / len(losses)
+
+
+def _slope(
+    optimiser: torch.optim.Optimizer, schedule: Schedule, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    if schedule.constant:
+        return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=steps, pct_start=0.1)
 
 
 def _rows(batch: Encoded, rows: Sequence[int]) -> Encoded:
