@@ -130,19 +130,32 @@ def test_two_open_logs_share_one_file(tmp_path: Path) -> None:
 
 
 def test_threads_and_processes_interleave(tmp_path: Path) -> None:
-    """Four threads and two processes append at once: nothing lost, nothing doubled, the log intact."""
+    """Four threads and two processes append at the same time: nothing lost or doubled, the log intact."""
     log = EvidenceLog.open(tmp_path / "log")
     code = (
         "import sys, pathlib; from appliance.evidence.log import EvidenceLog\n"
-        "log = EvidenceLog.open(pathlib.Path(sys.argv[1]))\n"
-        "for _ in range(10): log.append('process.step')"
+        "log = EvidenceLog.open(pathlib.Path(sys.argv[1])); print('ready', flush=True); input()\n"
+        "for _ in range(15): log.append('process.step')"
     )
-    others = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "log")]) for _ in range(2)]
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    pipe = subprocess.PIPE
+    others = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    for process in others:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in others:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     with ThreadPoolExecutor(4) as pool:
-        indices = [entry.index for entry in pool.map(lambda _: log.append("thread.step"), range(20))]
+        indices = [entry.index for entry in pool.map(lambda _: log.append("thread.step"), range(30))]
     assert [0, 0] == [process.wait() for process in others]
-    assert len(set(indices)) == 20
-    assert log.refresh() == 41
+    for process in others:
+        process.communicate()
+    assert len(set(indices)) == 30
+    assert log.refresh() == 61
+    acts = [entry.act for entry in log.entries(1)]
+    assert acts != sorted(acts), "they took turns: this run has shown nothing"
     assert log.verify().intact
 
 

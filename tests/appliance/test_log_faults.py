@@ -20,6 +20,7 @@ class FaultyCalls:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fail_at: int, after: bool) -> None:
         self.seen = 0
+        self.names: list[str] = []
         self.fail_at = fail_at
         self.after = after
         for name in CALLS:
@@ -30,6 +31,7 @@ class FaultyCalls:
             if call.__name__ == "open" and arguments[1] & os.O_ACCMODE == os.O_RDONLY:
                 return call(*arguments, **named)
             self.seen += 1
+            self.names.append(call.__name__)
             if self.seen != self.fail_at:
                 return call(*arguments, **named)
             if self.after and call.__name__ != "open":
@@ -62,3 +64,13 @@ def test_every_failing_call_refuses_the_act(tmp_path: Path, after: bool) -> None
         assert again.verify().intact
     assert refused == fail_at - 1
     assert refused >= 7
+
+
+def test_an_append_waits_for_the_disk_in_this_order(tmp_path: Path) -> None:
+    """Journal, history and new checkpoint each reach the disk before the next step; so does the rename."""
+    log = EvidenceLog.open(tmp_path / "log")
+    with pytest.MonkeyPatch.context() as patch:
+        faulty = FaultyCalls(patch, 0, after=False)
+        log.append("a.b")
+    in_place = ["open", "pwrite", "ftruncate", "fsync"]
+    assert [*in_place, *in_place, "open", "fsync", "rename", "fsync"] == faulty.names
