@@ -1,4 +1,4 @@
-"""The demonstration where every connect and look-up, loopback included, fails and is counted: none is made."""
+"""The demonstration where every connect and look-up, also to loopback, fails and is counted: none is made."""
 
 from __future__ import annotations
 
