@@ -12,6 +12,7 @@ from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.worker import Worker
 
 from appliance.errors import ApplianceError
 from appliance.views import OverviewView, Progress, VerdictWord
@@ -37,8 +38,11 @@ T = TypeVar("T")
 Unlock = Callable[[str], Backend]
 
 
-class Cancelled(Exception):
-    """A person cancelled the running audit; raised through the backend's progress call."""
+class Cancelled(BaseException):
+    """A person cancelled the running audit; raised through the backend's progress call.
+
+    No `Exception`, as `KeyboardInterrupt` is none: nothing on the way may take it for a failure.
+    """
 
 
 class GradAuditApp(App[int]):
@@ -69,6 +73,7 @@ class GradAuditApp(App[int]):
         self.known: OverviewView | None = None
         self.running: Running | None = None
         self.last_result = ""
+        self._auditing: Worker[None] | None = None
         self._turn = asyncio.Lock()
         self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
@@ -172,10 +177,14 @@ class GradAuditApp(App[int]):
             return
         self.cancel_run()
         if self.can_unlock:
-            self.show_lock("locked")
+            self.show_lock(
+                "locked" if self.running is None else "locking: the running audit is being stopped"
+            )
         self.run_worker(self._lock(backend), group="lock")
 
     async def _lock(self, backend: Backend) -> None:
+        if self._auditing is not None:
+            await self._auditing.wait()  # the audit's thread still reads with the keys
         try:
             await self.ask(backend.lock)
         except ApplianceError as error:
@@ -208,7 +217,7 @@ class GradAuditApp(App[int]):
         def work() -> None:
             self._audit(backend, running)
 
-        self.run_worker(work, thread=True, group="audit")
+        self._auditing = self.run_worker(work, thread=True, group="audit")
         self._show_running()
         self.push_screen(ProgressDialog())
 

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,26 @@ def test_locking_takes_everything_off_the_screen(below: str) -> None:
         assert backend.calls[-1] == "lock"
 
     drive(steps, backend=backend)
+
+
+def test_locking_stops_a_running_audit_before_the_keys_go() -> None:
+    """Content goes at once; `lock` is called only after the audit's thread has ended, with nothing kept."""
+    gate = threading.Semaphore(0)
+    backend = Simulator(gate=gate)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "r", "enter", "enter", "enter", "enter")
+        await until(pilot, lambda: app.running is not None and "run_audit" in backend.calls)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: isinstance(app.screen, UnlockScreen))
+        assert "lumen-vlm" not in glass(app)
+        assert "lock" not in backend.calls
+        gate.release(1000)
+        await until(pilot, lambda: "lock" in backend.calls)
+        assert app.running is None
+
+    drive(steps, backend=backend)
+    assert "a-0004" not in backend.audits_
 
 
 def test_a_workspace_that_locked_itself_leads_to_the_passphrase() -> None:

@@ -143,7 +143,7 @@ class RunDialog(Dialog[Request]):
         if isinstance(self.focused, Button):
             self.focused.press()
         elif self.focused is not None and self.focused.id in following:
-            self.query_one(following[self.focused.id]).focus()
+            self.set_focus(self.query_one(following[self.focused.id]))  # at once; .focus() is queued
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Start, or leave."""

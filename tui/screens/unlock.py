@@ -52,7 +52,7 @@ class UnlockScreen(Screen[None]):
         if self.message:
             notice = self.query_one(Notice)
             (notice.complain if self.hint else notice.confirm)(self.message, self.hint)
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))  # before the first paint, so that no typed sign is lost
 
     def action_submit(self) -> None:
         """Try the passphrase, off the UI's thread: the key derivation takes its time on purpose."""

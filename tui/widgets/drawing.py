@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual._context import NoActiveAppError
 from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
@@ -21,8 +22,11 @@ class Drawing(Widget):
 
     @property
     def glyphs(self) -> Glyphs:
-        """The signs this terminal can show."""
-        return getattr(self.app, "glyphs", UNICODE)
+        """The signs this terminal can show; block glyphs outside an app."""
+        try:
+            return getattr(self.app, "glyphs", UNICODE)
+        except NoActiveAppError:
+            return UNICODE
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         """As wide as there is room."""

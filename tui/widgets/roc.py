@@ -69,6 +69,8 @@ class RocPlot(Drawing):
         lines = [self._row(number, row) for number, row in enumerate(self._plot(report, columns))]
         axis = "0 %" + "false-positive rate".center(columns - 8) + "100 %"
         lines.append(Content.styled(" " * _AXIS_CELLS + axis[:columns], "$muted"))
+        key = f"{self.glyphs.gain} above chance  {self.glyphs.chance} chance"
+        lines.append(Content.styled(" " * _AXIS_CELLS + key, "$muted").truncate(width))
         head = f"AUROC {area(report.target_auroc, report.target_auroc_ci)}, targets against controls"
         lines += Content.styled(head, "bold").wrap(width)
         if report.reference_auroc is not None:

@@ -34,9 +34,8 @@ class VerdictStrip(Drawing):
             first, *rest = foreign(reason).wrap(max(8, width - 3))
             lines.append(Content.assemble((f"{number}  ", "$muted"), first))
             lines += [part.pad_left(3) for part in rest]
-        lines.append(
-            Content.styled(f"Decided by line {self.verdict.line} of 6 of the policy's rules.", "$muted")
-        )
+        rule = f"Decided by line {self.verdict.line} of 6 of the policy's rules."
+        lines += Content.styled(rule, "$muted").wrap(width)
         return lines
 
     def _strip(self, width: int) -> Content:
