@@ -28,6 +28,7 @@ from tui.backend import Backend  # noqa: E402
 
 STEPS_BEFORE_PICTURE = 24
 _WEB_FONT = re.compile(r"\s*@font-face\s*\{.*?\}", re.DOTALL)  # pictures must not fetch anything
+_CREDIT = re.compile(r"\s*<!-- Generated with .*?-->")
 _FONT = "DejaVu Sans Mono, Menlo, Consolas"
 
 
@@ -59,7 +60,7 @@ class Halting:
 
 def svg(app: GradAuditApp) -> str:
     """The present screen, without web fonts."""
-    drawn = _WEB_FONT.sub("", app.export_screenshot(title="gradaudit"))
+    drawn = _CREDIT.sub("", _WEB_FONT.sub("", app.export_screenshot(title="gradaudit")))
     return drawn.replace("Fira Code", _FONT)
 
 
