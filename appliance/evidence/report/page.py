@@ -139,12 +139,19 @@ def _distribution(view: AuditView) -> str:
         )
     if deciding is not None and deciding.roc:
         area = wording.area(deciding.target_auroc, deciding.target_auroc_ci)
-        points = "<br>".join(_text(wording.operating_point(point)) for point in deciding.operating_points)
         svg = plots.roc_svg(deciding)
-        figures.append(f"<figure>{svg}<figcaption>AUROC {_text(area)}<br>{points}</figcaption></figure>")
+        figures.append(
+            f"<figure>{svg}<figcaption>AUROC {_text(area)}{_found(deciding)}</figcaption></figure>"
+        )
     if not figures:
         return ""
     return f'<h2>Scores</h2>{_tests(view)}<div class="plots">{"".join(figures)}</div>'
+
+
+def _found(detector: DetectorReport) -> str:
+    """Operating points belong to the known training patients, the curve to the patients in question."""
+    points = [_text(wording.operating_point(point)) for point in detector.operating_points]
+    return "".join(f"<br>{line}" for line in ["Known training patients found:", *points]) if points else ""
 
 
 def _tests(view: AuditView) -> str:
@@ -188,18 +195,26 @@ def _control(control: ControlOutcome) -> str:
 
 
 def _detectors(view: AuditView) -> str:
+    measured = [detector for detector in view.result.detectors if _is_measured(detector)]
+    others = [detector.name for detector in view.result.detectors if not _is_measured(detector)]
     rows = "".join(
         f"<tr><td>{_text(detector.name)}{' <b>decides</b>' if detector.decides else ''}</td>"
         f'<td class="num">{wording.area(detector.reference_auroc, detector.reference_auroc_ci)}</td>'
         f'<td class="num">{wording.area(detector.target_auroc, detector.target_auroc_ci)}</td>'
         f'<td class="num">{detector.unscored}</td></tr>'
-        for detector in view.result.detectors
+        for detector in measured
     )
+    absent = f"<p>Not possible with this model and cohort: {_text(', '.join(others))}.</p>" if others else ""
     return (
         "<h2>Detectors</h2><table><tr><th>Detector</th>"
         "<th>AUROC, known training patients against controls</th>"
-        f"<th>AUROC, patients in question against controls</th><th>Unscored</th></tr>{rows}</table>"
+        "<th>AUROC, patients in question against controls</th><th>Unscored pairs</th></tr>"
+        f"{rows}</table>{absent}"
     )
+
+
+def _is_measured(detector: DetectorReport) -> bool:
+    return detector.decides or detector.reference_auroc is not None or detector.target_auroc is not None
 
 
 def _method(view: AuditView) -> str:

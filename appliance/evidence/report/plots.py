@@ -12,7 +12,8 @@ from html import escape
 from appliance.evidence.report.wording import ROLE
 from audit_core.results import DetectorReport, Histogram
 
-_WIDTH, _ROW, _LEFT, _BASE = 440, 74, 8, 24
+_WIDTH, _LEFT, _BASE = 440, 8, 24
+_ROW, _ALL_ROWS = 74, 250  # a row is lower where there are many roles, so that the page's first sheet holds
 _ROC = 220
 _ROLE_ORDER = ("target", "calibration", "fitting", "member", "post_release")
 
@@ -21,7 +22,8 @@ def histogram_svg(histogram: Histogram) -> str:
     """One row of bars per role on a common axis of scores, the threshold as a line through all rows."""
     roles = [role for role in _ROLE_ORDER if any(histogram.counts.get(role, ()))]
     low, high = histogram.edges[0], histogram.edges[-1]
-    height = _ROW * len(roles) + _BASE
+    pitch = min(_ROW, _ALL_ROWS // max(len(roles), 1))
+    height = pitch * len(roles) + _BASE
 
     def x(score: float) -> str:
         return _px(_LEFT + (score - low) / ((high - low) or 1.0) * (_WIDTH - 2 * _LEFT))
@@ -29,11 +31,11 @@ def histogram_svg(histogram: Histogram) -> str:
     parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Scores by role">']
     for row, role in enumerate(roles):
         counts = histogram.counts[role]
-        floor = _ROW * (row + 1) - 8
-        scale = (_ROW - 30) / max(counts)
+        floor = pitch * (row + 1) - 8
+        scale = (pitch - 28) / max(counts)
         parts.append(f'<line class="axis" x1="{_LEFT}" y1="{floor}" x2="{_WIDTH - _LEFT}" y2="{floor}"/>')
         label = f"{ROLE.get(role, role)}: {sum(counts):,}"
-        parts.append(f'<text x="{_LEFT}" y="{floor - _ROW + 22}">{escape(label)}</text>')
+        parts.append(f'<text x="{_LEFT}" y="{floor - pitch + 20}">{escape(label)}</text>')
         for start, end, count in zip(histogram.edges, histogram.edges[1:], counts, strict=False):
             if count:
                 width = float(x(end)) - float(x(start)) - 1.5

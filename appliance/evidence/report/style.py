@@ -61,7 +61,8 @@ header .facts{text-align:left;margin-top:6px}}
 body{box-shadow:none;margin:0;padding:0;max-width:none;font-size:8.9pt;line-height:1.36}
 .strip,.card,.demo,.bar,.under,tr.failed td{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 .strip .word{font-size:22pt;padding:12px 20px}.strip .says b{font-size:13pt}
-table,dl{font-size:8pt}td{padding:3px 10px 3px 0}td .ask{display:none}th{font-size:7.6pt}figcaption{font-size:7.8pt}
+table,dl{font-size:8pt}td{padding:3px 10px 3px 0}td .ask{display:none}th{font-size:7.6pt}
+figcaption{font-size:7.8pt}
 h2{margin:15px 0 6px;font-size:10.5pt;break-after:avoid}header .model{font-size:17pt}
 h2.details{break-before:page}figure,tr,.card,.signature,dl{break-inside:avoid}
 .card{padding:8px 14px}.cards{margin-top:12px}.sign{margin-top:34px}.plots{grid-template-columns:2.1fr 1fr}

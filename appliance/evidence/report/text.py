@@ -40,6 +40,8 @@ def verdict_text(view: AuditView) -> str:
         "Detectors (patients in question against calibration controls):",
     ]
     for detector in result.detectors:
+        if detector.target_auroc is None and not detector.decides:
+            continue
         decides = " (decides)" if detector.decides else ""
         area = wording.area(detector.target_auroc, detector.target_auroc_ci)
         lines.append(f"  {detector.name}{decides}: AUROC {area}")

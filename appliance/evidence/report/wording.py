@@ -121,12 +121,12 @@ def patients(number: int) -> str:
 
 
 def operating_point(point: OperatingPoint) -> str:
-    """A true-positive rate at a false-positive rate, or how many controls are missing to say it."""
+    """Share of known training patients found at a false-positive rate, or the controls missing to say it."""
     at = f"{percent(point.alpha)} false alarms"
     if point.tpr is None:
         return f"at {at}: not resolvable, {point.missing_controls:,} more controls needed"
     note = "" if point.label == "headline" else f" ({point.label}: few controls)"
-    return f"{percent(point.tpr)} found at {at}{note}"
+    return f"{percent(point.tpr)} at {at}{note}"
 
 
 def exposure(result: AuditResult, word: VerdictWord) -> str:
