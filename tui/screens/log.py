@@ -99,7 +99,7 @@ class LogScreen(Section):
         row = self.row(position)
         if row is None:
             return None
-        bad = row.outcome not in ("ok", "begins", "done")
+        bad = row.outcome not in ("ok", "allowed", "begins", "done")
         return (
             Content.styled(f"{row.index:>9,}", "$muted"),
             foreign(moment(row.claimed_utc)),
