@@ -100,7 +100,9 @@ def test_a_wrong_passphrase_is_refused_and_logged(site: Site, tmp_path: Path) ->
     wrong = tmp_path / "wrong"
     wrong.write_text("something else entirely\n")
     site.refused(21, "pairs", "ls", secret=wrong)
-    entries = [json.loads(line) for line in site.run("log", "ls", "--json", "--limit", "1000").stdout.splitlines()]
+    entries = [
+        json.loads(line) for line in site.run("log", "ls", "--json", "--limit", "1000").stdout.splitlines()
+    ]
     assert ("workspace.unlock", "refused") in {(entry["act"], entry["outcome"]) for entry in entries}
 
 
