@@ -1,10 +1,11 @@
-"""Ingest as an act: files in, sealed frames and texts, catalogue rows and pairs out; nothing is lost silently."""
+"""Ingest as an act: files in; sealed frames and texts, catalogue rows, pairs and a quarantine out."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -139,41 +140,16 @@ class Intake:
 
     def _sealed_image(self, instance: Instance, event: dict[str, Any], blob: bytes) -> StoredInstance:
         return StoredInstance(
-            content_digest=instance.content_digest,
-            StudyInstanceUID=instance.StudyInstanceUID,
-            SeriesInstanceUID=instance.SeriesInstanceUID,
-            SOPInstanceUID=instance.SOPInstanceUID,
-            AccessionNumber=instance.AccessionNumber,
-            PatientID=instance.PatientID,
-            IssuerOfPatientID=instance.IssuerOfPatientID,
-            StudyDate=instance.StudyDate,
-            Modality=instance.Modality,
-            BodyPartExamined=instance.BodyPartExamined,
-            TransferSyntaxUID=instance.TransferSyntaxUID,
-            attributes=dict(instance.attributes),
+            **_shared(instance, StoredInstance),
             frame_object=self._workspace.vault.put(FRAME, blob),
             frame_rule=str(event["frame_rule"]),
             height=int(event["height"]),
             width=int(event["width"]),
-            SOPClassUID=instance.SOPClassUID,
-            NumberOfFrames=instance.NumberOfFrames,
         )
 
     def _sealed_report(self, report: Report) -> StoredReport:
-        return StoredReport(
-            content_digest=report.content_digest,
-            source=str(report.source),
-            StudyInstanceUID=report.StudyInstanceUID,
-            AccessionNumber=report.AccessionNumber,
-            PatientID=report.PatientID,
-            IssuerOfPatientID=report.IssuerOfPatientID,
-            StudyDate=report.StudyDate,
-            status=report.status,
-            text_object=self._workspace.vault.put(REPORT_TEXT, report.text.encode()),
-            issued=report.issued,
-            OtherPatientIDs=report.OtherPatientIDs,
-            other_accessions=report.other_accessions,
-        )
+        text = self._workspace.vault.put(REPORT_TEXT, report.text.encode())
+        return StoredReport(**_shared(report, StoredReport), text_object=text)
 
     def _set_aside(self, path: Path, digest: str, reason: str, message: str) -> None:
         self._reasons[reason] += 1
@@ -192,16 +168,7 @@ class Intake:
         key = self._workspace.keys.pseudonym.raw
         rows = [
             StoredPair(
-                pair_id=one.pair_id,
-                patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID),
-                StudyInstanceUID=one.StudyInstanceUID,
-                StudyDate=one.StudyDate,
-                Modality=one.Modality,
-                BodyPartExamined=one.BodyPartExamined,
-                image_digest=one.image_digest,
-                report_digest=one.report_digest,
-                rule=str(one.rule),
-                frame_rule=one.frame_rule,
+                **_shared(one, StoredPair), patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID)
             )
             for one in pairing.pairs
         ]
@@ -234,37 +201,15 @@ def _digest(path: Path) -> str:
 
 
 def _instance(row: StoredInstance) -> Instance:
-    return Instance(
-        content_digest=row.content_digest,
-        SOPInstanceUID=row.SOPInstanceUID,
-        SOPClassUID=row.SOPClassUID,
-        SeriesInstanceUID=row.SeriesInstanceUID,
-        StudyInstanceUID=row.StudyInstanceUID,
-        AccessionNumber=row.AccessionNumber,
-        PatientID=row.PatientID,
-        IssuerOfPatientID=row.IssuerOfPatientID,
-        StudyDate=row.StudyDate,
-        Modality=row.Modality,
-        BodyPartExamined=row.BodyPartExamined,
-        TransferSyntaxUID=row.TransferSyntaxUID,
-        NumberOfFrames=row.NumberOfFrames,
-        attributes=row.attributes,
-    )
+    return Instance(**_shared(row, Instance))
 
 
 def _report(row: StoredReport) -> Report:
     """A stored report for pairing; its text stays sealed, the object's keyed name tells equal texts."""
-    return Report(
-        content_digest=row.content_digest,
-        source=ReportSource(row.source),
-        PatientID=row.PatientID,
-        IssuerOfPatientID=row.IssuerOfPatientID,
-        StudyInstanceUID=row.StudyInstanceUID,
-        AccessionNumber=row.AccessionNumber,
-        StudyDate=row.StudyDate,
-        text=row.text_object,
-        status=row.status,
-        issued=row.issued,
-        OtherPatientIDs=tuple(row.OtherPatientIDs),
-        other_accessions=tuple(row.other_accessions),
-    )
+    return Report(**_shared(row, Report) | {"source": ReportSource(row.source), "text": row.text_object})
+
+
+def _shared(record: Any, kind: type) -> dict[str, Any]:
+    """The fields that a medical record and its stored row have in common, by name."""
+    names = {field.name for field in fields(kind)}
+    return {field.name: getattr(record, field.name) for field in fields(record) if field.name in names}

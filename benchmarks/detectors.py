@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=2 python benchmarks/detectors.py --pairs DIR [--seeds 3] [--only fine-tuned] [--json]
 
-DIR holds a pairs.csv with columns id, image_path, text, patient_id (and source). One pair per patient is used;
-patients are drawn by seed into base, members and non-members, so that every contrast is patient-disjoint and
-within one mixture of sources. 36 % of members and non-members are references, the rest is tested.
+DIR holds a pairs.csv with columns id, image_path, text and patient_id. One pair per patient is used. Patients are
+drawn by seed into base, members and non-members, so that every contrast is patient-disjoint and within one mixture
+of sources. 36 % of members and non-members are references, the rest is tested.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _score(setting: Setting, model: Path, base: Path | None, lots: Lots, seed: i
         progress=lambda step: None,
     )
     if signals.unscored:
-        raise SystemExit(f"{len(signals.unscored)} pairs could not be scored: {next(iter(signals.unscored.values()))}")
+        raise SystemExit(f"{len(signals.unscored)} pairs could not be scored")
     known = len(references[0]) + len(references[1])
     labelled = Labelled(
         rows=np.arange(known),
@@ -200,7 +200,10 @@ def _score(setting: Setting, model: Path, base: Path | None, lots: Lots, seed: i
     cut = known + len(tested[0])
     variants: Mapping[str, Signals] = {"": Signals(signals, base_signals)}
     if base_signals is not None:
-        variants = {"": Signals(signals, base_signals), " without base": Signals(_without_base(signals), None)}
+        variants = {
+            "": Signals(signals, base_signals),
+            " without base": Signals(_without_base(signals), None),
+        }
     for suffix, given in variants.items():
         for name, detector in battery().items():
             if detector.missing(given, labelled) or (suffix and name != "fused"):

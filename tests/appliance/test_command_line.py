@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it: errors in one line with a hint, exit codes, nothing half-written."""
+"""The command line as a newcomer meets it: one-line errors with a hint, exit codes, nothing half-written."""
 
 from __future__ import annotations
 

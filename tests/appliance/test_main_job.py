@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -99,7 +100,7 @@ def test_showing_an_audit_gives_the_same_answer_and_exit_code(job: Job) -> None:
 
 
 def test_nothing_of_a_patient_lies_on_disk_in_the_clear(job: Job) -> None:
-    """Canaries of name, id and report are found in the inbox, and nowhere under workspace, temp or shared memory."""
+    """Canaries of name, id and report lie in the inbox, and nowhere in workspace, temp or shared memory."""
     canaries = [
         CANARY_NAME.encode(),
         CANARY_ID.encode(),
@@ -160,8 +161,6 @@ def test_too_few_for_the_policy_is_inconclusive_and_says_how_many(job: Job) -> N
 
 def test_a_model_that_changed_since_registration_voids_the_audit(job: Job, tmp_path: Path) -> None:
     """One changed byte in the folder: exit 13, before anything is loaded."""
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(MODELS / "lumen-vlm", folder)
     assert job.run("models", "add", "moving", folder).returncode == 0
@@ -172,7 +171,7 @@ def test_a_model_that_changed_since_registration_voids_the_audit(job: Job, tmp_p
 
 
 def test_a_killed_audit_is_said_to_be_cut_off_and_the_next_one_runs(job: Job) -> None:
-    """kill -9 of the command leaves a workspace that opens, a log that verifies, and no audit left running."""
+    """kill -9 leaves a workspace that opens and a log that verifies; no audit is left running."""
     environment = os.environ | {
         "GRADAUDIT_WORKSPACE": str(job.root),
         "GRADAUDIT_PASSPHRASE_FILE": str(job.secret),

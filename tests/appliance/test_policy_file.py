@@ -18,7 +18,7 @@ def test_every_shipped_policy_is_usable(name: str) -> None:
     assert loaded.digest == hashlib.sha256((policy_file.FOLDER / f"{name}.toml").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("line", [line for line in DEFAULT.splitlines() if "=" in line and line[0] not in "#"])
+@pytest.mark.parametrize("line", [line for line in DEFAULT.splitlines() if "=" in line and line[0] != "#"])
 def test_no_key_may_be_missing(line: str) -> None:
     """A threshold that falls back to a default silently changes verdicts."""
     with pytest.raises(PolicyError, match=line.split(" ")[0]):
