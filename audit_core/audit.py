@@ -25,6 +25,7 @@ from audit_core.results import (
     ControlStatus,
     Finding,
     Progress,
+    References,
     Role,
     Timing,
 )
@@ -175,7 +176,13 @@ def _shuffled_signals(opened: _Opened) -> SignalTable | None:
 
 
 def _spike_signals(opened: _Opened) -> SpikeSignals | None:
-    """Signals of a copy fine-tuned on half of the fitting controls; None where none is asked for."""
+    """Signals of a copy fine-tuned on half of the fitting controls.
+
+    Only where references are L4, which is what that level means: named members are the better positive
+    control, and at L5 the hospital has said that there is to be none. None as well without epochs.
+    """
+    if opened.settings.references is not References.L4:
+        return None
     chosen = judged_pairs(opened.asked, opened.settings.seed)
     fitting = [s for s in opened.asked if s.role is Role.FITTING and s.pair_id in chosen]
     clean = [s for s in opened.asked if s.role is Role.CALIBRATION and s.pair_id in chosen]

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 BLIND_LIMIT = 0.55
 STRATA = 10
+SEPARATION_LEVEL = 0.05
 CONDITIONAL_DRAWS = 9_999
 
 
@@ -136,7 +137,7 @@ def shuffled_control(
     if right is None or wrong is None or min(part.size for part in (*right, *wrong)) == 0:
         return not_applicable(name, Consequence.NONE, "Shuffled pairs were not read.")
     own, other = auroc(*right), auroc(*wrong)
-    if own <= 0.55:
+    if rank_test_p(*right) >= SEPARATION_LEVEL:
         told = "there is too little separation to divide."
         share = float("nan")
     else:
