@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from medio.records import Instance, Pair, PairRule, Report
@@ -51,6 +51,8 @@ def pair(images: Iterable[PairableImage], reports: Iterable[Report]) -> Pairing:
     """Join each image with the one report that describes its study.
 
     They join when both name the same StudyInstanceUID, else the same AccessionNumber, and the same patient.
+    An accession number may cover several studies: a report of another study joins only when no image of that
+    study is known, as with structured reports that were filed as a study of their own.
     The order of the inputs does not matter; equal content counts once.
 
     Returns:
@@ -59,7 +61,10 @@ def pair(images: Iterable[PairableImage], reports: Iterable[Report]) -> Pairing:
         `instance-contradiction`.
     """
     by_digest = {image.instance.content_digest: image for image in images}
-    index = _Index({report.content_digest: report for report in reports}.values())
+    index = _Index(
+        {report.content_digest: report for report in reports}.values(),
+        {image.instance.StudyInstanceUID for image in by_digest.values()},
+    )
     contradicted = _contradicted([image.instance for image in by_digest.values()])
     joined: list[tuple[PairableImage, Report, PairRule]] = []
     unpaired: list[Unpaired] = []
@@ -84,7 +89,8 @@ def pair(images: Iterable[PairableImage], reports: Iterable[Report]) -> Pairing:
 class _Index:
     """Reports by handle. Remembers what each lookup decided, so reasons can be told afterwards."""
 
-    def __init__(self, reports: Iterable[Report]) -> None:
+    def __init__(self, reports: Iterable[Report], studies_with_images: Set[str]) -> None:
+        self.studies_with_images = studies_with_images
         self.reports = sorted(reports, key=lambda report: report.content_digest)
         self.by_study: Mapping[str, list[Report]] = _grouped(self.reports, lambda r: (r.StudyInstanceUID,))
         self.by_accession: Mapping[str, list[Report]] = _grouped(
@@ -139,7 +145,7 @@ def _partner(image: Instance, index: _Index, contradicted: set[str]) -> tuple[Re
         (PairRule.STUDY, index.by_study.get(image.StudyInstanceUID, [])),
         (PairRule.ACCESSION, index.by_accession.get(image.AccessionNumber, [])),
     ):
-        candidates = [report for report in candidates if not _other_study(image, report)]
+        candidates = _of_study(image, candidates, index.studies_with_images)
         if not candidates:
             continue
         candidates = _of_accession(image, candidates)
@@ -160,6 +166,8 @@ def _chosen(image: Instance, candidates: Sequence[Report]) -> Report | str:
         return "patient-contradiction"
     if len({report.AccessionNumber for report in candidates} - {""}) > 1:
         return "ambiguous-report"  # two requests, two reports, and the image names neither
+    if len({report.StudyInstanceUID for report in candidates} - {""}) > 1:
+        return "ambiguous-report"  # two studies under one accession number
     return _standing(candidates) or "ambiguous-report"
 
 
@@ -169,8 +177,14 @@ def _of_accession(image: Instance, candidates: list[Report]) -> list[Report]:
     return named if image.AccessionNumber and named else candidates
 
 
+def _of_study(image: Instance, candidates: list[Report], studies_with_images: Set[str]) -> list[Report]:
+    """Reports of the image's study or of no stated study; else those of studies without any image."""
+    own = [report for report in candidates if not _other_study(image, report)]
+    return own or [r for r in candidates if r.StudyInstanceUID not in studies_with_images]
+
+
 def _other_study(image: Instance, report: Report) -> bool:
-    """Both name a study, and not the same: one accession number may cover several studies."""
+    """Both name a study, and not the same."""
     return bool(
         image.StudyInstanceUID
         and report.StudyInstanceUID

@@ -58,7 +58,7 @@ def test_a_pair_carries_the_image_s_identity() -> None:
         ({"PatientID": ""}, {}, "no-patient-id", "no-image"),
         ({}, {"StudyInstanceUID": "", "AccessionNumber": ""}, "no-report", "no-handle"),
         ({"StudyInstanceUID": "", "AccessionNumber": ""}, {}, "no-handle", "no-image"),
-        ({"StudyInstanceUID": "9.9"}, {}, "no-report", "no-image"),
+        ({"StudyInstanceUID": "9.9", "AccessionNumber": "ACC9"}, {}, "no-report", "no-image"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, {}, "derived-object", "no-image"),
     ],
 )
@@ -125,3 +125,16 @@ def test_pairing_again_gives_the_same() -> None:
     images = [instance(f"i{n}", StudyInstanceUID=f"1.{n}", AccessionNumber="") for n in range(5)]
     reports = [report(f"r{n}", StudyInstanceUID=f"1.{n}") for n in range(3)]
     assert paired(images, reports) == paired(images[::-1] * 2, reports[::-1] * 2)
+
+
+def test_a_report_filed_as_a_study_of_its_own() -> None:
+    """The accession number joins it, unless its study has images, or two such studies claim the number."""
+    own = report("r1", StudyInstanceUID="9.1")
+    assert [one.rule for one in paired([instance()], [own]).pairs] == [PairRule.ACCESSION]
+    elsewhere = instance("i2", StudyInstanceUID="9.1", AccessionNumber="ACC2", SOPInstanceUID="9.1.1")
+    found = paired([instance(), elsewhere], [own])
+    assert [(one.image_digest, one.rule) for one in found.pairs] == [("i2", PairRule.STUDY)]
+    other = report("r2", StudyInstanceUID="9.2", text="Other.", issued="20240105")
+    assert reasons(paired([instance()], [own, other])) == (["ambiguous-report"], ["ambiguous-report"] * 2)
+    without = report("r3", StudyInstanceUID="", text="No study is named.")
+    assert [one.report_digest for one in paired([instance()], [own, without]).pairs] == ["r3"]
