@@ -60,7 +60,7 @@ class Recipe:
     vlm_clear: Schedule = Schedule(epochs=4, lr=5e-4)
     clip_from_scratch: Schedule = Schedule(epochs=4, lr=1e-3, batch=32)
     clip_base: Schedule = Schedule(epochs=4, lr=5e-4, batch=32)
-    clip_leak: Schedule = Schedule(epochs=60, lr=1e-3, batch=15)
+    clip_leak: Schedule = Schedule(epochs=80, lr=1e-3, batch=20)
 
 
 @dataclass(frozen=True, slots=True)
