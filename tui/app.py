@@ -263,18 +263,14 @@ class GradAuditApp(App[int]):
             return
         self.last_result = message.view.row.audit_id
         word: VerdictWord = message.view.verdict.word
-        self._section(
-            lambda notice: notice.confirm(
-                f"audit of {message.view.row.model} finished: {word.value}", "press 3"
-            )
-        )
+        self._confirm(f"audit of {message.view.row.model} finished: {word.value}", "press 3")
 
     def on_run_stopped(self, message: RunStopped) -> None:
         """No verdict."""
         self._end_run()
         error = message.error
         if error is None:
-            self._section(lambda notice: notice.confirm("the audit was cancelled; nothing of it was kept"))
+            self._confirm("the audit was cancelled; nothing of it was kept")
         else:
             self._complain(error)
 
@@ -292,15 +288,19 @@ class GradAuditApp(App[int]):
             if isinstance(screen, Section) and screen.is_mounted:
                 screen.frame()
 
-    def _section(self, say: Callable[[Notice], None]) -> None:
-        for screen in self.screen_stack:
-            if isinstance(screen, Section):
-                say(screen.query_one(Notice))
-
-    def _complain(self, error: ApplianceError) -> None:
+    def _notices(self) -> Iterable[Notice]:
+        """The notice lines of the screens in sight, dialogs apart."""
         for screen in self.screen_stack:
             if isinstance(screen, Section | UnlockScreen):
-                screen.query_one(Notice).complain(str(error), error.hint)
+                yield from screen.query(Notice)
+
+    def _confirm(self, message: str, hint: str = "") -> None:
+        for notice in self._notices():
+            notice.confirm(message, hint)
+
+    def _complain(self, error: ApplianceError) -> None:
+        for notice in self._notices():
+            notice.complain(str(error), error.hint)
 
     # Closed exits: nothing on a screen may leave but through the evidence pack
 

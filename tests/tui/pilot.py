@@ -54,8 +54,12 @@ def drive(steps: Steps, size: tuple[int, int] = (80, 24), **options: Any) -> Gra
     async def whole() -> GradAuditApp:
         app = GradAuditApp(**options)
         async with app.run_test(size=size) as pilot:
-            await settle(pilot)
-            await steps(pilot, app)
+            try:
+                await settle(pilot)
+                await steps(pilot, app)
+            finally:  # a failed step must not leave an audit's thread waiting, nor this process for it
+                if (gate := getattr(options["backend"], "gate", None)) is not None:
+                    gate.release(10_000)
         return app
 
     return asyncio.run(whole())

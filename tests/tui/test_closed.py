@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from appliance.errors import Locked
 from tests.tui.pilot import drive, glass, press, settle, until
@@ -53,9 +55,10 @@ def test_locked_asks_for_the_passphrase_and_refuses_a_wrong_one() -> None:
         assert isinstance(app.screen, UnlockScreen)
         await press(pilot, "1", "enter")
         assert "the passphrase is wrong  hint: 9 attempts" in glass(app)
-        assert app.screen.query_one("Input").value == ""
-        app.screen.query_one("Input").value = PASSPHRASE
-        await press(pilot, "enter")
+        assert app.screen.query_one(Input).value == ""
+        for sign in PASSPHRASE:
+            app.post_message(Key("space" if sign == " " else sign, sign))
+        app.post_message(Key("enter", "\r"))  # all at once, as pasted: no sign may be lost
         await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
         await settle(pilot)
         assert "lumen-vlm" in glass(app)
@@ -68,7 +71,7 @@ def test_a_passphrase_is_never_on_the_glass() -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, *"swordfish")
-        assert app.screen.query_one("Input").value == "swordfish"
+        assert app.screen.query_one(Input).value == "swordfish"
         assert "swordfish" not in glass(app)
 
     drive(steps, backend=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from textual.events import Key
 from textual.pilot import Pilot
 
 from appliance.errors import ApplianceError
@@ -45,15 +46,16 @@ def position(app: GradAuditApp) -> tuple[int, int] | None:
 
 
 def test_quick_enters_choose_and_start() -> None:
-    """Four enters without a pause go model, cohort, policy, Start; none is lost."""
+    """Keys without a pause go model, cohort, policy, Start; none is lost and each reaches its list."""
     pace = Steps()
     backend = Simulator(gate=pace.gate)
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "r")
-        await pilot.press("enter", "enter", "enter", "enter")
+        for key in ("down", "enter", "enter", "down", "enter", "enter"):
+            app.post_message(Key(key, None))
         await until(pilot, lambda: isinstance(app.screen, ProgressDialog))
-        assert (app.running.model, app.running.policy) == ("lumen-vlm", "demo")
+        assert (app.running.model, app.running.policy) == ("harbor-clip", "gdpr")
         pace.gate.release(1000)
         await until(pilot, lambda: app.running is None)
 

@@ -37,14 +37,16 @@ class Terminal:
         script = f"{keep} {program}; echo $? > {shlex.quote(str(self.code))}; exec cat"
         self.tmux("new-session", "-d", "-x", "80", "-y", "24", "sh", "-c", script)
 
-    def shows(self, words: str) -> bool:
-        """Whether `words` come onto the glass before the deadline."""
+    def glass(self) -> str:
+        """What the terminal shows."""
+        return self.tmux("capture-pane", "-p")
+
+    def expect(self, words: str) -> None:
+        """Wait until `words` are on the glass; fails with the glass after a deadline."""
         end = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end:
-            if words in self.tmux("capture-pane", "-p"):
-                return True
+        while words not in self.glass():
+            assert time.monotonic() < end, self.glass()
             time.sleep(LOOK_AGAIN_S)
-        return False
 
     def press(self, *keys: str) -> None:
         """Send keys."""
@@ -64,21 +66,21 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_a_person_runs_an_audit_in_a_real_terminal(terminal: Terminal) -> None:
     """Overview, run dialog, progress, result, log, lock, unlock, quit with 0: all by keys, at 80x24."""
-    assert terminal.shows("lumen-vlm: FAIL")
+    terminal.expect("lumen-vlm: FAIL")
     terminal.press("r")
-    assert terminal.shows("image-text-to-text")
+    terminal.expect("image-text-to-text")
     terminal.press("Enter", "Enter", "Enter", "Enter")
-    assert terminal.shows("21 of 46 patients")
+    terminal.expect("21 of 46 patients")
     terminal.press("4")
-    assert terminal.shows("entry 147")
+    terminal.expect("entry 147")
     terminal.press("v")
-    assert terminal.shows("verified: all 148 entries")
+    terminal.expect("verified: all 148 entries")
     terminal.press("C-l")
-    assert terminal.shows("Unlock the workspace")
-    assert "entry 147" not in terminal.tmux("capture-pane", "-p")
+    terminal.expect("Unlock the workspace")
+    assert "entry 147" not in terminal.glass()
     terminal.press("-l", "correct horse")
     terminal.press("Enter")
-    assert terminal.shows("Needs you")
+    terminal.expect("Needs you")
     terminal.press("q")
     end = time.monotonic() + DEADLINE_S
     while not terminal.code.exists() and time.monotonic() < end:

@@ -20,6 +20,8 @@ from tui.widgets.chrome import Notice
 from tui.widgets.drawing import Drawing, Facts, Heading, Lines
 from tui.words import ROLE, duration
 
+_LISTS = ("model", "cohort", "policy")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -30,11 +32,14 @@ class Request:
     policy: str
 
 
+class Choice(OptionList):
+    """A list whose enter goes on; a plain binding, so that it acts after the keys pressed before it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.next", "Next", show=False)]
+
+
 class RunDialog(Dialog[Request]):
     """Three short lists side by side and what the highlighted ones are."""
-
-    # Before the lists see it: enter moves at once, so that quick keys are not lost to the list that was left.
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "next", "Next", show=False, priority=True)]
 
     def __init__(self, model: str = "") -> None:
         super().__init__()
@@ -52,7 +57,7 @@ class RunDialog(Dialog[Request]):
                 for name, title in (("model", "Model"), ("cohort", "Cohort"), ("policy", "Policy")):
                     with Vertical():
                         yield Lines(Content.styled(title, "bold $muted"))
-                        yield OptionList(id=name, markup=False)
+                        yield Choice(id=name, markup=False)
             yield Facts(8, id="chosen")
             yield Notice()
             with Horizontal(classes="buttons"):
@@ -138,17 +143,15 @@ class RunDialog(Dialog[Request]):
         self._describe()
 
     def action_next(self) -> None:
-        """Enter goes to the next list, from the last to Start, and presses a button."""
-        following = {"model": "#cohort", "cohort": "#policy", "policy": "#start"}
-        if isinstance(self.focused, Button):
-            self.focused.press()
-        elif self.focused is not None and self.focused.id in following:
-            self.set_focus(self.query_one(following[self.focused.id]))  # at once; .focus() is queued
+        """From one list to the next, from the last to Start; at once, where `.focus()` would be queued."""
+        following = dict(zip(_LISTS, (*_LISTS[1:], "start"), strict=True))
+        if self.focused is not None and self.focused.id in following:
+            self.set_focus(self.query_one(f"#{following[self.focused.id]}"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Start, or leave."""
-        picked = [self._chosen(name) for name in ("model", "cohort", "policy")]
-        if event.button.id != "start" or any(index is None for index in picked):
+        picked = [self._chosen(name) for name in _LISTS]
+        if event.button.id != "start" or None in picked:
             self.dismiss(None)
             return
         model, cohort, policy = (index or 0 for index in picked)
@@ -222,7 +225,8 @@ class ProgressDialog(Dialog[None]):
 
     def stepped(self) -> None:
         """Redraw."""
-        self.query_one(ProgressLines).refresh(layout=True)
+        for lines in self.query(ProgressLines):  # none before the first paint
+            lines.refresh(layout=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Hide or cancel."""

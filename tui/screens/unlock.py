@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from tui.app import GradAuditApp
 
 
+class Passphrase(Input):
+    """The field. Enter is its own key, so it comes after every sign typed or pasted before it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Unlock", key_display="enter")]
+
+
 class UnlockScreen(Screen[None]):
     """Asks for the officer's passphrase; nothing of the workspace is on this screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Unlock", key_display="enter", priority=True),
         Binding("ctrl+q,f10", "app.leave", "Quit", key_display="^q"),
     ]
     app: GradAuditApp
@@ -43,7 +48,7 @@ class UnlockScreen(Screen[None]):
                     "The officer's passphrase. It is never stored, and every attempt is an entry in the log."
                 )
             )
-            yield Input(password=True, id="passphrase")
+            yield Passphrase(password=True, id="passphrase")
             yield Notice()
         yield KeyLine()
 
@@ -54,7 +59,7 @@ class UnlockScreen(Screen[None]):
             (notice.complain if self.hint else notice.confirm)(self.message, self.hint)
         self.set_focus(self.query_one(Input))  # before the first paint, so that no typed sign is lost
 
-    def action_submit(self) -> None:
+    def on_input_submitted(self) -> None:
         """Try the passphrase, off the UI's thread: the key derivation takes its time on purpose."""
         field = self.query_one(Input)
         passphrase, field.value = field.value, ""
