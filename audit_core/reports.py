@@ -40,7 +40,7 @@ class _Draws:
 def detector_reports(
     scored: Mapping[str, Scored], decides: str, rows: Rows, settings: Settings
 ) -> tuple[DetectorReport, ...]:
-    """One report per detector, the deciding one first.
+    """One report per detector that could run, the deciding one first.
 
     Args:
         scored: every detector.
@@ -49,7 +49,8 @@ def detector_reports(
         settings: bootstrap, seed, where references come from.
     """
     draws = _Draws(settings)
-    names = sorted(scored, key=lambda name: (name != decides, name))
+    ran = [name for name, one in scored.items() if one.found is not None or name == decides]
+    names = sorted(ran, key=lambda name: (name != decides, name))
     return tuple(_report(scored[name], name == decides, rows, settings, draws) for name in names)
 
 
