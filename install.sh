@@ -179,7 +179,7 @@ run_checks() {
     check "ruff format" "$VENV/bin/ruff" format --check .
     check "mypy" "$VENV/bin/mypy"
     check "import contracts" "$VENV/bin/lint-imports"
-    check "pytest" "$VENV/bin/python" -m pytest "$@"
+    check "pytest" "$VENV/bin/python" -m pytest --numprocesses auto --dist loadfile "$@"
     if ((${#failed[@]})); then
         fail "failed: $(IFS=,; printf '%s' "${failed[*]}")" "each check can be run alone from $VENV/bin"
     fi
@@ -217,7 +217,8 @@ main() {
     esac
     unset PYTHONPATH PYTHONHOME
     export PYTHONNOUSERSITE=1
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
+    # Small models: a second thread waits more than it computes, and the other core has the next process.
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
     set_up "$act"
     case $act in
         install) say_what_next ;;
