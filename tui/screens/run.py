@@ -114,7 +114,7 @@ class RunDialog(Dialog[Request]):
 
     def _prompt(self, name: str, chosen: bool) -> Content:
         """A name with the sign that says which one is chosen; colour alone would not."""
-        return Content.assemble((f"{self.app.glyphs.point} " if chosen else "  ", "$accent"), foreign(name))
+        return Content.assemble(f"{self.app.glyphs.point} " if chosen else "  ", foreign(name))
 
     def _chosen(self, name: str) -> int | None:
         return self.query_one(f"#{name}", OptionList).highlighted
