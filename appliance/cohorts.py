@@ -76,7 +76,7 @@ class CohortRequest:
 
 
 def pair_rows(workspace: Workspace) -> tuple[PairRow, ...]:
-    """Every pair of the workspace with its handles, by pair id."""
+    """Every standing pair of the workspace with its handles, by pair id."""
     instances = {instance.content_digest: instance for instance in workspace.catalogue.instances()}
     return tuple(
         PairRow(
@@ -90,6 +90,7 @@ def pair_rows(workspace: Workspace) -> tuple[PairRow, ...]:
             body_part=pair.BodyPartExamined,
         )
         for pair in workspace.catalogue.pairs()
+        if pair.standing
     )
 
 

@@ -43,7 +43,7 @@ class Intake:
         self._start_worker = start_worker
         self._step = step
         self._counts: Counter[str] = Counter()
-        self._known: set[str] = set()
+        self._taken: set[str] = set()  # digests of what this ingest has kept
         self._reasons: Counter[str] = Counter()
         self._instances: list[StoredInstance] = []
         self._reports: list[StoredReport] = []
@@ -78,12 +78,12 @@ class Intake:
         A member of an archive has no digest before the worker has unpacked it.
         """
         digests = {path: _digest(path) if path.is_file() else "" for path in files}
-        self._known = set(self._workspace.catalogue.known_digests(set(digests.values())))
+        known = set(self._workspace.catalogue.known_digests(set(digests.values())))
         fresh = []
         for path, digest in digests.items():
-            if digest not in self._known:
+            if digest not in known:
                 fresh.append((path, digest))
-                self._known |= {digest} - {""}
+                known |= {digest} - {""}
         return fresh
 
     def _read(self, fresh: Sequence[tuple[Path, str]], total: int) -> None:
@@ -119,7 +119,7 @@ class Intake:
     def _take(self, path: Path, digest: str, event: dict[str, Any], blob: bytes) -> None:
         """Keep what one file gave; the bytes may have changed between listing and reading."""
         read = str(event["digest"])
-        if read != digest and self._workspace.catalogue.known_digests({read}):
+        if event["outcome"] == "image" and self._seen(read):
             self._counts["duplicate"] += 1
         elif event["outcome"] == "image":
             self._counts["image"] += 1
@@ -131,12 +131,16 @@ class Intake:
 
     def _take_reports(self, reports: Sequence[Report]) -> None:
         """A message file may hold reports that came before in another file."""
-        digests = {report.content_digest for report in reports}
-        known = self._workspace.catalogue.known_digests(digests)
-        fresh = [report for report in reports if report.content_digest not in known]
+        fresh = [report for report in reports if not self._seen(report.content_digest)]
         self._counts["duplicate"] += not fresh
         self._counts["report"] += len(fresh)
         self._reports += map(self._sealed_report, fresh)
+
+    def _seen(self, digest: str) -> bool:
+        """Whether this content came before, in an earlier ingest or in this one; from now on it has."""
+        seen = digest in self._taken or bool(self._workspace.catalogue.known_digests({digest}))
+        self._taken.add(digest)
+        return seen
 
     def _sealed_image(self, instance: Instance, event: dict[str, Any], blob: bytes) -> StoredInstance:
         return StoredInstance(
@@ -172,7 +176,7 @@ class Intake:
             )
             for one in pairing.pairs
         ]
-        catalogue.add_records(pairs=rows)
+        catalogue.settle_pairs(rows)
         return pairing
 
 

@@ -139,6 +139,15 @@ class Catalogue:
                 connection.execute(delete(QUARANTINE).where(QUARANTINE.c.content_digest.in_(some)))
         return added
 
+    def settle_pairs(self, pairs: Iterable[StoredPair]) -> None:
+        """Make these the pairs that stand; any other stays for frozen cohorts, but stands no more."""
+        pairs = tuple(pairs)
+        with self._writing() as connection:
+            connection.execute(update(PAIRS).values(standing=False))
+            _insert_new(connection, PAIRS, pairs)
+            for some in _portions([pair.pair_id for pair in pairs]):
+                connection.execute(update(PAIRS).where(PAIRS.c.pair_id.in_(some)).values(standing=True))
+
     def known_digests(self, digests: Collection[str]) -> frozenset[str]:
         """Those of `digests` that are stored as instance or report: an ingest skips them."""
         known: set[str] = set()
@@ -168,7 +177,7 @@ class Catalogue:
         return self._row(StoredReport, select(REPORTS).where(REPORTS.c.content_digest == content_digest))
 
     def pairs(self) -> tuple[StoredPair, ...]:
-        """Every pair, by pair id."""
+        """Every pair, by pair id, those that stand no more among them."""
         return self._rows(StoredPair, select(PAIRS).order_by(PAIRS.c.pair_id))
 
     def pair(self, pair_id: str) -> StoredPair | None:
@@ -190,11 +199,14 @@ class Catalogue:
             )
 
     def counts(self) -> Counts:
-        """How much there is."""
+        """How much there is; of pairs and patients, those that stand."""
         with self._reading() as connection:
 
             def distinct(table: Table, column: str) -> int:
-                return int(connection.scalar(select(func.count(table.c[column].distinct()))) or 0)
+                count = select(func.count(table.c[column].distinct()))
+                return int(connection.scalar(count if table is not PAIRS else count.where(standing)) or 0)
+
+            standing = PAIRS.c.standing.is_(True)
 
             studies = (
                 select(INSTANCES.c.StudyInstanceUID).union(select(REPORTS.c.StudyInstanceUID)).subquery()

@@ -68,7 +68,11 @@ class StoredReport:
 
 @dataclass(frozen=True, slots=True)
 class StoredPair:
-    """One image with its report, of one patient."""
+    """One image with its report, of one patient.
+
+    Attributes:
+        standing: False once a later report, or a contradiction, took its place; it stays for frozen cohorts.
+    """
 
     pair_id: str
     patient: str  # pseudonym
@@ -80,6 +84,7 @@ class StoredPair:
     report_digest: str
     rule: str
     frame_rule: str
+    standing: bool = True
 
 
 @dataclass(frozen=True, slots=True)

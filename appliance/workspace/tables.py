@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import JSON, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import JSON, Boolean, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
 
-SCHEMA: Final = "1"  # settings["schema"]; a file with another number is not touched
+SCHEMA: Final = "2"  # settings["schema"]; a file with another number is not touched
 METADATA: Final = MetaData()
 
 
@@ -87,6 +87,7 @@ PAIRS: Final = Table(
     _text("report_digest"),
     _text("rule"),
     _text("frame_rule"),
+    Column("standing", Boolean, nullable=False),
     Index("pairs_by_patient", "patient"),
 )
 

@@ -247,9 +247,9 @@ def test_missing_and_foreign_file(path: Path) -> None:
 
 def test_another_schema(path: Path, catalogue: Catalogue) -> None:
     """A catalogue of a later version is left alone."""
-    catalogue.set_setting("schema", "2")
+    catalogue.set_setting("schema", "9")
     catalogue.close()
-    with pytest.raises(UsageError, match="schema 2"):
+    with pytest.raises(UsageError, match="schema 9"):
         Catalogue(path, KEY)
 
 

@@ -1,0 +1,67 @@
+"""Ingest with a real worker: what counts as known, and which pairs stand when a report is replaced."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.api import Appliance
+from appliance.cohorts import pair_rows
+from appliance.views import IngestView
+from tests.medio.objects import image
+
+MESSAGE = (
+    "MSH|^~\\&|RIS|SITE|||{time}||ORU^R01|{status}1|P|2.4\r"
+    "PID|||PAT1||Made^Up\r"
+    "OBR|1||ACC1|X^CHEST^L|||20240102|||||||||||||||{time}|||{status}\r"
+    "OBX|1|TX|X^Findings^L||{text}||||||{status}\r"
+)
+PRELIMINARY = MESSAGE.format(time="202401021200", status="P", text="A shadow on the left.")
+CORRECTED = MESSAGE.format(time="202401031200", status="C", text="A shadow on the right.")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Appliance]:
+    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as appliance:
+        yield appliance
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """One image and its preliminary report."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    image(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)).save_as(folder / "image.dcm")
+    (folder / "preliminary.hl7").write_bytes(PRELIMINARY.encode())
+    return folder
+
+
+def ingested(site: Appliance, folder: Path) -> IngestView:
+    """Ingest without narration."""
+    return site.ingest([folder], lambda step: None)
+
+
+def test_the_same_content_twice_in_one_ingest_counts_once(site: Appliance, inbox: Path) -> None:
+    """A copy inside an archive, and a message that also stands in a batch of messages, are duplicates."""
+    with zipfile.ZipFile(inbox / "again.zip", "w") as archive:
+        archive.write(inbox / "image.dcm", "image.dcm")
+    (inbox / "two.hl7").write_bytes((PRELIMINARY + CORRECTED).encode())
+    view = ingested(site, inbox)
+    assert (view.files, view.images, view.reports, view.duplicates) == (4, 1, 2, 1)
+
+
+def test_a_corrected_report_takes_the_place_of_the_preliminary_one(site: Appliance, inbox: Path) -> None:
+    """The image stands in one pair at any time; the pair it was in before stays for frozen cohorts."""
+    assert ingested(site, inbox).pairs == 1
+    (before,) = pair_rows(site._workspace)
+    (inbox / "corrected.hl7").write_bytes(CORRECTED.encode())
+    assert ingested(site, inbox).pairs == 1
+    (after,) = pair_rows(site._workspace)
+    assert after.pair_id != before.pair_id
+    assert site.overview().pairs == 1
+    kept = {pair.pair_id: pair.standing for pair in site._workspace.catalogue.pairs()}
+    assert kept == {before.pair_id: False, after.pair_id: True}
