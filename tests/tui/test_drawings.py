@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.evidence.report.wording import p_value, percent, percent_interval
 from appliance.views import Interval, Progress, VerdictWord
 from tests.tui.simulator import audit_view, histogram
 from tui.faults import fault_line
@@ -20,7 +21,7 @@ from tui.widgets.histogram import HistogramPlot, band, resampled
 from tui.widgets.roc import DetectorLines, RocPlot, area_rows, height_at
 from tui.widgets.rows import Column, fitted
 from tui.widgets.verdict import VerdictStrip
-from tui.words import duration, p_value, percent, percent_interval
+from tui.words import duration
 
 FAIL, CLEAN = (audit_view("a", "m", word) for word in (VerdictWord.FAIL, VerdictWord.INCONCLUSIVE))
 

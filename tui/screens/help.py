@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 
+from appliance.evidence.report.wording import MEANING
 from tui.screens.dialog import Dialog
 from tui.widgets.drawing import Heading, Lines
-from tui.words import MEANING, ORDER, STYLE
+from tui.words import ORDER, STYLE
 
 _EVERYWHERE = (
     ("tab", "next part of the screen"),

@@ -7,13 +7,14 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 
+from appliance.evidence.report.wording import MEANING
 from appliance.views import LogHealth, OverviewRow, OverviewView
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
 from tui.widgets.drawing import Heading, Lines
 from tui.widgets.rows import Column, Rows
 from tui.widgets.verdict import badge
-from tui.words import MEANING, ORDER, day
+from tui.words import ORDER, day
 
 _COLUMNS = (
     Column("Verdict", 14),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from appliance.evidence.report.wording import TIER_LEAVES_OPEN, TIER_PROVES
 from appliance.views import Consequence, ControlOutcome, ControlStatus, Tier
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
-from tui.words import TIER_LEAVES_OPEN, TIER_PROVES
 
 _NAME_CELLS = 24
 _STATUS_CELLS = 16

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from appliance.evidence.report.wording import p_value, patients, percent, percent_interval
 from appliance.views import DetectableEffect, Exposure, Interval
 from tui.glyphs import Glyphs
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
-from tui.words import p_value, patients, percent, percent_interval
 
 
 def share_bar(share: float, interval: Interval, width: int, glyphs: Glyphs) -> list[Content]:

@@ -7,11 +7,11 @@ from math import ceil
 
 from textual.content import Content
 
+from appliance.evidence.report.wording import area, percent
 from appliance.views import DetectorReport, OperatingPoint
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
-from tui.words import area, percent
 
 _AXIS_CELLS = 5
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from appliance.evidence.report.wording import MEANING
 from appliance.views import Verdict, VerdictWord
 from tui.glyphs import Glyphs
 from tui.text import foreign
 from tui.widgets.drawing import Drawing
-from tui.words import MEANING, ORDER, STYLE
+from tui.words import ORDER, STYLE
 
 
 def badge(word: VerdictWord | None, glyphs: Glyphs) -> Content:
