@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from audit_core.blind import blind_baseline
 from audit_core.cohort import Rows
@@ -152,7 +153,7 @@ def _reference_model(run: ControlRun) -> ControlOutcome:
     if not gains:
         return reference_model_control(None, is_target, run.settings)
     # Pre-registered: mean rank of the gains in loss and in Min-K%++; ranks over these pairs only.
-    ranks = [gains[name][rows].argsort().argsort() for name in DIFFERENCES]
+    ranks = [rankdata(gains[name][rows]) for name in DIFFERENCES]
     return reference_model_control(np.mean(ranks, axis=0), is_target, run.settings)
 
 

@@ -252,8 +252,8 @@ def _positives(scene: _Scene, report: DetectorReport) -> tuple[Positive, ...]:
 
 
 def _basis(positives: Sequence[Positive]) -> str:
-    """The first positive that was found; "none" where none was."""
-    return next((name for name, _, interval in positives if interval.low > 0.5), "none")
+    """The positive that counts, by the positive control's rule; "none" where it was not found."""
+    return next((name for name, _, interval in positives[:1] if interval.low > 0.5), "none")
 
 
 def _exchangeable_members(scene: _Scene, report: DetectorReport) -> Floats | None:
@@ -269,7 +269,8 @@ def _exchangeable_members(scene: _Scene, report: DetectorReport) -> Floats | Non
 def _detectable(scene: _Scene, positives: Sequence[Positive]) -> DetectableEffect:
     basis = _basis(positives)
     if basis == "none":
-        return DetectableEffect(None, "none", "No known positive was found, so sensitivity cannot be stated.")
+        why = "Known positives were not found" if positives else "There are no known positives"
+        return DetectableEffect(None, "none", f"{why}, so sensitivity cannot be stated.")
     leaked, clean = scene.members, scene.calibration
     if basis == "spike-in" and scene.spiked is not None:
         leaked, clean = scene.spiked

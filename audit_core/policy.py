@@ -33,6 +33,8 @@ NEEDED_FOR_PASS = (
     ControlName.UNSCORED,
     ControlName.CONTROL_AGAINST_CONTROL,
     ControlName.POSITIVE,
+    # PASS compares targets with controls; where data alone tell them apart, harder targets can hide a leak.
+    ControlName.BLIND_TARGETS,
 )
 WITHOUT_MEMBERS = (References.L4, References.L5)
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audit_core.cohort import judged_pairs
+from audit_core.cohort import judged_pairs, references, scored_rows
 from audit_core.judgement import judge
 from audit_core.policy import Policy, decide
+from audit_core.ranking import auroc
 from audit_core.results import (
     AuditResult,
     ControlName,
@@ -25,7 +26,7 @@ from audit_core.results import (
     VerdictWord,
 )
 from audit_core.samples import Settings
-from audit_core.scoring import SpikeSignals
+from audit_core.scoring import SpikeSignals, deciding_detector, score_spike
 from audit_core.signals import SignalTable
 from tests.audit_core.planted import FAST, IDENTITY, SIZES, Planted, World, judged, planted, silent
 
@@ -247,18 +248,43 @@ def test_a_spike_in_stands_in_for_members() -> None:
     assert decide(POLICY, unseen).word is VerdictWord.INCONCLUSIVE
 
 
+def test_harder_targets_cannot_hide_a_leak_behind_a_pass() -> None:
+    """Half of the targets trained on, all harder than the controls: the shift is seen, PASS is barred."""
+    world = World(effect=1.5, exposed=0.5, with_base=False, shift={Role.TARGET: -1.0}, slices=160)
+    quiet = 0
+    for seed in range(6):
+        result, _ = judged(world, seed, **LEAN)
+        control = next(c for c in result.controls if c.name == ControlName.BLIND_TARGETS)
+        assert control.status is ControlStatus.FAILED
+        assert decide(POLICY, result).word in (VerdictWord.REVIEW, VerdictWord.INCONCLUSIVE)
+        quiet += result.exposure is not None and result.exposure.rank_test_p >= 0.05
+    assert quiet  # the rank test alone would have let some through
+
+
 def test_a_spike_in_is_judged_by_what_the_audit_learned() -> None:
     """Named members that were never trained on teach nothing: the spike-in is found less often than at L4."""
     cohort = planted(World(effect=0.0, members_trained=False, slices=100), 3)
     low = {References.L1: 0.0, References.L4: 0.0}
     for level in low:
         for seed in range(6):
-            settings = replace(FAST, references=level, bootstrap=100, permutations=5, simulations=50)
-            result, _ = run(cohort, settings, spiked(1.0, seed, slices=100))
-            control = next(c for c in result.controls if c.name == ControlName.POSITIVE)
-            low[level] += control.numbers["auroc"] / 6
+            settings = replace(FAST, references=level)
+            rows = scored_rows(cohort.table, cohort.base, cohort.facts, settings)
+            refs = references(rows, settings)
+            name = deciding_detector(settings, rows.signals, refs)
+            low[level] += auroc(*score_spike(spiked(1.0, seed, slices=100), name, rows, refs, settings)) / 6
     assert low[References.L4] > 0.75
     assert low[References.L1] < low[References.L4] - 0.1
+
+
+def test_a_strong_spike_in_cannot_hide_that_members_are_not_found() -> None:
+    """Members and most targets trained on too weakly to be seen, a spike-in that is seen: never PASS."""
+    unseen = 0
+    for seed in range(6):
+        cohort = planted(World(effect=0.1, exposed=0.6, slices=100), seed)
+        result, _ = run(cohort, replace(FAST, seed=seed, **LEAN), spiked(2.0, seed, slices=100))
+        assert decide(POLICY, result).word in (VerdictWord.REVIEW, VerdictWord.INCONCLUSIVE)
+        unseen += result.detectable.basis == "none"
+    assert unseen
 
 
 def test_post_release_patients_are_counted_and_checked() -> None:

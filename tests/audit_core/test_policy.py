@@ -39,11 +39,13 @@ VOIDING = (
 
 def control(name: str, status: ControlStatus = PASSED) -> ControlOutcome:
     consequence = Consequence.VOID if name in VOIDING else Consequence.BARS_PASS
+    if name == ControlName.BLIND_TARGETS:
+        consequence = Consequence.TIER_E2
     return ControlOutcome(name, status, consequence, f"{name} is {status}.")
 
 
 def controls(**changed: ControlStatus) -> tuple[ControlOutcome, ...]:
-    names = (*VOIDING, ControlName.POSITIVE)
+    names = (*VOIDING, ControlName.POSITIVE, ControlName.BLIND_TARGETS)
     return tuple(control(name, changed.get(name.name, PASSED)) for name in names)
 
 
@@ -120,6 +122,8 @@ TABLE = [
     ("one patient flagged", POLICY, with_exposure(Tier.E1, flagged=1), "REVIEW", 4),
     ("positive control failed", POLICY,
      replace(CLEAN, controls=controls(POSITIVE=FAILED)), "INCONCLUSIVE", 6),
+    ("targets differ from controls without the model", POLICY,
+     replace(CLEAN, controls=controls(BLIND_TARGETS=FAILED)), "INCONCLUSIVE", 6),
     ("not sensitive enough", POLICY, replace(CLEAN, detectable=DetectableEffect(0.11, "members", "")),
      "INCONCLUSIVE", 6),
     ("sensitivity unknown", POLICY, replace(CLEAN, detectable=DetectableEffect(None, "none", "No basis.")),
