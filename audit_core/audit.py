@@ -125,10 +125,14 @@ def _open(
     asked = [sample for sample in samples if sample.role is not Role.BANK]
     chosen = judged_pairs(asked, settings.seed)
     members = [s.pair_id for s in asked if s.role is Role.MEMBER and s.pair_id in chosen]
-    progress(Progress("open", 0, 1, "models"))
+    folders = 1 if source.base is None else 2
+    progress(Progress("open", 0, folders, "models"))
+    model = open_model(source.path, source.family)
+    base = None if source.base is None else open_model(source.base, source.family, base=True)
+    progress(Progress("open", folders, folders, "models"))
     return _Opened(
-        model=open_model(source.path, source.family),
-        base=None if source.base is None else open_model(source.base, source.family, base=True),
+        model=model,
+        base=base,
         bank=[sample for sample in samples if sample.role is Role.BANK],
         asked=asked,
         members=[] if settings.references in WITHOUT_MEMBERS else members,

@@ -88,7 +88,7 @@ async def draw(backend: Backend, out: Path, size: tuple[int, int]) -> None:
         await settle(pilot)
         await picture("overview")
         await picture("audits", "2")
-        await picture("result", "1", "enter")
+        await picture("result", "1", "down", "down", "enter")
         await picture("result-numbers", "pagedown")
         await picture("result-controls", "pagedown")
         await picture("log", "4", "v")

@@ -172,9 +172,22 @@ def _timed(outcome: DemoOutcome, phase: str) -> Iterator[None]:
     outcome.seconds[phase] = time.monotonic() - began
 
 
-def _empty_folder(keep: Path | None) -> Path:
+def opened() -> Appliance:
+    """The last demonstration's workspace, unlocked; for pictures of its screens.
+
+    Raises:
+        Locked: there has been no demonstration for this user.
+    """
+    return Appliance.unlock(_usual_folder() / "workspace", PASSPHRASE)
+
+
+def _usual_folder() -> Path:
     data_home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    folder = (keep or Path(data_home) / "gradaudit-demo").absolute()
+    return Path(data_home) / "gradaudit-demo"
+
+
+def _empty_folder(keep: Path | None) -> Path:
+    folder = (keep or _usual_folder()).absolute()
     marker = folder / "THIS-IS-A-DEMONSTRATION"
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise ApplianceError(f"{folder} holds something else", "choose an empty folder with --keep")

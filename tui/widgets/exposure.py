@@ -66,7 +66,7 @@ class ExposureBlock(Drawing):
             facts.append(f"Estimated exposed share: {estimate} ({interval})")
         if found.missing_controls:
             facts.append(
-                f"{found.missing_controls:,} further controls needed before one patient can be flagged"
+                f"{found.missing_controls:,} further controls needed to flag a single patient alone"
             )
         return [Content(fact) for fact in facts]
 
