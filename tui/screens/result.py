@@ -57,7 +57,8 @@ class ResultScreen(Section):
         self.view = view = await self.ask(self.app.backend.audit, self.audit_id)
         demo = bool(self.app.known and self.app.known.demo)
         if demo or view.sample_note:
-            self.query_one(Banner).say("DEMO" if demo else "SMALL SAMPLE", view.sample_note.removeprefix("DEMO. ") or DEMO_NOTE)
+            note = view.sample_note.removeprefix("DEMO. ") or DEMO_NOTE
+            self.query_one(Banner).say("DEMO" if demo else "SMALL SAMPLE", note)
         page = self.query_one("#page", VerticalScroll)
         await page.remove_children()
         await page.mount_all(self._page(view))

@@ -65,9 +65,7 @@ class ExposureBlock(Drawing):
             estimate, interval = percent(found.prevalence_estimate), percent_interval(found.prevalence_ci)
             facts.append(f"Estimated exposed share: {estimate} ({interval})")
         if found.missing_controls:
-            facts.append(
-                f"{found.missing_controls:,} further controls needed to flag a single patient alone"
-            )
+            facts.append(f"{found.missing_controls:,} further controls needed to flag a single patient alone")
         return [Content(fact) for fact in facts]
 
     def _detectable(self, width: int) -> list[Content]:
