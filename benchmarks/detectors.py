@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=2 python benchmarks/detectors.py --pairs DIR [--seeds 3] [--only fine-tuned] [--json]
 
 DIR holds a pairs.csv with columns id, image_path, text and patient_id. One pair per patient is used. Patients
-are drawn by seed into base, members and non-members: every contrast is patient-disjoint and within one mixture
+are drawn by seed into base, members and non-members: contrasts are patient-disjoint and within one mixture
 of sources. 36 % of members and non-members are references, the rest is tested.
 """
 
