@@ -14,10 +14,11 @@ from medio.dicom import date_of, valid_uid
 from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
 from medio.records import Report, ReportSource
 from medio.reports.hl7_message import Message, Segment, messages
-from medio.reports.narrative import item, narrative, says_something
+from medio.reports.narrative import Item, lines, narrative, says_something
 
 _ORDERS = ("ORM", "OMI", "OMG", "OML", "OMP", "OMS", "ORR", "ORL", "ORG", "ORI")
 _TEXT = ("TX", "FT", "ST", "CE", "CWE", "CNE", "CF", "IS", "ID", "NM", "SN", "DT", "")
+_PROSE = ("TX", "FT", "ST", "")
 _NUMERIC = ("NM", "SN")
 _VOID = ("D", "W", "X", "N")  # OBX-11: deleted, wrong, cannot be obtained, not asked
 _STUDY_UID = "113014"  # DCM "DICOM Study"
@@ -131,7 +132,7 @@ def _merged(groups: Sequence[_Group]) -> list[_Group]:
 def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Report | None]:
     ids, issuer = _patient(message)
     for number, group in enumerate(_merged(groups)):
-        text = narrative(_lines(group))
+        text = narrative(lines(list(_items(group))))
         if not says_something(text):
             yield None
             continue
@@ -152,8 +153,8 @@ def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Re
         )
 
 
-def _lines(group: _Group) -> Iterator[str]:
-    """OBX values as items. The same OBX-3 and OBX-4 again continue an item, unnamed."""
+def _items(group: _Group) -> Iterator[Item]:
+    """OBX values as items. A code or number with the OBX-3 and OBX-4 of the one before continues it, unnamed."""
     before = ("", "")
     for result in group.results:
         identifier, value_type = result.component(3), result.value_type
@@ -163,12 +164,14 @@ def _lines(group: _Group) -> Iterator[str]:
             continue
         name = result.component(3, 2)
         key = (result.raw(3), result.raw(4))
-        named = bool(name) and name != group.request.component(4, 2) and not (key == before and key[1])
+        prose = value_type in _PROSE
+        continued = key == before and bool(key[1]) and not prose
+        named = name != group.request.component(4, 2) and not continued
         before = key
         value = _value(result, value_type)
         if valid_uid(value) and value.count(".") >= 3:
             continue  # series and object UIDs beside the text
-        yield item(name if named else "", value)
+        yield Item(name if named else "", value, prose)
 
 
 def _value(result: Segment, value_type: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from medio.errors import NotReadable
 
@@ -12,12 +13,37 @@ _OWN_LABEL = re.compile(r"[^\s:][^:\n]{0,40}:(\s|$)")
 _HEADING = re.compile(r"^[^:]{0,60}:(?=\s|$)")
 
 
-def item(name: str, value: str) -> str:
-    """One item as `name: value`; a value that already begins with a label of its own keeps it alone."""
-    name, value = " ".join(name.split()).rstrip(":"), value.strip()
-    if not name or not value or _OWN_LABEL.match(value):
-        return value
-    return f"{name}: {value}"
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a report: its name (OBX-3, concept name), what it says, and whether that is prose.
+
+    Codes and numbers are no prose: without their names they say nothing.
+    """
+
+    name: str
+    value: str
+    prose: bool = True
+
+
+def lines(items: Sequence[Item]) -> Iterator[str]:
+    """Items as `name: value`, without names that the sender's format asks for and nobody dictated.
+
+    A name of prose is left out where all prose has the same one (`Text`, `Finding`, `Study observation`), and
+    from the second item of a row on: a model is trained on what was said, and a word put before each sentence
+    makes another text of it. A question stays with its answer. A value that begins with a label of its own
+    keeps it alone.
+    """
+    names = [" ".join(one.name.split()).rstrip(":") for one in items]
+    several = (
+        len({n.lower() for n, one in zip(names, items, strict=True) if one.prose and one.value.strip()}) > 1
+    )
+    before = ""
+    for name, one in zip(names, items, strict=True):
+        value = one.value.strip()
+        heading = one.prose and not name.endswith("?")
+        shown = not heading or (several and name.lower() != before)
+        before = name.lower() if heading else ""
+        yield f"{name}: {value}" if shown and name and value and not _OWN_LABEL.match(value) else value
 
 
 def narrative(items: Iterable[str]) -> str:

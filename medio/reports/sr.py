@@ -8,7 +8,7 @@ from typing import Any
 from medio.dicom import DicomFile, text_of, wall
 from medio.errors import NothingToUse, NotReadable
 from medio.records import Report, ReportSource
-from medio.reports.narrative import item, narrative, says_something
+from medio.reports.narrative import Item, lines, narrative, says_something
 
 MAX_DEPTH = 64
 MAX_ITEMS = 20_000
@@ -22,7 +22,7 @@ _CONTEXT = (
 def read_sr(file: DicomFile) -> Report:
     """Read the text of a structured report.
 
-    TEXT, CODE and NUM items become `name: value`; containers are walked; observation context is left out.
+    TEXT, CODE and NUM items become lines; containers are walked; observation context is left out.
 
     Raises:
         NotReadable: the tree is damaged, too deep or too large.
@@ -31,8 +31,8 @@ def read_sr(file: DicomFile) -> Report:
     dataset, instance = file.dataset, file.instance
     with wall("bad-content-tree"):
         found = list(_items(dataset))
-    text = narrative(text for _, text in found)
-    if not any(kind == "TEXT" and says_something(text) for kind, text in found):
+    text = narrative(lines(found))
+    if not any(one.prose and says_something(one.value) for one in found):
         raise NothingToUse("no-report-text", "a structured report without text")
     return Report(
         content_digest=instance.content_digest,
@@ -48,8 +48,8 @@ def read_sr(file: DicomFile) -> Report:
     )
 
 
-def _items(root: Any) -> Iterator[tuple[str, str]]:
-    """(value type, line) in document order; an explicit stack, since trees come from strangers."""
+def _items(root: Any) -> Iterator[Item]:
+    """Items in document order; an explicit stack, since trees come from strangers."""
     stack = [(child, 1) for child in reversed(root.get("ContentSequence") or [])]
     seen = 0
     while stack:
@@ -60,9 +60,9 @@ def _items(root: Any) -> Iterator[tuple[str, str]]:
         if text_of(node, "RelationshipType") in _CONTEXT:
             continue
         kind = text_of(node, "ValueType")
-        line = item(_meaning(node.get("ConceptNameCodeSequence")), _value(node, kind))
-        if line:
-            yield kind, line
+        value = _value(node, kind)
+        if value:
+            yield Item(_meaning(node.get("ConceptNameCodeSequence")), value, prose=kind == "TEXT")
         stack.extend((child, depth + 1) for child in reversed(node.get("ContentSequence") or []))
 
 

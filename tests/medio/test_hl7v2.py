@@ -65,11 +65,14 @@ def test_questions_and_answers_become_lines() -> None:
 
 
 def test_repeated_identifiers_continue_an_item() -> None:
-    """Many systems send one OBX per line: same OBX-3 and OBX-4, named once."""
-    lines = [obx("The heart is", "1^Findings^L", "1"), obx("not enlarged.", "1^Findings^L", "1")]
-    assert read(oru(OBR, *lines)).text == "Findings: The heart is\nnot enlarged."
-    again = [obx("Normal.", "1^Findings^L"), obx("Clear.", "1^Findings^L")]
-    assert read(oru(OBR, *again)).text == "Findings: Normal.\nFindings: Clear."
+    """Many systems send one OBX per line under one name: the name is not put before each line."""
+    for sub in ("1", "2"):
+        lines = [obx("The heart is", "1^Findings^L", "1"), obx("not enlarged.", "1^Findings^L", sub)]
+        assert read(oru(OBR, *lines)).text == "The heart is\nnot enlarged."
+        ended = [*lines, obx("Normal.", "2^Impression^L")]
+        assert read(oru(OBR, *ended)).text == "Findings: The heart is\nnot enlarged.\nImpression: Normal."
+    asked = obx("no", "1^Is there effusion?^L")
+    assert read(oru(OBR, asked)).text == "Is there effusion?: no"
 
 
 def test_the_name_of_the_examination_is_no_question() -> None:

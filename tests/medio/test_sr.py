@@ -42,11 +42,21 @@ def test_a_value_with_its_own_label_is_not_named_twice() -> None:
     assert read(items).text == "Q: Is it 1? A: yes\nQ: Is it 2? A: yes"
 
 
+def test_a_name_that_tells_nothing_apart_is_no_text() -> None:
+    """Where all prose is called alike nobody dictated the name; of several, each begins its section."""
+    findings = [content("TEXT", "Finding", TextValue=f"Sentence {n}.") for n in (1, 2)]
+    assert read(findings).text == "Sentence 1.\nSentence 2."
+    side = content("CODE", "Side", ConceptCodeSequence=[code("Left")])
+    assert read([*findings, side]).text == "Sentence 1.\nSentence 2.\nSide: Left"
+    ended = [*findings, content("TEXT", "Conclusion", TextValue="Clear.")]
+    assert read(ended).text == "Finding: Sentence 1.\nSentence 2.\nConclusion: Clear."
+
+
 def test_observers_and_subjects_stay_out_of_the_text() -> None:
     """Observation context names people; the audit's text has no header."""
     person = content("TEXT", "Observer", "HAS OBS CONTEXT", TextValue="Dr Jane Doe")
     named = content("PNAME", "Observer", PersonName="DOE^JANE")
-    assert read([person, named, content("TEXT", "Finding", TextValue="Clear.")]).text == "Finding: Clear."
+    assert read([person, named, content("TEXT", "Finding", TextValue="Clear.")]).text == "Clear."
 
 
 @pytest.mark.parametrize(
