@@ -21,7 +21,7 @@ from audit_core.calibration import (
     mixture_null_p,
 )
 from audit_core.ranking import rank_test_p, rank_test_p_many
-from audit_core.results import DetectableEffect, Exposure, Interval
+from audit_core.results import Design, DetectableEffect, Exposure, Interval
 from audit_core.samples import Settings
 
 Floats = NDArray[np.float64]
@@ -140,16 +140,17 @@ def detectable_effect(
         leaked: scores of known members, or of the spike-in's, on the scale of `controls`.
         controls: scores of calibration controls.
         targets: patients asked about, m.
-        settings: alpha_fail, exposure_limit, simulations.
+        settings: alpha_fail, exposure_limit, simulations; design, since a convenience cohort cannot FAIL.
         basis: "members" or "spike-in".
         seed: the same draws are used for every share, so that power grows with it.
     """
     fires = _simulated_audit(leaked, controls, targets, settings, seed)
+    found = "found it" if settings.design is not Design.CONVENIENCE else "asked for a review of it"
     if fires(1.0) < POWER:
         return DetectableEffect(
             None,
             basis,
-            f"Even if all {targets} patients were exposed, the audit would have found it in only "
+            f"Even if all {targets} patients were exposed, the audit would have {found} in only "
             f"{fires(1.0):.0%} of simulated audits (basis: {basis}).",
         )
     low, high = 0.0, 1.0
@@ -159,7 +160,7 @@ def detectable_effect(
     return DetectableEffect(
         high,
         basis,
-        f"If {high:.1%} of the {targets} patients were exposed, the audit would have found it in 80 % of "
+        f"If {high:.1%} of the {targets} patients were exposed, the audit would have {found} in 80 % of "
         f"simulated audits (basis: {basis}).",
     )
 

@@ -298,6 +298,11 @@ def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
         reasons.append(
             f"The rank test gave p = {result.exposure.rank_test_p}; PASS needs a p-value that is not low."
         )
+    if result.exposure is not None and result.exposure.rank_test_p > 1.0 - policy.alpha_fail:
+        reasons.append(
+            f"Targets score lower than calibration controls (p = {_p(1.0 - result.exposure.rank_test_p)}): "
+            "the groups differ, and a difference that hides exposure cannot be told from none."
+        )
     share = result.detectable.share
     if share is None:
         reasons.append(

@@ -124,6 +124,8 @@ TABLE = [
      replace(CLEAN, controls=controls(POSITIVE=FAILED)), "INCONCLUSIVE", 6),
     ("targets differ from controls without the model", POLICY,
      replace(CLEAN, controls=controls(BLIND_TARGETS=FAILED)), "INCONCLUSIVE", 6),
+    ("targets far below controls", POLICY, with_exposure(Tier.E0, rank_test_p=0.9999), "INCONCLUSIVE", 6),
+    ("targets a little below controls", POLICY, with_exposure(Tier.E0, rank_test_p=0.99), "PASS", 5),
     ("not sensitive enough", POLICY, replace(CLEAN, detectable=DetectableEffect(0.11, "members", "")),
      "INCONCLUSIVE", 6),
     ("sensitivity unknown", POLICY, replace(CLEAN, detectable=DetectableEffect(None, "none", "No basis.")),
