@@ -154,7 +154,7 @@ def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Re
 
 
 def _items(group: _Group) -> Iterator[Item]:
-    """OBX values as items. A code or number with the OBX-3 and OBX-4 of the one before continues it, unnamed."""
+    """OBX values as items. A code or number with OBX-3 and OBX-4 of the one before continues it, unnamed."""
     before = ("", "")
     for result in group.results:
         identifier, value_type = result.component(3), result.value_type
