@@ -160,10 +160,10 @@ def _run_seed(seed: int, pairs: list[Any], settings: Sequence[Setting], scratch:
         start = starts["image-text-to-text"]
         schedule = Schedule(epochs=10, lr=1e-3, constant=True)
         train_checkpoint(start, base, "image-text-to-text", lots.base, schedule, seed)
-    for setting in settings:
+    for number, setting in enumerate(settings):
         began = time.monotonic()
         source = base if setting.from_base else starts[setting.family]
-        out = scratch / "model"
+        out = scratch / f"model-{number}"
         schedule = Schedule(epochs=setting.epochs, lr=setting.lr, constant=True)
         train_checkpoint(source, out, setting.family, lots.members, schedule, seed)
         _score(setting, out, base if setting.from_base else None, lots, seed, table)
