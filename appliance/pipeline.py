@@ -85,7 +85,7 @@ def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str,
 
     adapter = open_model(Path(job["path"]), job["family"])
     if job["base"]:
-        open_model(Path(job["base"]), job["family"], base=True)
+        adapter.refuse_other_base(open_model(Path(job["base"]), job["family"], base=True))
     return {"parameters": adapter.parameters}
 
 

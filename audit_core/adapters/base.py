@@ -134,6 +134,21 @@ class ModelAdapter(ABC):
     def adaptable(self) -> tuple[str, ...]:
         """Names of the linear layers a LoRA fine-tune usually adapts."""
 
+    def refuse_other_base(self, base: ModelAdapter) -> None:
+        """Refuse a base model that this one cannot have been fine-tuned from.
+
+        Raises:
+            ModelRefused: one of its matrices is missing there or has another shape.
+        """
+        for candidate in self.candidates():
+            ours = tuple(self.linear(candidate.name).weight.shape)
+            theirs = tuple(base.linear(candidate.name).weight.shape)
+            if ours != theirs:
+                raise ModelRefused(
+                    f"the base model's {candidate.name} is {theirs}, the model's {ours}",
+                    "give the base model this one was fine-tuned from",
+                )
+
     def linear(self, name: str) -> nn.Linear:
         """The linear layer called `name`.
 

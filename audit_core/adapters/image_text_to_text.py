@@ -76,8 +76,13 @@ class ImageTextToTextAdapter(ModelAdapter):
                 dtype=torch.float32,
                 attn_implementation="sdpa",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are named below, and refused
             )
-        refuse_wrong_keys(list(info["missing_keys"]), list(info["unexpected_keys"]))
+        refuse_wrong_keys(
+            list(info["missing_keys"]),
+            list(info["unexpected_keys"]),
+            [str(key) for key, *_ in info["mismatched_keys"]],
+        )
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
         if not tokenizer.chat_template:
             tokenizer.chat_template = _separate_template(path)

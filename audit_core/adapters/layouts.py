@@ -190,7 +190,12 @@ def _blocks(shapes: Shapes, prefix: str) -> int:
 
 
 def _heads(part: Mapping[str, Any], width: int) -> int:
-    heads = int(part.get("heads", max(1, width // HEAD_WIDTH)))
+    if "heads" not in part and width % HEAD_WIDTH:
+        raise ModelRefused(
+            f"a width of {width} does not say how many attention heads there are",
+            "state `heads` in vision_cfg or text_cfg of open_clip_config.json",
+        )
+    heads = int(part.get("heads", width // HEAD_WIDTH))
     if heads < 1 or width % heads:
         raise ModelRefused(f"a width of {width} cannot have {heads} heads", "state `heads` in the config")
     return heads

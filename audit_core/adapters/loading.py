@@ -12,7 +12,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,15 +196,20 @@ def assert_offline() -> None:
         raise AuditError(f"offline switches are not set: {', '.join(missing)}", "start through `gradaudit`")
 
 
-def refuse_wrong_keys(missing: Iterator[str] | list[str], unexpected: Iterator[str] | list[str]) -> None:
+def refuse_wrong_keys(missing: Iterable[str], unexpected: Iterable[str], misfits: Iterable[str] = ()) -> None:
     """A checkpoint that does not fill its network exactly is refused: random weights are never audited.
 
     Raises:
-        ModelRefused: naming the first few missing and unexpected tensors.
+        ModelRefused: naming the first few missing and unexpected tensors, and those of another size.
     """
+    found = (
+        ("missing", sorted(missing)),
+        ("unexpected", sorted(unexpected)),
+        ("of another size", sorted(misfits)),
+    )
     parts = [
         f"{len(keys)} {word}: {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}"
-        for word, keys in (("missing", sorted(missing)), ("unexpected", sorted(unexpected)))
+        for word, keys in found
         if keys
     ]
     if parts:

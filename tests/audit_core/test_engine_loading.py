@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from audit_core.adapters import layouts
 from audit_core.adapters.layouts import read_open_clip, tensor_shapes
 from audit_core.adapters.loading import inspect_folder, open_model
 from audit_core.errors import AuditError, ModelRefused
@@ -122,12 +123,16 @@ def test_biomedclip_that_contradicts_its_config_is_refused(clip: Path) -> None:
 
 
 def test_heads_are_stated_or_64_wide(clip: Path) -> None:
-    """`heads` in the config wins; without it a head is 64 wide, and never less than one head."""
+    """`heads` in the config wins; without it a head is 64 wide, and another width is not guessed at."""
     config = json.loads((clip / "open_clip_config.json").read_text())
     shapes = dict(tensor_shapes(clip / CLIP_WEIGHTS))
     assert read_open_clip(config, shapes).trunk.heads == 2
     del config["model_cfg"]["vision_cfg"]["heads"]
-    assert read_open_clip(config, shapes).trunk.heads == 1
+    with pytest.raises(ModelRefused, match="does not say how many attention heads") as refused:
+        read_open_clip(config, shapes)
+    assert "state `heads`" in refused.value.hint
+    assert layouts._heads({}, 768) == 12
+    config["model_cfg"]["vision_cfg"]["heads"] = 2
     config["model_cfg"]["text_cfg"]["heads"] = 5
     with pytest.raises(ModelRefused, match="16 cannot have 5 heads"):
         read_open_clip(config, shapes)
@@ -210,6 +215,27 @@ def test_a_truncated_weight_file_is_refused(llava: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ModelRefused, match="cannot be loaded"):
         open_model(llava, LLAVA)
+
+
+def test_tensors_of_another_size_are_refused_by_name(llava: Path) -> None:
+    """A config of another width names the tensors that do not fit; nothing is filled with random numbers."""
+    _edit("config.json", lambda d: d["text_config"].update(vocab_size=d["text_config"]["vocab_size"] + 1))(
+        llava
+    )
+    with pytest.raises(ModelRefused, match=r"of another size: .*embed_tokens"):
+        open_model(llava, LLAVA)
+
+
+def test_a_base_of_another_shape_is_refused(llava: Path, tmp_path: Path) -> None:
+    """A model of other sizes cannot be what this one was fine-tuned from; its own kind can."""
+    model = open_model(llava, LLAVA)
+    model.refuse_other_base(open_model(tiny.write_llava(tmp_path / "base", seed=1), LLAVA, base=True))
+    other = open_model(llava, LLAVA, base=True)
+    head = other.model.get_submodule(other.candidates()[-1].name.rpartition(".")[0])
+    name = other.candidates()[-1].name.rpartition(".")[2]
+    setattr(head, name, torch.nn.Linear(3, 5))
+    with pytest.raises(ModelRefused, match=rf"{name} is \(5, 3\)"):
+        model.refuse_other_base(other)
 
 
 def test_hostile_numbers_in_a_config_are_refused(clip: Path) -> None:
