@@ -28,6 +28,20 @@ from audit_core.samples import Settings
 
 MASKS = ("tau_and_z", "fixed_tau", "tau_or_topq", "adaptive_keep", "quantile")
 LAYERS = ("auto", "all", "last3")
+DETECTORS = (
+    "base_referenced",
+    "cosine",
+    "entropy",
+    "fused",
+    "gradaudit",
+    "gradnorm",
+    "loss",
+    "mink",
+    "minkpp",
+    "rank_average",
+    "task_vector",
+)
+"""The battery's names, written down because reading a policy must not import numpy."""
 NEEDED_FOR_PASS = (
     ControlName.IDENTITY,
     ControlName.UNSCORED,
@@ -101,6 +115,11 @@ def _check_words(policy: Policy) -> None:
     for key in ("name", "version", "deciding_detector"):
         if not str(getattr(policy, key)).strip():
             raise PolicyInvalid(f"{key} is empty", hint=f"give {key} a value")
+    if policy.deciding_detector not in DETECTORS:
+        raise PolicyInvalid(
+            f"deciding_detector {policy.deciding_detector!r} is not known",
+            hint=f"one of {', '.join(DETECTORS)}",
+        )
     if policy.mask not in MASKS:
         raise PolicyInvalid(f"mask {policy.mask!r} is not known", hint=f"one of {', '.join(MASKS)}")
     if policy.layers not in LAYERS:

@@ -16,7 +16,7 @@ from audit_core.detectors.fused import MINIMUM_REFERENCES
 from audit_core.detectors.seam import FoldScores, Labelled, Signals, battery
 from audit_core.detectors.slice_model import gaps, held_out_sets, mask
 from audit_core.errors import PolicyInvalid
-from audit_core.policy import MASKS
+from audit_core.policy import DETECTORS, MASKS
 from audit_core.results import References, Role, Unscored
 from audit_core.samples import Settings
 from audit_core.scoring import deciding_detector, score_all
@@ -209,3 +209,8 @@ def test_what_cannot_run_says_why() -> None:
     assert silent == {"gradaudit", "fused", "base_referenced", "task_vector", "cosine"}
     assert all(scored[name].reason for name in silent)
     assert all(np.isfinite(scored[name].values).all() for name in set(scored) - silent)
+
+
+def test_a_policy_may_name_exactly_the_battery() -> None:
+    """The names a policy is checked against without numpy are those of the registered detectors."""
+    assert tuple(sorted(battery())) == DETECTORS

@@ -181,6 +181,7 @@ def test_reasons_name_the_numbers() -> None:
     "wrong",
     [
         {"q": 0.0}, {"q": 1.5}, {"alpha_fail": 0.1}, {"must_detect": 0.0}, {"exposure_limit": -0.1},
+        {"deciding_detector": "oracle"},
         {"mask": "best"}, {"layers": "some"}, {"name": " "}, {"minimum_targets": 0}, {"bootstrap": 5},
         {"permutations": 2}, {"seed": -1}, {"tau": math.nan}, {"minimum_members": 2.5},
     ],
