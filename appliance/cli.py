@@ -285,8 +285,8 @@ def log_verify(context: typer.Context, json_: Json = False) -> None:
 @log.command("ls")
 def log_ls(
     context: typer.Context,
-    offset: Annotated[int, typer.Option(help="First entry.")] = 0,
-    limit: Annotated[int, typer.Option(help="How many entries.")] = 100,
+    offset: Annotated[int, typer.Option(help="First entry.", min=0)] = 0,
+    limit: Annotated[int, typer.Option(help="How many entries.", min=1)] = 100,
     json_: Json = False,
 ) -> None:
     """List log entries."""

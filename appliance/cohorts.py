@@ -54,6 +54,7 @@ _HINTS = {
     "too-few-controls": "more control patients are needed so that both halves hold some",
     "fitting-share": "a share between 0 and 1, for example 0.4",
 }
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONDITION = re.compile(r"([A-Za-z_]+)(<=|>=|=)(\S+)")
 
 
@@ -101,9 +102,14 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
         UsageError: a selection is empty or unreadable, roles share a patient or a picture, or a word of the
             request has no meaning.
     """
+    if not _NAME.fullmatch(request.name):
+        raise UsageError(
+            "a cohort name has letters, digits, dot, dash and underscore", "for example chest-2026"
+        )
     for word, known in ((request.design, Design), (request.references, References)):
         if word not in {member.value for member in known}:
             raise UsageError(f"not known: {word}", "one of " + ", ".join(member.value for member in known))
+    _check_references(request)
     chosen = select(request, pair_rows(workspace))
     prints = _fingerprints(workspace, {pair.pair_id for pairs in chosen.values() for pair in pairs})
     candidates = [
@@ -123,6 +129,21 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
     except CohortRefused as refused:
         hint = _HINTS.get(refused.reason, "change the selections; nothing was created")
         raise UsageError(f"the cohort cannot be frozen: {refused}", hint) from refused
+
+
+def _check_references(request: CohortRequest) -> None:
+    """Members that would be ignored, or are promised and not there, are a mistake of the command."""
+    without = request.references in (References.L4, References.L5)
+    if request.selections.get("member") and without:
+        raise UsageError(
+            f"members are named, but references {request.references} have none",
+            "say where the members come from: --references L1, L2 or L3; or leave --members out",
+        )
+    if not request.selections.get("member") and not without:
+        raise UsageError(
+            f"references {request.references} come from known members, and none are named",
+            "give --members, or use --references L4 (spike-in) or L5 (none)",
+        )
 
 
 def checked(cohort: Cohort) -> Cohort:
@@ -185,10 +206,15 @@ def _matching(text: str, pairs: Sequence[PairRow], role: str) -> Iterable[PairRo
 
 def _listed(file: Path, pairs: Sequence[PairRow], role: str) -> list[PairRow]:
     """Pairs named by a list: one column headed by a DICOM keyword; without header, AccessionNumber."""
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        rows = [
-            [cell.strip() for cell in row] for row in csv.reader(stream) if any(cell.strip() for cell in row)
-        ]
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [
+                [cell.strip() for cell in row] for row in csv.reader(stream) if any(c.strip() for c in row)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as unreadable:
+        raise UsageError(
+            f"the list for {role} cannot be read", "a text or CSV file in UTF-8, one handle per line"
+        ) from unreadable
     if not rows:
         raise UsageError(f"the list for {role} is empty", "one handle per line, header AccessionNumber")
     keyword = next((name for name in _HANDLES if name in rows[0]), "")

@@ -69,3 +69,11 @@ def test_a_selection_without_meaning_is_refused(text: str) -> None:
     """Neither a file nor a query, or a query that matches nobody."""
     with pytest.raises(UsageError):
         _select(target=text)
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """A spreadsheet handed over as a list is a mistake of the command, not a fault of the program."""
+    file = tmp_path / "list.xlsx"
+    file.write_bytes(b"PK\x03\x04\xe0\xff\x00binary")
+    with pytest.raises(UsageError, match="the list for target cannot be read"):
+        _select(target=str(file))
