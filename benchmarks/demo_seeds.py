@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from appliance.demo.training import Material
 
 
+TRAINED = "trained"  # marks a folder in which all five checkpoints are complete
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One audited model of the demo: its base, what is known about it, and the right answers."""
@@ -118,17 +121,18 @@ def row(seed: int, asked: Asked, result: AuditResult, verdict: Verdict, seconds:
 def run_seed(
     seed: int, material: Material, organs: dict[str, str], keep: Path | None
 ) -> list[dict[str, Any]]:
-    """Split, train and audit once."""
+    """Split, train and audit once; kept models of this seed are audited as they are."""
     from appliance.demo.training import train_all
 
     lots = split(seed, organs)
-    models = Path(tempfile.mkdtemp(prefix=f"demo-seed-{seed}-", dir=keep))
-    try:
-        train_all(seed, models, lots, material)
+    with tempfile.TemporaryDirectory() as scratch:
+        models = (keep or Path(scratch)) / f"seed-{seed}"
+        if not (models / TRAINED).exists():
+            shutil.rmtree(models, ignore_errors=True)
+            models.mkdir(parents=True)
+            train_all(seed, models, lots, material)
+            (models / TRAINED).touch()
         return [row(seed, asked, *audit(models, lots, material, asked)) for asked in AUDITED]
-    finally:
-        if keep is None:
-            shutil.rmtree(models)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -137,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--keep", type=Path, default=None, help="keep the trained models below this folder")
+    parser.add_argument("--keep", type=Path, default=None, help="keep models below this folder, and reuse them")
     asked = parser.parse_args(arguments)
     quiet_single_thread()
     from appliance.demo.material import read_material, read_organs
