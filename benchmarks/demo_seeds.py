@@ -141,7 +141,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--keep", type=Path, default=None, help="keep models below this folder, and reuse them")
+    parser.add_argument(
+        "--keep", type=Path, default=None, help="keep models below this folder, and reuse them"
+    )
     asked = parser.parse_args(arguments)
     quiet_single_thread()
     from appliance.demo.material import read_material, read_organs
