@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -77,7 +78,7 @@ class Intake:
 
         A member of an archive has no digest before the worker has unpacked it.
         """
-        digests = {path: _digest(path) if path.is_file() else "" for path in files}
+        digests = {path: _digest(path) for path in files}
         known = set(self._workspace.catalogue.known_digests(set(digests.values())))
         fresh = []
         for path, digest in digests.items():
@@ -187,7 +188,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
         UsageError: a path does not exist, or there is no file at all.
     """
     for path in paths:
-        if not path.exists():
+        if not os.path.lexists(path):
             raise UsageError(
                 "one of the given paths does not exist", "check the spelling; nothing was ingested"
             )
@@ -200,8 +201,14 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hex SHA-256 of a file; empty for what cannot be opened here, the worker says why."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return ""
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _instance(row: StoredInstance) -> Instance:

@@ -24,14 +24,23 @@ _ZIP = b"PK\x03\x04"
 def walk(paths: Iterable[Path]) -> Iterator[Path]:
     """Every file below these paths, folders and ZIP archives opened up, in sorted order.
 
-    Nothing is refused here: a link, a special file or an archive beyond the limits is listed as itself and
-    `read_bytes` says why it cannot be read.
+    Nothing is refused here: a link, a special file, a folder that cannot be listed or an archive beyond the
+    limits is listed as itself and `read_bytes` says why it cannot be read.
     """
     for path in sorted(paths):
-        if path.is_dir() and not path.is_symlink():
-            yield from walk(path.iterdir())
-        else:
+        inside = _listed(path)
+        if inside is None:
             yield from _members(path)
+        else:
+            yield from walk(inside)
+
+
+def _listed(path: Path) -> list[Path] | None:
+    """What is in a folder; None for anything else, a folder that may not be looked into among it."""
+    try:
+        return list(path.iterdir()) if path.is_dir() and not path.is_symlink() else None
+    except OSError:
+        return None
 
 
 def read_bytes(path: Path) -> bytes:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,24 @@ def _archive(path: Path, members: dict[str, bytes], links: tuple[str, ...] = ())
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
     return path
+
+
+def test_a_folder_that_may_not_be_listed_is_told_and_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One folder of another account must not stop the ingest of an export."""
+    closed, beside = tmp_path / "closed", tmp_path / "b.txt"
+    closed.mkdir()
+    beside.write_text("Impression: clear.")
+    listing = Path.iterdir
+
+    def guarded(folder: Path) -> Iterator[Path]:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    assert list(walk([tmp_path])) == [beside, closed]
 
 
 def test_archives_beyond_the_limits_are_refused_whole(tmp_path: Path) -> None:
