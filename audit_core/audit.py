@@ -15,7 +15,7 @@ import numpy as np
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.loading import open_model
 from audit_core.blind import pair_facts
-from audit_core.cohort import judged_pairs
+from audit_core.cohort import judged_pairs, reference_folds
 from audit_core.collect import collect_signals
 from audit_core.identity import identity_control
 from audit_core.judgement import judge, nothing_judged
@@ -150,6 +150,7 @@ def _signals(opened: _Opened) -> tuple[SignalTable, SignalTable | None]:
         base=opened.base,
         settings=opened.settings,
         progress=opened.progress,
+        folds=reference_folds(opened.asked, opened.settings),
     )
 
 

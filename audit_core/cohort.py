@@ -6,7 +6,7 @@ Drawn from the seed and the patients' names alone, before any signal is looked a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,24 @@ def judged_pairs(pairs: Iterable[Sample | PairFacts], seed: int) -> frozenset[st
     return frozenset(pair_id for _, pair_id in best.values())
 
 
+def reference_folds(pairs: Sequence[Sample | PairFacts], settings: Settings) -> dict[str, int]:
+    """Fold of every reference pair, dealt out by the seed; empty where nothing may or can be fitted.
+
+    The engine sums gradients by fold and the detectors hold folds out: both ask here, before and after the
+    model was read, and get the same answer. One judged pair per patient, so no patient lies in two folds.
+    """
+    chosen = judged_pairs(pairs, settings.seed)
+    member, fitting = (
+        sorted(pair.pair_id for pair in pairs if pair.role is role and pair.pair_id in chosen)
+        for role in (Role.MEMBER, Role.FITTING)
+    )
+    if settings.references in WITHOUT_MEMBERS or min(len(member), len(fitting)) < LEAST_PER_CLASS:
+        return {}
+    is_member = np.arange(len(member) + len(fitting)) < len(member)
+    folds = stratified_folds(is_member, FOLDS, np.random.default_rng([settings.seed, 1]))
+    return dict(zip([*member, *fitting], folds.tolist(), strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The scored pairs of an audit, as rows.
@@ -44,12 +62,14 @@ class Rows:
         facts: the same pairs.
         judged: [N] whether the pair decides for its patient.
         unscored: pair id -> reason, for the pairs that have no row.
+        folds: pair id -> fold of the references, scored or not; empty where nothing can be fitted.
     """
 
     signals: Signals
     facts: tuple[PairFacts, ...]
     judged: NDArray[np.bool_]
     unscored: dict[str, str]
+    folds: Mapping[str, int]
 
     def of(self, *roles: Role) -> Ints:
         """Rows of the judged pairs of these roles."""
@@ -83,6 +103,7 @@ def scored_rows(
         tuple(by_id[pair] for pair in kept),
         np.array([pair in chosen for pair in kept], dtype=np.bool_),
         reasons,
+        reference_folds(facts, settings),
     )
 
 
@@ -99,12 +120,11 @@ def _rows(table: SignalTable, place: dict[str, int], kept: list[str]) -> SignalT
 
 
 def references(rows: Rows, settings: Settings) -> Labelled:
-    """The reference pairs with folds dealt out by the seed; empty where there are too few or none."""
+    """The scored reference pairs with their folds; empty where there are too few or none."""
     member, fitting = rows.of(Role.MEMBER), rows.of(Role.FITTING)
-    if settings.references in WITHOUT_MEMBERS or min(member.size, fitting.size) < LEAST_PER_CLASS:
+    if not rows.folds or min(member.size, fitting.size) < LEAST_PER_CLASS:
         none = np.array([], dtype=np.int64)
         return Labelled(none, none.astype(np.bool_), none)
     both = np.concatenate([member, fitting])
-    is_member = np.arange(both.size) < member.size
-    folds = stratified_folds(is_member, FOLDS, np.random.default_rng([settings.seed, 1]))
-    return Labelled(both, is_member, folds)
+    folds = np.array([rows.folds[rows.facts[row].pair_id] for row in both], dtype=np.int64)
+    return Labelled(both, np.arange(both.size) < member.size, folds)

@@ -92,7 +92,7 @@ def _label_permutation(run: ControlRun) -> ControlOutcome:
             Consequence.VOID,
             f"The deciding detector, {detector.name}, learns nothing from labels.",
         )
-    alone = run.rows.signals.take(run.refs.rows)
+    alone = run.rows.signals.without_fold_sums().take(run.refs.rows)
     refs = replace(run.refs, rows=np.arange(run.refs.rows.size, dtype=np.int64))
     return label_permutation(detector, alone, refs, run.settings, run.stream(0))
 

@@ -83,6 +83,9 @@ def label_permutation(
 ) -> ControlOutcome:
     """Refit on permuted labels; held-out references must then not be told apart.
 
+    Every pair keeps its one cosine per slice, with the mean of all members: permuted labels say nothing about
+    who is in that mean, so no fold's mean is needed, and none would fit folds that are dealt out anew.
+
     Folds are dealt out anew within the permuted classes. Given the folds, held-out labels are then a uniform
     deal independent of the training labels, so each permutation's AUROC has mean exactly .5 and the
     permutations are independent given the data. Fold AUROCs of one permutation do move together, so the
@@ -116,7 +119,7 @@ def _permuted(
     detector: Detector, signals: Signals, refs: Labelled, settings: Settings, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Mean AUROC over one set of permutations, and its standard error."""
-    draws = settings.permutations
+    draws, signals = settings.permutations, signals.without_fold_sums()
     values, null = np.empty(draws), 0.0
     for draw in range(draws):
         member = rng.permutation(refs.member)

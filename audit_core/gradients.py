@@ -31,6 +31,12 @@ class LayerCapture:
     acts_BTI: Tensor
     grads_BTO: Tensor
 
+    def take(self, chosen_B: Tensor) -> LayerCapture:
+        """The same layer for some samples of the batch, given as a mask; itself where that is all of them."""
+        if bool(chosen_B.all()):
+            return self
+        return LayerCapture(self.acts_BTI[chosen_B], self.grads_BTO[chosen_B])
+
 
 @dataclass(frozen=True, slots=True)
 class Capture:

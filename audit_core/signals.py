@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from audit_core.fold_sums import FoldSums
+
 LIKELIHOOD_SCALARS = ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")
 """Scalars of both families, larger = more member-like; contrastive tables add `cosine`."""
 
@@ -51,6 +53,9 @@ class SignalTable:
         task_cosines: float32 [N, M], mean slice cosine of −G with ΔW = W − W_base; [N, 0] without a base.
         unscored: pair id -> reason.
         facts: what was audited, for the reader: parameters, precision, vision tower, bank size and digest …
+        fold_sums: what gives reference pairs a cosine under every fold model; None where no folds were dealt
+            out before the reading (spike-in, made-up tables). Detectors then use `cosines` for every fold,
+            and scores of held-out members come out too high: each was in the means its judges learnt from.
     """
 
     pair_ids: tuple[str, ...]
@@ -61,3 +66,4 @@ class SignalTable:
     matrices: tuple[Matrix, ...]
     unscored: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    fold_sums: FoldSums | None = None

@@ -16,10 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audit_core.fold_sums import CARRIED_BY_ONE
 from audit_core.gradients import LayerCapture
-
-CARRIED_BY_ONE = 1e-6
-"""A slice whose mean without this pair is this small a share of the whole is carried by one pair."""
 
 BUFFER_PASSES = 30.0
 """Cost of reading statistics off a made G, in multiply-adds per element (measured on one core)."""
@@ -52,6 +50,17 @@ def matrix_slices(matrix_OI: Tensor) -> NDArray[np.float64]:
     """Squared norms of the rows, then the columns, of one matrix: float64 [S]."""
     squares = matrix_OI.double().square()
     return np.concatenate([squares.sum(1).numpy(), squares.sum(0).numpy()])
+
+
+def cross_slices(matrices_OI: tuple[Tensor, ...]) -> NDArray[np.float64]:
+    """Dots of the rows, then the columns, of every matrix with every other: float64 [F, F, S]."""
+    count, size = len(matrices_OI), sum(matrices_OI[0].shape)
+    found = np.empty((count, count, size))
+    for f, one in enumerate(matrices_OI):
+        for g in range(f, count):
+            product = one.double() * matrices_OI[g]
+            found[f, g] = found[g, f] = np.concatenate([product.sum(1).numpy(), product.sum(0).numpy()])
+    return found
 
 
 def cosines(

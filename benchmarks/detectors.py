@@ -180,6 +180,8 @@ def _score(setting: Setting, model: Path, base: Path | None, lots: Lots, seed: i
     references, tested = zip(lots.split(lots.members), lots.split(lots.others), strict=True)
     samples = [*references[0], *references[1], *tested[0], *tested[1]]
     settings = Settings(seed=seed, max_text_tokens=TEXT_TOKENS, batch_size=32)
+    known = len(references[0]) + len(references[1])
+    folds = np.random.default_rng(seed).permutation(np.arange(known) % FOLDS)
     signals, base_signals = collect_signals(
         open_model(model, setting.family),
         samples,
@@ -188,14 +190,14 @@ def _score(setting: Setting, model: Path, base: Path | None, lots: Lots, seed: i
         base=open_model(base, setting.family, base=True) if base is not None else None,
         settings=settings,
         progress=lambda step: None,
+        folds={sample.pair_id: int(fold) for sample, fold in zip(samples[:known], folds, strict=True)},
     )
     if signals.unscored:
         raise SystemExit(f"{len(signals.unscored)} pairs could not be scored")
-    known = len(references[0]) + len(references[1])
     labelled = Labelled(
         rows=np.arange(known),
         member=np.arange(known) < len(references[0]),
-        folds=np.random.default_rng(seed).permutation(np.arange(known) % FOLDS),
+        folds=folds,
     )
     cut = known + len(tested[0])
     variants: Mapping[str, Signals] = {"": Signals(signals, base_signals)}

@@ -2,7 +2,8 @@
 
 Fitted on references only. The two slice features (Fisher-weighted mean, masked mean) are themselves fitted,
 so the logistic layer sees them out of fold: for a training pair of fold f they come from the references of
-neither f nor the fold held out for scoring. Fed with in-fold values the layer would trust them blindly.
+neither f nor the fold held out for scoring, and so does the mean gradient they compare with. Fed with in-fold
+values the layer would trust them blindly.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from audit_core.detectors.seam import (
     needs_references,
     register,
 )
-from audit_core.detectors.slice_model import fisher_weights, gaps, held_out_sets, mask, weighted_means
+from audit_core.detectors.slice_model import fisher_weights, gaps, held_out_sets, mask, set_means
 from audit_core.detectors.task_vector import task_mean
 from audit_core.samples import Settings
 
@@ -45,12 +46,10 @@ def plain_features(signals: Signals) -> Mapping[str, Floats]:
 def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     """Log-odds of membership under every fold model."""
     inside, set_of = held_out_sets(refs.fold_count)
-    found = gaps(signals.table.cosines, refs, inside)
+    found = gaps(signals.table.cosines, refs, inside, signals.table.fold_sums)
     kept = mask(found, signals.table.matrices, settings)
-    slices_SN = {
-        "slices, Fisher-weighted": weighted_means(signals.table.cosines, fisher_weights(found)),
-        "slices, masked": weighted_means(signals.table.cosines, kept.astype(np.float64)),
-    }
+    means = set_means(signals.table, refs, inside, (fisher_weights(found), kept.astype(np.float64)))
+    slices_SN = dict(zip(("slices, Fisher-weighted", "slices, masked"), means, strict=True))
     plain = plain_features(signals)
     names = [*plain, *slices_SN]
     scores = np.empty((refs.fold_count + 1, signals.pairs))

@@ -1,7 +1,8 @@
 """GradAudit (Zhu, Tang, Yang, Abbasi, arXiv 2606.24774, 2026), with the corrections of METHOD §2.
 
-Score: pooled mean of the slice cosines over the slices whose reference gap passes the mask. The cosines come
-leave-one-out from the engine; the mask also asks for a Welch z, unless a published variant is selected.
+Score: pooled mean of the slice cosines over the slices whose reference gap passes the mask. The cosines are
+leave-one-out, and those of reference pairs are taken with the mean of each fold model's own members; the mask
+also asks for a Welch z, unless a published variant is selected.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from audit_core.detectors.seam import (
     needs_references,
     register,
 )
-from audit_core.detectors.slice_model import gaps, held_out_sets, mask, weighted_means
+from audit_core.detectors.slice_model import gaps, held_out_sets, mask, set_means
 from audit_core.samples import Settings
 from audit_core.signals import Matrix
 
@@ -27,9 +28,10 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     folds = refs.fold_count
     inside, rows = held_out_sets(folds)
     order = [rows[frozenset({fold})] for fold in range(folds)] + [rows[frozenset()]]
-    found = gaps(signals.table.cosines, refs, inside[order])
+    inside = inside[order]
+    found = gaps(signals.table.cosines, refs, inside, signals.table.fold_sums)
     kept = mask(found, signals.table.matrices, settings)
-    scores = weighted_means(signals.table.cosines, kept.astype(np.float64))
+    (scores,) = set_means(signals.table, refs, inside, (kept.astype(np.float64),))
     empty = ~kept.any(axis=1)
     return FoldScores(
         scores,

@@ -42,6 +42,10 @@ class Signals:
         """The same signals for these rows only, in this order."""
         return Signals(_take(self.table, rows), None if self.base is None else _take(self.base, rows))
 
+    def without_fold_sums(self) -> Signals:
+        """The same signals with one cosine per slice, under whatever folds and labels."""
+        return replace(self, table=replace(self.table, fold_sums=None))
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
@@ -153,4 +157,5 @@ def _take(table: SignalTable, rows: Ints) -> SignalTable:
         cosines=table.cosines[rows],
         task_cosines=table.task_cosines[rows],
         unscored={},
+        fold_sums=None if table.fold_sums is None else table.fold_sums.take(rows),
     )

@@ -1,25 +1,31 @@
 """Gaps, masks and weights over slices for many training sets at once.
 
-Letters: S training sets, F folds, K slices, N pairs. All statistics of a training set are differences of
-per-fold sums of c and c², so every fold model, and every fold-of-a-fold model that stacking needs, costs one
-small product instead of a pass over the pairs.
+Letters: S training sets, F folds, K slices, N pairs, n reference pairs. Each training set has its own mean
+gradient, that of its members alone, and its own cosines of the reference pairs with it: a held-out member
+that was in the mean would have helped to choose the slices it is scored on. Where a table has no fold sums,
+all training sets share its cosines, and held-out members score too high.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
-from audit_core.detectors.seam import Floats, Labelled
+from audit_core.detectors.seam import Floats, Ints, Labelled
+from audit_core.fold_sums import FoldSums
 from audit_core.samples import Settings
-from audit_core.signals import Matrix
+from audit_core.signals import Matrix, SignalTable
 
 CHUNK = 1 << 15
 """Slices worked on at a time, so that a 7B model's slices never exist in float64 all at once."""
+
+OWN_CHUNK = 1 << 11
+"""The same where every training set has its own cosines: worked on in cache, many times over."""
 
 ADAPTIVE_SHARE = 0.20
 """Share of slices that `adaptive_keep` keeps at least, and the top share of `tau_or_topq` and `quantile`."""
@@ -49,22 +55,77 @@ def held_out_sets(folds: int) -> tuple[NDArray[np.bool_], dict[frozenset[int], i
     return inside, {out: row for row, out in enumerate(left_out)}
 
 
-def gaps(cosines: NDArray[np.float32], refs: Labelled, inside: NDArray[np.bool_]) -> Gaps:
+def gaps(
+    cosines: NDArray[np.float32], refs: Labelled, inside: NDArray[np.bool_], sums: FoldSums | None = None
+) -> Gaps:
     """Sensitivity gaps of every training set (METHOD §1 step 3, §2 Welch z).
 
     Args:
-        cosines: [N, K], NaN where a slice was dropped for a pair.
+        cosines: [N, K], NaN where a slice was dropped for a pair; used where there are no fold sums.
         refs: reference rows, labels and folds.
         inside: [S, F] from `held_out_sets`.
+        sums: of the table; with them every training set sees cosines with its own mean.
+
+    Raises:
+        ValueError: the fold sums belong to other folds than `refs`.
     """
     groups = _group_indicator(refs)
-    parts = [
-        _gaps_of_chunk(cosines[refs.rows, start : start + CHUNK], groups, inside)
-        for start in range(0, cosines.shape[1], CHUNK)
-    ]
+    own = None if sums is None else _Own.of(sums, refs, inside)
+    step = CHUNK if own is None else OWN_CHUNK
+    parts = []
+    for start in range(0, cosines.shape[1], step):
+        part = slice(start, start + step)
+        if own is None:
+            moments = _shared_moments(cosines[refs.rows, part], groups, inside)
+        else:
+            moments = own.moments(part, groups)
+        parts.append(_gaps_of_chunk(*moments))
     delta, welch, variance = (np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True))
     sizes = np.einsum("cfn,sf->cs", groups, inside.astype(np.float64))
     return Gaps(delta, welch, variance, np.maximum(sizes.min(axis=0) - 1.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """Cosines of the reference pairs with each training set's own mean.
+
+    `inside` [S, F] counts the folds of the sums, `place` [n] is where each reference lies in them.
+    """
+
+    sums: FoldSums
+    inside: NDArray[np.bool_]
+    place: Ints
+
+    @classmethod
+    def of(cls, sums: FoldSums, refs: Labelled, inside: NDArray[np.bool_]) -> Self:
+        """Match references to sums; a fold of the sums that has no scored reference stays in every mean."""
+        places = {int(row): place for place, row in enumerate(sums.rows)}
+        place = np.array([places.get(int(row), -1) for row in refs.rows], dtype=np.int64)
+        if (place < 0).any() or not np.array_equal(sums.folds[place], refs.folds):
+            raise ValueError("gradients were summed under other folds than the references have")
+        beyond = np.ones((inside.shape[0], sums.gram.shape[0] - inside.shape[1]), dtype=np.bool_)
+        return cls(sums, np.hstack([inside, beyond]), place)
+
+    def moments(self, part: slice, groups: Floats) -> tuple[Floats, Floats, Floats]:
+        """As `_shared_moments`, each training set with its own cosines: one pass over the pairs for each."""
+        placed = np.zeros((*groups.shape[:2], self.sums.rows.size))
+        placed[:, :, self.place] = groups
+        found = []
+        for folds, cosines in zip(self.inside, self.sums.cosines(self.inside, part), strict=True):
+            chosen = placed[:, folds[: groups.shape[1]]].sum(axis=1)  # [2, n]
+            found.append([chosen @ what for what in _powers(cosines)])
+        total, squares, count = (np.stack(of_sets, axis=1) for of_sets in zip(*found, strict=True))
+        return total, squares, count
+
+    def means(self, weights: Floats) -> Floats:
+        """[W, S, n] weighted means of the references under each training set, for W kinds of weights."""
+        scores = np.zeros((*weights.shape[:2], self.sums.rows.size))
+        scale = np.zeros_like(scores)
+        for start in range(0, weights.shape[2], OWN_CHUNK):
+            part = slice(start, start + OWN_CHUNK)
+            for row, cosines in enumerate(self.sums.cosines(self.inside, part)):
+                _add_weighted(cosines, weights[:, row, part], scores[:, row], scale[:, row])
+        return _ratio(scores, scale)[:, :, self.place]
 
 
 def _group_indicator(refs: Labelled) -> Floats:
@@ -75,17 +136,27 @@ def _group_indicator(refs: Labelled) -> Floats:
     return groups
 
 
-def _gaps_of_chunk(
+def _shared_moments(
     cosines: NDArray[np.float32], groups: Floats, inside: NDArray[np.bool_]
 ) -> tuple[Floats, Floats, Floats]:
+    """Sums of c, of c² and counts, each [2, S, K] per class and training set, from the same cosines for all.
+
+    They are sums over folds, so all training sets together cost one pass over the pairs.
+    """
+    sets = inside.astype(np.float64)
+    total, squares, count = (
+        np.stack([sets @ (group @ what) for group in groups]) for what in _powers(cosines)
+    )
+    return total, squares, count
+
+
+def _powers(cosines: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
     known = np.isfinite(cosines)
     values = np.where(known, cosines, 0.0).astype(np.float64)
-    sets = inside.astype(np.float64)
-    # [2, S, K]: sums over the folds of each training set, per class
-    total, squares, count = (
-        np.stack([sets @ (group @ what) for group in groups])
-        for what in (values, values * values, known.astype(np.float64))
-    )
+    return values, values * values, known.astype(np.float64)
+
+
+def _gaps_of_chunk(total: Floats, squares: Floats, count: Floats) -> tuple[Floats, Floats, Floats]:
     enough = (count >= 2).all(axis=0)
     safe = np.maximum(count, 2)
     mean = total / safe
@@ -138,13 +209,33 @@ def weighted_means(cosines: NDArray[np.float32], weights: Floats) -> Floats:
     scores = np.zeros((weights.shape[0], cosines.shape[0]))
     scale = np.zeros_like(scores)
     for start in range(0, cosines.shape[1], CHUNK):
-        part = cosines[:, start : start + CHUNK]
-        weight = weights[:, start : start + CHUNK].astype(np.float32)
-        known = np.isfinite(part)
-        if known.all():
-            scores += weight @ part.T
-            scale += np.abs(weight).sum(axis=1, dtype=np.float64)[:, None]
-        else:
-            scores += weight @ np.where(known, part, np.float32(0.0)).T
-            scale += np.abs(weight) @ known.T.astype(np.float32)
+        part = slice(start, start + CHUNK)
+        _add_weighted(cosines[:, part], weights[:, part], scores, scale)
+    return _ratio(scores, scale)
+
+
+def set_means(
+    table: SignalTable, refs: Labelled, inside: NDArray[np.bool_], weights: tuple[Floats, ...]
+) -> tuple[Floats, ...]:
+    """[S, N] weighted means for each kind of weights [S, K], references by each training set's own mean."""
+    scores = tuple(weighted_means(table.cosines, kind) for kind in weights)
+    if table.fold_sums is not None:
+        own = _Own.of(table.fold_sums, refs, inside).means(np.stack(weights))
+        for found, of_references in zip(scores, own, strict=True):
+            found[:, refs.rows] = of_references
+    return scores
+
+
+def _add_weighted(cosines: NDArray[np.float32], weights: Floats, scores: Floats, scale: Floats) -> None:
+    """Add Σ w·c and Σ |w| of some slices, per row of `weights` and pair."""
+    weight, known = weights.astype(np.float32), np.isfinite(cosines)
+    if known.all():
+        scores += weight @ cosines.T
+        scale += np.abs(weight).sum(axis=1, dtype=np.float64)[:, None]
+    else:
+        scores += weight @ np.where(known, cosines, np.float32(0.0)).T
+        scale += np.abs(weight) @ known.T.astype(np.float32)
+
+
+def _ratio(scores: Floats, scale: Floats) -> Floats:
     return np.divide(scores, scale, out=np.full_like(scores, np.nan), where=scale > 0)

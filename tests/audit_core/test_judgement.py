@@ -152,9 +152,13 @@ def test_a_shifted_cohort_stays_at_tier_e1(with_base: bool) -> None:
 
 
 def test_unscored_pairs_never_move_a_number() -> None:
-    """Dropping pairs and losing them give the same AUROCs, and the lost ones carry their reason."""
+    """Dropping pairs and losing them give the same AUROCs, and the lost ones carry their reason.
+
+    References are not among them: folds are dealt before the model is read, to lost pairs as well.
+    """
     cohort = planted(World(effect=1.0), 2)
-    lost = {fact.pair_id: "half an image" for fact in cohort.facts[::37]}
+    asked = [f for f in cohort.facts if f.role not in (Role.MEMBER, Role.FITTING)]
+    lost = {fact.pair_id: "half an image" for fact in asked[::17]}
     with_losses = replace(cohort, table=lose(cohort.table, lost))
     without = replace(cohort, facts=tuple(fact for fact in cohort.facts if fact.pair_id not in lost))
     settings = replace(FAST, max_unscored_share=0.9)
@@ -167,6 +171,21 @@ def test_unscored_pairs_never_move_a_number() -> None:
         if finding.pair_id in lost:
             assert set(finding.scores.values()) == {Unscored("half an image")}
             assert (finding.p_value, finding.flagged) == (None, False)
+
+
+def test_a_lost_reference_leaves_the_folds_of_the_others() -> None:
+    """References that are lost have no row, and every other reference keeps the fold it was dealt."""
+    cohort = planted(World(effect=1.0), 2)
+    lost = {fact.pair_id: "x" for fact in cohort.facts if fact.role in (Role.MEMBER, Role.FITTING)}
+    lost = dict(list(lost.items())[::9])
+    found = []
+    for table in (cohort.table, lose(cohort.table, lost)):
+        rows = scored_rows(table, cohort.base, cohort.facts, FAST)
+        refs = references(rows, FAST)
+        ids = [rows.facts[row].pair_id for row in refs.rows]
+        found.append(dict(zip(ids, refs.folds.tolist(), strict=True)))
+    assert found[1] == {pair: fold for pair, fold in found[0].items() if pair not in lost}
+    assert len(found[1]) == len(found[0]) - len(lost)
 
 
 def test_losing_one_role_voids() -> None:
