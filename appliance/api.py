@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from appliance import codec, config, policy_file, registry, shown
 from appliance.errors import ApplianceError, Locked, ModelRejected, UsageError
@@ -35,9 +34,7 @@ from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
 from appliance.workspace.workspace import LOG, Workspace
 
 if TYPE_CHECKING:
-    from appliance.auditing import Outcome
     from appliance.cohorts import CohortRequest, PairRow
-    from appliance.policy_file import LoadedPolicy
     from appliance.registry import ModelRecord
     from appliance.worker import Worker
     from medio.records import Cohort
@@ -246,7 +243,7 @@ class Appliance:
 
         record, document = self._model(model), self._cohort(cohort)
         loaded = policy_file.load(policy)
-        begun = self._begun(record, document, loaded)
+        begun = auditing.begun(record, document, loaded)
         with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
             self._close_interrupted()
             self._workspace.catalogue.start_audit(begun)
@@ -256,15 +253,12 @@ class Appliance:
             except BaseException as stopped:
                 runner.kill()
                 why = str(stopped) if isinstance(stopped, ApplianceError) else "stopped before it finished"
-                self._workspace.catalogue.finish_audit(
-                    replace(begun, state="failed", finished_utc=_now(), why=why)
-                )
+                self._workspace.catalogue.finish_audit(auditing.failed(begun, why))
                 raise
             if worker is None:
                 runner.close()
-            finished = self._finished(
-                begun, outcome, loaded, described(self._workspace, record, document, loaded.policy.seed)
-            )
+            pack = described(self._workspace, record, document, loaded.policy.seed)
+            finished = auditing.finished(begun, outcome, loaded, pack)
             view = shown.audit_view(finished, self._workspace.demo)
             close_audit(self._log, pack_input(self._workspace, finished, view), actor="officer")
             self._workspace.catalogue.finish_audit(finished)
@@ -370,10 +364,11 @@ class Appliance:
 
     def _close_interrupted(self) -> None:
         """An audit that still runs although nobody writes was cut off; it stays in the list as that."""
+        from appliance.auditing import failed
+
         for row in self._workspace.catalogue.audits():
             if row.state == "running":
-                cut = replace(row, state="failed", finished_utc=_now(), why="cut off before it finished")
-                self._workspace.catalogue.finish_audit(cut)
+                self._workspace.catalogue.finish_audit(failed(row, "cut off before it finished"))
 
     def _finished_audit(self, audit_id: str) -> StoredAudit:
         stored = self._workspace.catalogue.audit(audit_id)
@@ -382,36 +377,6 @@ class Appliance:
         if stored.result is None:
             raise UsageError(f"audit {audit_id} has no result: {stored.state}", stored.why)
         return stored
-
-    def _begun(self, model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> StoredAudit:
-        return StoredAudit(
-            audit_id=f"A-{secrets.token_hex(6)}",
-            model=model.name,
-            cohort=cohort.name,
-            policy=loaded.policy.name,
-            started_utc=_now(),
-            digests={"policy": loaded.digest, "cohort": cohort.digest, "model": model.digest},
-        )
-
-    def _finished(
-        self, begun: StoredAudit, outcome: Outcome, loaded: LoadedPolicy, pack: Mapping[str, Any]
-    ) -> StoredAudit:
-        return replace(
-            begun,
-            finished_utc=_now(),
-            state="done",
-            verdict=str(outcome.verdict.word),
-            why=outcome.verdict.reasons[0],
-            result={
-                "result": json.loads(codec.dump(outcome.result)),
-                "verdict": json.loads(codec.dump(outcome.verdict)),
-                "isolation": dict(outcome.isolation),
-                "small_sample": loaded.policy.small_sample_note,
-                "policy_text": loaded.text.decode(),
-                "pack": pack,
-            },
-            findings_object=outcome.findings_object,
-        )
 
 
 def _log_unopened(root: Path, act: str, outcome: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from appliance import codec
@@ -14,7 +17,7 @@ from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
 from appliance.views import Progress
 from appliance.worker import SELF_PROBE, Worker
-from appliance.workspace.rows import StoredInstance, StoredPair
+from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
 from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
 from audit_core.results import AuditResult, Design, Finding, References, Verdict
@@ -32,6 +35,45 @@ class Outcome:
     result: AuditResult
     findings_object: str
     isolation: Mapping[str, str]
+
+
+def begun(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> StoredAudit:
+    """An audit that starts now."""
+    return StoredAudit(
+        audit_id=f"A-{secrets.token_hex(6)}",
+        model=model.name,
+        cohort=cohort.name,
+        policy=loaded.policy.name,
+        started_utc=_now(),
+        digests={"policy": loaded.digest, "cohort": cohort.digest, "model": model.digest},
+    )
+
+
+def finished(
+    audit: StoredAudit, outcome: Outcome, loaded: LoadedPolicy, pack: Mapping[str, Any]
+) -> StoredAudit:
+    """The same audit with what came of it, and what its evidence pack will say of model, data, run."""
+    return replace(
+        audit,
+        finished_utc=_now(),
+        state="done",
+        verdict=str(outcome.verdict.word),
+        why=outcome.verdict.reasons[0],
+        result={
+            "result": json.loads(codec.dump(outcome.result)),
+            "verdict": json.loads(codec.dump(outcome.verdict)),
+            "isolation": dict(outcome.isolation),
+            "small_sample": loaded.policy.small_sample_note,
+            "policy_text": loaded.text.decode(),
+            "pack": pack,
+        },
+        findings_object=outcome.findings_object,
+    )
+
+
+def failed(audit: StoredAudit, why: str) -> StoredAudit:
+    """The same audit, ended without a result."""
+    return replace(audit, finished_utc=_now(), state="failed", why=why)
 
 
 def check_isolation(worker: Worker, loaded: LoadedPolicy) -> Mapping[str, str]:
@@ -128,3 +170,7 @@ def _check_findings(findings: tuple[Finding, ...], cohort: Cohort) -> None:
     for finding in findings:
         if assigned.get(finding.pair_id) != (finding.patient, str(finding.role)):
             raise ApplianceError("the worker answered for a pair it was not given", "see `gradaudit doctor`")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from appliance import egress
 from appliance.errors import ApplianceError, UsageError
+from appliance.faults import fault_of
+from appliance.narration import complain, emit, progress, say, table
 
 if TYPE_CHECKING:
     from appliance.api import Appliance
-    from appliance.views import AuditView, Progress
+    from appliance.views import AuditView
 
 EXIT_BY_VERDICT = {"PASS": 0, "REVIEW": 10, "FAIL": 11, "INCONCLUSIVE": 12, "VOID": 13}
 INTERRUPTED = 130
@@ -83,8 +83,8 @@ def init(
     root = workspace_root(context.obj.workspace)
     with Appliance.create(root, _passphrase(context.obj, confirm=True), site=site) as appliance:
         words = appliance.log_verify().key_words
-    _emit(json_, {"workspace": str(root), "log_key": words}, f"workspace created at {root}")
-    _say(f"log key of this site, write it down: {words}")
+    emit(json_, {"workspace": str(root), "log_key": words}, f"workspace created at {root}")
+    say(f"log key of this site, write it down: {words}")
 
 
 @app.command()
@@ -95,7 +95,7 @@ def unlock(context: typer.Context) -> None:
 
     with Appliance.unlock(workspace_root(context.obj.workspace), _passphrase(context.obj)) as appliance:
         appliance.remember()
-    _say("unlocked; `gradaudit lock` locks again")
+    say("unlocked; `gradaudit lock` locks again")
 
 
 @app.command()
@@ -105,7 +105,7 @@ def lock(context: typer.Context) -> None:
     from appliance.config import workspace_root
 
     Appliance.forget(workspace_root(context.obj.workspace))
-    _say("locked")
+    say("locked")
 
 
 @app.command()
@@ -113,12 +113,12 @@ def ingest(context: typer.Context, paths: list[Path], json_: Json = False) -> No
     """Read DICOM studies and reports; what cannot be used is set aside with a reason."""
     from appliance.views import plain
 
-    with _appliance(context) as appliance, _progress(json_) as step:
+    with _appliance(context) as appliance, progress(json_) as step:
         view = appliance.ingest(paths, step)
     for reason, files in view.quarantined:
-        _say(f"set aside: {files} × {reason}")
+        say(f"set aside: {files} × {reason}")
     text = f"{view.images} images, {view.reports} reports, {view.pairs} pairs from {view.files} files"
-    _emit(json_, plain(view), text)
+    emit(json_, plain(view), text)
     if view.files and not (view.images or view.reports or view.duplicates):
         raise typer.Exit(1)
 
@@ -127,7 +127,7 @@ def ingest(context: typer.Context, paths: list[Path], json_: Json = False) -> No
 def pairs_ls(context: typer.Context, json_: Json = False) -> None:
     """List pairs with every handle they are known by. Contains patient data: for this terminal only."""
     with _appliance(context) as appliance:
-        _table(json_, appliance.pairs())
+        table(json_, appliance.pairs())
 
 
 @models.command("add")
@@ -150,7 +150,7 @@ def models_add(
 
     with _appliance(context) as appliance:
         view = appliance.add_model(name, path, family=family, base=base, vendor=vendor, released=released)
-    _emit(
+    emit(
         json_,
         plain(view),
         f"registered {view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…",
@@ -161,7 +161,7 @@ def models_add(
 def models_ls(context: typer.Context, json_: Json = False) -> None:
     """List registered models."""
     with _appliance(context) as appliance:
-        _table(json_, appliance.models())
+        table(json_, appliance.models())
 
 
 @cohort.command("create")
@@ -202,14 +202,14 @@ def cohort_create(
     with _appliance(context) as appliance:
         view = appliance.create_cohort(request)
     counts = ", ".join(f"{patients} {role}" for role, patients in view.counts)
-    _emit(json_, plain(view), f"cohort {view.name}: {counts}; digest {view.digest[:16]}…")
+    emit(json_, plain(view), f"cohort {view.name}: {counts}; digest {view.digest[:16]}…")
 
 
 @cohort.command("ls")
 def cohort_ls(context: typer.Context, json_: Json = False) -> None:
     """List frozen cohorts."""
     with _appliance(context) as appliance:
-        _table(json_, appliance.cohorts())
+        table(json_, appliance.cohorts())
 
 
 @audit.command("run")
@@ -223,7 +223,7 @@ def audit_run(
     json_: Json = False,
 ) -> None:
     """Audit a model on a cohort under a policy. The exit code is the verdict's."""
-    with _appliance(context) as appliance, _progress(json_) as step:
+    with _appliance(context) as appliance, progress(json_) as step:
         view = appliance.run_audit(model, cohort_name, policy_name, step)
     _show_audit(view, json_)
 
@@ -240,7 +240,7 @@ def audit_show(context: typer.Context, audit_id: str, json_: Json = False) -> No
 def audit_ls(context: typer.Context, json_: Json = False) -> None:
     """List audits, newest first."""
     with _appliance(context) as appliance:
-        _table(json_, appliance.audits())
+        table(json_, appliance.audits())
 
 
 @policy.command("ls")
@@ -249,7 +249,7 @@ def policy_ls(json_: Json = False) -> None:
     from appliance.policy_file import shipped
 
     names = shipped()
-    _emit(json_, {"policies": list(names)}, "\n".join(names))
+    emit(json_, {"policies": list(names)}, "\n".join(names))
 
 
 @policy.command("check")
@@ -258,7 +258,7 @@ def policy_check(file: Path, json_: Json = False) -> None:
     from appliance.policy_file import load
 
     loaded = load(str(file))
-    _emit(
+    emit(
         json_,
         {"name": loaded.policy.name, "digest": loaded.digest},
         f"{loaded.policy.name}: usable, {loaded.digest[:16]}…",
@@ -272,12 +272,12 @@ def log_verify(context: typer.Context, json_: Json = False) -> None:
 
     with _appliance(context) as appliance:
         health = appliance.log_verify()
-    _emit(
+    emit(
         json_,
         plain(health),
         f"{'intact' if health.intact else 'BROKEN: ' + health.problem}: {health.entries} entries",
     )
-    _say(f"signed by: {health.key_words}")
+    say(f"signed by: {health.key_words}")
     if not health.intact:
         raise typer.Exit(20)
 
@@ -291,7 +291,7 @@ def log_ls(
 ) -> None:
     """List log entries."""
     with _appliance(context) as appliance:
-        _table(json_, appliance.log_entries(offset, limit))
+        table(json_, appliance.log_entries(offset, limit))
 
 
 @evidence.command("pack")
@@ -304,8 +304,8 @@ def evidence_pack(
     """Write the evidence pack of an audit: one file, no patient data, verifiable alone."""
     with _appliance(context) as appliance:
         path = appliance.export_pack(audit_id, output)
-    _emit(json_, {"pack": str(path)}, str(path))
-    _say(
+    emit(json_, {"pack": str(path)}, str(path))
+    say(
         "verify anywhere with bare Python: take verify_evidence.py out of the pack (or your own copy), then "
         f"python3 verify_evidence.py {path.name}"
     )
@@ -323,7 +323,7 @@ def doctor(json_: Json = False) -> None:
         + (f"\n         {check.hint}" if check.hint else "")
         for check in results
     ]
-    _emit(json_, {"checks": [plain(check) for check in results]}, "\n".join(lines))
+    emit(json_, {"checks": [plain(check) for check in results]}, "\n".join(lines))
     if any(check.status == "failure" for check in results):
         raise typer.Exit(1)
 
@@ -338,9 +338,9 @@ def demo(
     """The whole main job on shipped studies and models, in a workspace of its own."""
     from appliance.demo.run import run_demo
 
-    with _progress(json_, quiet_json=False) as step:
-        outcome = run_demo(keep, step, _say)
-    _emit(json_, outcome.plain(), outcome.text())
+    with progress(json_, quiet_json=False) as step:
+        outcome = run_demo(keep, step, say)
+    emit(json_, outcome.plain(), outcome.text())
     if not outcome.as_expected:
         raise typer.Exit(1)
 
@@ -351,7 +351,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except ApplianceError as error:
-        code = _complain(str(error), error.hint, error.exit_code)
+        code = complain(str(error), error.hint, error.exit_code)
     except typer.Exit as leave:
         code = leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
@@ -363,30 +363,11 @@ def main() -> NoReturn:
 
 def _unexpected(error: Exception) -> int:
     """Usage errors of the command line in one line; anything else as a fault id without values."""
-    import uuid
-
     if hasattr(error, "format_message"):
-        return _complain(error.format_message(), "see `gradaudit --help`", UsageError.exit_code)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = (
-        "unknown" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    )
-    return _complain(
-        f"unexpected fault F-{uuid.uuid4().hex[:8]} ({place} {type(error).__name__})",
-        "quote this line when you report it; it contains no patient data",
-        1,
-    )
-
-
-def _complain(message: str, hint: str, code: int) -> int:
-    from appliance.sanitise import safe
-
-    sys.stderr.write(f"error: {safe(message, 500)}\n")
-    if hint:
-        sys.stderr.write(f"hint: {safe(hint, 500)}\n")
-    return code
+        return complain(error.format_message(), "see `gradaudit --help`", UsageError.exit_code)
+    fault = fault_of(error)
+    said = f"unexpected fault {fault.fault_id}: {fault.where}"
+    return complain(said, "quote this line when you report it; it contains no patient data", 1)
 
 
 def _appliance(context: typer.Context) -> Appliance:
@@ -425,65 +406,12 @@ def _open_screens(session: Session) -> int:
     return run(backend, lambda passphrase: Appliance.unlock(root, passphrase))
 
 
-def _progress(json_: bool, quiet_json: bool = True) -> ProgressLine:
-    return ProgressLine(silent=json_ and quiet_json)
-
-
-class ProgressLine:
-    """Narrates progress on stderr: a moving bar on a terminal, one line per tenth otherwise."""
-
-    def __init__(self, silent: bool) -> None:
-        self._silent = silent
-        self._phase = ""
-        self._tenth = -1
-
-    def __enter__(self) -> Callable[[Progress], None]:
-        return self.show
-
-    def __exit__(self, *ignored: object) -> None:
-        if self._phase and not self._silent and sys.stderr.isatty():
-            sys.stderr.write("\n")
-
-    def show(self, step: Progress) -> None:
-        """Draw one step; the same tenth of the same phase is drawn once where lines cannot move."""
-        if self._silent:
-            return
-        tenth = 10 * step.done // max(step.total, 1)
-        if sys.stderr.isatty():
-            start = "\n" if self._phase and step.phase != self._phase else "\r"
-            bar = "█" * (2 * tenth) + "░" * (20 - 2 * tenth)
-            sys.stderr.write(f"{start}\x1b[K{step.phase:28.28} {bar} {step.done}/{step.total} {step.unit}")
-            sys.stderr.flush()
-        elif (step.phase, tenth) != (self._phase, self._tenth):
-            _say(f"{step.phase}: {step.done}/{step.total} {step.unit}")
-        self._phase, self._tenth = step.phase, tenth
-
-
 def _show_audit(view: AuditView, json_: bool) -> None:
     from appliance.evidence.report.text import verdict_text
     from appliance.views import plain
 
-    _emit(json_, plain(view), verdict_text(view))
+    emit(json_, plain(view), verdict_text(view))
     raise typer.Exit(EXIT_BY_VERDICT[view.verdict.word])
-
-
-def _table(json_: bool, rows: tuple[Any, ...]) -> None:
-    from appliance.sanitise import safe
-    from appliance.views import plain
-
-    if json_:
-        sys.stdout.writelines(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows)
-        return
-    for row in rows:
-        sys.stdout.write("  ".join(safe(str(value), 60) for value in plain(row).values()) + "\n")
-
-
-def _emit(json_: bool, data: dict[str, Any], text: str) -> None:
-    sys.stdout.write((json.dumps(data, ensure_ascii=False) if json_ else text) + "\n")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
 
 
 if __name__ == "__main__":

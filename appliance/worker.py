@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Any, Self
 from appliance.channel import Channel
 from appliance.egress import OFFLINE_ENV
 from appliance.errors import ApplianceError, WorkerFailed
+from appliance.faults import fault_of
 
 Event = Callable[[dict[str, Any], bytes], None]
 SELF_PROBE = "self-probe"
@@ -151,7 +151,8 @@ def main() -> int:
         while (job := channel.receive()) is not None:
             _answer_job(channel, job[0])
     except Exception as error:  # noqa: BLE001 - process border: only a fault id may leave, never the values in a traceback
-        channel.send(_fault(error))
+        fault = fault_of(error)
+        channel.send({"type": "fault", "fault": fault.fault_id, "where": fault.where})
         return 1
     return 0
 
@@ -174,17 +175,6 @@ def _readable(site_paths: Sequence[str]) -> list[Path]:
     """What the child may open besides the system: its own code and the paths it was given."""
     code = Path(__file__).resolve().parent.parent
     return [code, Path(sys.prefix), Path(sys.base_prefix), *map(Path, site_paths)]
-
-
-def _fault(error: BaseException) -> dict[str, str]:
-    """Where it happened and what kind it was; no message, no values."""
-    trace = error.__traceback__
-    where = "unknown"
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        where = f"{Path(code.co_filename).name}:{trace.tb_lineno} {type(error).__name__}"
-        trace = trace.tb_next
-    return {"type": "fault", "fault": f"F-{uuid.uuid4().hex[:8]}", "where": where}
 
 
 if __name__ == "__main__":
