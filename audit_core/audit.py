@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audit_core.adapters.base import ModelAdapter
+from audit_core.adapters.layouts import CONTRASTIVE
 from audit_core.adapters.loading import open_model
 from audit_core.blind import pair_facts
 from audit_core.cohort import judged_pairs, reference_folds
@@ -37,6 +38,7 @@ from audit_core.spike_in import spike_in
 LEAST_SPIKED = 4
 LEAST_CONTROLS = 10
 LEAST_TARGETS = 5
+LEAST_MEMBERS = 2  # leaving one out of a mean leaves another
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def run_audit(
     progress(Progress("identity", 1, 1, "steps"))
     if identity.status is not ControlStatus.PASSED:
         return nothing_judged(settings, counts, (identity,), identity.sentence), ()
-    why = _too_few(counts)
+    why = _too_few(counts, source.family, samples, settings)
     if why:
         return nothing_judged(settings, counts, (identity,), why), ()
     started = time.perf_counter()
@@ -112,10 +114,17 @@ def _patients(samples: Sequence[Sample]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _too_few(counts: dict[str, int]) -> str:
-    for role, least in ((Role.CALIBRATION, LEAST_CONTROLS), (Role.TARGET, LEAST_TARGETS)):
+def _too_few(counts: dict[str, int], family: str, samples: Sequence[Sample], settings: Settings) -> str:
+    """Why no statistic is possible on this cohort; empty where one is."""
+    needed = {Role.CALIBRATION: LEAST_CONTROLS, Role.TARGET: LEAST_TARGETS}
+    if settings.references not in WITHOUT_MEMBERS:
+        needed[Role.MEMBER] = LEAST_MEMBERS
+    for role, least in needed.items():
         if counts.get(role, 0) < least:
             return f"{counts.get(role, 0)} {role.value} patients: no statistic is possible under {least}."
+    anchors = sum(sample.role is Role.BANK for sample in samples)
+    if family == CONTRASTIVE and anchors < settings.minimum_bank:
+        return f"The bank holds {anchors} anchor pairs; the policy asks for {settings.minimum_bank}."
     return ""
 
 

@@ -135,15 +135,23 @@ def test_a_link_is_not_the_registered_file(tmp_path: Path) -> None:
     assert identity_control(model).status is ControlStatus.FAILED
 
 
-@pytest.mark.parametrize(("role", "count"), [(Role.CALIBRATION, 3), (Role.TARGET, 0)])
-def test_a_tiny_cohort_gets_a_sentence(role: Role, count: int, tmp_path: Path) -> None:
-    """Too few controls or targets: no model is loaded, INCONCLUSIVE, the sentence names the number."""
+@pytest.mark.parametrize(
+    ("role", "count", "sentence"),
+    [
+        (Role.CALIBRATION, 3, "3 calibration patients"),
+        (Role.TARGET, 0, "0 target patients"),
+        (Role.MEMBER, 1, "1 member patients"),
+        (Role.BANK, 3, "The bank holds 3 anchor pairs; the policy asks for 4."),
+    ],
+)
+def test_a_tiny_cohort_gets_a_sentence(role: Role, count: int, sentence: str, tmp_path: Path) -> None:
+    """Too few of a role: no model is loaded, INCONCLUSIVE, the sentence names the number."""
     told: list[Progress] = []
     result, findings = run_audit(
         source(FAMILIES[1], tmp_path), cohort({**SIZES, role: count}), SETTINGS, told.append
     )
     assert (result.exposure, findings) == (None, ())
-    assert result.detectable.sentence.startswith(f"{count} {role.value} patients")
+    assert result.detectable.sentence.startswith(sentence)
     assert decide(Policy("t", "1"), result).word is VerdictWord.INCONCLUSIVE
     assert {event.phase for event in told} == {"identity"}
 
