@@ -52,6 +52,8 @@ class Canaries:
     def _value(self, annotation: str) -> object:
         if annotation == "str":
             return self.new()
+        if annotation == "bool":
+            return True
         return (self.new(),) if annotation.startswith("tuple") else {self.new(): [self.new()]}
 
     def found_in(self, *directories: Path) -> set[str]:
