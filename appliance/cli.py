@@ -355,6 +355,7 @@ def main() -> NoReturn:
     except typer.Exit as leave:
         code = leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
+        say("interrupted; what was under way is marked as cancelled")
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - last border: a fault id may leave, values of a traceback may not
         code = _unexpected(error)
