@@ -7,7 +7,7 @@ file (quarantine), one pair (unscored) or the whole job.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from audit_core.samples import ModelSource, Sample, Settings
 Frames = list[tuple[dict[str, Any], bytes]]
 
 
+_LIBRARIES = {"ingest": ("medio.ingest",), "audit": ("audit_core.audit", "audit_core.spike_in")}
+
+
 def preload(what: str) -> None:
     """Import the libraries of the first job while nobody waits for them."""
-    if what == "ingest":
-        import medio.ingest  # noqa: F401
-    elif what == "audit":
-        import audit_core.audit
-        import audit_core.spike_in  # noqa: F401
+    for module in _LIBRARIES[what]:
+        import_module(module)
 
 
 def run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -94,9 +94,18 @@ def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, A
 
     source = codec.load(ModelSource, job["source"])
     settings = codec.load(Settings, job["settings"])
-    report: Callable[[Progress], None] = lambda step: channel.send(  # noqa: E731
-        {"type": "progress", "phase": step.phase, "done": step.done, "total": step.total, "unit": step.unit}
-    )
+
+    def report(step: Progress) -> None:
+        channel.send(
+            {
+                "type": "progress",
+                "phase": step.phase,
+                "done": step.done,
+                "total": step.total,
+                "unit": step.unit,
+            }
+        )
+
     result, findings = run_audit(source, [_sample(*frame) for frame in frames], settings, report)
     return {
         "result": codec.dump(result, AuditResult),
