@@ -30,8 +30,9 @@ from appliance.views import (
     OverviewView,
     Progress,
 )
+from appliance.workspace.keyslots import read_keyring
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
-from appliance.workspace.workspace import LOG, Workspace
+from appliance.workspace.workspace import KEYRING, LOG, Workspace
 
 if TYPE_CHECKING:
     from appliance.cohorts import CohortRequest, PairRow
@@ -91,6 +92,15 @@ class Appliance:
             return cls(Workspace.resume(root))
         except Locked:
             return None
+
+    @staticmethod
+    def expect_workspace(root: Path) -> None:
+        """Make sure that there is a workspace to unlock.
+
+        Raises:
+            Locked: there is none; the hint says how to make one.
+        """
+        read_keyring(root / KEYRING)
 
     def remember(self) -> None:
         """Let later commands `resume`, until `forget` or a restart of the machine."""

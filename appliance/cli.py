@@ -402,6 +402,9 @@ def _open_screens(session: Session) -> int:
     from tui.app import run
 
     root = workspace_root(session.workspace)
+    Appliance.expect_workspace(root)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the screens need a terminal", "every act is a command too: see `gradaudit --help`")
     given = passphrase_given(session.passphrase_fd)
     backend = Appliance.resume(root) or (Appliance.unlock(root, given) if given is not None else None)
     return run(backend, lambda passphrase: Appliance.unlock(root, passphrase))

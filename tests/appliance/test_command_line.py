@@ -95,6 +95,12 @@ def test_without_a_workspace_commands_say_how_to_make_one(tmp_path: Path) -> Non
     assert "gradaudit init" in Site(tmp_path).refused(21, "audit", "ls")
 
 
+def test_the_screens_say_what_is_missing(site: Site, tmp_path: Path) -> None:
+    """Without a workspace, and without a terminal, there is an error and no screen that waits for ever."""
+    assert "gradaudit init" in Site(tmp_path).refused(21)
+    assert "terminal" in site.refused(2)
+
+
 def test_a_wrong_passphrase_is_refused_and_logged(site: Site, tmp_path: Path) -> None:
     """Exit 21, and the refusal is an entry of the log."""
     wrong = tmp_path / "wrong"
