@@ -3,7 +3,7 @@
     python benchmarks/detectable.py [--alpha 0.001]
 
 For equal numbers of calibration controls and targets, and a detector whose exposed scores all lie above all
-clean ones: the share at which the FAIL test fires in 80 % of simulated audits. The table of policies/README.md.
+clean ones: the share at which the FAIL test fires in 80 % of simulated audits; policies/README.md prints it.
 """
 
 from __future__ import annotations
