@@ -1,0 +1,80 @@
+"""`gradaudit audit …` and `gradaudit policy …`: verdicts, and the rules they follow from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.commands.session import Json, opened
+from appliance.narration import emit, progress, table
+
+if TYPE_CHECKING:
+    from appliance.views import AuditView
+
+EXIT_BY_VERDICT = {"PASS": 0, "REVIEW": 10, "FAIL": 11, "INCONCLUSIVE": 12, "VOID": 13}
+
+audit = typer.Typer(help="Run audits and read their verdicts.", no_args_is_help=True)
+policy = typer.Typer(help="Policies: thresholds and what follows from them.", no_args_is_help=True)
+
+
+@audit.command("run")
+def audit_run(
+    context: typer.Context,
+    model: Annotated[str, typer.Option()],
+    cohort_name: Annotated[str, typer.Option("--cohort")],
+    policy_name: Annotated[
+        str, typer.Option("--policy", help="Name of a shipped policy, or a file.")
+    ] = "default",
+    json_: Json = False,
+) -> None:
+    """Audit a model on a cohort under a policy. The exit code is the verdict's."""
+    with opened(context) as appliance, progress(json_) as step:
+        view = appliance.run_audit(model, cohort_name, policy_name, step)
+    _show_audit(view, json_)
+
+
+@audit.command("show")
+def audit_show(context: typer.Context, audit_id: str, json_: Json = False) -> None:
+    """Show a finished audit. The exit code is the verdict's."""
+    with opened(context) as appliance:
+        view = appliance.audit(audit_id)
+    _show_audit(view, json_)
+
+
+@audit.command("ls")
+def audit_ls(context: typer.Context, json_: Json = False) -> None:
+    """List audits, newest first."""
+    with opened(context) as appliance:
+        table(json_, appliance.audits())
+
+
+@policy.command("ls")
+def policy_ls(json_: Json = False) -> None:
+    """List shipped policies."""
+    from appliance.policy_file import shipped
+
+    names = shipped()
+    emit(json_, {"policies": list(names)}, "\n".join(names))
+
+
+@policy.command("check")
+def policy_check(file: Path, json_: Json = False) -> None:
+    """Check a policy file and say which key is wrong."""
+    from appliance.policy_file import load
+
+    loaded = load(str(file))
+    emit(
+        json_,
+        {"name": loaded.policy.name, "digest": loaded.digest},
+        f"{loaded.policy.name}: usable, {loaded.digest[:16]}…",
+    )
+
+
+def _show_audit(view: AuditView, json_: bool) -> None:
+    from appliance.evidence.report.text import verdict_text
+    from appliance.views import plain
+
+    emit(json_, plain(view), verdict_text(view))
+    raise typer.Exit(EXIT_BY_VERDICT[view.verdict.word])

@@ -1,0 +1,43 @@
+"""`gradaudit doctor | demo`: does it work here, and what does it do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance.commands.session import Json
+from appliance.narration import emit, progress, say
+
+
+def doctor(json_: Json = False) -> None:
+    """Check this machine and say how to mend what is missing."""
+    from appliance.doctor import checks
+    from appliance.views import plain
+
+    results = checks()
+    lines = [
+        f"{check.status:8} {check.name}: {check.sentence}"
+        + (f"\n         {check.hint}" if check.hint else "")
+        for check in results
+    ]
+    emit(json_, {"checks": [plain(check) for check in results]}, "\n".join(lines))
+    if any(check.status == "failure" for check in results):
+        raise typer.Exit(1)
+
+
+def demo(
+    json_: Json = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the demo workspace and packs in this folder.")
+    ] = None,
+) -> None:
+    """The whole main job on shipped studies and models, in a workspace of its own."""
+    from appliance.demo.run import run_demo
+
+    with progress(json_, quiet_json=False) as step:
+        outcome = run_demo(keep, step, say)
+    emit(json_, outcome.plain(), outcome.text())
+    if not outcome.as_expected:
+        raise typer.Exit(1)
