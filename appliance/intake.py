@@ -15,11 +15,18 @@ from appliance import codec
 from appliance.errors import UsageError, WorkerFailed
 from appliance.views import IngestView, Progress
 from appliance.worker import Worker
-from appliance.workspace.rows import Quarantined, StoredInstance, StoredPair, StoredReport
+from appliance.workspace.rows import (
+    Quarantined,
+    StoredFile,
+    StoredInstance,
+    StoredPair,
+    StoredReport,
+    StoredStudy,
+)
 from appliance.workspace.workspace import Workspace
 from medio.deidentify import pseudonym
 from medio.pairing import PairableImage, Pairing, pair
-from medio.records import Instance, Report, ReportSource
+from medio.records import Instance, Outcome, Report, ReportSource, Study
 from medio.sources import walk
 
 FRAME = "frame"
@@ -48,6 +55,8 @@ class Intake:
         self._reasons: Counter[str] = Counter()
         self._instances: list[StoredInstance] = []
         self._reports: list[StoredReport] = []
+        self._studies: list[StoredStudy] = []
+        self._files: list[StoredFile] = []
         self._quarantined: list[Quarantined] = []
 
     def run(self, paths: Sequence[Path]) -> IngestView:
@@ -65,7 +74,7 @@ class Intake:
         return IngestView(
             files=len(files),
             images=self._counts["image"],
-            reports=self._counts["report"],
+            reports=self._counts["reports"],
             pairs=len(pairing.pairs),
             duplicates=len(files) - len(fresh) + self._counts["duplicate"],
             quarantined=tuple(sorted(self._reasons.items())),
@@ -120,26 +129,32 @@ class Intake:
     def _take(self, path: Path, digest: str, event: dict[str, Any], blob: bytes) -> None:
         """Keep what one file gave; the bytes may have changed between listing and reading."""
         read = str(event["digest"])
-        if event["outcome"] == "image" and self._seen(read):
-            self._counts["duplicate"] += 1
-        elif event["outcome"] == "image":
-            self._counts["image"] += 1
-            self._instances.append(self._sealed_image(codec.load(Instance, event["record"]), event, blob))
-        elif event["outcome"] == "report":
-            self._take_reports([codec.load(Report, record) for record in event["records"]])
-        else:
+        outcome = Outcome(event["outcome"])
+        if outcome in (Outcome.REJECTED, Outcome.UNSUPPORTED):
             self._set_aside(path, read or digest, str(event["reason"]), str(event["message"]))
+            return
+        if self._seen(read):
+            self._counts["duplicate"] += 1
+            return
+        self._counts[outcome] += 1
+        self._files.append(StoredFile(read, outcome, str(event["reason"]), _now()))
+        if outcome is Outcome.IMAGE:
+            self._instances.append(self._sealed_image(codec.load(Instance, event["instance"]), event, blob))
+        self._studies += [
+            StoredStudy(**_shared(codec.load(Study, record), StoredStudy)) for record in event["studies"]
+        ]
+        self._take_reports([codec.load(Report, record) for record in event["reports"]])
 
     def _take_reports(self, reports: Sequence[Report]) -> None:
         """A message file may hold reports that came before in another file."""
-        fresh = [report for report in reports if not self._seen(report.content_digest)]
-        self._counts["duplicate"] += not fresh
-        self._counts["report"] += len(fresh)
+        fresh = [report for report in reports if not self._seen("report " + report.content_digest)]
+        self._counts["reports"] += len(fresh)
         self._reports += map(self._sealed_report, fresh)
 
     def _seen(self, digest: str) -> bool:
         """Whether this content came before, in an earlier ingest or in this one; from now on it has."""
-        seen = digest in self._taken or bool(self._workspace.catalogue.known_digests({digest}))
+        stored = digest.removeprefix("report ")
+        seen = digest in self._taken or bool(self._workspace.catalogue.known_digests({stored}))
         self._taken.add(digest)
         return seen
 
@@ -159,11 +174,12 @@ class Intake:
     def _set_aside(self, path: Path, digest: str, reason: str, message: str) -> None:
         self._reasons[reason] += 1
         name = self._workspace.keys.names.handle("quarantine", str(path))
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._quarantined.append(Quarantined(digest or name, reason, message, name, now))
+        self._quarantined.append(Quarantined(digest or name, reason, message, name, _now()))
 
     def _commit(self) -> None:
-        self._workspace.catalogue.add_records(self._instances, self._reports, (), self._quarantined)
+        self._workspace.catalogue.add_records(
+            self._instances, self._reports, self._studies, self._files, self._quarantined
+        )
 
     def _pair(self) -> Pairing:
         """Pair everything the workspace holds; a report may arrive weeks after its images."""
@@ -198,6 +214,10 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
             "there is no file to ingest below the given paths", "give a folder with DICOM files and reports"
         )
     return files
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _digest(path: Path) -> str:

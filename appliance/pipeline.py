@@ -17,6 +17,7 @@ from appliance import codec
 from appliance.channel import Channel
 from audit_core.results import AuditResult, Finding, Progress, Role
 from audit_core.samples import ModelSource, Sample, Settings
+from medio.records import FileContent
 
 Frames = list[tuple[dict[str, Any], bytes]]
 
@@ -49,34 +50,34 @@ def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, 
         try:
             data = read_bytes(path)
             event["digest"] = hashlib.sha256(data).hexdigest()
-            found = read_content(data, path.suffix.lower())
+            found = read_content(data, path.suffix.lower(), statistics=bool(job.get("statistics")))
         except MedioError as unusable:
-            event |= {"outcome": "quarantined", "reason": unusable.reason, "message": str(unusable)}
+            event |= {"outcome": unusable.outcome, "reason": unusable.reason, "message": str(unusable)}
             channel.send(event)
             continue
         channel.send(event | _described(found), _pixels(found))
     return {"files": len(job["paths"])}
 
 
-def _described(found: Any) -> dict[str, Any]:
-    from medio.ingest import ImageFile, ReportFile
-
-    if isinstance(found, ImageFile):
+def _described(found: FileContent) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "outcome": found.outcome,
+        "reason": found.reason,
+        "instance": codec.dump(found.instance) if found.instance else None,
+        "statistics": codec.dump(found.statistics) if found.statistics else None,
+        "reports": [codec.dump(report) for report in found.reports],
+        "studies": [codec.dump(study) for study in found.studies],
+        "skipped": list(found.skipped),
+        "warnings": list(found.warnings),
+    }
+    if found.frame is not None:
         height, width = found.frame.pixels.shape[:2]
-        return {
-            "outcome": "image",
-            "record": codec.dump(found.instance),
-            "frame_rule": found.frame.frame_rule,
-            "height": int(height),
-            "width": int(width),
-        }
-    assert isinstance(found, ReportFile)
-    return {"outcome": "report", "records": [codec.dump(report) for report in found.reports]}
+        event |= {"frame_rule": found.frame.frame_rule, "height": int(height), "width": int(width)}
+    return event
 
 
-def _pixels(found: Any) -> bytes:
-    frame = getattr(found, "frame", None)
-    return b"" if frame is None else np.ascontiguousarray(frame.pixels).tobytes()
+def _pixels(found: FileContent) -> bytes:
+    return b"" if found.frame is None else np.ascontiguousarray(found.frame.pixels).tobytes()
 
 
 def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:

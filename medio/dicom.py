@@ -28,7 +28,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from medio.errors import MedioError, NothingToUse, NotReadable
+from medio.errors import MedioError, NotReadable
 from medio.records import Instance
 
 MAX_FILE_BYTES = 1 << 30
@@ -63,15 +63,21 @@ class ObjectKind(StrEnum):
 
     IMAGE = "image"
     REPORT = "report"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
 class DicomFile:
-    """A parsed object: the record, and the dataset its pixels or content tree are read from."""
+    """A parsed object: the record, and the dataset its pixels or content tree are read from.
+
+    Attributes:
+        reason: of a document, the code that says what it is; else empty.
+    """
 
     kind: ObjectKind
     instance: Instance
     dataset: Any  # pydicom.Dataset
+    reason: str = ""
 
 
 @contextmanager
@@ -103,13 +109,12 @@ def read_dicom(data: bytes) -> DicomFile:
 
     Raises:
         NotReadable: not DICOM, damaged, cut short, or beyond the limits.
-        NothingToUse: a valid object that is neither image nor structured report.
     """
     dataset = _parse(data)
     with wall("bad-elements"):
-        kind = _kind(dataset)
+        kind, reason = _kind(dataset)
         instance = _instance(dataset, hashlib.sha256(data).hexdigest())
-    return DicomFile(kind, instance, dataset)
+    return DicomFile(kind, instance, dataset, reason)
 
 
 def looks_like_dicom(data: bytes) -> bool:
@@ -238,19 +243,19 @@ def _inflated(data: bytes, meta_end: int) -> tuple[Any, _Watched]:
     return whole, watched
 
 
-def _kind(dataset: Any) -> ObjectKind:
+def _kind(dataset: Any) -> tuple[ObjectKind, str]:
     sop_class = _sop_class(dataset)
     if sop_class.startswith(_SR_CLASSES) and sop_class != _KEY_OBJECT_SELECTION:
-        return ObjectKind.REPORT
+        return ObjectKind.REPORT, ""
     if any(keyword in dataset for keyword in _PIXELS):
-        return ObjectKind.IMAGE
+        return ObjectKind.IMAGE, ""
     if sop_class == _DICOMDIR:
-        raise NothingToUse("dicomdir", "a directory of other files")
+        return ObjectKind.DOCUMENT, "dicomdir"
     if not sop_class and not uid_of(dataset, "SOPInstanceUID"):
         raise NotReadable("no-sop-class", "elements, but no object: neither class, instance nor pixels")
     if all(keyword in dataset for keyword in _IMAGE_WORDS):
-        raise NothingToUse("no-pixels", "an image header without its pixels")
-    raise NothingToUse("document-not-report", "a valid object that is neither image nor report")
+        return ObjectKind.DOCUMENT, "no-pixels"
+    return ObjectKind.DOCUMENT, "document-not-report"
 
 
 def _sop_class(dataset: Any) -> str:

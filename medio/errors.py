@@ -4,8 +4,12 @@ MedioError(reason, message)
 ├── NotReadable      these bytes are not what they claim to be, or damaged
 ├── NotSupported     valid, but needs something that is not installed or not built
 ├── NothingToUse     valid, but no pixels and no report text in it
+│   ├── NotAReport       an order, laboratory results, administration
+│   └── EmptyReport      a report without words
 └── CohortRefused    these pairs and roles cannot be a cohort
 """
+
+from medio.records import Outcome
 
 
 class MedioError(Exception):
@@ -13,7 +17,10 @@ class MedioError(Exception):
 
     Attributes:
         reason: short stable code for counting, such as `not-dicom` or `truncated-pixels`.
+        outcome: what this makes of the file.
     """
+
+    outcome = Outcome.REJECTED
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -27,9 +34,25 @@ class NotReadable(MedioError):
 class NotSupported(MedioError):
     """The file is valid but needs a decoder or feature that is not here."""
 
+    outcome = Outcome.UNSUPPORTED
+
 
 class NothingToUse(MedioError):
     """The file is valid but holds neither pixels nor report text."""
+
+    outcome = Outcome.DOCUMENT
+
+
+class NotAReport(NothingToUse):
+    """A valid message or resource that is not an imaging report."""
+
+    outcome = Outcome.ORDER
+
+
+class EmptyReport(NothingToUse):
+    """A valid report without words."""
+
+    outcome = Outcome.EMPTY_REPORT
 
 
 class CohortRefused(MedioError):

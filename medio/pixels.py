@@ -23,6 +23,7 @@ from pydicom.uid import UID
 from medio.decoders import HTJ2K, JPEG_EXTENDED, decode_htj2k, decode_jpeg_12bit
 from medio.dicom import text_of, wall
 from medio.errors import NotReadable, NotSupported
+from medio.records import PixelStatistics
 
 MAX_FRAME_BYTES = 1 << 29
 _SAMPLES = {
@@ -99,6 +100,23 @@ def stored_frames(dataset: Any) -> Iterator[NDArray[Any]]:
     layout = check_layout(dataset)
     for index in range(layout.frames):
         yield _decoded(dataset, layout, index)
+
+
+def pixel_statistics(dataset: Any) -> PixelStatistics:
+    """Describe all stored values; frames are decoded one by one, so memory holds one at a time.
+
+    Raises:
+        NotReadable, NotSupported: as `display_frame`.
+    """
+    low, high, total, count = np.inf, -np.inf, 0.0, 0
+    frames: list[tuple[tuple[int, ...], str]] = []
+    for frame in stored_frames(dataset):
+        low, high = min(low, float(frame.min())), max(high, float(frame.max()))
+        total, count = total + float(frame.sum(dtype=np.float64)), count + frame.size
+        frames.append((frame.shape, str(frame.dtype)))
+    shape, dtype = frames[0]
+    whole = shape if len(frames) == 1 else (len(frames), *shape)
+    return PixelStatistics(whole, dtype, low, high, total / count)
 
 
 def chosen_frame(frames: int) -> tuple[int, str]:

@@ -5,9 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Outcome(StrEnum):
+    """What became of one file; the last two are set aside, all others taken in.
+
+    Every DICOM object without an image is a `document`, whether or not a report was taken from it. `order`
+    stands for every valid message or resource that is no imaging report: order, laboratory, administration.
+    """
+
+    IMAGE = "image"
+    DOCUMENT = "document"
+    REPORT = "report"
+    ORDER = "order"
+    EMPTY_REPORT = "empty_report"
+    STUDY = "study"
+    UNSUPPORTED = "unsupported"
+    REJECTED = "rejected"
 
 
 class ReportSource(StrEnum):
@@ -15,6 +34,9 @@ class ReportSource(StrEnum):
 
     SR = "DICOM SR"
     HL7V2 = "HL7 v2 ORU^R01"
+    FHIR = "FHIR DiagnosticReport"
+    PDF = "PDF"
+    TABLE = "CSV table"
     PLAIN = "plain text"
 
 
@@ -34,6 +56,8 @@ class PairRule(StrEnum):
 
     STUDY = "StudyInstanceUID"
     ACCESSION = "AccessionNumber"
+    ORDER = "order number"  # placer or filler
+    DATE = "patient and date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,10 @@ class Instance:
         content_digest: hex SHA-256 of the file's bytes.
         StudyDate: DICOM DA, `YYYYMMDD` or empty.
         attributes: the allow-listed technical attributes (Manufacturer, KVP, Rows …) for the blind baseline.
+        PlacerOrderNumber: (0040,2016), of the request that asked for the study.
+        FillerOrderNumber: (0040,2017).
+        identity: header values that name a person, a place or an event, for masking previews and for the
+            residual scan of an export. Never leaves the catalogue.
     """
 
     content_digest: str
@@ -60,6 +88,10 @@ class Instance:
     TransferSyntaxUID: str
     NumberOfFrames: int
     attributes: Mapping[str, str | float] = field(default_factory=dict)
+    PlacerOrderNumber: str = ""
+    FillerOrderNumber: str = ""
+    InstitutionName: str = ""
+    identity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +104,10 @@ class Report:
         issued: time of issue, `YYYYMMDDHHMMSS` or less, empty when unknown; orders versions of a report.
         OtherPatientIDs: further ids the sender gives the same patient.
         other_accessions: weaker candidates for the accession number, from fields where some senders put it.
+        PlacerOrderNumber: ORC-2 / OBR-2, or a FHIR identifier of type PLAC.
+        FillerOrderNumber: ORC-3 / OBR-3, or a FHIR identifier of type FILL.
+        study_references: FHIR ids of the studies described (`ImagingStudy/xyz`), for resources sent apart.
+        identity: as in Instance, from PID and the like.
     """
 
     content_digest: str
@@ -86,6 +122,28 @@ class Report:
     issued: str = ""
     OtherPatientIDs: tuple[str, ...] = ()
     other_accessions: tuple[str, ...] = ()
+    PlacerOrderNumber: str = ""
+    FillerOrderNumber: str = ""
+    study_references: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as another system describes it (FHIR ImagingStudy): handles without pixels or text.
+
+    Attributes:
+        reference: the resource's id, `ImagingStudy/xyz`; reports sent apart name it.
+    """
+
+    content_digest: str
+    reference: str
+    StudyInstanceUID: str
+    AccessionNumber: str
+    PatientID: str
+    IssuerOfPatientID: str
+    StudyDate: str
+    Modality: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +152,47 @@ class Frame:
 
     pixels: NDArray[np.uint8]
     frame_rule: str  # "only frame", "middle frame of N"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelStatistics:
+    """All stored values of an instance as pydicom's `pixel_array` gives them by default.
+
+    YBR as RGB, palette colours as indices, before any LUT; all frames.
+
+    Attributes:
+        shape: [H, W], with frames before and samples after where there are several.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    minimum: float
+    maximum: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What one file held.
+
+    Attributes:
+        reason: stable code; why an accepted file gives no more than it does, such as `no-text-layer`.
+        instance: of every DICOM object.
+        frame: of every image.
+        reports: also of a document: the text of a structured report or of an encapsulated PDF.
+        skipped: reason codes of messages in the file that gave no report.
+        warnings: stable codes; what was tolerated and may matter.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    instance: Instance | None = None
+    frame: Frame | None = None
+    statistics: PixelStatistics | None = None
+    reports: tuple[Report, ...] = ()
+    studies: tuple[Study, ...] = ()
+    skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from appliance.demo.build_studies import PHRASES
 from appliance.demo.training import Material
 from audit_core.results import Role
 from audit_core.samples import Sample
-from medio.ingest import ImageFile, read_file
+from medio.ingest import read_file
 
 
 def read_material(assets: Path) -> Material:
@@ -23,7 +23,7 @@ def read_material(assets: Path) -> Material:
     texts = {}
     for path in sorted((assets / "studies").iterdir()):
         content = read_file(path)
-        if isinstance(content, ImageFile):
+        if content.instance is not None and content.frame is not None:
             seen = content.instance
             frames[seen.AccessionNumber] = content.frame.pixels
             facts[seen.AccessionNumber] = {

@@ -26,14 +26,17 @@ from appliance.workspace.rows import (
     Quarantined,
     StoredAudit,
     StoredCohort,
+    StoredFile,
     StoredInstance,
     StoredModel,
     StoredPair,
     StoredReport,
+    StoredStudy,
 )
 from appliance.workspace.tables import (
     AUDITS,
     COHORTS,
+    FILES,
     INSTANCES,
     METADATA,
     MODELS,
@@ -42,6 +45,7 @@ from appliance.workspace.tables import (
     REPORTS,
     SCHEMA,
     SETTINGS,
+    STUDIES,
 )
 
 _LOOK_UP: Final = 10_000  # keys per IN (…)
@@ -119,23 +123,24 @@ class Catalogue:
         self,
         instances: Iterable[StoredInstance] = (),
         reports: Iterable[StoredReport] = (),
-        pairs: Iterable[StoredPair] = (),
+        studies: Iterable[StoredStudy] = (),
+        files: Iterable[StoredFile] = (),
         quarantined: Iterable[Quarantined] = (),
     ) -> Added:
         """Store what an ingest found, in one transaction; what is known already stays as it is.
 
-        A file that is usable now leaves the quarantine.
+        A file that was taken in now leaves the quarantine.
         """
-        instances, reports = tuple(instances), tuple(reports)
+        files = tuple(files)
         with self._writing() as connection:
             added = Added(
-                instances=_insert_new(connection, INSTANCES, instances),
-                reports=_insert_new(connection, REPORTS, reports),
-                pairs=_insert_new(connection, PAIRS, tuple(pairs)),
+                instances=_insert_new(connection, INSTANCES, tuple(instances)),
+                reports=_insert_new(connection, REPORTS, tuple(reports)),
+                studies=_insert_new(connection, STUDIES, tuple(studies)),
+                files=_insert_new(connection, FILES, files),
                 quarantined=_insert_new(connection, QUARANTINE, tuple(quarantined)),
             )
-            usable = [row.content_digest for row in instances] + [row.content_digest for row in reports]
-            for some in _portions(usable):
+            for some in _portions([file.content_digest for file in files]):
                 connection.execute(delete(QUARANTINE).where(QUARANTINE.c.content_digest.in_(some)))
         return added
 
@@ -149,11 +154,11 @@ class Catalogue:
                 connection.execute(update(PAIRS).where(PAIRS.c.pair_id.in_(some)).values(standing=True))
 
     def known_digests(self, digests: Collection[str]) -> frozenset[str]:
-        """Those of `digests` that are stored as instance or report: an ingest skips them."""
+        """Those of `digests` that were taken in as a file, an instance or a report: an ingest skips them."""
         known: set[str] = set()
         with self._reading() as connection:
             for some in _portions(list(digests)):
-                for table in (INSTANCES, REPORTS):
+                for table in (FILES, INSTANCES, REPORTS):
                     column = table.c.content_digest
                     known.update(connection.scalars(select(column).where(column.in_(some))))
         return frozenset(known)
@@ -175,6 +180,10 @@ class Catalogue:
     def report(self, content_digest: str) -> StoredReport | None:
         """One report, or None."""
         return self._row(StoredReport, select(REPORTS).where(REPORTS.c.content_digest == content_digest))
+
+    def studies(self) -> tuple[StoredStudy, ...]:
+        """Every study that another system described, by content digest."""
+        return self._rows(StoredStudy, select(STUDIES).order_by(STUDIES.c.content_digest))
 
     def pairs(self) -> tuple[StoredPair, ...]:
         """Every pair, by pair id, those that stand no more among them."""
@@ -207,6 +216,9 @@ class Catalogue:
                 return int(connection.scalar(count if table is not PAIRS else count.where(standing)) or 0)
 
             standing = PAIRS.c.standing.is_(True)
+            documents = (
+                select(func.count()).select_from(FILES).where(FILES.c.outcome.in_(("document", "order")))
+            )
 
             studies = (
                 select(INSTANCES.c.StudyInstanceUID).union(select(REPORTS.c.StudyInstanceUID)).subquery()
@@ -219,6 +231,7 @@ class Catalogue:
                 pairs=distinct(PAIRS, "pair_id"),
                 patients=distinct(PAIRS, "patient"),
                 quarantined=distinct(QUARANTINE, "content_digest"),
+                documents=int(connection.scalar(documents) or 0),
             )
 
     # -- models, cohorts ------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ class StoredInstance:
         attributes: allow-listed technical attributes, for the blind baseline.
         frame_object: vault object of kind `frame`: uint8 RGB, height x width x 3, row by row.
         frame_rule: which frame, such as "only frame".
+        identity: header values that name a person, a place or an event, for masking.
+        warnings: stable codes of what was tolerated.
     """
 
     content_digest: str
@@ -40,6 +42,11 @@ class StoredInstance:
     width: int
     SOPClassUID: str = ""
     NumberOfFrames: int = 1
+    PlacerOrderNumber: str = ""
+    FillerOrderNumber: str = ""
+    InstitutionName: str = ""
+    identity: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class StoredReport:
         issued: time of issue, for the order of versions; empty when unknown.
         OtherPatientIDs: further ids the sender gives the same patient.
         other_accessions: weaker candidates for the accession number.
+        study_references: FHIR ids of the studies described.
+        identity: as in StoredInstance.
     """
 
     content_digest: str
@@ -64,6 +73,40 @@ class StoredReport:
     issued: str = ""
     OtherPatientIDs: tuple[str, ...] = ()
     other_accessions: tuple[str, ...] = ()
+    PlacerOrderNumber: str = ""
+    FillerOrderNumber: str = ""
+    study_references: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """A study as another system described it; handles only."""
+
+    content_digest: str
+    reference: str
+    StudyInstanceUID: str
+    AccessionNumber: str
+    PatientID: str
+    IssuerOfPatientID: str
+    StudyDate: str
+    Modality: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file that was taken in, whatever it gave: the same bytes are never read again.
+
+    Attributes:
+        content_digest: hex SHA-256 of the file as it came.
+        outcome: image, document, report, order, empty_report or study.
+        reason: why it gave no more than it did, else empty.
+    """
+
+    content_digest: str
+    outcome: str
+    reason: str
+    taken_utc: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +114,7 @@ class StoredPair:
     """One image with its report, of one patient.
 
     Attributes:
+        note: what else there is to know, such as "image 2 of 3 with this report".
         standing: False once a later report, or a contradiction, took its place; it stays for frozen cohorts.
     """
 
@@ -85,6 +129,7 @@ class StoredPair:
     rule: str
     frame_rule: str
     standing: bool = True
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +197,7 @@ class Counts:
     pairs: int
     patients: int  # distinct pseudonyms with a pair
     quarantined: int
+    documents: int = 0  # taken in, neither image nor report
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +206,6 @@ class Added:
 
     instances: int
     reports: int
-    pairs: int
+    studies: int
+    files: int
     quarantined: int

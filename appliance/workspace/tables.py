@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import JSON, Boolean, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
 
-SCHEMA: Final = "2"  # settings["schema"]; a file with another number is not touched
+SCHEMA: Final = "3"  # settings["schema"]; a file with another number is not touched
 METADATA: Final = MetaData()
 
 
@@ -51,6 +51,11 @@ INSTANCES: Final = Table(
     Column("width", Integer, nullable=False),
     _text("SOPClassUID"),
     Column("NumberOfFrames", Integer, nullable=False),
+    _text("PlacerOrderNumber"),
+    _text("FillerOrderNumber"),
+    _text("InstitutionName"),
+    Column("identity", _Strings, nullable=False),
+    Column("warnings", _Strings, nullable=False),
     Index("instances_by_study", "StudyInstanceUID"),
     Index("instances_by_accession", "AccessionNumber"),
 )
@@ -70,8 +75,29 @@ REPORTS: Final = Table(
     _text("issued"),
     Column("OtherPatientIDs", _Strings, nullable=False),
     Column("other_accessions", _Strings, nullable=False),
+    _text("PlacerOrderNumber"),
+    _text("FillerOrderNumber"),
+    Column("study_references", _Strings, nullable=False),
+    Column("identity", _Strings, nullable=False),
     Index("reports_by_study", "StudyInstanceUID"),
     Index("reports_by_accession", "AccessionNumber"),
+)
+
+STUDIES: Final = Table(
+    "studies",
+    METADATA,
+    _key("content_digest"),
+    _text("reference"),
+    _text("StudyInstanceUID"),
+    _text("AccessionNumber"),
+    _text("PatientID"),
+    _text("IssuerOfPatientID"),
+    _text("StudyDate"),
+    _text("Modality"),
+)
+
+FILES: Final = Table(
+    "files", METADATA, _key("content_digest"), _text("outcome"), _text("reason"), _text("taken_utc")
 )
 
 PAIRS: Final = Table(
@@ -88,6 +114,7 @@ PAIRS: Final = Table(
     _text("rule"),
     _text("frame_rule"),
     Column("standing", Boolean, nullable=False),
+    _text("note"),
     Index("pairs_by_patient", "patient"),
 )
 

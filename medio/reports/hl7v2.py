@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from medio.dicom import date_of, valid_uid
-from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
+from medio.errors import EmptyReport, MedioError, NotAReport, NotReadable, NotSupported
 from medio.records import Report, ReportSource
 from medio.reports.hl7_message import Message, Segment, messages
 from medio.reports.narrative import Item, lines, narrative, says_something
@@ -86,20 +86,20 @@ def _reports(message: Message) -> list[Report]:
     kind = message.kind
     if kind != "ORU":
         if kind in _ORDERS:
-            raise NothingToUse("order-not-report", f"an order message ({kind})")
-        raise NothingToUse("admin-not-report", f"a message without results ({kind or 'no type'})")
+            raise NotAReport("order-not-report", f"an order message ({kind})")
+        raise NotAReport("admin-not-report", f"a message without results ({kind or 'no type'})")
     groups = list(_groups(message))
     if not groups:
         raise NotReadable("hl7-no-obr", "a result message without an OBR segment")
     study = _study_uid(message)
     if _is_lab(message, groups, imaging=bool(study)):
-        raise NothingToUse("lab-not-report", "laboratory results")
+        raise NotAReport("lab-not-report", "laboratory results")
     found = [report for report in _read(message, groups, study) if report is not None]
     if found:
         return found
     if any(result.value_type == "ED" for group in groups for result in group.results):
         raise NotSupported("embedded-document", "the report is an embedded document")
-    raise NothingToUse("empty-report", "a report message without words")
+    raise EmptyReport("empty-report", "a report message without words")
 
 
 def _groups(message: Message) -> Iterator[_Group]:

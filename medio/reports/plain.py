@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 
 from medio.dicom import date_of, valid_uid
-from medio.errors import NothingToUse, NotReadable
+from medio.errors import EmptyReport, NotReadable
 from medio.records import Report, ReportSource
 from medio.reports.narrative import MAX_TEXT_BYTES, narrative, says_something
 
@@ -24,7 +24,7 @@ def read_plain(data: bytes) -> Report:
 
     Raises:
         NotReadable: not text, or too much of it.
-        NothingToUse: no words in it.
+        EmptyReport: no words in it.
     """
     if len(data) > MAX_TEXT_BYTES:
         raise NotReadable("too-large", "more text than a report holds")
@@ -33,7 +33,7 @@ def read_plain(data: bytes) -> Report:
     header, body = _split(_decoded(data))
     text = narrative(body)
     if not says_something(text):
-        raise NothingToUse("empty-report", "no words in the text")
+        raise EmptyReport("empty-report", "no words in the text")
     status = header.get("Status", "").lower()
     return Report(
         content_digest=hashlib.sha256(data).hexdigest(),

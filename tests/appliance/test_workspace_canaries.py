@@ -20,10 +20,12 @@ from appliance.workspace.rows import (
     Quarantined,
     StoredAudit,
     StoredCohort,
+    StoredFile,
     StoredInstance,
     StoredModel,
     StoredPair,
     StoredReport,
+    StoredStudy,
 )
 from appliance.workspace.workspace import Workspace
 
@@ -89,9 +91,11 @@ def write_everything(workspace: Workspace, canaries: Canaries) -> None:
         store.add_records(
             [canaries.fill(StoredInstance, height=4, width=4, NumberOfFrames=1)],  # type: ignore[list-item]
             [canaries.fill(StoredReport)],  # type: ignore[list-item]
-            [canaries.fill(StoredPair)],  # type: ignore[list-item]
+            [canaries.fill(StoredStudy)],  # type: ignore[list-item]
+            [canaries.fill(StoredFile)],  # type: ignore[list-item]
             [canaries.fill(Quarantined)],  # type: ignore[list-item]
         )
+        store.settle_pairs([canaries.fill(StoredPair)])  # type: ignore[list-item]
         store.add_model(canaries.fill(StoredModel))  # type: ignore[arg-type]
         store.add_cohort(canaries.fill(StoredCohort))  # type: ignore[arg-type]
         store.start_audit(canaries.fill(StoredAudit))  # type: ignore[arg-type]

@@ -21,10 +21,12 @@ from appliance.workspace.rows import (
     Quarantined,
     StoredAudit,
     StoredCohort,
+    StoredFile,
     StoredInstance,
     StoredModel,
     StoredPair,
     StoredReport,
+    StoredStudy,
 )
 
 KEY = SecretKey(b"c" * 32)
@@ -62,6 +64,8 @@ REPORT = StoredReport(
 PAIR = StoredPair(
     "p1", "pseudonym", "1.2.3", "20240131", "CT", "CHEST", "i1", "r1", "StudyInstanceUID", "only frame"
 )
+STUDY = StoredStudy("s1", "ImagingStudy/7", "1.2.3", "A1", "P1", "SITE", "20240131", "CT")
+FILE = StoredFile("f1", "document", "waveform", "2024-01-31T10:00:00Z")
 SET_ASIDE = Quarantined("q1", "not-dicom", "no DICM prefix", "h" * 64, "2024-01-31T10:00:00Z")
 MODEL = StoredModel(
     "lumen", {"family": "contrastive", "digests": {"model.safetensors": "ab"}}, "2024-01-31T10:00:00Z"
@@ -100,7 +104,8 @@ def read_all(path: Path) -> None:
 
 def test_records_come_back(path: Path, catalogue: Catalogue) -> None:
     """Every row equals what was stored, also after reopening the file."""
-    assert Added(1, 1, 1, 1) == catalogue.add_records([INSTANCE], [REPORT], [PAIR], [SET_ASIDE])
+    assert Added(1, 1, 1, 1, 1) == catalogue.add_records([INSTANCE], [REPORT], [STUDY], [FILE], [SET_ASIDE])
+    catalogue.settle_pairs([PAIR])
     catalogue.add_model(MODEL)
     catalogue.add_cohort(COHORT)
     catalogue.start_audit(AUDIT)
@@ -109,6 +114,7 @@ def test_records_come_back(path: Path, catalogue: Catalogue) -> None:
     assert reopened.instances() == (INSTANCE,) and reopened.instance("i1") == INSTANCE
     assert reopened.reports() == (REPORT,) and reopened.report("r1") == REPORT
     assert reopened.pairs() == (PAIR,) and reopened.pair("p1") == PAIR
+    assert reopened.studies() == (STUDY,)
     assert reopened.quarantined() == (SET_ASIDE,)
     assert reopened.models() == (MODEL,) and reopened.model("lumen") == MODEL
     assert reopened.cohorts() == (COHORT,) and reopened.cohort("chest") == COHORT
@@ -123,24 +129,29 @@ def test_records_come_back(path: Path, catalogue: Catalogue) -> None:
         reopened.audit,
     )
     assert [question("x") for question in questions] == [None] * 6
-    assert Counts(studies=1, instances=1, reports=1, pairs=1, patients=1, quarantined=1) == reopened.counts()
+    assert (
+        Counts(studies=1, instances=1, reports=1, pairs=1, patients=1, quarantined=1, documents=1)
+        == reopened.counts()
+    )
     reopened.close()
 
 
 def test_the_second_time_adds_nothing(catalogue: Catalogue) -> None:
     """Storing the same records again counts nothing and changes nothing."""
-    catalogue.add_records([INSTANCE], [REPORT], [PAIR], [SET_ASIDE])
-    again = catalogue.add_records([replace(INSTANCE, PatientID="other")], [REPORT], [PAIR], [SET_ASIDE])
-    assert Added(0, 0, 0, 0) == again
+    catalogue.add_records([INSTANCE], [REPORT], [STUDY], [FILE], [SET_ASIDE])
+    again = catalogue.add_records(
+        [replace(INSTANCE, PatientID="other")], [REPORT], [STUDY], [FILE], [SET_ASIDE]
+    )
+    assert Added(0, 0, 0, 0, 0) == again
     assert catalogue.instance("i1") == INSTANCE
-    assert frozenset({"i1", "r1"}) == catalogue.known_digests(["i1", "r1", "q1", "new"])
+    assert frozenset({"i1", "r1", "f1"}) == catalogue.known_digests(["i1", "r1", "f1", "q1", "new"])
 
 
 def test_a_usable_file_leaves_quarantine(catalogue: Catalogue) -> None:
     """A file set aside once and usable now is counted once."""
     catalogue.add_records(quarantined=[SET_ASIDE, replace(SET_ASIDE, content_digest="q2")])
     assert catalogue.quarantine_counts() == (("not-dicom", 2),)
-    catalogue.add_records([replace(INSTANCE, content_digest="q1")])
+    catalogue.add_records(files=[replace(FILE, content_digest="q1")])
     assert catalogue.quarantine_counts() == (("not-dicom", 1),)
 
 

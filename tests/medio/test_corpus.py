@@ -11,14 +11,15 @@ from statistics import median
 import numpy as np
 
 from medio.dicom import read_dicom
-from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
-from medio.ingest import ImageFile, ReportFile, read_file
+from medio.errors import MedioError
+from medio.ingest import read_file
 from medio.pixels import stored_frames
+from medio.records import FileContent, Outcome
 
 MAX_SECONDS = 10.0
 # Lossy JPEG: decoders may round the inverse cosine transform differently (T.83 allows one grey level).
 LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-Outcome = ImageFile | ReportFile | MedioError
+Found = FileContent | MedioError
 
 
 def manifest(folder: Path) -> list[dict[str, str]]:
@@ -27,11 +28,11 @@ def manifest(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def outcome(path: Path) -> Outcome:
+def outcome(path: Path) -> Found:
     """What reading gives; any exception that is not ours fails the test, and so does a hang."""
     started = time.monotonic()
     try:
-        found: Outcome = read_file(path)
+        found: Found = read_file(path)
     except MedioError as error:
         found = error
     assert time.monotonic() - started < MAX_SECONDS, path.name
@@ -63,10 +64,10 @@ def test_dicom_corpus(real_data: Path) -> None:
         found, expect = outcome(path), row["expect"]
         seen[expect] += 1
         right = {
-            "accept": isinstance(found, ImageFile) and (expect != "accept" or statistics_match(path, row)),
-            "accept_non_image": isinstance(found, ReportFile | NothingToUse),
-            "accept_or_unsupported": isinstance(found, ImageFile | NotSupported),
-            "reject": isinstance(found, NotReadable),
+            "accept": found.outcome is Outcome.IMAGE and (expect != "accept" or statistics_match(path, row)),
+            "accept_non_image": found.outcome is Outcome.DOCUMENT,
+            "accept_or_unsupported": found.outcome in (Outcome.IMAGE, Outcome.UNSUPPORTED),
+            "reject": found.outcome is Outcome.REJECTED,
             "either": True,
         }
         if not right[expect]:
@@ -83,10 +84,10 @@ def test_hl7_corpus(real_data: Path) -> None:
         found, expect = outcome(real_data / "reports" / row["file"]), row["expect"]
         reason = getattr(found, "reason", "")
         right = {
-            "accept_report": isinstance(found, ReportFile),
-            "accept_empty_report": reason == "empty-report",
-            "accept_not_report": isinstance(found, NothingToUse) and reason != "empty-report",
-            "reject": isinstance(found, NotReadable),
+            "accept_report": found.outcome is Outcome.REPORT,
+            "accept_empty_report": found.outcome is Outcome.EMPTY_REPORT,
+            "accept_not_report": found.outcome is Outcome.ORDER,
+            "reject": found.outcome is Outcome.REJECTED,
             "either": True,
         }
         if not right[expect]:
@@ -102,7 +103,7 @@ def test_hl7_identity(real_data: Path) -> None:
         if row["kind"] != "hl7v2" or row["expect"] != "accept_report":
             continue
         found = outcome(real_data / "reports" / row["file"])
-        if not isinstance(found, ReportFile):
+        if isinstance(found, MedioError) or not found.reports:
             continue
         first, ids = found.reports[0], row["patient_id"].split("~")
         assert {first.PatientID, *first.OtherPatientIDs} >= {one.split("^")[0] for one in ids if one}, row[

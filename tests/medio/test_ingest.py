@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from medio.errors import MedioError
-from medio.ingest import ImageFile, ReportFile, read_content, read_file, walk
+from medio.ingest import read_content, read_file, walk
+from medio.records import Outcome
 from tests.medio.objects import content, image, oru, part10, structured_report
 
 DICOM = part10(image(np.arange(64, dtype=np.uint8).reshape(8, 8)))
@@ -28,11 +29,15 @@ def refused(path: Path) -> str:
 
 def test_content_decides_what_a_file_is(tmp_path: Path) -> None:
     """Names and endings do not matter, except that free text must say it is text."""
-    for name, data, kind in (("a.txt", DICOM, ImageFile), ("b.dcm", HL7, ReportFile), ("c", SR, ReportFile)):
+    for name, data, outcome in (
+        ("a.txt", DICOM, Outcome.IMAGE),
+        ("b.dcm", HL7, Outcome.REPORT),
+        ("c", SR, Outcome.DOCUMENT),
+    ):
         (tmp_path / name).write_bytes(data)
-        assert isinstance(read_file(tmp_path / name), kind)
+        assert read_file(tmp_path / name).outcome is outcome
     found = read_content(b"Impression: clear.", ".txt")
-    assert isinstance(found, ReportFile) and found.reports[0].text == "Impression: clear."
+    assert found.outcome is Outcome.REPORT and found.reports[0].text == "Impression: clear."
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_folders_and_archives_are_walked_in_order(tmp_path: Path) -> None:
         archive.writestr("m.dcm", DICOM)
     found = list(walk([tmp_path]))
     assert [path.name for path in found] == ["m.dcm", "z.dcm", "2.hl7", "c.dcm"]
-    assert [type(read_file(path)) for path in found] == [ImageFile, ReportFile, ReportFile, ImageFile]
+    assert [str(read_file(path).outcome) for path in found] == ["image", "document", "report", "image"]
 
 
 def _archive(path: Path, members: dict[str, bytes], links: tuple[str, ...] = ()) -> Path:
