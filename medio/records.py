@@ -108,6 +108,7 @@ class Report:
         FillerOrderNumber: ORC-3 / OBR-3, or a FHIR identifier of type FILL.
         study_references: FHIR ids of the studies described (`ImagingStudy/xyz`), for resources sent apart.
         identity: as in Instance, from PID and the like.
+        Modality: of the images described, where the sender says it as a DICOM code (OBR-24); may be empty.
     """
 
     content_digest: str
@@ -126,6 +127,7 @@ class Report:
     FillerOrderNumber: str = ""
     study_references: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
+    Modality: str = ""
 
 
 @dataclass(frozen=True, slots=True)

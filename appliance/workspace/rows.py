@@ -59,6 +59,7 @@ class StoredReport:
         other_accessions: weaker candidates for the accession number.
         study_references: FHIR ids of the studies described.
         identity: as in StoredInstance.
+        Modality: of the images described, where the sender says it.
     """
 
     content_digest: str
@@ -77,6 +78,7 @@ class StoredReport:
     FillerOrderNumber: str = ""
     study_references: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
+    Modality: str = ""
 
 
 @dataclass(frozen=True, slots=True)

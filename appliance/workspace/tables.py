@@ -79,6 +79,7 @@ REPORTS: Final = Table(
     _text("FillerOrderNumber"),
     Column("study_references", _Strings, nullable=False),
     Column("identity", _Strings, nullable=False),
+    _text("Modality"),
     Index("reports_by_study", "StudyInstanceUID"),
     Index("reports_by_accession", "AccessionNumber"),
 )
