@@ -16,7 +16,7 @@ from typing import BinaryIO
 from medio.errors import MedioError, NotReadable, NotSupported
 
 MAX_MEMBERS = 20_000  # SECURITY §5
-MAX_DIRECTORY_BYTES = 32 << 20  # of an archive: 1,600 bytes a member
+MAX_DIRECTORY_BYTES = 8 << 20  # of an archive: 400 bytes a member
 MAX_MEMBER_BYTES = 1 << 30
 MAX_ARCHIVE_BYTES = 4 << 30
 MAX_ARCHIVE_RATIO = 200
@@ -137,7 +137,7 @@ def _check_directory(stream: BinaryIO) -> None:
     if zip64 >= 0 and tail[max(0, place - 20) : place].startswith(b"PK\x06\x07"):
         members, length = struct.unpack_from("<QQ", tail, zip64 + 32)
     if members > MAX_MEMBERS or length > MAX_DIRECTORY_BYTES:
-        raise NotReadable("archive-limits", f"more than {MAX_MEMBERS} members")
+        raise NotReadable("archive-limits", f"more than {MAX_MEMBERS} members, or long names")
 
 
 def _named(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -17,6 +17,8 @@ from medio.errors import MedioError, NotReadable
 
 MAX_FILE_BYTES = 1 << 30
 _INSIDE = "!/"
+_DICOMDIR = b"1.2.840.10008.1.3.10\2\0"  # the next element follows at once
+_HEADER_BYTES = 1024  # where a file of PS3.10 names its class
 
 
 def walk(paths: Iterable[Path]) -> Iterator[Path]:
@@ -61,6 +63,22 @@ def is_archive(path: Path) -> bool:
         return False
 
 
+def is_file_set(path: Path) -> bool:
+    """Whether a file names itself a DICOMDIR at its start. Looks for one UID and parses nothing."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return _DICOMDIR in stream.read(_HEADER_BYTES)
+    except OSError:
+        return False
+
+
+def member_path(archive: Path, name: str) -> Path:
+    """How a member of an archive is named."""
+    return Path(f"{archive}{_INSIDE}{name}")
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, or of an archive's member.
 
@@ -99,9 +117,17 @@ class Reader:
     def members(self, path: Path) -> list[Path]:
         """The members of an archive, sorted, named as `read` takes them; itself when refused as a whole."""
         try:
-            return [Path(f"{path}{_INSIDE}{name}") for name in self._opened(path).names()]
+            return [member_path(path, name) for name in self.names(path)]
         except MedioError:
             return [path]
+
+    def names(self, path: Path) -> list[str]:
+        """The names of an archive's members, sorted.
+
+        Raises:
+            NotReadable: the archive is refused as a whole.
+        """
+        return self._opened(path).names()
 
     def close(self) -> None:
         """Close the archive that is open."""
