@@ -1,18 +1,21 @@
-"""Images and reports -> pairs, by study UID, then accession number. Ambiguity is reported, never guessed.
+"""Images and reports -> pairs: by study UID, accession number, order number, then patient and date.
 
 Works on records alone, so pairing can be repeated over everything a site has whenever files arrive.
+Ambiguity and contradiction are reported, never guessed; a weaker handle never overrules a stronger one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medio.records import Instance, Pair, PairRule, Report
+from medio.claims import Studies
+from medio.partners import WINDOW_DAYS, Match, Search
+from medio.records import Instance, Pair, Report, Study
+from medio.versions import SameWords, equal_text
 
-_RANK = {"corrected": 3, "final": 2, "unknown": 1, "preliminary": 0}
 _DERIVED = {  # drawn over an image by software: not what a vision-language model was shown
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
     "1.2.840.10008.5.1.4.1.1.66.7": "label map",
@@ -23,23 +26,37 @@ _DERIVED = {  # drawn over an image by software: not what a vision-language mode
 
 @dataclass(frozen=True, slots=True)
 class PairableImage:
-    """An image as pairing needs it: the record, and which frame stands for it."""
+    """An image as pairing needs it.
+
+    Attributes:
+        frame_rule: which frame of the instance stands for it.
+        frame: a name of the picture: equal names, equal pixels.
+    """
 
     instance: Instance
     frame_rule: str
+    frame: str = ""
+
+
+SamePicture = Callable[[PairableImage, PairableImage], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Unpaired:
-    """One image or report without a partner, and why as a stable code."""
+    """One image or report that is in no pair, and why as a stable code.
+
+    Attributes:
+        by: digest of the image or report that stands in its place, for a copy or an earlier version.
+    """
 
     content_digest: str
     reason: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What became of every image and report; `superseded` reports gave way to a later or more final one."""
+    """What became of every image and report; `superseded` reports gave way to the one they name."""
 
     pairs: tuple[Pair, ...]
     unpaired_images: tuple[Unpaired, ...]
@@ -47,186 +64,114 @@ class Pairing:
     superseded: tuple[Unpaired, ...]
 
 
-def pair(images: Iterable[PairableImage], reports: Iterable[Report]) -> Pairing:
+def equal_frame(one: PairableImage, other: PairableImage) -> bool:
+    """Pixel for pixel."""
+    return bool(one.frame) and one.frame == other.frame
+
+
+def pair(
+    images: Iterable[PairableImage],
+    reports: Iterable[Report],
+    studies: Iterable[Study] = (),
+    *,
+    window_days: int = WINDOW_DAYS,
+    same_words: SameWords = equal_text,
+    same_picture: SamePicture = equal_frame,
+) -> Pairing:
     """Join each image with the one report that describes its study.
 
-    They join when both name the same StudyInstanceUID, else the same AccessionNumber, and the same patient.
-    An accession number may cover several studies: a report of another study joins only when no image of that
-    study is known, as with structured reports that were filed as a study of their own.
+    The rules, in order: the same StudyInstanceUID, AccessionNumber, placer's or filler's order number; last,
+    the only report on the only examination of this patient within `window_days`. Always the same patient.
     The order of the inputs does not matter; equal content counts once.
 
+    Args:
+        studies: what FHIR ImagingStudy resources say, for reports that refer to them.
+        same_words: asked only where two reports of equal standing claim one examination.
+        same_picture: asked only where two images share a SOPInstanceUID.
+
     Returns:
-        Pairs sorted by pair id; the others with reasons: `derived-object`, `no-patient-id`, `no-handle`,
-        `no-report`, `no-image`, `patient-contradiction`, `report-without-patient`, `ambiguous-report`,
-        `instance-contradiction`.
+        Pairs sorted by pair id; the others with reasons, listed in docs/pairing-and-cohorts.md.
     """
     by_digest = {image.instance.content_digest: image for image in images}
-    index = _Index(
-        {report.content_digest: report for report in reports}.values(),
-        {image.instance.StudyInstanceUID for image in by_digest.values()},
+    by_report = {report.content_digest: report for report in reports}
+    alone = _set_apart([image for _, image in sorted(by_digest.items())], same_picture)
+    usable = [image.instance for digest, image in sorted(by_digest.items()) if digest not in alone]
+    known = Studies(studies)
+    search = Search(
+        usable, [known.claim(by_report[digest]) for digest in sorted(by_report)], window_days, same_words
     )
-    contradicted = _contradicted([image.instance for image in by_digest.values()])
-    joined: list[tuple[PairableImage, Report, PairRule]] = []
-    unpaired: list[Unpaired] = []
-    for digest, image in sorted(by_digest.items()):
-        found = _partner(image.instance, index, contradicted)
-        if isinstance(found, str):
-            unpaired.append(Unpaired(digest, found))
-        else:
-            joined.append((image, *found))
-    used = {report.content_digest for _, report, _ in joined}
-    left = [report for report in index.reports if report.content_digest not in used]
-    superseded = [report for report in left if report.content_digest in index.superseded]
-    alone = [report for report in left if report.content_digest not in index.superseded]
+    found = search.matches()
+    matches = {digest: match for digest, match in found.items() if isinstance(match, Match)}
+    reasons = {
+        digest: Unpaired(digest, reason) for digest, reason in found.items() if isinstance(reason, str)
+    }
+    used = {match.report.content_digest for match in matches.values()}
+    superseded = _superseded(matches.values(), used)
     return Pairing(
-        pairs=_pairs(joined),
-        unpaired_images=tuple(unpaired),
-        unpaired_reports=_sorted(Unpaired(r.content_digest, index.why_alone(r)) for r in alone),
-        superseded=_sorted(Unpaired(r.content_digest, "superseded") for r in superseded),
+        pairs=_pairs(by_digest, matches),
+        unpaired_images=_sorted([*alone.values(), *reasons.values()]),
+        unpaired_reports=_sorted(
+            Unpaired(digest, search.why_alone(digest))
+            for digest in by_report.keys() - used - superseded.keys()
+        ),
+        superseded=_sorted(superseded.values()),
     )
 
 
-class _Index:
-    """Reports by handle. Remembers what each lookup decided, so reasons can be told afterwards."""
-
-    def __init__(self, reports: Iterable[Report], studies_with_images: Set[str]) -> None:
-        self.studies_with_images = studies_with_images
-        self.reports = sorted(reports, key=lambda report: report.content_digest)
-        self.by_study: Mapping[str, list[Report]] = _grouped(self.reports, lambda r: (r.StudyInstanceUID,))
-        self.by_accession: Mapping[str, list[Report]] = _grouped(
-            self.reports, lambda r: (r.AccessionNumber, *r.other_accessions)
-        )
-        self.superseded: set[str] = set()
-        self._reasons: dict[str, str] = {}
-
-    def note(self, reports: Iterable[Report], reason: str) -> None:
-        """Remember why these reports met an image and did not join it."""
-        for report in reports:
-            self._reasons.setdefault(report.content_digest, reason)
-
-    def why_alone(self, report: Report) -> str:
-        """Reason code for a report that no image took."""
-        if not report.StudyInstanceUID and not report.AccessionNumber:
-            return "no-handle"
-        return self._reasons.get(report.content_digest, "no-image")
+def _set_apart(images: Sequence[PairableImage], same_picture: SamePicture) -> dict[str, Unpaired]:
+    """Images that cannot stand in a pair, whatever reports there are."""
+    apart: dict[str, Unpaired] = {}
+    by_uid: dict[str, list[PairableImage]] = defaultdict(list)
+    for image in images:
+        instance = image.instance
+        if instance.SOPClassUID in _DERIVED:
+            apart[instance.content_digest] = Unpaired(instance.content_digest, "derived-object")
+        elif instance.SOPInstanceUID:
+            by_uid[instance.SOPInstanceUID].append(image)
+    for first, *others in by_uid.values():
+        # The same object in another transfer syntax is a copy; with another content, one of them lies.
+        contradicted = any(not _copy(first, other, same_picture) for other in others)
+        for image in (first, *others) if contradicted else others:
+            digest = image.instance.content_digest
+            apart[digest] = (
+                Unpaired(digest, "instance-contradiction")
+                if contradicted
+                else Unpaired(digest, "copy", first.instance.content_digest)
+            )
+    return apart
 
 
-def _grouped(
-    reports: Sequence[Report], handles: Callable[[Report], tuple[str, ...]]
-) -> Mapping[str, list[Report]]:
-    groups: dict[str, list[Report]] = defaultdict(list)
-    for report in reports:
-        for handle in handles(report):
-            if handle:
-                groups[handle].append(report)
-    return groups
-
-
-def _contradicted(instances: Sequence[Instance]) -> set[str]:
-    """Digests of instances that share a SOPInstanceUID with other content: one of them lies."""
-    by_uid: dict[str, list[str]] = defaultdict(list)
-    for instance in instances:
-        if instance.SOPInstanceUID:
-            by_uid[instance.SOPInstanceUID].append(instance.content_digest)
-    return {digest for digests in by_uid.values() if len(digests) > 1 for digest in digests}
-
-
-def _partner(image: Instance, index: _Index, contradicted: set[str]) -> tuple[Report, PairRule] | str:
-    """The image's report and the rule that found it, or a reason code."""
-    if image.SOPClassUID in _DERIVED:
-        return "derived-object"
-    if image.content_digest in contradicted:
-        return "instance-contradiction"
-    if not image.PatientID:
-        return "no-patient-id"
-    if not image.StudyInstanceUID and not image.AccessionNumber:
-        return "no-handle"
-    for rule, candidates in (
-        (PairRule.STUDY, index.by_study.get(image.StudyInstanceUID, [])),
-        (PairRule.ACCESSION, index.by_accession.get(image.AccessionNumber, [])),
-    ):
-        candidates = _of_study(image, candidates, index.studies_with_images)
-        if not candidates:
-            continue
-        candidates = _of_accession(image, candidates)
-        chosen = _chosen(image, candidates)
-        if isinstance(chosen, str):
-            index.note(candidates, chosen)
-            return chosen
-        index.superseded.update(r.content_digest for r in candidates if r is not chosen)
-        return chosen, rule
-    return "no-report"
-
-
-def _chosen(image: Instance, candidates: Sequence[Report]) -> Report | str:
-    """The one report that stands, or why none can be told."""
-    if any(not report.PatientID for report in candidates):
-        return "report-without-patient"
-    if any(not _same_patient(image, report) for report in candidates):
-        return "patient-contradiction"
-    if len({report.AccessionNumber for report in candidates} - {""}) > 1:
-        return "ambiguous-report"  # two requests, two reports, and the image names neither
-    if len({report.StudyInstanceUID for report in candidates} - {""}) > 1:
-        return "ambiguous-report"  # two studies under one accession number
-    return _standing(candidates) or "ambiguous-report"
-
-
-def _of_accession(image: Instance, candidates: list[Report]) -> list[Report]:
-    """The reports that also name the image's accession number, when there are any."""
-    named = [report for report in candidates if report.AccessionNumber == image.AccessionNumber]
-    return named if image.AccessionNumber and named else candidates
-
-
-def _of_study(image: Instance, candidates: list[Report], studies_with_images: Set[str]) -> list[Report]:
-    """Reports of the image's study or of no stated study; else those of studies without any image."""
-    own = [report for report in candidates if not _other_study(image, report)]
-    return own or [r for r in candidates if r.StudyInstanceUID not in studies_with_images]
-
-
-def _other_study(image: Instance, report: Report) -> bool:
-    """Both name a study, and not the same."""
-    return bool(
-        image.StudyInstanceUID
-        and report.StudyInstanceUID
-        and image.StudyInstanceUID != report.StudyInstanceUID
+def _copy(one: PairableImage, other: PairableImage, same_picture: SamePicture) -> bool:
+    """The same picture of the same patient and study."""
+    same_handles = all(
+        getattr(one.instance, name) == getattr(other.instance, name)
+        for name in ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "AccessionNumber")
     )
+    return same_handles and same_picture(one, other)
 
 
-def _same_patient(image: Instance, report: Report) -> bool:
-    """Same id, and issuers that agree where both are given."""
-    if image.PatientID not in (report.PatientID, *report.OtherPatientIDs):
-        return False
-    if image.PatientID != report.PatientID:
-        return True  # the issuer given is that of the report's first id
-    return not (
-        image.IssuerOfPatientID
-        and report.IssuerOfPatientID
-        and image.IssuerOfPatientID != report.IssuerOfPatientID
-    )
+def _superseded(matches: Iterable[Match], used: set[str]) -> dict[str, Unpaired]:
+    """Reports that gave way to one in a pair, and are in no pair themselves."""
+    given_way: dict[str, Unpaired] = {}
+    for match in matches:
+        by = match.report.content_digest
+        for reason, reports in (("superseded", match.standing.superseded), ("copy", match.standing.copies)):
+            for digest in (report.content_digest for report in reports):
+                if digest not in used:
+                    given_way.setdefault(digest, Unpaired(digest, reason, by))
+    return given_way
 
 
-def _standing(candidates: Sequence[Report]) -> Report | None:
-    """The version that stands: corrected, final, preliminary, then the latest; None for a tie."""
-    best = max(_order(report) for report in candidates)
-    first, *others = [report for report in candidates if _order(report) == best]
-    return first if all(other.text == first.text for other in others) else None
-
-
-def _order(report: Report) -> tuple[int, str]:
-    return _RANK.get(report.status, 1), report.issued.ljust(14, "0")
-
-
-def _pairs(joined: Sequence[tuple[PairableImage, Report, PairRule]]) -> tuple[Pair, ...]:
-    totals: dict[str, int] = defaultdict(int)
-    for _, report, _ in joined:
-        totals[report.content_digest] += 1
-    seen: dict[str, int] = defaultdict(int)
+def _pairs(images: Mapping[str, PairableImage], matches: Mapping[str, Match]) -> tuple[Pair, ...]:
+    sharing: dict[str, list[str]] = defaultdict(list)
+    for digest, match in matches.items():
+        sharing[match.report.content_digest].append(digest)
     pairs = []
-    for image, report, rule in joined:
-        seen[report.content_digest] += 1
-        total = totals[report.content_digest]
-        note = f"image {seen[report.content_digest]} of {total} with this report" if total > 1 else ""
-        pairs.append(_pair(image, report, rule, note))
+    for digest, match in matches.items():
+        others = sharing[match.report.content_digest]
+        place = f"image {others.index(digest) + 1} of {len(others)} with this report"
+        notes = (*((place,) if len(others) > 1 else ()), *match.notes)
+        pairs.append(_pair(images[digest], match, "; ".join(notes)))
     return tuple(sorted(pairs, key=lambda one: one.pair_id))
 
 
@@ -235,8 +180,8 @@ def pair_id(image_digest: str, report_digest: str) -> str:
     return hashlib.sha256(f"pair {image_digest} {report_digest}".encode()).hexdigest()
 
 
-def _pair(image: PairableImage, report: Report, rule: PairRule, note: str) -> Pair:
-    instance = image.instance
+def _pair(image: PairableImage, match: Match, note: str) -> Pair:
+    instance, report = image.instance, match.report
     return Pair(
         pair_id=pair_id(instance.content_digest, report.content_digest),
         PatientID=instance.PatientID,
@@ -246,7 +191,7 @@ def _pair(image: PairableImage, report: Report, rule: PairRule, note: str) -> Pa
         BodyPartExamined=instance.BodyPartExamined,
         image_digest=instance.content_digest,
         report_digest=report.content_digest,
-        rule=rule,
+        rule=match.rule,
         frame_rule=image.frame_rule,
         IssuerOfPatientID=instance.IssuerOfPatientID,
         AccessionNumber=instance.AccessionNumber or report.AccessionNumber,

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
 import pytest
 
 from medio.pairing import PairableImage, Pairing, pair
-from medio.records import Instance, PairRule, Report
+from medio.records import Instance, PairRule, Report, ReportSource, Study
 from tests.medio.objects import instance, report
 
 
@@ -56,7 +57,8 @@ def test_a_pair_carries_the_image_s_identity() -> None:
         ),
         ({}, {"PatientID": ""}, "report-without-patient", "report-without-patient"),
         ({"PatientID": ""}, {}, "no-patient-id", "no-image"),
-        ({}, {"StudyInstanceUID": "", "AccessionNumber": ""}, "no-report", "no-handle"),
+        ({}, {"StudyInstanceUID": "", "AccessionNumber": "", "StudyDate": ""}, "no-report", "no-handle"),
+        ({}, {"StudyInstanceUID": "9.9"}, "handle-contradiction", "handle-contradiction"),
         ({"StudyInstanceUID": "", "AccessionNumber": ""}, {}, "no-handle", "no-image"),
         ({"StudyInstanceUID": "9.9", "AccessionNumber": "ACC9"}, {}, "no-report", "no-image"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, {}, "derived-object", "no-image"),
@@ -127,14 +129,203 @@ def test_pairing_again_gives_the_same() -> None:
     assert paired(images, reports) == paired(images[::-1] * 2, reports[::-1] * 2)
 
 
-def test_a_report_filed_as_a_study_of_its_own() -> None:
-    """The accession number joins it, unless its study has images, or two such studies claim the number."""
-    own = report("r1", StudyInstanceUID="9.1")
-    assert [one.rule for one in paired([instance()], [own]).pairs] == [PairRule.ACCESSION]
+def test_a_document_filed_as_a_study_of_its_own() -> None:
+    """The accession number joins it, unless its study has images, or two such studies claim the number.
+
+    What a message says of the study it describes is another matter: a contradiction.
+    """
+    own = report("r1", StudyInstanceUID="9.1", source=ReportSource.SR)
+    (found,) = paired([instance()], [own]).pairs
+    assert (found.rule, found.note) == (PairRule.ACCESSION, "report filed as a study of its own")
     elsewhere = instance("i2", StudyInstanceUID="9.1", AccessionNumber="ACC2", SOPInstanceUID="9.1.1")
-    found = paired([instance(), elsewhere], [own])
-    assert [(one.image_digest, one.rule) for one in found.pairs] == [("i2", PairRule.STUDY)]
-    other = report("r2", StudyInstanceUID="9.2", text="Other.", issued="20240105")
+    only = paired([elsewhere], [own]).pairs
+    assert [(one.image_digest, one.rule) for one in only] == [("i2", PairRule.STUDY)]
+    other = replace(own, content_digest="r2", StudyInstanceUID="9.2", text="Other.", issued="20240105")
     assert reasons(paired([instance()], [own, other])) == (["ambiguous-report"], ["ambiguous-report"] * 2)
     without = report("r3", StudyInstanceUID="", text="No study is named.")
     assert [one.report_digest for one in paired([instance()], [own, without]).pairs] == ["r3"]
+
+
+def test_handles_of_two_studies_are_a_contradiction() -> None:
+    """A report that names one study by UID and another by accession number joins neither."""
+    images = [instance(), instance("i2", StudyInstanceUID="1.2.9", AccessionNumber="ACC2")]
+    found = paired(images, [report(AccessionNumber="ACC2")])
+    assert reasons(found) == (["handle-contradiction", "no-report"], ["handle-contradiction"])
+
+
+def test_an_accession_number_nobody_knows_does_not_outweigh_the_study() -> None:
+    """Senders derive the number from several fields; the pair says that they differ."""
+    (found,) = paired([instance()], [report(AccessionNumber="RIS-7")]).pairs
+    assert (found.rule, found.note) == (PairRule.STUDY, "accession numbers differ")
+
+
+BARE = {"StudyInstanceUID": "", "AccessionNumber": ""}
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "note"),
+    [
+        ({"PlacerOrderNumber": "P1"}, {"PlacerOrderNumber": "P1"}, ""),
+        ({"FillerOrderNumber": "F1"}, {"FillerOrderNumber": "F1", "AccessionNumber": "F1"}, ""),
+        (
+            {"PlacerOrderNumber": "F1", "FillerOrderNumber": "P1"},
+            {"PlacerOrderNumber": "P1", "FillerOrderNumber": "F1"},
+            "order numbers in each other's place",
+        ),
+    ],
+)
+def test_order_numbers_pair(image: dict[str, Any], text: dict[str, Any], note: str) -> None:
+    """Placer's or filler's number; a sender may put each in the other's place."""
+    (found,) = paired([instance(**image)], [report(**BARE | text)]).pairs
+    assert (found.rule, found.note) == (PairRule.ORDER, note)
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "why"),
+    [
+        ({}, {"PatientID": "PAT2"}, "patient-contradiction"),
+        ({}, {"AccessionNumber": "ACC7"}, "handle-contradiction"),
+        ({}, {"StudyInstanceUID": "9.9"}, "handle-contradiction"),
+        ({"FillerOrderNumber": "F1"}, {"FillerOrderNumber": "F2"}, "no-report"),
+    ],
+)
+def test_an_order_number_does_not_overrule_a_stronger_handle(
+    image: dict[str, Any], text: dict[str, Any], why: str
+) -> None:
+    """One order may have several accession numbers and fillings: each has its own report."""
+    order = {"PlacerOrderNumber": "P1"}
+    found = paired([instance(**order | image)], [report(**BARE | order | text)])
+    assert (found.pairs, reasons(found)[0]) == ((), [why])
+
+
+@pytest.mark.parametrize(("day", "note"), [("20240102", ""), ("20240103", "1 day apart")])
+def test_patient_and_date_pair_what_stands_alone(day: str, note: str) -> None:
+    """One examination, one report, no other handle: they belong together."""
+    (found,) = paired([instance("i1"), instance("i2")], [report(StudyDate=day, **BARE)]).pairs[:1]
+    assert found.rule is PairRule.DATE and found.note.endswith(note)
+
+
+@pytest.mark.parametrize(
+    ("images", "reports", "why"),
+    [
+        ([instance()], [report(**BARE, StudyDate="20240104")], "no-report"),
+        ([instance()], [report(**BARE), report("r2", **BARE)], "ambiguous-date"),
+        ([instance(), instance("i2", StudyInstanceUID="1.9")], [report(**BARE)], "ambiguous-date"),
+        ([instance()], [report(**BARE, Modality="MR")], "modality-contradiction"),
+        ([instance()], [report(**BARE | {"AccessionNumber": "ACC2"})], "no-report"),
+        ([instance()], [report(**BARE, PatientID="PAT2")], "no-report"),
+        ([instance(IssuerOfPatientID="A")], [report(**BARE, IssuerOfPatientID="B")], "patient-contradiction"),
+        ([instance(StudyDate="2024")], [report(**BARE)], "no-report"),
+    ],
+)
+def test_patient_and_date_never_guess(images: list[Instance], reports: list[Report], why: str) -> None:
+    """Two examinations or reports in the window, or a handle that points elsewhere: nothing is joined."""
+    found = paired(images, reports)
+    assert (found.pairs, {one.reason for one in found.unpaired_images}) == ((), {why})
+
+
+def test_a_study_with_a_report_takes_no_other_by_date() -> None:
+    """An image without accession number beside one that has its report is left alone."""
+    images = [instance(), instance("i2", AccessionNumber="")]
+    by_number = report("r1", StudyInstanceUID="")
+    found = paired(images, [by_number, report("r2", **BARE)])
+    assert [(one.image_digest, one.report_digest) for one in found.pairs] == [("i1", "r1")]
+    assert reasons(found) == (["no-report"], ["no-image"])
+
+
+def test_the_window_is_an_argument() -> None:
+    """A site whose clocks differ may allow more days, or none."""
+    images, reports = [PairableImage(instance(), "only frame")], [report(**BARE, StudyDate="20240105")]
+    assert len(pair(images, reports, window_days=3).pairs) == 1
+    assert len(pair(images, reports, window_days=2).pairs) == 0
+
+
+def study(**changes: Any) -> Study:
+    """An ImagingStudy of the same study as `instance`."""
+    facts = {
+        "content_digest": "s1",
+        "reference": "ImagingStudy/1",
+        "StudyInstanceUID": "1.2.3",
+        "AccessionNumber": "ACC1",
+        "PatientID": "PAT1",
+        "IssuerOfPatientID": "",
+        "StudyDate": "20240102",
+        "Modality": "CT",
+    }
+    return Study(**facts | changes)
+
+
+REFERRING = report(**BARE, StudyDate="", study_references=("ImagingStudy/1",))
+
+
+def test_a_reference_to_a_study_pairs() -> None:
+    """A FHIR report names its study by a resource that came in another file; also by accession number."""
+    (found,) = pair([PairableImage(instance(AccessionNumber=""), "")], [REFERRING], [study()]).pairs
+    assert (found.rule, found.note) == (PairRule.STUDY, "study named by an ImagingStudy")
+    numbered = report(StudyInstanceUID="")
+    (found,) = pair([PairableImage(instance(AccessionNumber=""), "")], [numbered], [study()]).pairs
+    assert (found.rule, found.note) == (PairRule.STUDY, "study named by an ImagingStudy")
+
+
+@pytest.mark.parametrize(
+    ("text", "studies", "why"),
+    [
+        (REFERRING, [study(PatientID="PAT2")], "patient-contradiction"),
+        (REFERRING, [study(), study(content_digest="s2", StudyInstanceUID="1.2.9")], "ambiguous-study"),
+        (replace(REFERRING, StudyInstanceUID="1.2.8"), [study()], "handle-contradiction"),
+        (REFERRING, [], "no-handle"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_sure_is_told(text: Report, studies: list[Study], why: str) -> None:
+    """Another patient's study, two studies under one name, or a UID that says otherwise."""
+    found = pair([PairableImage(instance(), "only frame")], [text], studies)
+    assert (found.pairs, reasons(found)[1]) == ((), [why])
+
+
+def test_the_same_words_by_another_route_are_a_copy() -> None:
+    """One report as structured report, message and text is one; the others are told as its copies."""
+    kinds = (ReportSource.PLAIN, ReportSource.HL7V2, ReportSource.SR)
+    routes = [report(f"r{n}", text="Same words.", source=kind) for n, kind in enumerate(kinds)]
+    found = paired([instance()], routes)
+    assert [one.report_digest for one in found.pairs] == ["r2"]
+    assert [(one.content_digest, one.reason, one.by) for one in found.superseded] == [
+        ("r0", "copy", "r2"),
+        ("r1", "copy", "r2"),
+    ]
+
+
+def test_a_correction_by_accession_number_reaches_the_study() -> None:
+    """The first version named the study, the correction only the number: the last one stands."""
+    first = report("r1", AccessionNumber="")
+    corrected = report("r2", StudyInstanceUID="", status="corrected", issued="20240103")
+    found = paired([instance()], [first, corrected])
+    assert [(one.report_digest, one.rule) for one in found.pairs] == [("r2", PairRule.ACCESSION)]
+    assert [(one.content_digest, one.by) for one in found.superseded] == [("r1", "r2")]
+    elsewhere = instance("i2", StudyInstanceUID="1.9")  # the number covers two studies: no telling which
+    assert [one.report_digest for one in paired([instance(), elsewhere], [first, corrected]).pairs] == [
+        "r1",
+        "r2",
+    ]
+
+
+def test_two_fillers_are_two_reports() -> None:
+    """Two orders filled for one study have a report each; the image names neither."""
+    both = [report("r1", FillerOrderNumber="F1"), report("r2", FillerOrderNumber="F2", issued="2025")]
+    assert reasons(paired([instance()], both))[0] == ["ambiguous-report"]
+
+
+def test_the_same_object_in_another_transfer_syntax_is_a_copy() -> None:
+    """One object sent twice, compressed the second time: one pair, and the other file is told as its copy."""
+    images = [PairableImage(instance(f"i{n}", SOPInstanceUID="1.9"), "only frame", "picture") for n in (1, 2)]
+    found = pair(images, [report()])
+    assert [one.image_digest for one in found.pairs] == ["i1"]
+    assert [(one.content_digest, one.reason, one.by) for one in found.unpaired_images] == [
+        ("i2", "copy", "i1")
+    ]
+
+
+def test_a_report_never_joins_two_patients() -> None:
+    """A message that gives one patient two ids does not make one person of two image patients."""
+    images = [instance(), instance("i2", PatientID="E9")]
+    found = paired(images, [report(OtherPatientIDs=("E9",))])
+    assert (found.pairs, reasons(found)) == ((), (["patient-contradiction"] * 2, ["patient-contradiction"]))
