@@ -29,6 +29,7 @@ from appliance.views import (
     ModelView,
     OverviewView,
     Progress,
+    QuarantineRow,
 )
 from appliance.workspace.keyslots import read_keyring
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
@@ -137,22 +138,32 @@ class Appliance:
     # -- studies, models, cohorts ----------------------------------------------------------------------
 
     def ingest(
-        self, paths: Sequence[Path], step: Step, start_worker: Callable[[], Worker] | None = None
+        self,
+        paths: Sequence[Path],
+        step: Step,
+        start_worker: Callable[[], Worker] | None = None,
+        workers: int = 0,
     ) -> IngestView:
         """Read studies and reports below `paths`; see `IngestView` for what came of them.
+
+        Args:
+            workers: parsers side by side; 0 for one a core.
 
         Raises:
             UsageError: a path does not exist or holds no file.
             Busy: another command is writing.
         """
-        from appliance.intake import Intake, list_files
-        from appliance.worker import Worker
+        from appliance.intake import Intake
+        from appliance.readers import listing, parser
 
-        list_files(paths)
-        readable = [path.absolute() for path in paths]
-        start = start_worker or (lambda: Worker(read=readable, preload="ingest"))
-        with self._act("studies.ingest", *map(str, readable)):
-            return Intake(self._workspace, start, step).run(paths)
+        files = listing(paths)
+        start = start_worker or (lambda: parser(paths))
+        with self._act("studies.ingest", *(str(path.absolute()) for path in paths)):
+            return Intake(self._workspace, start, step, workers).run(files)
+
+    def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
+        """What was set aside, by reason or file by file; files go by a keyed handle of their name."""
+        return shown.quarantine_rows(self._workspace.catalogue.quarantined(), each)
 
     def pairs(self) -> tuple[PairRow, ...]:
         """Every pair with its handles: for the officer's own eyes, never for a log or a pack."""

@@ -12,7 +12,7 @@ import struct
 import time
 from typing import Any
 
-from appliance.errors import WorkerFailed
+from appliance.errors import WorkerFailed, WorkerSilent
 
 _HEAD = struct.Struct(">II")
 MAX_MESSAGE = 64 << 20  # a result with its findings for a few hundred thousand pairs
@@ -59,7 +59,8 @@ class Channel:
         """Read one frame; None when the other end closed between frames.
 
         Raises:
-            WorkerFailed: the other end died inside a frame, sent too much, or was silent for `timeout_s`.
+            WorkerFailed: the other end died inside a frame or sent too much.
+            WorkerSilent: it was silent for `timeout_s`.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         head = self._read_exactly(_HEAD.size, deadline)
@@ -89,7 +90,7 @@ class Channel:
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0 or not select.select([self._read_fd], [], [], left)[0]:
-                    raise WorkerFailed("the worker did not answer in time")
+                    raise WorkerSilent("the worker did not answer in time")
             part = os.read(self._read_fd, min(1 << 20, length - len(parts)))
             if not part:
                 break

@@ -18,7 +18,7 @@ from appliance.commands.evidence import evidence, log
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.session import Session
-from appliance.commands.studies import ingest
+from appliance.commands.studies import ingest, quarantine
 from appliance.commands.workspace import init, lock, unlock
 from appliance.errors import ApplianceError, UsageError
 from appliance.faults import fault_of
@@ -43,6 +43,7 @@ for name, group in (
     ("audit", audit),
     ("policy", policy),
     ("pairs", pairs),
+    ("quarantine", quarantine),
     ("log", log),
     ("evidence", evidence),
 ):

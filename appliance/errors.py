@@ -9,6 +9,7 @@ ApplianceError (1)
 ├── Busy (22)               somebody else is writing; try again
 ├── LogUnwritable (1)       the log cannot take an entry, so the act did not happen
 └── WorkerFailed (1)        the worker process died or refused
+    └── WorkerSilent        it did not answer in time, or used up its processor time
 """
 
 
@@ -56,6 +57,10 @@ class Busy(ApplianceError):
 
 class WorkerFailed(ApplianceError):
     """The worker process stopped before it finished."""
+
+
+class WorkerSilent(WorkerFailed):
+    """The worker process did not answer in time."""
 
 
 class LogUnwritable(ApplianceError):

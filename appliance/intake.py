@@ -1,38 +1,71 @@
-"""Ingest as an act: files in; sealed frames and texts, catalogue rows, pairs and a quarantine out."""
+"""Ingest as an act: files in; sealed frames and texts, catalogue rows, pairs and a quarantine out.
+
+Frames and texts are sealed in the threads that receive them. Rows are written in batches: first the vault's
+objects reach the disk, then the rows that name them, so a kill costs one batch of work and nothing else.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from appliance import codec
-from appliance.errors import UsageError, WorkerFailed
+from appliance import limits
+from appliance.readers import Readers
+from appliance.reading import Reading
 from appliance.views import IngestView, Progress
 from appliance.worker import Worker
-from appliance.workspace.rows import (
-    Quarantined,
-    StoredFile,
-    StoredInstance,
-    StoredPair,
-    StoredReport,
-    StoredStudy,
-)
+from appliance.workspace.rows import Quarantined, StoredFile, StoredInstance, StoredReport, StoredStudy
+from appliance.workspace.vault import Arriving
 from appliance.workspace.workspace import Workspace
-from medio.deidentify import pseudonym
-from medio.pairing import PairableImage, Pairing, pair
-from medio.records import Instance, Outcome, Report, ReportSource, Study
-from medio.sources import walk
+from medio.records import Instance, Outcome, Report
 
 FRAME = "frame"
 REPORT_TEXT = "report-text"
-PARSER_DIED = "parser-died"
-FILE_TIMEOUT_S = 60.0  # longest silence on one file before its parser is killed
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """One file as it leaves its thread: read, and its frame and texts sealed but not yet stored."""
+
+    path: Path
+    reading: Reading
+    frame: Arriving | None
+    texts: tuple[Arriving, ...]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is stored next, in one step."""
+
+    begun: float = field(default_factory=time.monotonic)
+    size: int = 0  # bytes sealed
+    digests: set[str] = field(default_factory=set)  # of its files
+    arrivals: list[Arriving] = field(default_factory=list)
+    instances: list[StoredInstance] = field(default_factory=list)
+    reports: list[StoredReport] = field(default_factory=list)
+    studies: list[StoredStudy] = field(default_factory=list)
+    files: list[StoredFile] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        return (
+            len(self.files) + len(self.quarantined) >= limits.BATCH_FILES
+            or self.size >= limits.BATCH_BYTES
+            or time.monotonic() - self.begun >= limits.BATCH_S
+        )
+
+    def add_arrivals(self, arrivals: Iterable[Arriving]) -> None:
+        """Count and keep what was sealed."""
+        for arriving in arrivals:
+            self.arrivals.append(arriving)
+            self.size += arriving.size
 
 
 class Intake:
@@ -40,207 +73,150 @@ class Intake:
 
     Args:
         workspace: open, with the writer's lock held by the caller.
-        start_worker: makes a boxed child that may read the given files; called again when a file kills one.
+        start_worker: makes a boxed child that may read the given files.
         step: told after every file.
+        workers: parsers side by side; 0 for one a core.
     """
 
     def __init__(
-        self, workspace: Workspace, start_worker: Callable[[], Worker], step: Callable[[Progress], None]
+        self,
+        workspace: Workspace,
+        start_worker: Callable[[], Worker],
+        step: Callable[[Progress], None],
+        workers: int = 0,
     ) -> None:
         self._workspace = workspace
-        self._start_worker = start_worker
         self._step = step
+        self._readers = Readers(
+            start_worker,
+            self._seal,
+            workers=workers or limits.workers(),
+            wanted=lambda digest: not workspace.catalogue.has_file(digest),
+        )
         self._counts: Counter[str] = Counter()
-        self._taken: set[str] = set()  # digests of what this ingest has kept
         self._reasons: Counter[str] = Counter()
-        self._instances: list[StoredInstance] = []
-        self._reports: list[StoredReport] = []
-        self._studies: list[StoredStudy] = []
-        self._files: list[StoredFile] = []
-        self._quarantined: list[Quarantined] = []
+        self._batch = _Batch()
+        self._before: set[str] = (
+            set()
+        )  # digests of the batch stored last: a copy may have been read meanwhile
 
-    def run(self, paths: Sequence[Path]) -> IngestView:
-        """Read every file below `paths`, then pair what the workspace holds.
+    def run(self, files: Iterable[Path]) -> IngestView:
+        """Read every file, then pair what the workspace holds.
 
         Raises:
-            UsageError: a path does not exist, or there is no file below any of them.
+            ApplianceError: no worker can be started, or the disk refuses.
         """
-        files = list_files(paths)
-        fresh = self._fresh(files)
-        with self._workspace.vault.batch():
-            self._read(fresh, len(files))
-        self._commit()
-        pairing = self._pair()
+        from appliance.joining import settle
+
+        done = 0
+        try:
+            with closing(self._readers.read(iter(files))) as readings:
+                for sealed in readings:
+                    self._take(sealed)
+                    if self._batch.full:
+                        self._store()
+                    done += 1
+                    self._step(Progress("ingest", done, self._total(files, done), "files"))
+            self._store()
+        finally:
+            self._workspace.vault.sweep()  # what was sealed and not stored, when this was stopped
+        pairing = settle(self._workspace)
         return IngestView(
-            files=len(files),
-            images=self._counts["image"],
+            files=done,
+            images=self._counts[Outcome.IMAGE],
             reports=self._counts["reports"],
             pairs=len(pairing.pairs),
-            duplicates=len(files) - len(fresh) + self._counts["duplicate"],
-            quarantined=tuple(sorted(self._reasons.items())),
+            duplicates=self._counts["duplicate"],
+            quarantined=tuple(self._reasons.most_common()),
             unpaired_images=len(pairing.unpaired_images),
             unpaired_reports=len(pairing.unpaired_reports),
+            documents=self._counts[Outcome.DOCUMENT],
+            orders=self._counts[Outcome.ORDER],
+            empty_reports=self._counts[Outcome.EMPTY_REPORT],
+            studies=self._counts["studies"],
         )
 
-    def _fresh(self, files: Sequence[Path]) -> list[tuple[Path, str]]:
-        """Files whose bytes the catalogue does not know yet, each once, with their SHA-256.
+    def _seal(self, path: Path, reading: Reading, frame: bytes) -> _Sealed:
+        """In a reader's thread: no frame and no text waits for its turn in the clear."""
+        vault = self._workspace.vault
+        return _Sealed(
+            path,
+            reading,
+            vault.bring(FRAME, frame) if frame else None,
+            tuple(vault.bring(REPORT_TEXT, report.text.encode()) for report in reading.reports),
+        )
 
-        A member of an archive has no digest before the worker has unpacked it.
-        """
-        digests = {path: _digest(path) for path in files}
-        known = set(self._workspace.catalogue.known_digests(set(digests.values())))
-        fresh = []
-        for path, digest in digests.items():
-            if digest not in known:
-                fresh.append((path, digest))
-                known |= {digest} - {""}
-        return fresh
-
-    def _read(self, fresh: Sequence[tuple[Path, str]], total: int) -> None:
-        """Feed the worker; a file that kills it is set aside and the rest goes to a new one."""
-        done = 0
-        while done < len(fresh):
-            batch = fresh[done:]
-            answered = 0
-
-            def take(event: dict[str, Any], blob: bytes, batch: Sequence[tuple[Path, str]] = batch) -> None:
-                nonlocal answered
-                path, digest = batch[event["index"]]
-                self._take(path, digest, event, blob)
-                answered += 1
-                self._step(Progress("ingest", total - len(batch) + answered, total, "files"))
-
-            try:
-                with self._start_worker() as worker:
-                    _ = worker.isolation  # a worker that cannot even start is no file's fault
-                    try:
-                        job = {"type": "ingest", "paths": [str(path) for path, _ in batch]}
-                        worker.call(job, on_event=take, timeout_s=FILE_TIMEOUT_S)
-                    except WorkerFailed as died:
-                        if answered < len(batch):
-                            self._set_aside(*batch[answered], PARSER_DIED, str(died))
-                            answered += 1
-                        raise
-            except WorkerFailed:
-                if answered == 0:
-                    raise
-            done += answered
-
-    def _take(self, path: Path, digest: str, event: dict[str, Any], blob: bytes) -> None:
-        """Keep what one file gave; the bytes may have changed between listing and reading."""
-        read = str(event["digest"])
-        outcome = Outcome(event["outcome"])
-        if outcome in (Outcome.REJECTED, Outcome.UNSUPPORTED):
-            self._set_aside(path, read or digest, str(event["reason"]), str(event["message"]))
-            return
-        if self._seen(read):
+    def _take(self, sealed: _Sealed) -> None:
+        """Add one file to the batch."""
+        reading = sealed.reading
+        self._batch.add_arrivals(filter(None, (sealed.frame, *sealed.texts)))
+        if reading.set_aside:
+            self._set_aside(sealed.path, reading)
+        elif (
+            reading.outcome is None or reading.digest in self._before or reading.digest in self._batch.digests
+        ):
             self._counts["duplicate"] += 1
-            return
+        else:
+            self._keep(sealed, reading.outcome)
+
+    def _keep(self, sealed: _Sealed, outcome: Outcome) -> None:
+        reading, batch = sealed.reading, self._batch
         self._counts[outcome] += 1
-        self._files.append(StoredFile(read, outcome, str(event["reason"]), _now()))
-        if outcome is Outcome.IMAGE:
-            self._instances.append(self._sealed_image(codec.load(Instance, event["instance"]), event, blob))
-        self._studies += [
-            StoredStudy(**_shared(codec.load(Study, record), StoredStudy)) for record in event["studies"]
-        ]
-        self._take_reports([codec.load(Report, record) for record in event["reports"]])
+        batch.digests.add(reading.digest)
+        batch.files.append(StoredFile(reading.digest, outcome, reading.reason, _now()))
+        if reading.instance is not None and sealed.frame is not None:
+            batch.instances.append(_stored_instance(reading, reading.instance, sealed.frame))
+        batch.studies += [StoredStudy(**_shared(study, StoredStudy)) for study in reading.studies]
+        self._counts["studies"] += len(reading.studies)
+        for report, text in zip(reading.reports, sealed.texts, strict=True):
+            self._keep_report(report, text)
 
-    def _take_reports(self, reports: Sequence[Report]) -> None:
-        """A message file may hold reports that came before in another file."""
-        fresh = [report for report in reports if not self._seen("report " + report.content_digest)]
-        self._counts["reports"] += len(fresh)
-        self._reports += map(self._sealed_report, fresh)
+    def _keep_report(self, report: Report, text: Arriving) -> None:
+        """A file of messages may hold reports that came before in another file."""
+        digest = report.content_digest
+        stored = {row.content_digest for row in self._batch.reports}
+        if digest in stored or self._workspace.catalogue.report(digest) is not None:
+            return
+        self._counts["reports"] += 1
+        self._batch.reports.append(StoredReport(**_shared(report, StoredReport), text_object=text.object_id))
 
-    def _seen(self, digest: str) -> bool:
-        """Whether this content came before, in an earlier ingest or in this one; from now on it has."""
-        stored = digest.removeprefix("report ")
-        seen = digest in self._taken or bool(self._workspace.catalogue.known_digests({stored}))
-        self._taken.add(digest)
-        return seen
-
-    def _sealed_image(self, instance: Instance, event: dict[str, Any], blob: bytes) -> StoredInstance:
-        return StoredInstance(
-            **_shared(instance, StoredInstance),
-            frame_object=self._workspace.vault.put(FRAME, blob),
-            frame_rule=str(event["frame_rule"]),
-            height=int(event["height"]),
-            width=int(event["width"]),
+    def _set_aside(self, path: Path, reading: Reading) -> None:
+        self._reasons[reading.reason] += 1
+        name = self._workspace.keys.names.handle("quarantine", str(path.absolute()))
+        self._batch.quarantined.append(
+            Quarantined(reading.digest or name, reading.reason, reading.message, name, _now())
         )
 
-    def _sealed_report(self, report: Report) -> StoredReport:
-        text = self._workspace.vault.put(REPORT_TEXT, report.text.encode())
-        return StoredReport(**_shared(report, StoredReport), text_object=text)
-
-    def _set_aside(self, path: Path, digest: str, reason: str, message: str) -> None:
-        self._reasons[reason] += 1
-        name = self._workspace.keys.names.handle("quarantine", str(path))
-        self._quarantined.append(Quarantined(digest or name, reason, message, name, _now()))
-
-    def _commit(self) -> None:
+    def _store(self) -> None:
+        """Objects first, rows after: a row never names what is not there."""
+        batch = self._batch
+        self._workspace.vault.settle(batch.arrivals)
         self._workspace.catalogue.add_records(
-            self._instances, self._reports, self._studies, self._files, self._quarantined
+            batch.instances, batch.reports, batch.studies, batch.files, batch.quarantined
         )
+        self._before, self._batch = batch.digests, _Batch()
 
-    def _pair(self) -> Pairing:
-        """Pair everything the workspace holds; a report may arrive weeks after its images."""
-        catalogue = self._workspace.catalogue
-        images = (PairableImage(_instance(row), row.frame_rule) for row in catalogue.instances())
-        pairing = pair(images, (_report(row) for row in catalogue.reports()))
-        key = self._workspace.keys.pseudonym.raw
-        rows = [
-            StoredPair(
-                **_shared(one, StoredPair), patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID)
-            )
-            for one in pairing.pairs
-        ]
-        catalogue.settle_pairs(rows)
-        return pairing
+    @staticmethod
+    def _total(files: Iterable[Path], done: int) -> int:
+        return max(done, getattr(files, "total", done))
 
 
-def list_files(paths: Sequence[Path]) -> list[Path]:
-    """Every regular file below the given paths, sorted; links are not followed.
-
-    Raises:
-        UsageError: a path does not exist, or there is no file at all.
-    """
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(
-                "one of the given paths does not exist", "check the spelling; nothing was ingested"
-            )
-    files = [path.absolute() for path in walk(paths)]
-    if not files:
-        raise UsageError(
-            "there is no file to ingest below the given paths", "give a folder with DICOM files and reports"
-        )
-    return files
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _digest(path: Path) -> str:
-    """Hex SHA-256 of a file; empty for what cannot be opened here, the worker says why."""
-    try:
-        if path.is_symlink() or not path.is_file():
-            return ""
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return ""
-
-
-def _instance(row: StoredInstance) -> Instance:
-    return Instance(**_shared(row, Instance))
-
-
-def _report(row: StoredReport) -> Report:
-    """A stored report for pairing; its text stays sealed, the object's keyed name tells equal texts."""
-    return Report(**_shared(row, Report) | {"source": ReportSource(row.source), "text": row.text_object})
+def _stored_instance(reading: Reading, instance: Instance, frame: Arriving) -> StoredInstance:
+    return StoredInstance(
+        **_shared(instance, StoredInstance),
+        frame_object=frame.object_id,
+        frame_rule=reading.frame_rule,
+        height=reading.height,
+        width=reading.width,
+        warnings=reading.warnings,
+    )
 
 
 def _shared(record: Any, kind: type) -> dict[str, Any]:
     """The fields that a medical record and its stored row have in common, by name."""
-    names = {field.name for field in fields(kind)}
-    return {field.name: getattr(record, field.name) for field in fields(record) if field.name in names}
+    names = {column.name for column in fields(kind)}
+    return {column.name: getattr(record, column.name) for column in fields(record) if column.name in names}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,22 +7,30 @@ file (quarantine), one pair (unscored) or the whole job.
 from __future__ import annotations
 
 import hashlib
+import resource
+import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from appliance import codec
+from appliance import codec, limits
 from appliance.channel import Channel
+from appliance.reading import Reading, reading_of
 from audit_core.results import AuditResult, Finding, Progress, Role
 from audit_core.samples import ModelSource, Sample, Settings
-from medio.records import FileContent
+from medio.records import FileContent, Outcome
 
 Frames = list[tuple[dict[str, Any], bytes]]
+_TOO_LARGE = ("too-large", "reading it needs more memory than one file may take")
 
-
-_LIBRARIES = {"ingest": ("medio.ingest",), "audit": ("audit_core.audit", "audit_core.spike_in")}
+_LIBRARIES = {
+    "ingest": ("medio.ingest",),
+    "list": ("medio.sources",),
+    "audit": ("audit_core.audit", "audit_core.spike_in"),
+}
 
 
 def preload(what: str) -> None:
@@ -40,44 +48,75 @@ def run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 
 def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
-    """Read files one by one; every file gives exactly one event, with its frame's pixels as blob."""
+    """Answer one `look` a file, and a `read` for each that is wanted, until the other side hangs up."""
+    looked, data, ending = Reading(None), b"", ""
+    while (received := channel.receive()) is not None:
+        question, _ = received
+        if question["type"] == "look":
+            path = Path(question["path"])
+            looked, data = _looked(path)
+            ending = path.suffix.lower()
+            _answer(channel, looked)
+        else:
+            _answer(channel, *_read(looked, data, ending, bool(job["statistics"])))
+            data = b""
+    return {}
+
+
+def _answer(channel: Channel, reading: Reading, pixels: bytes = b"") -> None:
+    channel.send({"type": "reading", "reading": codec.dump(reading)}, pixels)
+
+
+def _looked(path: Path) -> tuple[Reading, bytes]:
+    """Digest and size, with the bytes; or why they cannot be had."""
     from medio.errors import MedioError
-    from medio.ingest import read_content
     from medio.sources import read_bytes
 
-    for index, path in enumerate(map(Path, job["paths"])):
-        event: dict[str, Any] = {"type": "file", "index": index, "digest": ""}
-        try:
-            data = read_bytes(path)
-            event["digest"] = hashlib.sha256(data).hexdigest()
-            found = read_content(data, path.suffix.lower(), statistics=bool(job.get("statistics")))
-        except MedioError as unusable:
-            event |= {"outcome": unusable.outcome, "reason": unusable.reason, "message": str(unusable)}
-            channel.send(event)
-            continue
-        channel.send(event | _described(found), _pixels(found))
-    return {"files": len(job["paths"])}
+    try:
+        data = read_bytes(path)
+    except MedioError as unusable:
+        return Reading(unusable.outcome, reason=unusable.reason, message=str(unusable)), b""
+    except MemoryError:
+        return Reading(Outcome.REJECTED, reason=_TOO_LARGE[0], message=_TOO_LARGE[1]), b""
+    return Reading(None, hashlib.sha256(data).hexdigest(), len(data)), data
 
 
-def _described(found: FileContent) -> dict[str, Any]:
-    event: dict[str, Any] = {
-        "outcome": found.outcome,
-        "reason": found.reason,
-        "instance": codec.dump(found.instance) if found.instance else None,
-        "statistics": codec.dump(found.statistics) if found.statistics else None,
-        "reports": [codec.dump(report) for report in found.reports],
-        "studies": [codec.dump(study) for study in found.studies],
-        "skipped": list(found.skipped),
-        "warnings": list(found.warnings),
-    }
-    if found.frame is not None:
-        height, width = found.frame.pixels.shape[:2]
-        event |= {"frame_rule": found.frame.frame_rule, "height": int(height), "width": int(width)}
-    return event
+def _read(looked: Reading, data: bytes, ending: str, statistics: bool) -> tuple[Reading, bytes]:
+    """What the bytes hold, with the frame's pixels; or why they are set aside."""
+    from medio.errors import MedioError
+    from medio.ingest import read_content
+
+    _limit_processor_time(limits.cpu_seconds(len(data)))
+    try:
+        found = read_content(data, ending, statistics=statistics)
+    except MedioError as unusable:
+        return replace(looked, outcome=unusable.outcome, reason=unusable.reason, message=str(unusable)), b""
+    except MemoryError:
+        return replace(looked, outcome=Outcome.REJECTED, reason=_TOO_LARGE[0], message=_TOO_LARGE[1]), b""
+    return reading_of(found, looked.digest, looked.size), _pixels(found)
+
+
+def _limit_processor_time(seconds: int) -> None:
+    """From now on; the kernel ends this process when the time is used up."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
 
 
 def _pixels(found: FileContent) -> bytes:
     return b"" if found.frame is None else np.ascontiguousarray(found.frame.pixels).tobytes()
+
+
+def _list(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
+    """Look into one archive or DICOMDIR; what it is not has no answer."""
+    from medio.sources import Reader, is_archive
+
+    path = Path(job["path"])
+    with Reader() as reader:
+        if is_archive(path):
+            return {"names": reader.names(path)}
+        from medio.directory import referenced_files
+
+        return {"referenced": referenced_files(reader.read(path))}
 
 
 def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
@@ -126,4 +165,4 @@ def _sample(message: dict[str, Any], blob: bytes) -> Sample:
     )
 
 
-_JOBS = {"ingest": _ingest, "inspect": _inspect, "audit": _audit}
+_JOBS = {"ingest": _ingest, "list": _list, "inspect": _inspect, "audit": _audit}

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance import codec
 from appliance.registry import ModelRecord
 from appliance.sanitise import safe
-from appliance.views import AuditRow, AuditView, CohortView, ModelView, OverviewRow, VerdictWord
-from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
+from appliance.views import (
+    AuditRow,
+    AuditView,
+    CohortView,
+    ModelView,
+    OverviewRow,
+    QuarantineRow,
+    VerdictWord,
+)
+from appliance.workspace.rows import Quarantined, StoredAudit, StoredCohort, StoredModel
 from audit_core.results import AuditResult, Verdict
 from medio.records import Cohort
 
@@ -110,3 +119,17 @@ def needs_a_person(row: OverviewRow) -> str:
     if row.verdict in (VerdictWord.FAIL, VerdictWord.REVIEW, VerdictWord.VOID):
         return f"{row.model}: {row.verdict} — {row.why}"
     return ""
+
+
+def quarantine_rows(files: Sequence[Quarantined], each: bool) -> tuple[QuarantineRow, ...]:
+    """Files set aside: one row a reason, most frequent first; or one row a file, oldest first."""
+    if each:
+        return tuple(
+            QuarantineRow(file.reason, 1, safe(file.message), file.set_aside_utc, file.name_hmac)
+            for file in files
+        )
+    latest = {file.reason: file for file in files}  # oldest first, so the last one stays
+    return tuple(
+        QuarantineRow(reason, count, safe(latest[reason].message), latest[reason].set_aside_utc)
+        for reason, count in Counter(file.reason for file in files).most_common()
+    )

@@ -45,6 +45,7 @@ __all__ = [  # the result types the front ends may name; they never import audit
     "OverviewRow",
     "OverviewView",
     "Progress",
+    "QuarantineRow",
     "Tier",
     "Verdict",
     "VerdictWord",
@@ -157,16 +158,41 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class IngestView:
-    """Counts of one ingest."""
+    """Counts of one ingest; pairs and what has no partner count the whole workspace.
+
+    Attributes:
+        reports: texts taken, also out of documents and archives of messages.
+        duplicates: files whose bytes were taken in before, here or in an earlier ingest.
+        quarantined: reason -> files set aside, most frequent first.
+        documents: DICOM objects without an image.
+        orders: valid messages and resources that are no imaging report.
+        empty_reports: reports without words.
+        studies: studies that another system describes.
+    """
 
     files: int
     images: int
     reports: int
     pairs: int
     duplicates: int
-    quarantined: tuple[tuple[str, int], ...]  # reason -> files
+    quarantined: tuple[tuple[str, int], ...]
     unpaired_images: int
     unpaired_reports: int
+    documents: int = 0
+    orders: int = 0
+    empty_reports: int = 0
+    studies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """Files set aside for one reason; or one of them, by a keyed handle of its name."""
+
+    reason: str
+    files: int
+    message: str
+    set_aside_utc: str  # of the latest
+    handle: str = ""  # of one file's name; "" where the row counts files
 
 
 def plain(view: Any) -> dict[str, Any]:

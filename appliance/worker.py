@@ -7,6 +7,8 @@ The parent sends what is needed through a pipe and reads numbers back. The child
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +18,7 @@ from typing import Any, Self
 
 from appliance.channel import Channel
 from appliance.egress import OFFLINE_ENV
-from appliance.errors import ApplianceError, WorkerFailed
+from appliance.errors import ApplianceError, WorkerFailed, WorkerSilent
 from appliance.faults import fault_of
 
 Event = Callable[[dict[str, Any], bytes], None]
@@ -30,11 +32,17 @@ class Worker:
     Args:
         read: files and folders the child may open; everything else of the site is out of its reach.
         preload: "ingest" or "audit": which libraries to import while nobody waits for them yet.
+        memory_bytes: private memory the child may take; 0 for no limit.
+        threads: of numeric libraries in the child; 0 leaves it to the environment, else half of the cores.
     """
 
-    def __init__(self, read: Sequence[Path], preload: str) -> None:
+    def __init__(
+        self, read: Sequence[Path], preload: str, *, memory_bytes: int = 0, threads: int = 0
+    ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
         environment = {**_threads(), **environment, **OFFLINE_ENV}
+        if threads:
+            environment["OMP_NUM_THREADS"] = str(threads)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "appliance.worker"],
             stdin=subprocess.PIPE,
@@ -46,7 +54,9 @@ class Worker:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno())
         self._isolation: dict[str, str] | None = None
-        self._channel.send({"read": [str(path) for path in read], "preload": preload})
+        self._channel.send(
+            {"read": [str(path) for path in read], "preload": preload, "memory_bytes": memory_bytes}
+        )
 
     @property
     def isolation(self) -> dict[str, str]:
@@ -72,17 +82,43 @@ class Worker:
             ApplianceError: what the child refused, in its words.
             WorkerFailed: the child died, went silent or met an unexpected fault.
         """
-        _ = self.isolation  # the box is closed before anything of the site goes in
-        self._channel.send(job)
-        for message, blob in frames:
-            self._channel.send(message, blob)
-        self._channel.send({"type": "go"})
+        self.begin(job, frames)
         while True:
             message, blob = self._answer(timeout_s)
             if message["type"] == "answer":
                 return message
             if on_event is not None:
                 on_event(message, blob)
+
+    def begin(self, job: dict[str, Any], frames: Iterable[tuple[dict[str, Any], bytes]] = ()) -> None:
+        """Send one job with its frames; what it answers is for `ask`, or for the rest of `call`.
+
+        Raises:
+            WorkerFailed: the child died or could not start.
+        """
+        _ = self.isolation  # the box is closed before anything of the site goes in
+        self._channel.send(job)
+        for message, blob in frames:
+            self._channel.send(message, blob)
+        self._channel.send({"type": "go"})
+
+    def ask(self, question: dict[str, Any], timeout_s: float) -> tuple[dict[str, Any], bytes]:
+        """One question to the job that was begun, and its answer.
+
+        Raises:
+            WorkerFailed: the child died or met an unexpected fault.
+            WorkerSilent: no answer in time, or the child used up its processor time.
+        """
+        self._channel.send(question)
+        return self._answer(timeout_s)
+
+    def resident_bytes(self) -> int:
+        """Memory the child holds now, as the kernel counts it; 0 once it is gone."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1]
+        except OSError:
+            return 0
+        return int(pages) * resource.getpagesize()
 
     def kill(self) -> None:
         """Stop the child at once."""
@@ -113,6 +149,8 @@ class Worker:
         received = self._channel.receive(timeout_s)
         if received is None:
             status = self._process.wait()
+            if status == -signal.SIGXCPU:
+                raise WorkerSilent("the worker used up its processor time")
             raise WorkerFailed(f"the worker process stopped (status {status})", "see `gradaudit doctor`")
         message, blob = received
         if message.get("type") == "refused":
@@ -142,6 +180,7 @@ def main() -> int:
 
     layers = isolation.close_box(read=_readable(order["read"]), write=[])
     escaped = isolation.broken_promises(layers, isolation.probe())
+    _bind(int(order["memory_bytes"]))
     layers[SELF_PROBE] = isolation.ON if not escaped else "got out: " + ", ".join(escaped)
     channel.send({"type": "ready", "isolation": layers})
     try:
@@ -155,6 +194,18 @@ def main() -> int:
         channel.send({"type": "fault", "fault": fault.fault_id, "where": fault.where})
         return 1
     return 0
+
+
+def _bind(memory_bytes: int) -> None:
+    """A parser's memory ends somewhere, and it does not outlive the thread that reads its answers.
+
+    Called with the box closed: a change of privileges would cancel the second.
+    """
+    from appliance.isolation.kernel import PR_SET_PDEATHSIG, prctl
+
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
 def _answer_job(channel: Channel, job: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 MACHINE = os.uname().machine
 SUPPORTED = MACHINE in ("x86_64", "aarch64")
 
+PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 

@@ -129,20 +129,22 @@ class Catalogue:
     ) -> Added:
         """Store what an ingest found, in one transaction; what is known already stays as it is.
 
-        A file that was taken in now leaves the quarantine.
+        A file that was taken in now leaves the quarantine; one that was set aside again has the new reason.
         """
-        files = tuple(files)
+        files, quarantined = tuple(files), tuple(quarantined)
         with self._writing() as connection:
-            added = Added(
+            for some in _portions([file.content_digest for file in files]):
+                connection.execute(delete(QUARANTINE).where(QUARANTINE.c.content_digest.in_(some)))
+            for row in quarantined:
+                same = QUARANTINE.c.content_digest == row.content_digest
+                connection.execute(delete(QUARANTINE).where(same & (QUARANTINE.c.reason != row.reason)))
+            return Added(
                 instances=_insert_new(connection, INSTANCES, tuple(instances)),
                 reports=_insert_new(connection, REPORTS, tuple(reports)),
                 studies=_insert_new(connection, STUDIES, tuple(studies)),
                 files=_insert_new(connection, FILES, files),
-                quarantined=_insert_new(connection, QUARANTINE, tuple(quarantined)),
+                quarantined=_insert_new(connection, QUARANTINE, quarantined),
             )
-            for some in _portions([file.content_digest for file in files]):
-                connection.execute(delete(QUARANTINE).where(QUARANTINE.c.content_digest.in_(some)))
-        return added
 
     def settle_pairs(self, pairs: Iterable[StoredPair]) -> None:
         """Make these the pairs that stand; any other stays for frozen cohorts, but stands no more."""
@@ -162,6 +164,12 @@ class Catalogue:
                     column = table.c.content_digest
                     known.update(connection.scalars(select(column).where(column.in_(some))))
         return frozenset(known)
+
+    def has_file(self, content_digest: str) -> bool:
+        """Whether these bytes were taken in before, whatever they gave."""
+        with self._reading() as connection:
+            found = select(FILES.c.content_digest).where(FILES.c.content_digest == content_digest)
+            return connection.scalar(found) is not None
 
     def instances(self) -> tuple[StoredInstance, ...]:
         """Every instance, by content digest."""

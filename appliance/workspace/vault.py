@@ -1,7 +1,7 @@
 """The vault: sealed objects addressed by a keyed digest of their content.
 
     objects/ab/<object id>.ga1      sealed, complete, on disk
-    objects/incoming/<pid>-<random> sealed, on the way; left behind only by a crash, swept by the next writer
+    objects/incoming/<random>       sealed, on the way; left behind only by a crash, swept by the next writer
 
 An object id says nothing about the content without the key, and the same content has the same id, so storing
 twice costs nothing and a catalogue row can never point at other bytes than those it was written for.
@@ -14,8 +14,9 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,20 @@ FINDINGS: Final = "findings"  # this kind has its own key: what it holds is abou
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A sealed object on its way.
+
+    Attributes:
+        path: where it waits for `settle`; None when the same content is stored already.
+        size: bytes of its content.
+    """
+
+    object_id: str
+    path: Path | None
+    size: int
+
+
 class Vault:
     """Sealed objects of one workspace."""
 
@@ -37,7 +52,6 @@ class Vault:
         self._workspace_id = workspace_id
         self._epoch = epoch
         self._keys = keys
-        self._staged: dict[str, Path] | None = None  # object id -> file on the way, inside a batch
 
     def __repr__(self) -> str:
         return f"Vault({str(self._directory)!r})"
@@ -45,7 +59,7 @@ class Vault:
     def put(self, kind: str, content: bytes) -> str:
         """Seal `content` and return its object id; the same content of the same kind is stored once.
 
-        Outside a batch the object is on disk when this returns.
+        The object is on disk when this returns.
 
         Args:
             kind: what it is, 1 to 16 of `a-z0-9-`; part of what is authenticated.
@@ -54,43 +68,44 @@ class Vault:
         Raises:
             ApplianceError: the disk is full or refuses.
         """
-        object_id = self._object_id(kind, content)
-        if self.exists(object_id):
-            return object_id
-        arriving = self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
-        pieces = seal(self._sealing_key(kind), self._meaning(kind, object_id), content)
-        try:
-            write_new(arriving, pieces, sync=self._staged is None)
-            if self._staged is not None:
-                self._staged[object_id] = arriving
-            else:
-                sync_directory(self._settle(object_id, arriving))
-        except OSError as error:
-            arriving.unlink(missing_ok=True)
-            raise _cannot_write(error) from None
-        return object_id
+        arriving = self._sealed(kind, content, sync=True)
+        if arriving.path is not None:
+            try:
+                sync_directory(self._name(arriving.object_id, arriving.path))
+            except OSError as error:
+                arriving.path.unlink(missing_ok=True)
+                raise _cannot_write(error) from None
+        return arriving.object_id
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
-        """Store many objects with two waits for the disk instead of three each.
+    def bring(self, kind: str, content: bytes) -> Arriving:
+        """Seal `content`, to be stored by `settle` with many others; several threads may do so at once.
 
-        Objects put inside can be read at once; they are on disk, all of them, when the block has ended, so
-        write catalogue rows that name them after it. When the block raises, none of them stays.
+        Raises:
+            ApplianceError: the disk is full or refuses.
+        """
+        return self._sealed(kind, content, sync=False)
+
+    def settle(self, arrivals: Sequence[Arriving]) -> None:
+        """Store what was brought, with two waits for the disk instead of three an object.
+
+        All of it is on disk when this returns, so write catalogue rows that name it afterwards.
 
         Raises:
             ApplianceError: the disk is full or refuses; what already got its name is complete and harmless.
         """
-        if self._staged is not None:
-            raise RuntimeError("a batch is already open")
-        staged: dict[str, Path] = {}
-        self._staged = staged
+        waiting = {one.object_id: one.path for one in arrivals if one.path is not None}
         try:
-            yield
-            self._settle_all(staged)
+            if waiting:
+                sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
+                for object_id, path in waiting.items():
+                    self._name(object_id, path)
+                sync_filesystem(self._directory)
+        except OSError as error:
+            raise _cannot_write(error) from None
         finally:
-            self._staged = None
-            for arriving in staged.values():
-                arriving.unlink(missing_ok=True)
+            for one in arrivals:
+                if one.path is not None:
+                    one.path.unlink(missing_ok=True)
 
     def exists(self, object_id: str) -> bool:
         """Whether an object is stored; says nothing about its health."""
@@ -140,23 +155,34 @@ class Vault:
             os.close(descriptor)
 
     def sweep(self) -> int:
-        """Remove what crashed writers left on the way; call it holding the writer lock. Returns how many."""
-        swept = 0
-        for arriving in self._incoming.iterdir():
-            writer = arriving.name.partition("-")[0]
-            if not (writer.isdecimal() and _alive(int(writer))):
-                arriving.unlink(missing_ok=True)
-                swept += 1
-        return swept
+        """Remove what was brought and never settled; returns how many.
+
+        Call it holding the writer lock, while nothing is being brought: what then lies there is a leftover.
+        """
+        leftovers = list(self._incoming.iterdir())
+        for arriving in leftovers:
+            arriving.unlink(missing_ok=True)
+        return len(leftovers)
 
     def _locate(self, object_id: str) -> Path:
         if not _OBJECT_ID.fullmatch(object_id):
             raise ValueError("not an object id")
-        if self._staged is not None and object_id in self._staged:
-            return self._staged[object_id]
         return self._directory / object_id[:2] / f"{object_id}.ga1"
 
-    def _settle(self, object_id: str, arriving: Path) -> Path:
+    def _sealed(self, kind: str, content: bytes, *, sync: bool) -> Arriving:
+        object_id = self._object_id(kind, content)
+        if self.exists(object_id):
+            return Arriving(object_id, None, len(content))
+        arriving = self._incoming / secrets.token_hex(16)
+        pieces = seal(self._sealing_key(kind), self._meaning(kind, object_id), content)
+        try:
+            write_new(arriving, pieces, sync=sync)
+        except OSError as error:
+            arriving.unlink(missing_ok=True)
+            raise _cannot_write(error) from None
+        return Arriving(object_id, arriving, len(content))
+
+    def _name(self, object_id: str, arriving: Path) -> Path:
         """Give an arrived file its name; returns the directory that now holds it."""
         home = self._directory / object_id[:2]
         if not home.is_dir():
@@ -164,17 +190,6 @@ class Vault:
             sync_directory(self._directory)
         arriving.replace(home / f"{object_id}.ga1")
         return home
-
-    def _settle_all(self, staged: Mapping[str, Path]) -> None:
-        if not staged:
-            return
-        try:
-            sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
-            for object_id, arriving in staged.items():
-                self._settle(object_id, arriving)
-            sync_filesystem(self._directory)
-        except OSError as error:
-            raise _cannot_write(error) from None
 
     def _sealing_key(self, kind: str) -> SecretKey:
         return self._keys.findings if kind == FINDINGS else self._keys.vault
@@ -193,16 +208,6 @@ def create_objects(directory: Path) -> None:
     """Lay out an empty vault."""
     make_directory(directory)
     make_directory(directory / "incoming")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _cannot_write(error: OSError) -> ApplianceError:

@@ -11,7 +11,6 @@ import pytest
 
 from appliance.api import Appliance
 from appliance.cohorts import pair_rows
-from appliance.intake import _digest
 from appliance.views import IngestView
 from tests.medio.objects import image
 
@@ -75,14 +74,3 @@ def test_a_link_and_a_file_that_cannot_be_opened_are_set_aside(site: Appliance, 
     view = ingested(site, inbox)
     assert (view.images, view.reports, view.duplicates) == (1, 1, 0)
     assert view.quarantined == (("link", 2),)
-
-
-def test_what_cannot_be_opened_has_no_digest(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parent leaves it to the worker to say why; one closed file stops no ingest."""
-
-    def closed(*ignored: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    assert len(_digest(inbox / "image.dcm")) == 64
-    monkeypatch.setattr(Path, "open", closed)
-    assert _digest(inbox / "image.dcm") == ""

@@ -81,10 +81,9 @@ def write_everything(workspace: Workspace, canaries: Canaries) -> None:
     pixels = bytes(200) + canaries.new().encode() * 300 + bytes(70_000)
     pseudonyms = json.dumps({canaries.new(): canaries.new() for _ in range(10)}).encode()
     with workspace.writing():
-        with workspace.vault.batch():
-            workspace.vault.put("frame", pixels)
-            workspace.vault.put("report-text", canaries.new().encode("utf-16-le"))
-            workspace.vault.put("report-text", canaries.new().encode())
+        texts = [canaries.new().encode("utf-16-le"), canaries.new().encode()]
+        brought = [workspace.vault.bring("report-text", text) for text in texts]
+        workspace.vault.settle([workspace.vault.bring("frame", pixels), *brought])
         workspace.vault.put("pseudonyms", pseudonyms)
         workspace.vault.put("findings", json.dumps([canaries.new()]).encode())
         store = workspace.catalogue
@@ -150,9 +149,9 @@ while True:
     start = len(canaries.all)
     write_everything(workspace, canaries)
     print(*canaries.all[start:], flush=True)
-    with workspace.writing(), workspace.vault.batch():
-        for n in range(50):
-            workspace.vault.put("frame", canaries.new().encode() * 1000)
+    with workspace.writing():
+        frames = [canaries.new().encode() * 1000 for _ in range(50)]
+        workspace.vault.settle([workspace.vault.bring("frame", frame) for frame in frames])
         print(*canaries.all[-50:], flush=True)
 """
 

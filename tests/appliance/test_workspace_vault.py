@@ -1,10 +1,11 @@
-"""The vault: content addressing, batches, and objects exchanged behind its back."""
+"""The vault: content addressing, many objects at once, and objects exchanged behind its back."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,34 +117,33 @@ def test_object_id_is_no_path(vault: Vault, object_id: str) -> None:
         vault.exists(object_id)
 
 
-def test_batch(vault: Vault, objects: Path) -> None:
-    """Objects of a batch are readable inside it and all there after it."""
-    with vault.batch():
-        ids = [vault.put("frame", bytes([n]) * 1000) for n in range(30)]
-        assert bytes([7]) * 1000 == vault.get("frame", ids[7])
-        assert ids[7] == vault.put("frame", bytes([7]) * 1000)
-        assert not list(objects.rglob("*.ga1"))
-    assert sorted(ids) == sorted(path.stem for path in objects.rglob("*.ga1"))
-    assert [bytes([n]) * 1000 for n in range(30)] == [vault.get("frame", object_id) for object_id in ids]
+def test_settle(vault: Vault, objects: Path) -> None:
+    """What was brought has its name when settled and not before; the same content may be brought twice."""
+    arrivals = [vault.bring("frame", bytes([n]) * 1000) for n in (*range(30), 7)]
+    assert not list(objects.rglob("*.ga1"))
+    vault.settle(arrivals)
+    ids = [arriving.object_id for arriving in arrivals]
+    assert ids[7] == ids[30]
+    assert sorted(set(ids)) == sorted(path.stem for path in objects.rglob("*.ga1"))
+    assert [bytes([n]) * 1000 for n in range(30)] == [vault.get("frame", object_id) for object_id in ids[:30]]
     assert not list((objects / "incoming").iterdir())
+    assert vault.bring("frame", bytes([7]) * 1000).path is None
 
 
-def test_failed_batch_leaves_nothing(vault: Vault, objects: Path) -> None:
-    """A batch whose block raises stores nothing and does not block the next one."""
-    with pytest.raises(KeyError), vault.batch():
-        object_id = vault.put("frame", b"x")
-        raise KeyError
-    assert not vault.exists(object_id)
-    assert [path.name for path in objects.rglob("*")] == ["incoming"]
-    with vault.batch():
-        vault.put("frame", b"x")
-    assert vault.exists(object_id)
+def test_what_is_brought_by_several_threads_settles_together(vault: Vault) -> None:
+    """Threads seal side by side; nothing of one is lost in the other."""
+    with ThreadPoolExecutor(4) as pool:
+        arrivals = list(pool.map(lambda n: vault.bring("frame", bytes([n % 40]) * 5000), range(200)))
+    vault.settle(arrivals)
+    assert {bytes([n]) * 5000 for n in range(40)} == {
+        vault.get("frame", arriving.object_id) for arriving in arrivals
+    }
 
 
-def test_batch_is_on_disk_before_it_has_a_name(
+def test_settled_objects_are_on_disk_before_they_have_a_name(
     vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch is flushed before its names appear and again after: a power cut leaves no hollow file."""
+    """The disk is flushed before the names appear and again after: a power cut leaves no hollow file."""
     seen: list[int] = []
 
     def counting(path: Path) -> None:
@@ -151,16 +151,14 @@ def test_batch_is_on_disk_before_it_has_a_name(
         durable.sync_filesystem(path)
 
     monkeypatch.setattr(vault_module, "sync_filesystem", counting)
-    with vault.batch():
-        for n in range(5):
-            vault.put("frame", bytes([n]))
+    vault.settle([vault.bring("frame", bytes([n])) for n in range(5)])
     assert seen == [0, 5]
 
 
 def test_single_object_is_on_disk_before_it_has_a_name(
     vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Outside a batch: flush of the file while unnamed, then flush of the directory that names it."""
+    """A single put: flush of the file while unnamed, then flush of the directory that names it."""
     flushed: list[tuple[bool, int]] = []
     fsync = os.fsync
 
@@ -176,18 +174,24 @@ def test_single_object_is_on_disk_before_it_has_a_name(
 
 
 def test_disk_refuses(vault: Vault, objects: Path) -> None:
-    """A disk that refuses is one sentence with a hint, in and outside a batch."""
+    """A disk that refuses is one sentence with a hint, whichever step it refuses."""
+    arriving = vault.bring("frame", b"y")
+    assert arriving.path is not None
+    arriving.path.unlink()
+    with pytest.raises(ApplianceError, match="cannot write to the vault"):
+        vault.settle([arriving])
     shutil.rmtree(objects / "incoming")
     with pytest.raises(ApplianceError, match="cannot write to the vault") as single:
         vault.put("frame", b"x")
     assert single.value.hint
-    with pytest.raises(ApplianceError, match="cannot write to the vault"), vault.batch():
-        vault.put("frame", b"x")
+    with pytest.raises(ApplianceError, match="cannot write to the vault"):
+        vault.bring("frame", b"x")
 
 
 def test_sweep(vault: Vault, objects: Path) -> None:
-    """Leftovers of dead writers go; those of a living one stay."""
-    for name in ("999999999-aa", "stray", f"{os.getpid()}-bb"):
-        (objects / "incoming" / name).write_bytes(b"")
-    assert vault.sweep() == 2
-    assert [f"{os.getpid()}-bb"] == [path.name for path in (objects / "incoming").iterdir()]
+    """What was brought and never settled goes; what has a name stays."""
+    kept = vault.put("frame", b"kept")
+    vault.bring("frame", b"left behind")
+    assert vault.sweep() == 1
+    assert not list((objects / "incoming").iterdir())
+    assert vault.exists(kept)

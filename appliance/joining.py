@@ -1,0 +1,49 @@
+"""Pairs of a whole workspace: what the catalogue holds, joined anew after every ingest."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from appliance.workspace.rows import StoredInstance, StoredPair, StoredReport, StoredStudy
+from appliance.workspace.workspace import Workspace
+from medio.deidentify import pseudonym
+from medio.pairing import PairableImage, Pairing, pair
+from medio.records import Instance, Report, ReportSource, Study
+
+
+def settle(workspace: Workspace) -> Pairing:
+    """Pair everything the workspace holds, and store the pairs that stand.
+
+    A report may arrive weeks after its images, so nothing is settled for good.
+    """
+    catalogue, key = workspace.catalogue, workspace.keys.pseudonym.raw
+    pairing = pair(
+        map(_image, catalogue.instances()),
+        map(_report, catalogue.reports()),
+        map(_study, catalogue.studies()),
+    )
+    catalogue.settle_pairs(
+        StoredPair(**_shared(one, StoredPair), patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID))
+        for one in pairing.pairs
+    )
+    return pairing
+
+
+def _image(row: StoredInstance) -> PairableImage:
+    return PairableImage(Instance(**_shared(row, Instance)), row.frame_rule, row.frame_object)
+
+
+def _report(row: StoredReport) -> Report:
+    """Its text stays sealed; the object's keyed name tells equal texts."""
+    return Report(**_shared(row, Report) | {"source": ReportSource(row.source), "text": row.text_object})
+
+
+def _study(row: StoredStudy) -> Study:
+    return Study(**_shared(row, Study))
+
+
+def _shared(record: Any, kind: type) -> dict[str, Any]:
+    """The fields that a medical record and its stored row have in common, by name."""
+    names = {field.name for field in fields(kind)}
+    return {field.name: getattr(record, field.name) for field in fields(record) if field.name in names}
