@@ -5,7 +5,8 @@ MedioError(reason, message)
 ├── NotSupported     valid, but needs something that is not installed or not built
 ├── NothingToUse     valid, but no pixels and no report text in it
 │   ├── NotAReport       an order, laboratory results, administration
-│   └── EmptyReport      a report without words
+│   ├── EmptyReport      a report without words
+│   └── TextElsewhere    a report whose words are in a document sent apart
 └── CohortRefused    these pairs and roles cannot be a cohort
 """
 
@@ -53,6 +54,12 @@ class EmptyReport(NothingToUse):
     """A valid report without words."""
 
     outcome = Outcome.EMPTY_REPORT
+
+
+class TextElsewhere(NothingToUse):
+    """A valid report whose words are in another document, sent apart or kept at an address."""
+
+    outcome = Outcome.REPORT
 
 
 class CohortRefused(MedioError):

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 from medio.dicom import DicomFile, ObjectKind, looks_like_dicom, read_dicom
-from medio.errors import NothingToUse, NotReadable, NotSupported
+from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
 from medio.pixels import pixel_statistics
-from medio.records import FileContent, Outcome
+from medio.records import FileContent, Outcome, Report
+from medio.reports.encapsulated import holds_document, read_encapsulated
+from medio.reports.fhir import read_fhir
+from medio.reports.fhir_resources import looks_like_json
 from medio.reports.hl7_message import looks_like_hl7
 from medio.reports.hl7v2 import read_hl7
+from medio.reports.pdf import looks_like_pdf, read_pdf
 from medio.reports.plain import read_plain
 from medio.reports.sr import read_sr
+from medio.reports.table import read_table
 from medio.sources import read_bytes, walk
 from medio.transforms import to_frame
 
 __all__ = ["read_content", "read_file", "walk"]
 
 _TEXT_ENDINGS = (".txt", ".text")
+_TABLE_ENDINGS = (".csv", ".tsv")
 
 
 def read_file(path: Path, *, statistics: bool = False) -> FileContent:
@@ -31,7 +37,7 @@ def read_file(path: Path, *, statistics: bool = False) -> FileContent:
 
 
 def read_content(data: bytes, ending: str = "", *, statistics: bool = False) -> FileContent:
-    """Read the bytes of one file; content decides what it is, the ending only whether free text is a report.
+    """Read the bytes of one file; content decides what it is, the ending only tells a table from a text.
 
     Args:
         statistics: also decode every frame of an image and describe the stored values.
@@ -39,13 +45,27 @@ def read_content(data: bytes, ending: str = "", *, statistics: bool = False) -> 
     Raises:
         NotReadable, NotSupported: as `read_file`.
     """
-    if data[128:132] != b"DICM" and looks_like_hl7(data):
-        return _message(data)
     if looks_like_dicom(data):
         file = read_dicom(data)
         return _image(file, statistics) if file.kind is ObjectKind.IMAGE else _document(file)
+    reader = _reader(data, ending)
+    try:
+        return reader(data)
+    except NothingToUse as nothing:
+        return FileContent(nothing.outcome, reason=nothing.reason)
+
+
+def _reader(data: bytes, ending: str) -> Callable[[bytes], FileContent]:
+    if looks_like_hl7(data):
+        return _messages
+    if looks_like_pdf(data):
+        return _pdf
+    if looks_like_json(data):
+        return read_fhir
+    if ending in _TABLE_ENDINGS:
+        return _table
     if ending in _TEXT_ENDINGS:
-        return _text(data)
+        return _text
     raise _unread(data)
 
 
@@ -56,37 +76,45 @@ def _image(file: DicomFile, statistics: bool) -> FileContent:
 
 
 def _document(file: DicomFile) -> FileContent:
-    """A DICOM object without an image; a structured report gives its text."""
-    if file.kind is not ObjectKind.REPORT:
+    """A DICOM object without an image; a structured report or an encapsulated document gives its text."""
+    if file.kind is ObjectKind.REPORT:
+        read: Callable[[DicomFile], Report] = read_sr
+        tolerated: type[MedioError] = NothingToUse
+    elif holds_document(file):
+        read, tolerated = read_encapsulated, MedioError  # the object is valid whatever is inside
+    else:
         return FileContent(Outcome.DOCUMENT, reason=file.reason, instance=file.instance)
     try:
-        reports = (read_sr(file),)
-    except NothingToUse as nothing:
+        reports = (read(file),)
+    except tolerated as nothing:
         return FileContent(Outcome.DOCUMENT, reason=nothing.reason, instance=file.instance)
     return FileContent(Outcome.DOCUMENT, instance=file.instance, reports=reports)
 
 
-def _message(data: bytes) -> FileContent:
-    try:
-        reports, skipped = read_hl7(data)
-    except NothingToUse as nothing:
-        return FileContent(nothing.outcome, reason=nothing.reason)
+def _messages(data: bytes) -> FileContent:
+    reports, skipped = read_hl7(data)
     return FileContent(Outcome.REPORT, reports=reports, skipped=skipped)
 
 
+def _table(data: bytes) -> FileContent:
+    reports, skipped = read_table(data)
+    return FileContent(Outcome.REPORT, reports=reports, skipped=skipped)
+
+
+def _pdf(data: bytes) -> FileContent:
+    return FileContent(Outcome.REPORT, reports=(read_pdf(data),))
+
+
 def _text(data: bytes) -> FileContent:
-    try:
-        return FileContent(Outcome.REPORT, reports=(read_plain(data),))
-    except NothingToUse as nothing:
-        return FileContent(nothing.outcome, reason=nothing.reason)
+    return FileContent(Outcome.REPORT, reports=(read_plain(data),))
 
 
 def _unread(data: bytes) -> NotReadable | NotSupported:
     start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"%PDF-"):
-        return NotSupported("pdf", "PDF documents are not read")
-    if re.match(rb"[{\[]\s*[\"{]", start):
-        return NotSupported("json", "JSON documents, FHIR among them, are not read")
+    if start.startswith(b"{\\rtf"):
+        return NotSupported("rtf", "documents in Rich Text Format are not read")
+    if b"http://hl7.org/fhir" in data[:1024]:
+        return NotSupported("fhir-xml", "FHIR in XML is not read; export it as JSON")
     if start.startswith(b"<"):
         return NotSupported("xml", "XML documents are not read")
-    return NotReadable("unknown-format", "neither DICOM, HL7 v2 nor a text file")
+    return NotReadable("unknown-format", "neither DICOM nor HL7 v2, FHIR, PDF, a table or a text file")

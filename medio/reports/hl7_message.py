@@ -1,9 +1,12 @@
-"""HL7 v2 bytes -> messages of segments: framing, character set, folded lines, escapes. No meaning here."""
+"""HL7 v2 bytes -> messages of segments: framing, character set, folded lines, escapes. No meaning here.
+
+A file may be one message, several, a batch, MLLP frames as they went over the wire, or the log of a listener
+that writes the frame signs as words: `<SB>` message, each segment ended by `<R>`, `<EB>`, time lines between.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,13 +15,15 @@ import hl7
 
 from medio.dicom import wall
 from medio.errors import NotReadable
-from medio.reports.narrative import MAX_TEXT_BYTES
 
+MAX_MESSAGES_BYTES = 64 << 20  # a batch, or one message with a scanned document in it
+MAX_MESSAGE_BYTES = 24 << 20
 _CHARSETS = {  # HL7 table 0211
     "ASCII": "utf-8",
     "UNICODE UTF-8": "utf-8",
     "UTF-8": "utf-8",
     "UNICODE": "utf-8",
+    "UNICODE UTF-16": "utf-16",
     "ISO IR6": "utf-8",
     "ISO IR14": "iso2022_jp",
     "ISO IR87": "iso2022_jp",
@@ -29,13 +34,17 @@ _CHARSETS = {  # HL7 table 0211
 }
 _BATCH = ("FHS", "BHS", "BTS", "FTS")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}(?=[^A-Za-z0-9\s]|$)")
-_FRAMES = re.compile("[\x0b\x1c]")
+_LOG = re.compile(rb"\s*(?:[\t\x20-\xff]{0,256}[\r\n]+){0,8}?(?:<SB>|\x0b\s*(?:MSH|FHS|BHS))")
+_FRAME = re.compile("\x0b([^\x0b\x1c]*)")
+_HEADS = (b"\xff\xfeM\0S\0H\0", b"\xfe\xff\0M\0S\0H")  # UTF-16 with its byte order mark
 
 
 def looks_like_hl7(data: bytes) -> bool:
-    """Whether these bytes start as an HL7 v2 message, batch or MLLP frame, or as a piece of one."""
+    """Whether these bytes start as a message, batch, frame or listener's log, or as a piece of a message."""
     start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n\x0b")
-    return re.match(rb"(MSH|FHS|BHS|PID|ORC|OBR|OBX)[|]|(MSH|FHS|BHS)[^A-Za-z0-9\s]", start) is not None
+    if re.match(rb"(MSH|FHS|BHS|PID|ORC|OBR|OBX)[|]|(MSH|FHS|BHS)[^A-Za-z0-9\s]", start):
+        return True
+    return data.startswith(_HEADS) or _LOG.match(data[:2048]) is not None
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,11 @@ class Segment:
         parts = self._parsed[field] if field < len(self._parsed) else []
         return "\n".join(self._escape.undo(str(part)) for part in parts)
 
+    def components(self, field: int) -> int:
+        """How many components the first repetition has."""
+        part = self._parsed[field][0] if field < len(self._parsed) and self._parsed[field] else ""
+        return 1 if isinstance(part, str) else len(part)
+
     def repetitions(self, field: int) -> int:
         """How often the field is repeated; an empty field counts once."""
         return len(self._parsed[field]) if field < len(self._parsed) else 0
@@ -76,6 +90,15 @@ class Segment:
             found = str(part[component - 1]) if component <= len(part) else ""
         found = self._escape.undo(found.split(self._escape.subcomponent)[0]).strip()
         return "" if found == '""' else found
+
+    def subcomponents(self, field: int, repetition: int = 0) -> list[str]:
+        """The parts of the first component, unescaped and trimmed."""
+        try:
+            part = self._parsed[field][repetition]
+        except IndexError:
+            return []
+        first = part if isinstance(part, str) else str(part[0])
+        return [self._escape.undo(one).strip() for one in first.split(self._escape.subcomponent)]
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,7 @@ class Escape:
         if not sign or sign not in text:
             return text
         quoted = re.escape(sign)
+        text = re.sub(f"(?<={quoted}X)([0-9A-Fa-f]{{2,512}}){quoted}{quoted}X(?=[0-9A-Fa-f])", r"\1", text)
         return re.sub(f"{quoted}([^{quoted}\r\n]{{1,512}}){quoted}", self._one, text)
 
     def _one(self, match: re.Match[str]) -> str:
@@ -121,8 +145,8 @@ class Escape:
         plain = {"F": 0, "S": 1, "R": 2, "E": 3, "T": 4}.get(code)
         if plain is not None:
             return self.letters[plain : plain + 1] or match.group()
-        if code in ("H", "N"):
-            return ""
+        if code in ("H", "N") or re.fullmatch(r"[CM]([0-9A-Fa-f]{2}){2,3}", code):
+            return ""  # highlighting, or a change of character set that MSH-18 and the bytes already show
         if code.startswith((".br", ".sp", ".ce")):
             return "\n"
         if code.startswith((".fi", ".nf", ".in", ".ti", ".sk")):
@@ -132,33 +156,55 @@ class Escape:
         return match.group()
 
 
-def messages(data: bytes) -> Iterator[Message]:
-    """The messages of a file in order.
+def split(data: bytes) -> tuple[tuple[str, ...], str]:
+    """The text of each message in order, segments ended by carriage returns, and the character set.
+
+    What stands outside the frames of a log is left out. A part that starts with no MSH is kept as it is, so
+    that `parse` can say what is wrong with it.
 
     Raises:
-        NotReadable: no message header, or the grammar is broken.
+        NotReadable: larger than any file of messages.
     """
-    if len(data) > MAX_TEXT_BYTES:
+    if len(data) > MAX_MESSAGES_BYTES:
         raise NotReadable("too-large", "more than a file of messages holds")
     text, charset = _decoded(data)
-    lines = [line for line in re.split(r"\r\n|\r|\n", _FRAMES.sub("\r", text)) if line.strip()]
-    lines = [line for line in lines if line[:3] not in _BATCH]
-    if not lines or not lines[0].startswith("MSH"):
+    found: list[list[str]] = []
+    for part in _parts(text):
+        fresh = True
+        for line in re.split(r"\r\n|\r|\n", part):
+            if not line.strip() or line[:3] in _BATCH:
+                continue
+            if fresh or line.startswith("MSH"):
+                found.append([])
+            found[-1].append(line)
+            fresh = False
+    return tuple("\r".join(lines) for lines in found), charset
+
+
+def _parts(text: str) -> list[str]:
+    """The contents of the frames; all of a text without frames."""
+    if "<SB>" in text[:2048] and "\x0b" not in text:
+        text = re.sub(r"<R>\s?", "\r", text.replace("<SB>", "\x0b").replace("<EB>", "\x1c"))
+    before, framed, _ = text.partition("\x0b")
+    if not framed:
+        return [text.replace("\x1c", "\r")]
+    unframed = [before] if before.lstrip().startswith(("MSH", *_BATCH)) else []
+    return unframed + _FRAME.findall(text)
+
+
+def parse(text: str, charset: str) -> Message:
+    """Parse one message. A line that starts no segment continues the one before: senders fold long text.
+
+    Raises:
+        NotReadable: no message header, too large, or the grammar is broken.
+    """
+    if not text.startswith("MSH"):
         raise NotReadable("hl7-no-msh", "no message header")
-    current: list[str] = []
-    for line in lines:
-        if line.startswith("MSH") and current:
-            yield _message(current, charset)
-            current = []
-        current.append(line)
-    yield _message(current, charset)
-
-
-def _message(lines: list[str], charset: str) -> Message:
-    """Parse one message. A line that starts no segment continues the one before: senders fold long text."""
-    letters = lines[0][3:8]
+    if len(text) > MAX_MESSAGE_BYTES:
+        raise NotReadable("too-large", "more than a message holds")
+    letters = text[3:8]
     whole: list[str] = []
-    for line in lines:
+    for line in text.split("\r"):
         if whole and not _SEGMENT.match(line):
             whole[-1] += f"{letters[3:4]}.br{letters[3:4]}" + line
         else:
@@ -173,6 +219,8 @@ def _message(lines: list[str], charset: str) -> Message:
 
 def _decoded(data: bytes) -> tuple[str, str]:
     """Text and the character set that gave it: as MSH-18 says, else UTF-8, else Windows-1252."""
+    if data.startswith(_HEADS):
+        return data.decode("utf-16", errors="replace"), "utf-16"
     data = data.removeprefix(b"\xef\xbb\xbf")
     declared = _declared(data)
     for charset in dict.fromkeys((declared, "utf-8")):

@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from medio.dicom import date_of, valid_uid
-from medio.errors import EmptyReport, MedioError, NotAReport, NotReadable, NotSupported
+from medio.dicom import date_of, valid_uid, wall
+from medio.errors import EmptyReport, MedioError, NotAReport, NotReadable, TextElsewhere
 from medio.records import Report, ReportSource
-from medio.reports.hl7_message import Message, Segment, messages
+from medio.reports.attachment import document_text, from_base64
+from medio.reports.hl7_message import Message, Segment, parse, split
+from medio.reports.hl7_people import identity, patient_ids
 from medio.reports.narrative import Item, lines, narrative, says_something
 
 _ORDERS = ("ORM", "OMI", "OMG", "OML", "OMP", "OMS", "ORR", "ORL", "ORG", "ORI")
@@ -44,6 +46,9 @@ _IMAGING_SECTIONS = (
     ),
     *("MG", "XA", "RF", "PT", "IMG", "RT", "CTH"),
 )
+_MODALITIES = (  # DICOM codes that HL7 table 0074 does not use for something else
+    *("CR", "CT", "DX", "ES", "IO", "MG", "MR", "NM", "OP", "OPT", "PX", "RF", "US", "XA", "XC"),
+)
 _STATUS = {
     "corrected": ("C", "CORRECTED", "CORR", "B", "ADDENDUM", "ADDENDED"),
     "final": ("F", "FINAL", "U"),
@@ -53,15 +58,20 @@ _STATUS = {
 
 @dataclass(slots=True)
 class _Group:
-    """One OBR with what belongs to it."""
+    """One OBR with what belongs to it: OBX, and the NTE after OBR or OBX."""
 
     order: Segment | None
     request: Segment
-    results: list[Segment] = field(default_factory=list)
+    lines: list[Segment] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[Segment]:
+        """OBX alone."""
+        return [line for line in self.lines if line.name == "OBX"]
 
 
 def read_hl7(data: bytes) -> tuple[tuple[Report, ...], tuple[str, ...]]:
-    """Read every message of a file: one message, several, a batch, or MLLP frames.
+    """Read every message of a file: one message, several, a batch, MLLP frames, or a listener's log.
 
     Returns:
         The reports, and the reason code of each message that gave none.
@@ -72,13 +82,14 @@ def read_hl7(data: bytes) -> tuple[tuple[Report, ...], tuple[str, ...]]:
     """
     reports: list[Report] = []
     refused: list[MedioError] = []
-    for message in messages(data):
+    texts, charset = split(data)
+    for text in texts:
         try:
-            reports.extend(_reports(message))
+            reports.extend(_reports(parse(text, charset)))
         except MedioError as error:
             refused.append(error)
     if not reports:
-        raise refused[0]
+        raise refused[0] if refused else NotReadable("hl7-no-msh", "no message header")
     return tuple(reports), tuple(error.reason for error in refused)
 
 
@@ -87,7 +98,7 @@ def _reports(message: Message) -> list[Report]:
     if kind != "ORU":
         if kind in _ORDERS:
             raise NotAReport("order-not-report", f"an order message ({kind})")
-        raise NotAReport("admin-not-report", f"a message without results ({kind or 'no type'})")
+        raise NotAReport("admin-not-report", "a message without results")
     groups = list(_groups(message))
     if not groups:
         raise NotReadable("hl7-no-obr", "a result message without an OBR segment")
@@ -97,9 +108,16 @@ def _reports(message: Message) -> list[Report]:
     found = [report for report in _read(message, groups, study) if report is not None]
     if found:
         return found
-    if any(result.value_type == "ED" for group in groups for result in group.results):
-        raise NotSupported("embedded-document", "the report is an embedded document")
+    if any(result.value_type == "RP" for group in groups for result in group.results):
+        raise TextElsewhere("text-elsewhere", "the report is kept at an address")
+    if any(_withdrawn(group) for group in groups):
+        raise NotAReport("report-withdrawn", "the results were withdrawn or never came")
     raise EmptyReport("empty-report", "a report message without words")
+
+
+def _withdrawn(group: _Group) -> bool:
+    void = [result.component(11) in _VOID for result in group.results]
+    return group.request.component(25).upper() == "X" or (bool(void) and all(void))
 
 
 def _groups(message: Message) -> Iterator[_Group]:
@@ -112,8 +130,8 @@ def _groups(message: Message) -> Iterator[_Group]:
             if group is not None:
                 yield group
             group, order = _Group(order, segment), None
-        elif segment.name == "OBX" and group is not None:
-            group.results.append(segment)
+        elif group is not None and segment.name in ("OBX", "NTE"):
+            group.lines.append(segment)
     if group is not None:
         yield group
 
@@ -125,15 +143,16 @@ def _merged(groups: Sequence[_Group]) -> list[_Group]:
         key = _accessions(group)[0] or next(iter(by_accession), "")
         first = by_accession.setdefault(key, group)
         if first is not group:
-            first.results.extend(group.results)
+            first.lines.extend(group.lines)
     return list(by_accession.values())
 
 
 def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Report | None]:
-    ids, issuer = _patient(message)
+    ids, issuer = patient_ids(message)
+    named = identity(message)
     for number, group in enumerate(_merged(groups)):
-        text = narrative(lines(list(_items(group))))
-        if not says_something(text):
+        text = _text(group)
+        if not text:
             yield None
             continue
         accession, *others = _accessions(group)
@@ -150,13 +169,54 @@ def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Re
             issued=_digits(group.request.component(22) or message.header.component(7)),
             OtherPatientIDs=tuple(ids[1:]),
             other_accessions=tuple(others),
+            PlacerOrderNumber=_number(group, 2),
+            FillerOrderNumber=_number(group, 3),
+            identity=named,
+            Modality=_modality(group),
         )
+
+
+def _text(group: _Group) -> str:
+    """The words of the results; of an embedded document where there are no others. Empty when none.
+
+    Many senders put the same report in one message twice, as text and as a picture of the page.
+    """
+    text = narrative(lines(list(_items(group))))
+    if says_something(text):
+        return text
+    refused: list[MedioError] = []
+    for result in group.results:
+        if result.value_type == "ED" and result.component(11) not in _VOID:
+            try:
+                return _embedded(result)
+            except MedioError as error:
+                refused.append(error)
+    if refused:
+        raise refused[0]
+    return ""
+
+
+def _embedded(result: Segment) -> str:
+    """OBX-5 of type ED: source, type, subtype, encoding, data; some senders leave the first parts out."""
+    parts = [result.component(5, number) for number in range(1, result.components(5) + 1)]
+    encodings = [number for number, part in enumerate(parts) if part.upper() in ("BASE64", "HEX")]
+    sent = parts[encodings[0] + 1] if encodings and encodings[0] + 1 < len(parts) else parts[-1]
+    if encodings and parts[encodings[0]].upper() == "HEX":
+        with wall("attachment-damaged"):
+            data = bytes.fromhex(sent)
+    else:
+        plain = len(parts) > 3 and parts[3].upper() == "A"
+        data = sent.encode() if plain else from_base64(sent)
+    return document_text(data, "/".join(parts[1:3]))
 
 
 def _items(group: _Group) -> Iterator[Item]:
     """OBX values as items. A code or number with OBX-3 and OBX-4 of the one before continues it, unnamed."""
-    before = ("", "")
-    for result in group.results:
+    before, last = ("", ""), ""
+    for result in group.lines:
+        if result.name == "NTE":
+            yield Item(last, result.text(3))
+            continue
         identifier, value_type = result.component(3), result.value_type
         if identifier == _STUDY_UID or result.component(11) in _VOID or value_type not in _TEXT:
             continue
@@ -171,6 +231,7 @@ def _items(group: _Group) -> Iterator[Item]:
         value = _value(result, value_type)
         if valid_uid(value) and value.count(".") >= 3:
             continue  # series and object UIDs beside the text
+        last = name if named and prose else ""
         yield Item(name if named else "", value, prose)
 
 
@@ -198,23 +259,6 @@ def _is_lab(message: Message, groups: Sequence[_Group], *, imaging: bool) -> boo
     return bool(measured) and 2 * len(measured) >= len(results)
 
 
-def _patient(message: Message) -> tuple[list[str], str]:
-    """All ids of the patient, medical record number first, and its assigning authority (PID-3, else 2, 4)."""
-    pid = next((segment for segment in message.segments if segment.name == "PID"), None)
-    if pid is None:
-        return [""], ""
-    found = [
-        (pid.component(number, 1, n), pid.component(number, 4, n), pid.component(number, 5, n))
-        for number in (3, 2, 4)
-        for n in range(pid.repetitions(number))
-        if pid.component(number, 1, n)
-    ]
-    found.sort(key=lambda one: one[2] != "MR")  # stable: the sender's order otherwise
-    if not found:
-        return [""], ""
-    return list(dict.fromkeys(one[0] for one in found)), found[0][1]
-
-
 def _accessions(group: _Group) -> list[str]:
     """Candidates, strongest first. OBR-18 and OBR-20 are free fields at many sites: they need a digit."""
     placer_1, filler_1 = group.request.component(18), group.request.component(20)
@@ -225,6 +269,16 @@ def _accessions(group: _Group) -> list[str]:
         filler_1 if _handle(filler_1) else "",
     ]
     return list(dict.fromkeys(found for found in candidates if found)) or [""]
+
+
+def _number(group: _Group, field: int) -> str:
+    """Placer (2) or filler (3) order number, of OBR or else of ORC."""
+    return group.request.component(field) or (group.order.component(field) if group.order else "")
+
+
+def _modality(group: _Group) -> str:
+    stated = group.request.component(24).upper()
+    return stated if stated in _MODALITIES else ""
 
 
 def _handle(text: str) -> bool:

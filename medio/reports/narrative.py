@@ -46,6 +46,16 @@ def lines(items: Sequence[Item]) -> Iterator[str]:
         yield f"{name}: {value}" if shown and name and value and not _OWN_LABEL.match(value) else value
 
 
+def decoded(data: bytes) -> str:
+    """Bytes as text: by byte order mark, else UTF-8, else Windows-1252, which takes almost any byte."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
 def narrative(items: Iterable[str]) -> str:
     """Items as lines without blank ones and without white space at the ends; wording is never changed.
 

@@ -13,14 +13,17 @@ import hashlib
 from medio.dicom import date_of, valid_uid
 from medio.errors import EmptyReport, NotReadable
 from medio.records import Report, ReportSource
-from medio.reports.narrative import MAX_TEXT_BYTES, narrative, says_something
+from medio.reports.narrative import MAX_TEXT_BYTES, decoded, narrative, says_something
 
-_KEYWORDS = ("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "AccessionNumber", "StudyDate", "Status")
+_KEYWORDS = (
+    *("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "AccessionNumber", "StudyDate", "Status"),
+    *("PlacerOrderNumber", "FillerOrderNumber"),
+)
 _STATUS = ("preliminary", "final", "corrected")
 
 
 def read_plain(data: bytes) -> Report:
-    """Read a text file, UTF-8 (with or without BOM) or else Windows-1252.
+    """Read a text file: UTF-8, UTF-16 with a byte order mark, or else Windows-1252.
 
     Raises:
         NotReadable: not text, or too much of it.
@@ -28,9 +31,10 @@ def read_plain(data: bytes) -> Report:
     """
     if len(data) > MAX_TEXT_BYTES:
         raise NotReadable("too-large", "more text than a report holds")
-    if b"\0" in data:
+    whole = decoded(data)
+    if "\0" in whole:
         raise NotReadable("not-text", "bytes that are no text")
-    header, body = _split(_decoded(data))
+    header, body = _split(whole)
     text = narrative(body)
     if not says_something(text):
         raise EmptyReport("empty-report", "no words in the text")
@@ -45,14 +49,9 @@ def read_plain(data: bytes) -> Report:
         StudyDate=date_of(header.get("StudyDate", "")),
         text=text,
         status=status if status in _STATUS else "unknown",
+        PlacerOrderNumber=header.get("PlacerOrderNumber", ""),
+        FillerOrderNumber=header.get("FillerOrderNumber", ""),
     )
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
 
 
 def _split(text: str) -> tuple[dict[str, str], list[str]]:

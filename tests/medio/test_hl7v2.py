@@ -203,7 +203,7 @@ def test_character_sets(charset: str, declared: str) -> None:
         (oru(OBR.replace("|RAD|", "||"), "OBX|1|NM|1^Sodium^L||140|mmol/l|135-145||||F"), "lab-not-report"),
         (oru(OBR), "empty-report"),
         (oru(OBR, obx("IMPRESSION: ???"), obx("FINDINGS:")), "empty-report"),
-        (oru(OBR, obx("^A^PDF^Base64^JVBE", kind="ED")), "embedded-document"),
+        (oru(OBR, obx("^A^PDF^Base64^JVBE", kind="ED")), "pdf-damaged"),
         (oru(), "hl7-no-obr"),
         (b"OBR|1|A|B\rOBX|1|TX|||Clear.\r", "hl7-no-msh"),
     ],
