@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from pydicom import dcmread
+from pydicom.datadict import DicomDictionary
 from pydicom.dataset import FileDataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import (
@@ -28,19 +27,30 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from medio.elements import date_of, text_of, uid_of, valid_uid
 from medio.errors import MedioError, NotReadable
+from medio.identity import identity_values
+from medio.kinds import ObjectKind, kind_of, sop_class_of
 from medio.records import Instance
+
+__all__ = [
+    "DicomFile",
+    "ObjectKind",
+    "date_of",
+    "looks_like_dicom",
+    "read_dicom",
+    "text_of",
+    "uid_of",
+    "valid_uid",
+    "wall",
+]
 
 MAX_FILE_BYTES = 1 << 30
 MAX_INFLATED_BYTES = 1 << 30
 MAX_INFLATE_RATIO = 100  # SECURITY §5
-_UID = re.compile(r"[0-9.]{1,64}")
-_MAX_HANDLE = 256  # characters; LO allows 64, some systems write more
-_DICOMDIR = "1.2.840.10008.1.3.10"
-_SR_CLASSES = "1.2.840.10008.5.1.4.1.1.88."
-_KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_IMAGE_WORDS = ("Rows", "Columns", "PhotometricInterpretation")
+MAX_READS = 3_000_000  # two or three an element: a gigabyte of empty elements would become 50 of objects
+MAX_SEQUENCE_BYTES = 1 << 26  # of one sequence of stated length; parsed, it takes some twenty times as much
+_UNDEFINED = 0xFFFFFFFF  # as a length
 _ATTRIBUTES = (  # technical facts only, for the blind baseline; no name, date of birth or free text
     "Manufacturer",
     "ManufacturerModelName",
@@ -56,14 +66,7 @@ _ATTRIBUTES = (  # technical facts only, for the blind baseline; no name, date o
     "LossyImageCompression",
     "ConversionType",
 )
-
-
-class ObjectKind(StrEnum):
-    """What a DICOM object is to an audit."""
-
-    IMAGE = "image"
-    REPORT = "report"
-    DOCUMENT = "document"
+_REQUESTS = ("RequestAttributesSequence", "ReferencedRequestSequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def read_dicom(data: bytes) -> DicomFile:
     """
     dataset = _parse(data)
     with wall("bad-elements"):
-        kind, reason = _kind(dataset)
+        kind, reason = kind_of(dataset)
         instance = _instance(dataset, hashlib.sha256(data).hexdigest())
     return DicomFile(kind, instance, dataset, reason)
 
@@ -120,33 +123,6 @@ def read_dicom(data: bytes) -> DicomFile:
 def looks_like_dicom(data: bytes) -> bool:
     """Whether these bytes start as a Part 10 file, or as a dataset without preamble."""
     return data[128:132] == b"DICM" or _starts_as_dataset(data)
-
-
-def text_of(dataset: Any, keyword: str) -> str:
-    """One attribute as trimmed text; empty when absent, undecodable or absurdly long."""
-    try:
-        value = dataset.get(keyword)
-        text = "" if value is None else str(value).strip("\0 \t\r\n")
-    except Exception:  # noqa: BLE001 - converting a damaged value may raise anything; a tolerated value is then absent
-        return ""
-    return text if len(text) <= _MAX_HANDLE and text.isprintable() else ""
-
-
-def uid_of(dataset: Any, keyword: str) -> str:
-    """A UID that is one (PS3.5 §9.1 characters and length), else empty: a malformed UID joins nothing."""
-    return valid_uid(text_of(dataset, keyword))
-
-
-def valid_uid(text: str) -> str:
-    """`text` when it may serve as a UID, else empty."""
-    return text if _UID.fullmatch(text) and any(digit.isdigit() for digit in text) else ""
-
-
-def date_of(text: str) -> str:
-    """`YYYYMMDD` from a DA (also the old dotted form) or a timestamp, else empty."""
-    match = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", text)
-    found = "".join(match.groups()) if match else ""
-    return "" if found == "00000000" else found
 
 
 class _Watched(io.BytesIO):
@@ -157,13 +133,30 @@ class _Watched(io.BytesIO):
 
     cut = False
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1, /, *, _read: Any = io.BytesIO.read) -> bytes:
+        got: bytes = _read(self, size)
         if size is None or size < 0:
             raise NotReadable("deflate", "a deflated part outside the bounded path")
-        got = super().read(size)
         if len(got) < size and any(got):  # zero padding at the end is harmless
             self.cut = True
         return got
+
+
+class _Counted(_Watched):
+    """The same for large files, where the number of elements must have an end."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /, *, _read: Any = _Watched.read) -> bytes:
+        self.reads += 1
+        if self.reads > MAX_READS:
+            raise NotReadable("too-many-elements", "more elements than any object has")
+        got: bytes = _read(self, size)
+        return got
+
+
+def _watched(data: bytes) -> _Watched:
+    return _Counted(data) if len(data) > MAX_READS else _Watched(data)
 
 
 def _parse(data: bytes) -> Any:
@@ -172,7 +165,7 @@ def _parse(data: bytes) -> Any:
     if not looks_like_dicom(data):
         raise NotReadable("not-dicom", "neither a DICM prefix nor the start of a dataset")
     with wall("not-dicom"):
-        watched = _Watched(data)
+        watched = _watched(data)
         if DeflatedExplicitVRLittleEndian.encode() in data[:65536] and (end := _meta_end(data)):
             dataset, watched = _inflated(data, end)
         else:
@@ -181,8 +174,10 @@ def _parse(data: bytes) -> Any:
                 _state_syntax(dataset)
         if len(dataset) == 0:
             raise NotReadable("empty-dataset", "no elements after the header")
-        if watched.cut or any(_is_short(element) for element in dataset.values()):
+        if watched.cut or _is_short(next(reversed(dataset.values()))):
             raise NotReadable("truncated", "the file ends inside an element")
+        if len(data) > MAX_SEQUENCE_BYTES and any(_is_vast(element) for element in dataset.values()):
+            raise NotReadable("too-many-elements", "a sequence longer than any object has")
     return dataset
 
 
@@ -197,10 +192,17 @@ def _state_syntax(dataset: Any) -> None:
 
 
 def _is_short(element: Any) -> bool:
-    """A value with fewer bytes than its length field says (0xFFFFFFFF = undefined)."""
-    if not getattr(element, "is_raw", False) or element.value is None or element.length == 0xFFFFFFFF:
+    """A value with fewer bytes than its length field says."""
+    if not getattr(element, "is_raw", False) or element.value is None or element.length == _UNDEFINED:
         return False
     return bool(len(element.value) < element.length)
+
+
+def _is_vast(element: Any) -> bool:
+    """A sequence of stated length that nobody should parse; pydicom does so when it is first looked at."""
+    if not getattr(element, "is_raw", False) or not MAX_SEQUENCE_BYTES < element.length < _UNDEFINED:
+        return False
+    return element.VR == "SQ" or (element.VR is None and DicomDictionary.get(element.tag, ("",))[0] == "SQ")
 
 
 def _starts_as_dataset(data: bytes) -> bool:
@@ -237,30 +239,10 @@ def _inflated(data: bytes, meta_end: int) -> tuple[Any, _Watched]:
         reason = "deflate-ratio" if len(plain) >= ceiling else "truncated"
         raise NotReadable(reason, f"inflating stopped after {len(plain)} bytes")
     header = dcmread(_Watched(data[:meta_end]), force=True, stop_before_pixels=True)
-    watched = _Watched(plain)
+    watched = _watched(plain)
     dataset = read_dataset(watched, is_implicit_VR=False, is_little_endian=True)
     whole = FileDataset("", dataset, header.preamble, header.file_meta, False, True)
     return whole, watched
-
-
-def _kind(dataset: Any) -> tuple[ObjectKind, str]:
-    sop_class = _sop_class(dataset)
-    if sop_class.startswith(_SR_CLASSES) and sop_class != _KEY_OBJECT_SELECTION:
-        return ObjectKind.REPORT, ""
-    if any(keyword in dataset for keyword in _PIXELS):
-        return ObjectKind.IMAGE, ""
-    if sop_class == _DICOMDIR:
-        return ObjectKind.DOCUMENT, "dicomdir"
-    if not sop_class and not uid_of(dataset, "SOPInstanceUID"):
-        raise NotReadable("no-sop-class", "elements, but no object: neither class, instance nor pixels")
-    if all(keyword in dataset for keyword in _IMAGE_WORDS):
-        return ObjectKind.DOCUMENT, "no-pixels"
-    return ObjectKind.DOCUMENT, "document-not-report"
-
-
-def _sop_class(dataset: Any) -> str:
-    meta = getattr(dataset, "file_meta", None)
-    return uid_of(dataset, "SOPClassUID") or (uid_of(meta, "MediaStorageSOPClassUID") if meta else "")
 
 
 def _instance(dataset: Any, digest: str) -> Instance:
@@ -268,10 +250,10 @@ def _instance(dataset: Any, digest: str) -> Instance:
     return Instance(
         content_digest=digest,
         SOPInstanceUID=uid_of(dataset, "SOPInstanceUID"),
-        SOPClassUID=_sop_class(dataset),
+        SOPClassUID=sop_class_of(dataset),
         SeriesInstanceUID=uid_of(dataset, "SeriesInstanceUID"),
         StudyInstanceUID=uid_of(dataset, "StudyInstanceUID"),
-        AccessionNumber=text_of(dataset, "AccessionNumber"),
+        AccessionNumber=_requested(dataset, "AccessionNumber"),
         PatientID=text_of(dataset, "PatientID"),
         IssuerOfPatientID=text_of(dataset, "IssuerOfPatientID"),
         StudyDate=date_of(text_of(dataset, "StudyDate")),
@@ -280,7 +262,20 @@ def _instance(dataset: Any, digest: str) -> Instance:
         TransferSyntaxUID=uid_of(meta, "TransferSyntaxUID") if meta else "",
         NumberOfFrames=_frames(dataset),
         attributes=dict(_attributes(dataset)),
+        PlacerOrderNumber=_requested(dataset, "PlacerOrderNumberImagingServiceRequest"),
+        FillerOrderNumber=_requested(dataset, "FillerOrderNumberImagingServiceRequest"),
+        InstitutionName=text_of(dataset, "InstitutionName"),
+        identity=identity_values(dataset),
     )
+
+
+def _requested(dataset: Any, keyword: str) -> str:
+    """An attribute of the request: the object's own, else the one its request items agree on."""
+    if own := text_of(dataset, keyword):
+        return own
+    items = [item for name in _REQUESTS for item in (dataset.get(name) or ())]
+    found = {text_of(item, keyword) for item in items} - {""}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _frames(dataset: Any) -> int:

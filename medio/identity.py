@@ -14,6 +14,8 @@ from typing import Any
 from pydicom.datadict import DicomDictionary, tag_for_keyword
 from pydicom.multival import MultiValue
 
+from medio.elements import plain_text
+
 MAX_VALUES = 128  # an object that names more is not an image of one patient
 MAX_CHARACTERS = 256  # of one value; LO allows 64, UT addresses are longer
 _MAX_ELEMENTS = 4000  # walked in all
@@ -42,6 +44,7 @@ _KEYWORDS = (
 _CODED = ("PersonIdentificationCodeSequence", "InstitutionCodeSequence")
 _CODE = frozenset(map(tag_for_keyword, ("CodeValue", "CodeMeaning", "LongCodeValue", "URNCodeValue")))
 _PER_FRAME = tag_for_keyword("PerFrameFunctionalGroupsSequence")  # thousands of items, and they name nobody
+_PRIVATE = 1 << 16  # groups of odd number
 _NAMED = frozenset(map(tag_for_keyword, _KEYWORDS))
 _NAMED_BY_CODE = frozenset(map(tag_for_keyword, _CODED))
 
@@ -74,28 +77,24 @@ class _Walk:
 
     def values(self, dataset: Any, depth: int, also: frozenset[int | None]) -> Iterator[str]:
         """Values of one level and of what is nested in it; `also` are tags that name here."""
-        for tag in list(dataset.keys()):
+        for element in list(dataset.values()):
             self._left -= 1
             if self._left < 0:
                 return
-            if tag.is_private or tag == _PER_FRAME:
+            tag = element.tag
+            if tag & _PRIVATE or tag == _PER_FRAME:
                 continue
-            vr = _vr(dataset, tag)
+            vr = element.VR
+            if vr is None or vr == "UN":
+                vr = DicomDictionary.get(tag, ("UN",))[0]
             if vr == "SQ":
                 if depth < _MAX_DEPTH:
                     inside = _CODE if tag in _NAMED_BY_CODE else frozenset()
                     for item in _value(dataset, tag) or ():
                         yield from self.values(item, depth + 1, inside)
             elif vr in _VRS or tag in _NAMED or tag in also:
-                yield from _texts(_value(dataset, tag))
-
-
-def _vr(dataset: Any, tag: Any) -> str:
-    """The VR without converting the value; implicit and unknown ones from the dictionary."""
-    vr = getattr(dataset.get_item(tag), "VR", None)
-    if vr is None or vr == "UN":
-        vr = DicomDictionary.get(tag, ("UN",))[0]
-    return str(vr)
+                plain = plain_text(element)
+                yield from _texts(_value(dataset, tag) if plain is None else plain.split("\\"))
 
 
 def _value(dataset: Any, tag: Any) -> Any:

@@ -69,7 +69,10 @@ def test_an_object_without_pixels_or_text_is_a_document() -> None:
     header = image(GREY)
     del header.PixelData
     for data, reason in (
-        (part10(dataset("1.2.840.10008.5.1.4.1.1.481.5")), "document-not-report"),
+        (part10(dataset("1.2.3.4.5.6")), "document-not-report"),
+        (part10(dataset("1.2.840.10008.5.1.4.1.1.481.5")), "rt-plan"),
+        (part10(dataset("1.2.840.10008.5.1.4.1.1.9.1.1")), "waveform"),
+        (part10(dataset("1.2.840.10008.5.1.4.1.1.88.59")), "key-object"),
         (part10(header), "no-pixels"),
     ):
         found = read_dicom(data)
