@@ -1,20 +1,24 @@
-"""Pairs with roles -> a frozen cohort: one patient, one role; no picture on both sides; a digest over it."""
+"""Pairs with roles -> a frozen cohort: one patient, one role; no picture on both sides; a digest over it.
+
+What does not forbid a cohort but may mislead its reader is kept with it as a warning.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from medio.duplicates import Fingerprint, near_duplicates
+from medio.duplicates import Fingerprint, picture_groups, shared_pictures, text_groups
 from medio.errors import CohortRefused
 from medio.records import Assignment, Cohort, Role
+from medio.sampling import drawn
 
 CONTROL = "control"  # role of a candidate; freezing turns it into fitting or calibration
-_FORMAT = "gradaudit-cohort-1"
+_FORMAT = "gradaudit-cohort-2"
 _ROLES = (CONTROL, *(str(role) for role in Role))
 
 
@@ -26,12 +30,14 @@ class Candidate:
         patient: pseudonym.
         role: a Role's value, or `control`.
         fingerprint: for the duplicate check; without one the pair is not compared.
+        stratum: what the draw of the control halves is balanced over; that of a patient's first pair counts.
     """
 
     pair_id: str
     patient: str
     role: str
     fingerprint: Fingerprint | None = None
+    stratum: str = ""
 
 
 def freeze(
@@ -62,7 +68,7 @@ def freeze(
         for one in offered
     )
     digest = cohort_digest(design, references, seed, assignments)
-    return Cohort(name, design, references, seed, assignments, digest)
+    return Cohort(name, design, references, seed, assignments, digest, tuple(_repetitions(offered)))
 
 
 def cohort_digest(design: str, references: str, seed: int, assignments: Sequence[Assignment]) -> str:
@@ -109,15 +115,37 @@ def _check_duplicates(offered: Sequence[Candidate]) -> None:
     for one in offered:
         if one.fingerprint is not None:
             by_role[one.role].append(one)
-    offending: set[str] = set()
+    offending: dict[str, set[str]] = defaultdict(set)
     for left, right in combinations(sorted(by_role), 2):
         ones, others = by_role[left], by_role[right]
-        for i, j in near_duplicates(_fingerprints(ones), _fingerprints(others)):
-            offending |= {ones[i].pair_id, others[j].pair_id}
-    if offending:
-        raise CohortRefused(
-            "near-duplicates", f"{len(offending)} pairs show a picture that another role holds as well"
-        )
+        mine, theirs = shared_pictures(_fingerprints(ones), _fingerprints(others))
+        offending[left] |= {ones[i].pair_id for i in mine}
+        offending[right] |= {others[j].pair_id for j in theirs}
+    told = [f"{len(pairs)} {role}" for role, pairs in sorted(offending.items()) if pairs]
+    if told:
+        raise CohortRefused("near-duplicates", f"pictures that another role holds as well: {', '.join(told)}")
+
+
+def _repetitions(offered: Sequence[Candidate]) -> Iterator[str]:
+    """Pictures and texts that stand under several patients: these may be fewer persons, or one template."""
+    compared = [one for one in offered if one.fingerprint is not None]
+    roles = sorted({one.role for one in compared})
+    for role in roles:
+        ones = [one for one in compared if one.role == role]
+        pictures = _shared(ones, picture_groups(_fingerprints(ones)))
+        if pictures:
+            yield f"{role}: {len(pictures)} × the picture of another patient of this role"
+    texts = _shared(compared, text_groups(_fingerprints(compared)))
+    for role in roles:
+        number = len({one.patient for one in compared if one.role == role and one.patient in texts})
+        if number:
+            yield f"{role}: {number} × the report text of another patient of the cohort"
+
+
+def _shared(ones: Sequence[Candidate], groups: Iterable[Sequence[int]]) -> set[str]:
+    """Patients in a group that holds another patient as well."""
+    patients = [{ones[index].patient for index in group} for group in groups]
+    return {one for group in patients if len(group) > 1 for one in group}
 
 
 def _fingerprints(candidates: Sequence[Candidate]) -> list[Fingerprint]:
@@ -125,23 +153,24 @@ def _fingerprints(candidates: Sequence[Candidate]) -> list[Fingerprint]:
 
 
 def _split_controls(offered: Sequence[Candidate], seed: int, share: float) -> Mapping[str, Role]:
-    """Draw control patients into fitting and calibration; the draw depends on seed and pair ids only."""
-    first_pair: dict[str, str] = {}
+    """Draw control patients into fitting and calibration, balanced over strata.
+
+    The draw depends on the seed, the pair ids and the strata only: not on names or the site's key.
+    """
+    first: dict[str, Candidate] = {}
     for one in offered:
         if one.role == CONTROL:
-            first_pair.setdefault(one.patient, one.pair_id)
-    if not first_pair:
+            first.setdefault(one.patient, one)
+    if not first:
         return {}
     if not 0.0 < share < 1.0:
         raise CohortRefused("fitting-share", "the fitting share lies between 0 and 1")
-    if len(first_pair) < 2:
+    if len(first) < 2:
         raise CohortRefused("too-few-controls", "one control patient cannot be split into two halves")
-    drawn = sorted(first_pair, key=lambda patient: _lot(seed, first_pair[patient]))
-    fitting = min(max(round(share * len(drawn)), 1), len(drawn) - 1)
+    wanted = min(max(round(share * len(first)), 1), len(first) - 1)
+    strata = {one.pair_id: one.stratum for one in first.values()}
+    fitting = drawn(strata, wanted, seed=seed, purpose=_FORMAT)
     return {
-        patient: Role.FITTING if place < fitting else Role.CALIBRATION for place, patient in enumerate(drawn)
+        patient: Role.FITTING if one.pair_id in fitting else Role.CALIBRATION
+        for patient, one in first.items()
     }
-
-
-def _lot(seed: int, pair_id: str) -> str:
-    return hashlib.sha256(f"{_FORMAT} {seed} {pair_id}".encode()).hexdigest()

@@ -150,10 +150,15 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One display-ready frame: uint8 [H, W, 3], and the rule that chose it from the instance."""
+    """One display-ready frame: uint8 [H, W, 3], and the rule that chose it from the instance.
+
+    Attributes:
+        warnings: stable codes; what the header said about showing it and was not followed, or did not say.
+    """
 
     pixels: NDArray[np.uint8]
     frame_rule: str  # "only frame", "middle frame of N"
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,7 @@ class Cohort:
         seed: of the draw that split the controls.
         assignments: sorted by pair id.
         digest: hex SHA-256 over format, design, references, seed, pair ids and roles.
+        warnings: what may mislead, in numbers of patients; no part of the digest.
     """
 
     name: str
@@ -243,3 +249,4 @@ class Cohort:
     seed: int
     assignments: tuple[Assignment, ...]
     digest: str
+    warnings: tuple[str, ...] = ()

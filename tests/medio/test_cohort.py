@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import audit_core.results
 from medio.cohort import CONTROL, Candidate, freeze
-from medio.duplicates import Fingerprint, fingerprint
+from medio.duplicates import Fingerprint, fingerprint, picture_groups
 from medio.errors import CohortRefused
 from medio.records import Cohort, Role
 
@@ -121,14 +122,14 @@ def test_the_same_picture_in_two_roles_is_refused() -> None:
     """A brighter, smaller copy of a control's image among the targets is found; a new image is not."""
     copy = np.clip(noise(3)[::2, ::2].astype(np.float64) * 0.8 + 20, 0, 255).astype(np.uint8)
     refusal = refused(with_pictures(fingerprint(copy, "")))
-    assert (refusal.reason, str(refusal).split()[0]) == ("near-duplicates", "2")
+    assert (refusal.reason, str(refusal).split(": ")[1]) == ("near-duplicates", "1 control, 1 target")
     assert len(frozen(with_pictures(fingerprint(noise(99), ""))).assignments) == 11
 
 
 def test_an_alike_picture_counts_when_the_texts_agree() -> None:
     """Template texts alone are no duplicates, and a crop alone is not enough."""
     text = "No focal consolidation, pleural effusion or pneumothorax is seen in either lung."
-    shifted = np.roll(noise(3), 2, axis=0)
+    shifted = np.roll(noise(3), 4, axis=0)
     controls = [Candidate(f"c{n}", f"P-c{n}", CONTROL, fingerprint(noise(n), text)) for n in range(10)]
     assert frozen([*controls, Candidate("t", "P-t", "target", fingerprint(noise(99), text))])
     assert frozen(
@@ -137,3 +138,42 @@ def test_an_alike_picture_counts_when_the_texts_agree() -> None:
     assert refused([*controls, Candidate("t", "P-t", "target", fingerprint(shifted, text))]).reason == (
         "near-duplicates"
     )
+
+
+def test_the_split_is_even_over_strata() -> None:
+    """Each half holds its share of every stratum, rounded up or down, whatever the seed."""
+    strata = {f"P-c{n}": ("CT", "MR", "XR", "US")[min(n // 10, 3)] for n in range(35)}
+    controls = [
+        Candidate(f"c{n}", patient, CONTROL, None, strata[patient]) for n, patient in enumerate(strata)
+    ]
+    for seed in range(20):
+        roles = drawn(frozen([*controls, Candidate("t", "P-t", "target")], seed=seed))
+        fitting = Counter(strata[patient] for patient, role in roles.items() if role is Role.FITTING)
+        assert sum(fitting.values()) == 14
+        assert all(fitting[stratum] == 4 for stratum in ("CT", "MR", "XR")) and fitting["US"] == 2
+
+
+def test_the_same_picture_twice_in_a_role_is_counted() -> None:
+    """Two patients with one picture may be one person: allowed, and said with the cohort."""
+    controls = [Candidate(f"c{n}", f"P-c{n}", CONTROL, fingerprint(noise(n // 2), "")) for n in range(4)]
+    twice = Candidate("c9", "P-c0", CONTROL, fingerprint(noise(0), ""))  # a patient's own copy is no question
+    cohort = frozen([*controls, twice, Candidate("t", "P-t", "target", fingerprint(noise(9), ""))])
+    assert cohort.warnings == ("control: 4 × the picture of another patient of this role",)
+    assert cohort.digest == frozen([*controls, twice, Candidate("t", "P-t", "target")]).digest
+
+
+def test_the_same_text_under_two_patients_is_counted() -> None:
+    """A template report is no reason to refuse, but the reader is told how many there are."""
+    text = "No focal consolidation, pleural effusion or pneumothorax is seen in either lung."
+    ones = [Candidate(f"c{n}", f"P-c{n}", CONTROL, fingerprint(noise(n), text)) for n in range(2)]
+    target = Candidate("t", "P-t", "target", fingerprint(noise(9), text.upper()))
+    assert frozen([*ones, target]).warnings == (
+        "control: 2 × the report text of another patient of the cohort",
+        "target: 1 × the report text of another patient of the cohort",
+    )
+
+
+def test_pictures_without_contrast_are_no_duplicates() -> None:
+    """Two black frames are not the same picture."""
+    black = fingerprint(np.zeros((40, 40, 3), np.uint8), "")
+    assert frozen(with_pictures(black)) and not picture_groups([black, black])
