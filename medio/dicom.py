@@ -50,6 +50,8 @@ MAX_INFLATED_BYTES = 1 << 30
 MAX_INFLATE_RATIO = 100  # SECURITY §5
 MAX_READS = 3_000_000  # two or three an element: a gigabyte of empty elements would become 50 of objects
 MAX_SEQUENCE_BYTES = 1 << 26  # of one sequence of stated length; parsed, it takes some twenty times as much
+MAX_SEARCHED_BYTES = 1 << 28  # and 16 times the file, for sequences inside sequences
+_SEARCH_BYTES = 8192  # what pydicom reads at a time while it searches
 _UNDEFINED = 0xFFFFFFFF  # as a length
 _ATTRIBUTES = (  # technical facts only, for the blind baseline; no name, date of birth or free text
     "Manufacturer",
@@ -126,12 +128,14 @@ def looks_like_dicom(data: bytes) -> bool:
 
 
 class _Watched(io.BytesIO):
-    """Bytes that remember when a reader wanted more than there was.
+    """Bytes that remember when a reader wanted more than there was, and end a search that never ends.
 
-    pydicom returns short values without complaint, so a file cut in the middle looks whole.
+    pydicom returns short values without complaint, so a file cut in the middle looks whole. For each value of
+    undefined length it searches the rest of the file: thousands without their end would take minutes.
     """
 
     cut = False
+    searched = 0
 
     def read(self, size: int | None = -1, /, *, _read: Any = io.BytesIO.read) -> bytes:
         got: bytes = _read(self, size)
@@ -139,6 +143,10 @@ class _Watched(io.BytesIO):
             raise NotReadable("deflate", "a deflated part outside the bounded path")
         if len(got) < size and any(got):  # zero padding at the end is harmless
             self.cut = True
+        if size >= _SEARCH_BYTES:
+            self.searched += len(got)
+            if self.searched > MAX_SEARCHED_BYTES + 16 * self.getbuffer().nbytes:
+                raise NotReadable("nesting", "values of undefined length without their end")
         return got
 
 
