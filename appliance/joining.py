@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from appliance import sealed
 from appliance.workspace.rows import StoredInstance, StoredPair, StoredReport, StoredStudy
 from appliance.workspace.workspace import Workspace
 from medio.deidentify import pseudonym
@@ -17,17 +18,45 @@ def settle(workspace: Workspace) -> Pairing:
 
     A report may arrive weeks after its images, so nothing is settled for good.
     """
-    catalogue, key = workspace.catalogue, workspace.keys.pseudonym.raw
-    pairing = pair(
+    key = workspace.keys.pseudonym.raw
+    found = pairing(workspace)
+    workspace.catalogue.settle_pairs(
+        StoredPair(**_shared(one, StoredPair), patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID))
+        for one in found.pairs
+    )
+    return found
+
+
+def pairing(workspace: Workspace) -> Pairing:
+    """What becomes of every image and report the workspace holds; nothing is stored.
+
+    Frames and texts stay sealed but for those few that two records of equal standing make necessary.
+    """
+    catalogue = workspace.catalogue
+
+    def same_words(one: Report, other: Report) -> bool:
+        from medio.duplicates import same_text
+
+        return one.text == other.text or same_text(*(sealed.text(workspace, r.text) for r in (one, other)))
+
+    def same_picture(one: PairableImage, other: PairableImage) -> bool:
+        return one.frame == other.frame or _same_picture(workspace, one, other)
+
+    return pair(
         map(_image, catalogue.instances()),
         map(_report, catalogue.reports()),
         map(_study, catalogue.studies()),
+        same_words=same_words,
+        same_picture=same_picture,
     )
-    catalogue.settle_pairs(
-        StoredPair(**_shared(one, StoredPair), patient=pseudonym(key, one.IssuerOfPatientID, one.PatientID))
-        for one in pairing.pairs
-    )
-    return pairing
+
+
+def _same_picture(workspace: Workspace, *images: PairableImage) -> bool:
+    from medio.duplicates import image_hash, same_picture
+
+    rows = [workspace.catalogue.instance(image.instance.content_digest) for image in images]
+    one, other = (image_hash(sealed.frame(workspace, row)) for row in rows if row is not None)
+    return same_picture(one, other)
 
 
 def _image(row: StoredInstance) -> PairableImage:

@@ -49,6 +49,10 @@ from appliance.workspace.tables import (
 )
 
 _LOOK_UP: Final = 10_000  # keys per IN (…)
+_PUT_PAIR: Final = insert(PAIRS).on_conflict_do_update(  # a known pair may stand by another rule
+    index_elements=["pair_id"],
+    set_={name: insert(PAIRS).excluded[name] for name in ("standing", "rule", "note")},
+)
 
 
 class _Row(Protocol):
@@ -151,9 +155,8 @@ class Catalogue:
         pairs = tuple(pairs)
         with self._writing() as connection:
             connection.execute(update(PAIRS).values(standing=False))
-            _insert_new(connection, PAIRS, pairs)
-            for some in _portions([pair.pair_id for pair in pairs]):
-                connection.execute(update(PAIRS).where(PAIRS.c.pair_id.in_(some)).values(standing=True))
+            if pairs:
+                connection.execute(_PUT_PAIR, [_values(pair) for pair in pairs])
 
     def known_digests(self, digests: Collection[str]) -> frozenset[str]:
         """Those of `digests` that were taken in as a file, an instance or a report: an ingest skips them."""
