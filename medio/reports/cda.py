@@ -11,7 +11,7 @@ from medio.errors import NotReadable
 from medio.reports.markup import MAX_MARKUP, markup_text
 from medio.reports.narrative import Item, lines
 
-_ROOT = re.compile(r"<(?:\w+:)?ClinicalDocument[\s>]")
+_ROOT = re.compile(r"<(?:\w+:)?ClinicalDocument[\s/>]")
 
 
 def looks_like_cda(text: str) -> bool:

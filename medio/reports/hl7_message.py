@@ -18,6 +18,9 @@ from medio.errors import NotReadable
 
 MAX_MESSAGES_BYTES = 64 << 20  # a batch, or one message with a scanned document in it
 MAX_MESSAGE_BYTES = 24 << 20
+MAX_MESSAGES = 100_000
+MAX_MESSAGE_PARTS = 1_000_000  # segments, fields and components
+MAX_PARTS = 10_000_000  # of one file: half a minute of parsing
 _CHARSETS = {  # HL7 table 0211
     "ASCII": "utf-8",
     "UNICODE UTF-8": "utf-8",
@@ -168,6 +171,10 @@ def split(data: bytes) -> tuple[tuple[str, ...], str]:
     if len(data) > MAX_MESSAGES_BYTES:
         raise NotReadable("too-large", "more than a file of messages holds")
     text, charset = _decoded(data)
+    if max(map(text.count, ("\x0b", "<SB>", "MSH"))) > MAX_MESSAGES:
+        raise NotReadable("too-large", f"more than {MAX_MESSAGES} messages")
+    if sum(map(text.count, "|^")) > MAX_PARTS:
+        raise NotReadable("too-large", "more than a file of messages holds")
     found: list[list[str]] = []
     for part in _parts(text):
         fresh = True
@@ -200,16 +207,12 @@ def parse(text: str, charset: str) -> Message:
     """
     if not text.startswith("MSH"):
         raise NotReadable("hl7-no-msh", "no message header")
-    if len(text) > MAX_MESSAGE_BYTES:
-        raise NotReadable("too-large", "more than a message holds")
     letters = text[3:8]
-    whole: list[str] = []
-    for line in text.split("\r"):
-        if whole and not _SEGMENT.match(line):
-            whole[-1] += f"{letters[3:4]}.br{letters[3:4]}" + line
-        else:
-            whole.append(line)
-    text = "\r".join(whole)
+    if len(text) > MAX_MESSAGE_BYTES or sum(map(text.count, {*letters, "\r"})) > MAX_MESSAGE_PARTS:
+        raise NotReadable("too-large", "more than a message holds")
+    folded = f"{letters[3:4]}.br{letters[3:4]}"
+    pieces = [("\r" if _SEGMENT.match(line) else folded) + line for line in text.split("\r")]
+    text = "".join(pieces)[1:]
     with wall("hl7-grammar"):
         escape = Escape(letters, charset)
         parsed = hl7.parse(text + "\r")

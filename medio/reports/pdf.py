@@ -69,6 +69,8 @@ def _pages(data: bytes) -> Iterator[str]:
 
     ends = time.monotonic() + MAX_SECONDS
     reader = PdfReader(io.BytesIO(data))
+    if not reader.is_encrypted and not reader.pages:
+        raise NotReadable("pdf-damaged", "a PDF without pages")
     if reader.is_encrypted and not reader.decrypt(""):
         raise NotSupported("pdf-encrypted", "the PDF needs a password")
     if len(reader.pages) > MAX_PAGES:

@@ -93,7 +93,7 @@ def read_table(data: bytes) -> tuple[tuple[Report, ...], tuple[str, ...]]:
 
 def _rows(text: str) -> Iterator[list[str]]:
     """Rows that hold anything; the delimiter is the one that the header line has most of."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    header = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = max(",;\t|", key=header.count)
     try:
         for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)):
