@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance import codec
+from appliance import codec, sealed
 from appliance.errors import ApplianceError, UsageError
-from appliance.intake import FRAME, REPORT_TEXT
 from appliance.isolation import ON
 from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
@@ -123,8 +122,8 @@ def run(
     findings = codec.load(tuple[Finding, ...], answer["findings"])
     _check_findings(findings, cohort)
     verdict = judgement.decide(loaded.policy, result)
-    sealed = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
-    return Outcome(verdict, result, sealed, layers)
+    kept = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
+    return Outcome(verdict, result, kept, layers)
 
 
 def sample_frames(workspace: Workspace, cohort: Cohort) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -142,18 +141,17 @@ def sample_frames(workspace: Workspace, cohort: Cohort) -> Iterator[tuple[dict[s
             raise UsageError("a pair of the cohort is no longer in the workspace", "freeze a new cohort")
         pair = pairs[assigned.pair_id]
         instance = instances[pair.image_digest]
-        text = workspace.vault.get(REPORT_TEXT, texts[pair.report_digest]).decode()
         message = {
             "type": "sample",
             "pair_id": assigned.pair_id,
             "patient": assigned.patient,
             "role": str(assigned.role),
-            "text": text,
+            "text": sealed.text(workspace, texts[pair.report_digest]),
             "height": instance.height,
             "width": instance.width,
             "covariates": _covariates(pair, instance),
         }
-        yield message, workspace.vault.get(FRAME, instance.frame_object)
+        yield message, sealed.frame(workspace, instance).tobytes()
 
 
 def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:

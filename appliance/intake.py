@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from appliance import limits
+from appliance.frames import FRAME
 from appliance.readers import Readers
 from appliance.reading import Reading
+from appliance.sealed import REPORT_TEXT
 from appliance.views import IngestView, Progress
 from appliance.worker import Worker
 from appliance.workspace.rows import Quarantined, StoredFile, StoredInstance, StoredReport, StoredStudy
 from appliance.workspace.vault import Arriving
 from appliance.workspace.workspace import Workspace
 from medio.records import Instance, Outcome, Report
-
-FRAME = "frame"
-REPORT_TEXT = "report-text"
 
 
 @dataclass(frozen=True, slots=True)

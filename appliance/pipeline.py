@@ -18,6 +18,7 @@ import numpy as np
 
 from appliance import codec, limits
 from appliance.channel import Channel
+from appliance.frames import packed
 from appliance.reading import Reading, reading_of
 from audit_core.results import AuditResult, Finding, Progress, Role
 from audit_core.samples import ModelSource, Sample, Settings
@@ -103,7 +104,7 @@ def _limit_processor_time(seconds: int) -> None:
 
 
 def _pixels(found: FileContent) -> bytes:
-    return b"" if found.frame is None else np.ascontiguousarray(found.frame.pixels).tobytes()
+    return b"" if found.frame is None else packed(found.frame.pixels)
 
 
 def _list(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.intake import FRAME, REPORT_TEXT
+from appliance.frames import FRAME, unpacked
 from appliance.workspace.rows import StoredInstance
 from appliance.workspace.workspace import Workspace
+
+REPORT_TEXT = "report-text"  # kind of object in the vault
 
 
 def frame(workspace: Workspace, image: StoredInstance) -> NDArray[np.uint8]:
@@ -16,8 +18,7 @@ def frame(workspace: Workspace, image: StoredInstance) -> NDArray[np.uint8]:
     Raises:
         IntegrityError: the object is missing, damaged or another one.
     """
-    pixels = np.frombuffer(workspace.vault.get(FRAME, image.frame_object), np.uint8)
-    return pixels.reshape(image.height, image.width, 3)
+    return unpacked(workspace.vault.get(FRAME, image.frame_object), image.height, image.width)
 
 
 def text(workspace: Workspace, text_object: str) -> str:

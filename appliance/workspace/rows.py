@@ -18,7 +18,7 @@ class StoredInstance:
     Attributes:
         content_digest: hex SHA-256 of the file as it came.
         attributes: allow-listed technical attributes, for the blind baseline.
-        frame_object: vault object of kind `frame`: uint8 RGB, height x width x 3, row by row.
+        frame_object: vault object of kind `frame`: uint8, row by row, one value a pixel when grey, else RGB.
         frame_rule: which frame, such as "only frame".
         identity: header values that name a person, a place or an event, for masking.
         warnings: stable codes of what was tolerated.
