@@ -19,7 +19,6 @@ from medio.reports.plain import read_plain
 from medio.reports.sr import read_sr
 from medio.reports.table import read_table
 from medio.sources import read_bytes, walk
-from medio.transforms import to_frame
 
 __all__ = ["read_content", "read_file", "walk"]
 
@@ -70,6 +69,8 @@ def _reader(data: bytes, ending: str) -> Callable[[bytes], FileContent]:
 
 
 def _image(file: DicomFile, statistics: bool) -> FileContent:
+    from medio.transforms import to_frame  # two seconds, and none of a report's business
+
     described = pixel_statistics(file.dataset) if statistics else None
     frame = to_frame(file.dataset)
     return FileContent(Outcome.IMAGE, instance=file.instance, frame=frame, statistics=described)
