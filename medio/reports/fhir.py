@@ -58,14 +58,18 @@ def read_fhir(data: bytes) -> FileContent:
     """
     resources = load(data)
     found = _Found()
+    documents = _documents(resources)
+    spoken_for = set(map(id, documents.values()))  # their words come with the report that has the handles
     for number, resource in enumerate(resources.of(*_REPORTS, "ImagingStudy")):
         if number < _UNCHECKED and not conforms(resource):
             found.warnings.add("fhir-invalid")
+        if id(resource) in spoken_for:
+            continue
         try:
             if kind_of(resource) == "ImagingStudy":
                 found.studies.append(_study(resource, resources))
             else:
-                found.reports.append(_report(resource, resources, found.warnings))
+                found.reports.append(_report(resource, resources, documents, found.warnings))
         except MedioError as error:
             found.refused.append(error)
     return _content(found, resources)
@@ -96,11 +100,13 @@ def _other(resources: Resources) -> MedioError:
     return NotAReport("resource-not-report", "a FHIR resource that is no report")
 
 
-def _report(resource: Resource, resources: Resources, warnings: set[str]) -> Report:
+def _report(
+    resource: Resource, resources: Resources, documents: dict[int, Resource], warnings: set[str]
+) -> Report:
     status = text_at(resource, "docStatus") or text_at(resource, "status")
     if status in _WITHDRAWN:
         raise NotAReport("report-withdrawn", "a report that was withdrawn")
-    words = _words(resource, resources)
+    words = _words(resource, resources, documents.get(id(resource)))
     check_imaging(resource, resources, words.text)
     if not words.text:
         raise _wordless(words)
@@ -128,30 +134,35 @@ def _report(resource: Resource, resources: Resources, warnings: set[str]) -> Rep
     )
 
 
-def _words(resource: Resource, resources: Resources) -> Words:
+def _words(resource: Resource, resources: Resources, document: Resource | None) -> Words:
     if kind_of(resource) == "Composition":
         return composition_words(resource, resources)
     if kind_of(resource) == "DocumentReference":
         return document_words(resource)
     own = report_words(resource, resources)
-    document = _composition_of(resource, resources)
     if document is None:
         return own
     whole = composition_words(document, resources)
     return whole if len(whole.text) > len(own.text) else own
 
 
-def _composition_of(report: Resource, resources: Resources) -> Resource | None:
-    """The document a report belongs to: named by it (R5), or with a section entry that names it."""
-    named = resources.resolve(report, report.get("composition"))
-    if named is not None:
-        return named
+def _documents(resources: Resources) -> dict[int, Resource]:
+    """The Composition each DiagnosticReport belongs to, by the identity of the report's object.
+
+    A report names it (R5), or it names the report in an entry of a section.
+    """
+    found: dict[int, Resource] = {}
     for document in resources.of("Composition"):
         for section in objects(document.get("section")):
             for entry in objects(section.get("entry")):
-                if resources.resolve(document, entry) is report:
-                    return document
-    return None
+                named = resources.resolve(document, entry)
+                if named is not None and kind_of(named) == "DiagnosticReport":
+                    found.setdefault(id(named), document)
+    for report in resources.of("DiagnosticReport"):
+        named = resources.resolve(report, report.get("composition"))
+        if named is not None:
+            found[id(report)] = named
+    return found
 
 
 def _wordless(words: Words) -> MedioError:

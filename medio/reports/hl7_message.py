@@ -20,7 +20,7 @@ MAX_MESSAGES_BYTES = 64 << 20  # a batch, or one message with a scanned document
 MAX_MESSAGE_BYTES = 24 << 20
 MAX_MESSAGES = 100_000
 MAX_MESSAGE_PARTS = 1_000_000  # segments, fields and components
-MAX_PARTS = 10_000_000  # of one file: half a minute of parsing
+MAX_PARTS = 5_000_000  # of one file: half a minute of parsing
 _CHARSETS = {  # HL7 table 0211
     "ASCII": "utf-8",
     "UNICODE UTF-8": "utf-8",
