@@ -47,6 +47,7 @@ _SECTIONS = (
     *("comparison", "findings", "finding", "impression", "impressions", "conclusion", "recommendation"),
 )
 _NAMED = ("patientname", "name", "lastname", "firstname", "birthdate", "patientbirthdate", "dob", "address")
+_STAMP = re.compile(r"(\d{4})([-./]?)(\d{1,2})\2(\d{1,2})(?:[T ]?(\d{2}):?(\d{2}):?(\d{2})?)?")
 _STATUS = {
     "final": ("final", "f", "signed", "verified", "complete", "completed"),
     "preliminary": ("preliminary", "prelim", "p", "draft", "unsigned"),
@@ -130,7 +131,7 @@ def _report(row: dict[str, str]) -> Report | None:
         IssuerOfPatientID=found["IssuerOfPatientID"],
         StudyInstanceUID=valid_uid(found["StudyInstanceUID"]),
         AccessionNumber=found["AccessionNumber"],
-        StudyDate=_day(found["StudyDate"]),
+        StudyDate=date_of(_stamp(found["StudyDate"])),
         text=text,
         status=next((word for word, codes in _STATUS.items() if stated in codes), "unknown"),
         issued=_stamp(found["issued"]),
@@ -149,13 +150,10 @@ def _text(row: dict[str, str]) -> str:
     return narrative(lines([Item(name.capitalize(), row[name]) for name in row if name in _SECTIONS]))
 
 
-def _day(text: str) -> str:
-    """A day written year first; `03/04/2024` could be two days and is none."""
-    match = re.match(r"(\d{4})[-./](\d{1,2})[-./](\d{1,2})", text)
-    return date_of("{}{:0>2}{:0>2}".format(*match.groups()) if match else text)
-
-
 def _stamp(text: str) -> str:
-    """`YYYYMMDDHHMMSS` or less, of a time written year first."""
-    day = _day(text)
-    return (day + re.sub(r"\D", "", re.sub(r"^[\d./-]{8,10}", "", text)[:9]))[:14] if day else ""
+    """`YYYYMMDDHHMMSS` or less, of a time written year first; `03/04/2024` could be two days and is none."""
+    match = _STAMP.match(text)
+    if match is None:
+        return ""
+    year, _, month, day, hour, minute, second = (part or "" for part in match.groups())
+    return f"{year}{month:0>2}{day:0>2}{hour}{minute}{second}"

@@ -339,7 +339,7 @@ def test_a_document_of_sections() -> None:
 
 
 def test_a_report_speaks_with_the_words_of_its_document() -> None:
-    """A report that only carries handles gets the sections of its Composition, and there is one report of it."""
+    """A report that only carries handles gets the sections of its Composition, and they come only once."""
     sections = [{"title": "Findings", "text": {"div": "<div>Clear lungs.</div>"}}]
     document = resource("Composition", id="c1", type={"coding": [{"code": "18748-4"}]}, section=sections)
     entry = {"section": [{"entry": [{"reference": "DiagnosticReport/r1"}]}, *sections]}

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import base64
+import textwrap
+
 import pytest
 
 from medio.errors import MedioError
 from medio.records import Report
+from medio.reports import hl7_message
+from medio.reports.hl7_message import looks_like_hl7
 from medio.reports.hl7v2 import read_hl7
+from tests.medio.documents import pdf
 from tests.medio.objects import oru
 
 OBR = "OBR|1|PL1|ACC1^RIS|71020^CHEST XRAY^L|||20240101101500|||||||||||||||20240102120000||RAD|F"
@@ -87,6 +93,8 @@ def test_the_name_of_the_examination_is_no_question() -> None:
         (r"one\.br\two\.sp\three", "one\ntwo\nthree"),
         (r"\X436C656172\ and \H\bold\N\.", "Clear and bold."),
         ("one~two", "one\ntwo"),
+        (r"Gr\XC3\\XB6\\XC39F\e", "Größe"),
+        (r"\C2842\Clear\M242842\ lungs", "Clear lungs"),
         (r"C:\path stays", r"C:\path stays"),
         (r"\Zunknown\ stays", r"\Zunknown\ stays"),
         (r"5^6 & 7", "5^6 & 7"),
@@ -184,6 +192,9 @@ def test_all_ids_of_the_patient_are_kept() -> None:
         ("iso8859-1", "8859/1"),
         ("iso8859-1", ""),
         ("gb18030", "GB 18030-2000"),
+        ("iso8859-15", "8859/15"),
+        ("utf-16", ""),
+        ("utf-16", "UNICODE UTF-16"),
     ],
 )
 def test_character_sets(charset: str, declared: str) -> None:
@@ -204,6 +215,12 @@ def test_character_sets(charset: str, declared: str) -> None:
         (oru(OBR), "empty-report"),
         (oru(OBR, obx("IMPRESSION: ???"), obx("FINDINGS:")), "empty-report"),
         (oru(OBR, obx("^A^PDF^Base64^JVBE", kind="ED")), "pdf-damaged"),
+        (oru(OBR, obx("^TEXT^RTF^Base64^e1xydGYxIHh9", kind="ED")), "rtf"),
+        (oru(OBR, obx("^TEXT^PLAIN^Base64^...", kind="ED")), "attachment-damaged"),
+        (oru(OBR, obx("^TEXT^PLAIN^Hex^4x", kind="ED")), "attachment-damaged"),
+        (oru(OBR, obx("file.pdf^SERVER^AP", kind="RP")), "text-elsewhere"),
+        (oru(OBR, obx("Clear.", status="W")), "report-withdrawn"),
+        (oru(OBR[:-1] + "X"), "report-withdrawn"),
         (oru(), "hl7-no-obr"),
         (b"OBR|1|A|B\rOBX|1|TX|||Clear.\r", "hl7-no-msh"),
     ],
@@ -222,3 +239,150 @@ def test_measurements_beside_a_narrative_are_no_laboratory() -> None:
         "OBX|3|NM|1^Liver span^L||17|cm|||||F",
     )
     assert read(data).text.split("\n")[-1] == "Liver span: 17 cm"
+
+
+def test_order_numbers_come_from_the_request_or_the_order() -> None:
+    """OBR-2 and OBR-3, else ORC-2 and ORC-3, as numbers of their own beside the accession number."""
+    found = read(oru(OBR, obx("Clear.")))
+    assert (found.PlacerOrderNumber, found.FillerOrderNumber) == ("PL1", "ACC1")
+    ordered = read(oru("ORC|RE|P9^RIS|F9^RIS", OBR.replace("PL1|ACC1^RIS", "|"), obx("Clear.")))
+    assert (ordered.PlacerOrderNumber, ordered.FillerOrderNumber) == ("P9", "F9")
+    assert ordered.AccessionNumber == "F9"
+
+
+@pytest.mark.parametrize(
+    ("sent", "modality"), [("CT", "CT"), ("US", "US"), ("RAD", ""), ("PT", ""), ("", "")]
+)
+def test_the_section_is_a_modality_where_it_can_be_nothing_else(sent: str, modality: str) -> None:
+    """OBR-24 is HL7 table 0074, which calls physical therapy PT."""
+    assert read(oru(OBR.replace("|RAD|", f"|{sent}|"), obx("Clear."))).Modality == modality
+
+
+def test_notes_continue_what_they_follow() -> None:
+    """NTE after OBR and OBX is text of the report; after PID it is not."""
+    data = oru(
+        "NTE|1||A note on the patient.",
+        OBR,
+        "NTE|1||Portable.",
+        obx("The heart is normal.", "1^Findings^L"),
+        "NTE|1||Compared with 2020.~Limited.",
+        obx("None.", "2^Impression^L"),
+    )
+    assert read(data).text.split("\n") == [
+        "Portable.",
+        "Findings: The heart is normal.",
+        "Compared with 2020.",
+        "Limited.",
+        "Impression: None.",
+    ]
+    assert read(oru(OBR, "NTE|1||Only a note.")).text == "Only a note."
+
+
+def coded(document: bytes) -> str:
+    """Base64, as an embedded document is sent."""
+    return base64.b64encode(document).decode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"^Application^PDF^Base64^{coded(pdf('Clear.'))}",
+        f"RIS^AP^PDF^BASE64^{coded(pdf('Clear.'))}",
+        f"^multipart^HTML^Base64^{coded(b'<p>Clear.</p>')}",
+        f"^TEXT^PLAIN^Hex^{b'Clear.'.hex()}",
+        "^TEXT^PLAIN^A^Clear.",
+        f"PDF^Base64^{coded(pdf('Clear.'))}",
+        coded(pdf("Clear.")),
+    ],
+)
+def test_embedded_documents_give_their_words(value: str) -> None:
+    """OBX of type ED in the forms that senders use."""
+    assert read(oru(OBR, obx(value, kind="ED"))).text == "Clear."
+
+
+def test_an_embedded_document_may_be_folded() -> None:
+    """Line ends inside Base64 are no part of it."""
+    folded = "\r\n".join(textwrap.wrap(coded(pdf("Clear.")), 76))
+    assert read(oru(OBR, obx(f"^AP^PDF^Base64^{folded}", kind="ED"))).text == "Clear."
+
+
+def test_text_goes_before_a_picture_of_it() -> None:
+    """The document is read only where the other results say nothing; damaged ones do not hide a good one."""
+    document = obx(f"^AP^PDF^Base64^{coded(pdf('From the PDF.'))}", kind="ED")
+    assert read(oru(OBR, document, obx("Clear."))).text == "Clear."
+    damaged = obx("^AP^PDF^Base64^JVBE", kind="ED")
+    assert read(oru(OBR, damaged, document)).text == "From the PDF."
+
+
+def test_everybody_named_goes_into_identity() -> None:
+    """Patient, staff, addresses and numbers, names as DICOM writes them."""
+    obr = OBR.split("|") + [""] * 10
+    obr[16], obr[32] = "D7^HUNT^APRIL^M", "D9&REESE&AMBER&J"
+    data = oru("PV1|1|O|WARD^5||||D1^GREY^ANN", "|".join(obr), obx("Clear."))
+    data = data.replace(
+        b"DOE^JANE",
+        b"DOE^JANE^Q^^^^L~SMITH^JANE|MAIDEN|19701231|F|||1 LONG ST^^TOWN^XX^12345||555-1234|||||V77||"
+        b"999-89-5110",
+    )
+    named = set(read(data).identity)
+    assert {"PAT1", "DOE^JANE^Q", "SMITH^JANE", "19701231", "1 LONG ST", "TOWN", "12345"} <= named
+    assert {"555-1234", "V77", "999-89-5110", "HUNT^APRIL^M", "D7", "GREY^ANN", "REESE", "AMBER"} <= named
+    assert "RAD" not in named and "" not in named
+
+
+LOG = """2023-01-13 12:07:17|INFO|Server|
+<SB>
+{}
+<EB><R>
+
+2023-01-13 18:07:17|INFO|Server|
+<SB>
+{}
+<EB>
+"""
+
+
+def test_a_log_of_a_listener_holds_messages() -> None:
+    """Frame signs written as words; good messages are read, others counted, the lines between left out."""
+    first = oru(OBR, obx("Clear.")).decode().replace("\r", "<R>\n")
+    reports, skipped = read_hl7(LOG.format("Unparseable message", first).encode())
+    assert [report.text for report in reports] == ["Clear."]
+    assert skipped == ("hl7-no-msh",)
+    assert refused(LOG.format("<R>", "").encode()) == "hl7-no-msh"
+
+
+def test_a_capture_of_frames_is_read_without_what_is_between() -> None:
+    """Words between the end of one frame and the start of the next belong to no message."""
+    message = oru(OBR, obx("Clear."))
+    capture = b"12:00 received\r\n\x0b" + message + b"\x1c\r\n12:01 received\r\n\x0b" + message + b"\x1c\r"
+    reports, _ = read_hl7(capture)
+    assert looks_like_hl7(capture)
+    assert [report.text for report in reports] == ["Clear.", "Clear."]
+
+
+@pytest.mark.parametrize(
+    ("data", "is_one"),
+    [
+        (oru(OBR), True),
+        (b"\xef\xbb\xbf" + oru(OBR), True),
+        ("MSH|^~\\&|".encode("utf-16"), True),
+        (b"BHS|^~\\&|", True),
+        (LOG.encode(), True),
+        (b"Impression:\n\x0bclear", False),
+        (b"MSHA is an agency.", False),
+        (b"\x08\x00\x05\x00CS\x00\x00\x0bMSH", False),
+    ],
+)
+def test_messages_are_told_from_other_files(data: bytes, is_one: bool) -> None:
+    """By the first segment, or by the first frame after a few printable lines."""
+    assert looks_like_hl7(data) is is_one
+
+
+def test_limits_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes, messages and parts are counted before anything is parsed."""
+    many = b"\x0bMSH" * (hl7_message.MAX_MESSAGES + 1)
+    assert refused(many) == "too-large"
+    assert refused(oru(OBR + "|" * hl7_message.MAX_PARTS)) == "too-large"
+    assert refused(oru(OBR + "&" * hl7_message.MAX_MESSAGE_PARTS)) == "too-large"
+    monkeypatch.setattr(hl7_message, "MAX_MESSAGES_BYTES", 10)
+    assert refused(oru(OBR)) == "too-large"
