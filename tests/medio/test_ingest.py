@@ -13,6 +13,7 @@ import pytest
 from medio.errors import MedioError
 from medio.ingest import read_content, read_file, walk
 from medio.records import Outcome
+from tests.medio.documents import as_json, diagnostic_report, pdf
 from tests.medio.objects import content, image, oru, part10, structured_report
 
 DICOM = part10(image(np.arange(64, dtype=np.uint8).reshape(8, 8)))
@@ -36,16 +37,52 @@ def test_content_decides_what_a_file_is(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_bytes(data)
         assert read_file(tmp_path / name).outcome is outcome
-    found = read_content(b"Impression: clear.", ".txt")
-    assert found.outcome is Outcome.REPORT and found.reports[0].text == "Impression: clear."
+
+
+@pytest.mark.parametrize(
+    ("data", "ending"),
+    [
+        (b"Clear.", ".txt"),
+        (b"report\nClear.\n", ".csv"),
+        (b"report\nClear.\n", ".tsv"),
+        (pdf("Clear."), ""),
+        (as_json(diagnostic_report(conclusion="Clear.")), ".dat"),
+        (HL7, ".txt"),
+        (SR, ".pdf"),
+    ],
+)
+def test_every_format_gives_its_report(data: bytes, ending: str) -> None:
+    """The same words from each; the ending only tells tables and free text from unknown bytes."""
+    (report,) = read_content(data, ending).reports
+    assert report.text == "Clear."
+
+
+@pytest.mark.parametrize(
+    ("data", "ending", "outcome", "reason"),
+    [
+        (pdf(""), "", Outcome.EMPTY_REPORT, "no-text-layer"),
+        (b"...", ".txt", Outcome.EMPTY_REPORT, "empty-report"),
+        (b"report\n...\n", ".csv", Outcome.EMPTY_REPORT, "empty-report"),
+        (HL7.replace(b"ORU^R01", b"ORM^O01"), "", Outcome.ORDER, "order-not-report"),
+        (as_json(diagnostic_report(presentedForm=[{"url": "x"}])), "", Outcome.REPORT, "text-elsewhere"),
+    ],
+)
+def test_what_gives_no_report_says_what_it_is(
+    data: bytes, ending: str, outcome: Outcome, reason: str
+) -> None:
+    """Valid files without words are taken in with a reason."""
+    found = read_content(data, ending)
+    assert (found.outcome, found.reason, found.reports) == (outcome, reason, ())
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"%PDF-1.7\n", "pdf"),
-        (b'{"resourceType": "DiagnosticReport"}', "json"),
+        (b"%PDF-1.7\n", "pdf-damaged"),
+        (b'{"name": "x"}', "json"),
         (b"<html>", "xml"),
+        (b'<?xml version="1.0"?><Patient xmlns="http://hl7.org/fhir"/>', "fhir-xml"),
+        (b"{\\rtf1 Clear.}", "rtf"),
         (b"Impression: clear.", "unknown-format"),
         (b"", "empty-file"),
         (b"OBX|1|TX|||Clear.||||||F\r", "hl7-no-msh"),
@@ -143,7 +180,7 @@ def test_archives_in_archives_are_refused(tmp_path: Path) -> None:
         ("medio.pairing", ("pydicom", "torch", "monai")),
         ("medio.cohort", ("pydicom", "torch", "monai")),
         ("medio.reports.hl7v2", ("torch", "monai")),
-        ("medio.ingest", ("transformers", "sklearn.ensemble")),
+        ("medio.ingest", ("transformers", "sklearn.ensemble", "pypdf", "fhir")),
     ],
 )
 def test_light_modules_stay_light(module: str, absent: tuple[str, ...]) -> None:

@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentSequence,
+    EnhancedSR,
+    NumContentItem,
+    PnameContentItem,
+    RelationshipTypeValues,
+    TextContentItem,
+)
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 
 from medio.dicom import read_dicom
 from medio.errors import MedioError
 from medio.records import Report, ReportSource
 from medio.reports.sr import MAX_DEPTH, read_sr
-from tests.medio.objects import code, content, part10, structured_report
+from tests.medio.objects import code, content, image, part10, structured_report
 
 
 def read(items: list[Dataset], **attributes: object) -> Report:
@@ -98,3 +113,110 @@ def test_a_tree_too_deep_is_refused() -> None:
     with pytest.raises(MedioError) as caught:
         read([node])
     assert caught.value.reason == "nesting"
+
+
+def section(name: str, *items: Dataset) -> Dataset:
+    """A titled container with these items."""
+    found = content("CONTAINER", name)
+    found.ContentSequence = list(items)
+    return found
+
+
+def test_sections_name_what_their_items_do_not() -> None:
+    """Where every paragraph is called `Text`, the headings of the sections tell them apart."""
+    said = [
+        content("TEXT", "Text", TextValue=value) for value in ("Clear lungs.", "Normal heart.", "Normal.")
+    ]
+    tree = [section("Findings", *said[:2]), section("Impression", section("Summary", said[2]))]
+    assert read(tree).text == "Findings: Clear lungs.\nNormal heart.\nSummary: Normal."
+    assert read([section("Findings", *said)]).text == "Clear lungs.\nNormal heart.\nNormal."
+    named = [
+        section("Lungs", content("TEXT", "Finding", TextValue="Clear.")),
+        section("End", content("TEXT", "Conclusion", TextValue="Normal.")),
+    ]
+    assert read(named).text == "Finding: Clear.\nConclusion: Normal."
+
+
+def test_a_diagnostic_report_as_a_library_writes_it() -> None:
+    """An Enhanced SR after TID 2000: language and observer stay out, sections and measurements are lines."""
+    (ds, _) = library_report()
+    found = read_sr(read_dicom(part10(ds)))
+    assert found.text.split("\n") == [
+        "Finding: Nodule in the left lung.",
+        "Diameter: 12.5 mm",
+        "Conclusion: Follow up.",
+    ]
+    assert (found.status, found.StudyInstanceUID, found.PatientID) == ("final", "1.2.3", "PAT1")
+
+
+def test_a_report_filed_as_a_study_of_its_own_names_the_study_it_describes() -> None:
+    """The evidence of the current procedure says which study was read; two studies leave the header's."""
+    ds, evidence = library_report()
+    ds.StudyInstanceUID = "1.2.999"
+    assert read_sr(read_dicom(part10(ds))).StudyInstanceUID == "1.2.3"
+    other = copy.deepcopy(evidence)
+    other.StudyInstanceUID = "1.2.777"
+    ds.CurrentRequestedProcedureEvidenceSequence.append(other)
+    assert read_sr(read_dicom(part10(ds))).StudyInstanceUID == "1.2.999"
+
+
+def test_numbers_of_the_request_are_handles() -> None:
+    """Accession, placer and filler numbers of the one request a report answers."""
+    asked = Dataset()
+    asked.AccessionNumber, asked.StudyInstanceUID = "ACC7", "1.2.3"
+    asked.PlacerOrderNumberImagingServiceRequest = "PL7"
+    asked.FillerOrderNumberImagingServiceRequest = "FL7"
+    found = read(
+        [content("TEXT", "Finding", TextValue="Clear.")],
+        AccessionNumber="",
+        ReferencedRequestSequence=[asked],
+    )
+    assert (found.AccessionNumber, found.PlacerOrderNumber, found.FillerOrderNumber) == ("ACC7", "PL7", "FL7")
+
+
+def library_report() -> tuple[Dataset, Dataset]:
+    """An Enhanced SR by highdicom on one image, and its evidence item."""
+    contains = RelationshipTypeValues.CONTAINS
+    inferred = RelationshipTypeValues.INFERRED_FROM
+    root = ContainerContentItem(codes.LN.RadiologyReport)
+    findings = ContainerContentItem(codes.DCM.Findings, relationship_type=contains)
+    finding = TextContentItem(codes.DCM.Finding, "Nodule in the left lung.", contains)
+    finding.ContentSequence = ContentSequence(
+        [NumContentItem(codes.SCT.Diameter, 12.5, codes.UCUM.Millimeter, relationship_type=inferred)]
+    )
+    findings.ContentSequence = ContentSequence([finding])
+    conclusions = ContainerContentItem(codes.DCM.Conclusions, relationship_type=contains)
+    conclusions.ContentSequence = ContentSequence(
+        [TextContentItem(codes.DCM.Conclusion, "Follow up.", contains)]
+    )
+    context = [
+        CodeContentItem(
+            codes.DCM.LanguageOfContentItemAndDescendants,
+            CodedConcept("en", "RFC5646", "English"),
+            RelationshipTypeValues.HAS_CONCEPT_MOD,
+        ),
+        PnameContentItem(codes.DCM.PersonObserverName, "DOE^JANE", RelationshipTypeValues.HAS_OBS_CONTEXT),
+    ]
+    root.ContentSequence = ContentSequence([*context, findings, conclusions], is_root=False)
+    ds = EnhancedSR(
+        evidence=[
+            image(
+                np.zeros((8, 8), np.uint8),
+                PatientName="DOE^JOHN",
+                StudyTime="",
+                PatientBirthDate="",
+                PatientSex="",
+                StudyID="1",
+                ReferringPhysicianName="",
+            )
+        ],
+        content=root,
+        series_instance_uid="1.2.3.9",
+        series_number=1,
+        sop_instance_uid="1.2.3.9.1",
+        instance_number=1,
+        manufacturer="TEST",
+        is_complete=True,
+        is_final=True,
+    )
+    return ds, ds.CurrentRequestedProcedureEvidenceSequence[0]
