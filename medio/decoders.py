@@ -1,72 +1,191 @@
-"""Two compressed forms that pydicom's own plugins leave out: 12-bit JPEG by gdcm, HTJ2K by openjpeg.
+"""Pixel data -> stored values, one frame at a time, as pydicom's `pixel_array` gives them by default.
 
-Both libraries are optional and permissively licensed (BSD); without them the frame is refused by name.
+pydicom and its plugins decode nearly everything. What they leave out is decoded here with the same libraries:
+JPEG of more than 8 bits by gdcm, and the syntaxes that keep each frame plain or deflated in a fragment of its
+own. Every decoder is permissively licensed and optional; without it the frame is refused by name.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames, get_frame
+from pydicom.pixels import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from medio.dicom import wall
 from medio.errors import NotReadable, NotSupported
+from medio.layout import (
+    DEFLATED_FRAMES,
+    ENCAPSULATED_UNCOMPRESSED,
+    PixelLayout,
+    check_codestream,
+    needs_decoder,
+)
 
-JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
-_OPENJPEG_J2K_CODESTREAM = 2  # `version` of decode_pixel_data: hands back bytes
+_JPEG = "1.2.840.10008.1.2.4."
+JPEG_EXTENDED = f"{_JPEG}51"
+JPEG_SPECTRAL, JPEG_PROGRESSIVE = f"{_JPEG}53", f"{_JPEG}55"  # retired in 2001, still in archives
+_CODESTREAMS = frozenset(
+    f"{_JPEG}{number}" for number in (50, 51, 53, 55, 57, 70, 80, 81, 90, 91, 201, 202, 203)
+)
+_ABSENT = ("missing dependencies", "does not support")  # how pydicom says that a plugin is not installed
+
+Decode = Callable[[Any, PixelLayout, bytes], NDArray[Any]]
 
 
-def decode_jpeg_12bit(frame: bytes, rows: int, columns: int, bits_stored: int) -> NDArray[Any]:
-    """One grey JPEG Extended frame of 9 to 12 bits -> uint16 [rows, columns].
+def decoded_frame(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]:
+    """Stored values of one frame, [H, W] or [H, W, 3]; not always writeable.
+
+    Args:
+        index: of the frame, counted from 0.
 
     Raises:
-        NotSupported: gdcm is not installed.
-        NotReadable: it cannot be decoded.
+        NotReadable: the pixels are damaged or contradict the header.
+        NotSupported: no installed decoder reads them.
     """
+    with wall("bad-pixel-data"):
+        if not layout.encapsulated:
+            return _by_pydicom(dataset, layout, index)
+        coded = get_frame(
+            dataset.PixelData, index, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
+        )
+        return _uncoded(dataset, layout, coded)
+
+
+def decoded_frames(dataset: Any, layout: PixelLayout) -> Iterator[NDArray[Any]]:
+    """Every frame in turn; memory holds one.
+
+    Raises:
+        NotReadable, NotSupported: as `decoded_frame`.
+    """
+    if not layout.encapsulated:
+        for index in range(layout.frames):
+            yield decoded_frame(dataset, layout, index)
+        return
+    with wall("bad-pixel-data"):
+        coded = generate_frames(
+            dataset.PixelData, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
+        )
+    for _ in range(layout.frames):
+        with wall("bad-pixel-data"):
+            frame = _uncoded(dataset, layout, next(coded))
+        yield frame
+
+
+def _offsets(dataset: Any) -> tuple[bytes, bytes] | None:
+    """The extended offset table (PS3.3 C.7.6.3.1.8), where both halves are there and agree."""
+    starts, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+    return (starts, lengths) if starts and lengths and len(starts) == len(lengths) else None
+
+
+def _uncoded(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
+    if layout.transfer_syntax in _CODESTREAMS:
+        check_codestream(coded, layout)
+    own = _own_decoder(layout)
+    if own is not None:
+        return _sized(own(dataset, layout, coded), layout)
+    alone = dataset if layout.frames == 1 else _single(dataset, layout.transfer_syntax, encapsulate([coded]))
+    return _by_pydicom(alone, layout, 0)
+
+
+def _by_pydicom(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]:
+    """One frame; uncompressed, it may be a view into the pixel data."""
+    options = {} if layout.encapsulated else {"view_only": True}
+    try:
+        frame: NDArray[Any] = pixel_array(dataset, index=index, **options)
+    except NotImplementedError as error:
+        raise needs_decoder(layout) from error
+    except RuntimeError as error:
+        if any(words in str(error) for words in _ABSENT):
+            raise needs_decoder(layout) from error
+        raise
+    return _sized(frame, layout)
+
+
+def _sized(frame: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
+    if frame.shape[:2] != (layout.rows, layout.columns):
+        raise NotReadable("pixel-size-mismatch", "the decoded frame has another size than stated")
+    return frame
+
+
+def _own_decoder(layout: PixelLayout) -> Decode | None:
+    """What decodes a compressed frame where pydicom does not; None where it does."""
+    syntax = layout.transfer_syntax
+    if syntax in (JPEG_EXTENDED, JPEG_SPECTRAL, JPEG_PROGRESSIVE) and layout.bits_stored > 8:
+        return _jpeg_12bit if layout.samples == 1 else None
+    return {
+        JPEG_SPECTRAL: _jpeg_8bit,
+        JPEG_PROGRESSIVE: _jpeg_8bit,
+        DEFLATED_FRAMES: _deflated,
+        ENCAPSULATED_UNCOMPRESSED: _native,
+    }.get(syntax)
+
+
+def _single(dataset: Any, syntax: str, data: bytes) -> Any:
+    """A dataset with one frame's bytes as its whole pixel data, in that transfer syntax."""
+    alone = Dataset()
+    for element in dataset.group_dataset(0x0028):
+        if element.keyword != "NumberOfFrames":
+            alone[element.tag] = element
+    alone.file_meta = FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = syntax
+    alone.PixelData = data
+    return alone
+
+
+def _native(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
+    needed = (layout.rows * layout.columns * layout.samples * layout.bits_allocated + 7) // 8
+    if len(coded) < needed:
+        raise NotReadable("truncated-pixels", "fewer bytes than Rows x Columns need")
+    alone = _single(dataset, ExplicitVRLittleEndian, coded[: needed + needed % 2])
+    return np.asarray(pixel_array(alone, index=0))
+
+
+def _deflated(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
+    """Raw deflate (RFC 1951), a fragment a frame (PS3.5 A.4.13); inflated no further than a frame is long."""
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    return _native(dataset, layout, stream.decompress(coded, layout.frame_bytes + 1))
+
+
+def _jpeg_8bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
+    """The libraries behind the baseline syntax read spectral selection and progression as well."""
+    return np.asarray(pixel_array(_single(dataset, JPEGBaseline8Bit, encapsulate([coded])), index=0))
+
+
+def _jpeg_12bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
+    """One grey JPEG frame of 9 to 12 bits by gdcm -> uint16 or int16 [rows, columns]."""
     try:
         import gdcm
     except ImportError as error:
         raise NotSupported("needs-decoder", "12-bit JPEG needs python-gdcm") from error
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(frame)
+    fragment.SetByteStringValue(coded)
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetValue(fragments.__ref__())
     image = gdcm.Image()
     image.SetNumberOfDimensions(2)
-    image.SetDimensions((columns, rows, 1))
+    image.SetDimensions((layout.columns, layout.rows, 1))
     image.SetDataElement(element)
     grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(JPEG_EXTENDED)))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits_stored, bits_stored - 1, 0))
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, layout.bits_stored, layout.bits_stored - 1, 0))
     plain = image.GetBuffer()
     if plain is None:
         raise NotReadable("bad-pixel-data", "a 12-bit JPEG that cannot be decoded")
-    return _shaped(plain.encode("utf-8", "surrogateescape"), 16, (rows, columns))
-
-
-def decode_htj2k(frame: bytes, rows: int, columns: int, samples: int, bits_allocated: int) -> NDArray[Any]:
-    """One high-throughput JPEG 2000 frame -> [rows, columns] or [rows, columns, samples], unsigned.
-
-    Raises:
-        NotSupported: pylibjpeg-openjpeg is not installed.
-        NotReadable: it cannot be decoded.
-    """
-    try:
-        import openjpeg
-    except ImportError as error:
-        raise NotSupported("needs-decoder", "HTJ2K needs pylibjpeg-openjpeg") from error
-    decode: Any = openjpeg.decode_pixel_data  # type: ignore[attr-defined]  # re-exported without __all__
-    plain = decode(frame, version=_OPENJPEG_J2K_CODESTREAM)
-    shape = (rows, columns) if samples == 1 else (rows, columns, samples)
-    return _shaped(bytes(plain), bits_allocated, shape)
-
-
-def _shaped(plain: bytes, bits: int, shape: tuple[int, ...]) -> NDArray[Any]:
-    values = np.frombuffer(plain, dtype=np.dtype(f"<u{bits // 8}"))
-    if values.size != int(np.prod(shape)):
+    values = np.frombuffer(plain.encode("utf-8", "surrogateescape"), dtype="<u2")
+    if values.size != layout.rows * layout.columns:
         raise NotReadable("pixel-size-mismatch", "the decoded frame has another size than stated")
-    return values.reshape(shape)
+    values = values.reshape(layout.rows, layout.columns)
+    if not dataset.get("PixelRepresentation"):
+        return values
+    unused = 16 - layout.bits_stored  # bits above the sign, which JPEG does not know
+    return (values << unused).view(np.int16) >> unused

@@ -77,12 +77,14 @@ class DicomFile:
 
     Attributes:
         reason: of a document, the code that says what it is; else empty.
+        is_syntax_assumed: the file names no transfer syntax; it is the one its bytes showed.
     """
 
     kind: ObjectKind
     instance: Instance
     dataset: Any  # pydicom.Dataset
     reason: str = ""
+    is_syntax_assumed: bool = False
 
 
 @contextmanager
@@ -115,11 +117,11 @@ def read_dicom(data: bytes) -> DicomFile:
     Raises:
         NotReadable: not DICOM, damaged, cut short, or beyond the limits.
     """
-    dataset = _parse(data)
+    dataset, is_syntax_assumed = _parse(data)
     with wall("bad-elements"):
         kind, reason = kind_of(dataset)
         instance = _instance(dataset, hashlib.sha256(data).hexdigest())
-    return DicomFile(kind, instance, dataset, reason)
+    return DicomFile(kind, instance, dataset, reason, is_syntax_assumed)
 
 
 def looks_like_dicom(data: bytes) -> bool:
@@ -167,36 +169,39 @@ def _watched(data: bytes) -> _Watched:
     return _Counted(data) if len(data) > MAX_READS else _Watched(data)
 
 
-def _parse(data: bytes) -> Any:
+def _parse(data: bytes) -> tuple[Any, bool]:
+    """The dataset, and whether its transfer syntax is a conclusion."""
     if len(data) > MAX_FILE_BYTES:
         raise NotReadable("too-large", f"more than {MAX_FILE_BYTES} bytes")
     if not looks_like_dicom(data):
         raise NotReadable("not-dicom", "neither a DICM prefix nor the start of a dataset")
     with wall("not-dicom"):
-        watched = _watched(data)
+        watched, is_assumed = _watched(data), False
         if DeflatedExplicitVRLittleEndian.encode() in data[:65536] and (end := _meta_end(data)):
             dataset, watched = _inflated(data, end)
         else:
             dataset = dcmread(watched, force=data[128:132] != b"DICM")
             if data[128:132] != b"DICM":
-                _state_syntax(dataset)
+                is_assumed = _state_syntax(dataset)
         if len(dataset) == 0:
             raise NotReadable("empty-dataset", "no elements after the header")
         if watched.cut or _is_short(next(reversed(dataset.values()))):
             raise NotReadable("truncated", "the file ends inside an element")
         if len(data) > MAX_SEQUENCE_BYTES and any(_is_vast(element) for element in dataset.values()):
             raise NotReadable("too-many-elements", "a sequence longer than any object has")
-    return dataset
+    return dataset, is_assumed
 
 
-def _state_syntax(dataset: Any) -> None:
+def _state_syntax(dataset: Any) -> bool:
     """A bare dataset states no transfer syntax; uncompressed pixels need only the one its parsing showed."""
     implicit, little = dataset.original_encoding
     if dataset.file_meta.get("TransferSyntaxUID") or implicit is None or dataset.get("PixelData") is None:
-        return
-    if not dataset["PixelData"].is_undefined_length:
-        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        dataset.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
+        return False
+    if dataset["PixelData"].is_undefined_length:
+        return False
+    plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
+    return True
 
 
 def _is_short(element: Any) -> bool:

@@ -17,24 +17,36 @@ from pydicom.tag import BaseTag, Tag
 
 MAX_TEXT = 256  # characters of a handle; LO allows 64, some systems write more
 _UID = re.compile(r"[0-9.]{1,64}")
-_TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "LO", "SH", "TM", "UI"})
+_TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "IS", "LO", "SH", "TM", "UI"})
 _PADDING = "\0 \t\r\n"
 
 
 def text_of(dataset: Any, keyword: str) -> str:
     """One attribute as trimmed text; empty when absent, undecodable or absurdly long."""
     text = _ascii(dataset, keyword)
-    if text is None:
+    if text is None or "\\" in text:
         text = _converted(dataset, keyword)
     return text if len(text) <= MAX_TEXT and text.isprintable() else ""
+
+
+def texts_of(dataset: Any, keyword: str) -> tuple[str, ...]:
+    """All values of one attribute as trimmed texts; none when it is absent or undecodable."""
+    text = _ascii(dataset, keyword)
+    if text is not None:
+        return tuple(part.strip(_PADDING) for part in text.split("\\")) if text else ()
+    try:
+        value = dataset.get(keyword)
+        several = value if isinstance(value, (list, tuple)) or hasattr(value, "append") else (value,)
+        return tuple(str(one).strip(_PADDING) for one in several if one is not None)
+    except Exception:  # noqa: BLE001 - as in _converted
+        return ()
 
 
 def number_of(dataset: Any, keyword: str, default: float) -> float:
     """First value of a numeric attribute; a value that is no finite number counts as absent."""
     try:
-        value = dataset.get(keyword)
-        number = float(value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value)
-    except (TypeError, ValueError, IndexError):
+        number = float(next(iter(texts_of(dataset, keyword))))
+    except (StopIteration, ValueError):
         return default
     return number if math.isfinite(number) else default
 
@@ -58,7 +70,7 @@ def date_of(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _known(keyword: str) -> tuple[BaseTag, bool]:
-    """Tag of a keyword, and whether its VR in the dictionary is a short text."""
+    """Tag of a keyword, and whether the dictionary has it as short text."""
     tag = Tag(tag_for_keyword(keyword))
     return tag, dictionary_VR(tag) in _TEXT_VRS
 
@@ -77,15 +89,14 @@ def plain_text(element: Any) -> str | None:
 
 
 def _ascii(dataset: Any, keyword: str) -> str | None:
-    """One attribute as text when that takes no conversion, empty when it is absent, else None."""
+    """Values of one attribute, joined, when that takes no conversion; empty when it is absent, else None."""
     tag, is_text = _known(keyword)
     element = dataset.get_item(tag, keep_deferred=True)
     if element is None:
         return ""
     if element.VR not in _TEXT_VRS and not (element.VR is None and is_text):
         return None
-    text = plain_text(element)
-    return None if text is None or "\\" in text else text
+    return plain_text(element)
 
 
 def _converted(dataset: Any, keyword: str) -> str:

@@ -9,6 +9,7 @@ from medio.dicom import DicomFile, ObjectKind, looks_like_dicom, read_dicom
 from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
 from medio.pixels import pixel_statistics
 from medio.records import FileContent, Outcome, Report
+from medio.remarks import header_remarks
 from medio.reports.encapsulated import holds_document, read_encapsulated
 from medio.reports.fhir import read_fhir
 from medio.reports.fhir_resources import looks_like_json
@@ -73,7 +74,10 @@ def _image(file: DicomFile, statistics: bool) -> FileContent:
 
     described = pixel_statistics(file.dataset) if statistics else None
     frame = to_frame(file.dataset)
-    return FileContent(Outcome.IMAGE, instance=file.instance, frame=frame, statistics=described)
+    warnings = (*header_remarks(file), *frame.warnings)
+    return FileContent(
+        Outcome.IMAGE, instance=file.instance, frame=frame, statistics=described, warnings=warnings
+    )
 
 
 def _document(file: DicomFile) -> FileContent:

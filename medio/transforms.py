@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from medio.dicom import wall
-from medio.pixels import DisplayFrame, display_frame
+from medio.pixels import display_frame, looked_up
 from medio.records import Frame
 
 LONGEST_SIDE = 512  # pixels; no audited vision tower looks at more
@@ -38,7 +40,7 @@ def _absent(package: str) -> Iterator[None]:
 
 
 with _absent("transformers"):
-    from monai.transforms import CastToType, Compose, EnsureChannelFirst, Resize, ScaleIntensityRange, ToNumpy
+    from monai.transforms import CastToType, Compose, Resize, ScaleIntensityRange, ToNumpy
 
 
 def to_frame(dataset: Any) -> Frame:
@@ -50,33 +52,34 @@ def to_frame(dataset: Any) -> Frame:
     """
     shown = display_frame(dataset)
     with wall("bad-pixel-data"):
-        pixels_CHW = _CHAIN(shown)
-    return Frame(np.ascontiguousarray(pixels_CHW.transpose(1, 2, 0)), shown.frame_rule)
+        if max(shown.planes_CHW.shape[1:]) > LONGEST_SIDE:
+            planes_CHW = _TO_BYTES(_SHRINK(torch.from_numpy(np.ascontiguousarray(shown.value_planes))))
+        elif shown.tables_TK is None:
+            planes_CHW = _TO_BYTES(torch.from_numpy(np.ascontiguousarray(shown.planes_CHW)))
+        else:  # nothing mixes pixels, so each level goes through the chain once
+            tables_TK = _levels_as_bytes(shown.tables_TK.tobytes(), len(shown.tables_TK))
+            planes_CHW = looked_up(tables_TK, shown.planes_CHW)
+        return Frame(_interleaved(planes_CHW), shown.frame_rule, shown.warnings)
 
 
-def _load(shown: DisplayFrame) -> torch.Tensor:
-    values = shown.values if shown.values.ndim == 3 else shown.values[:, :, None]
-    return torch.from_numpy(np.ascontiguousarray(values))
+def _interleaved(planes_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[1 or 3, H, W] -> [H, W, 3]; grey is repeated."""
+    pixels_HWC = np.empty((*planes_CHW.shape[1:], 3), np.uint8)
+    for channel in range(3):
+        pixels_HWC[..., channel] = planes_CHW[min(channel, len(planes_CHW) - 1)]
+    return pixels_HWC
 
 
-def _repeat_grey(image_CHW: torch.Tensor) -> torch.Tensor:
-    return image_CHW.expand(3, -1, -1) if image_CHW.shape[0] == 1 else image_CHW
+@lru_cache(maxsize=64)  # images of a series share window and range
+def _levels_as_bytes(tables: bytes, count: int) -> NDArray[np.uint8]:
+    tables_TK = np.frombuffer(bytearray(tables), np.float32).reshape(count, -1)
+    levels_TK: NDArray[np.uint8] = _TO_BYTES(torch.from_numpy(tables_TK))
+    return levels_TK
 
 
-_SHRINK = Resize(spatial_size=LONGEST_SIDE, size_mode="longest", mode="area")
-
-
-def _limit_side(image_CHW: torch.Tensor) -> Any:
-    """Shrink, never enlarge: enlarging would invent pixels."""
-    return _SHRINK(image_CHW) if max(image_CHW.shape[1:]) > LONGEST_SIDE else image_CHW
-
-
-_CHAIN = Compose(
+_SHRINK = Resize(spatial_size=LONGEST_SIDE, size_mode="longest", mode="area")  # never enlarges: that invents
+_TO_BYTES = Compose(
     [
-        _load,
-        EnsureChannelFirst(channel_dim=-1),
-        _limit_side,
-        _repeat_grey,
         ScaleIntensityRange(a_min=0.0, a_max=1.0, b_min=0.0, b_max=255.0, clip=True),
         torch.round,
         CastToType(dtype=torch.uint8),

@@ -150,7 +150,7 @@ def test_a_voi_table_is_applied() -> None:
         ({"Columns": 32}, "truncated-pixels"),
         ({"SamplesPerPixel": 3}, "bad-pixel-attributes"),
         ({"BitsStored": 17}, "bad-pixel-attributes"),
-        ({"BitsAllocated": 24}, "truncated-pixels"),
+        ({"BitsAllocated": 24}, "bad-pixel-attributes"),
         ({"PhotometricInterpretation": "XXX"}, "bad-pixel-attributes"),
         ({"RescaleSlope": 0}, "bad-display-attributes"),
     ],
