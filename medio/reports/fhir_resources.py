@@ -152,11 +152,12 @@ def known_type(kind: str) -> bool:
 def conforms(resource: Resource) -> bool:
     """Whether the resource obeys the grammar of R4, R5 or STU3."""
     kind = kind_of(resource)
+    importlib.import_module("fhir.resources")  # without the library there is no answer
     for package in _VERSIONS:
         try:
             model = getattr(importlib.import_module(f"{package}.{kind.lower()}"), kind)
             model.model_validate(resource)
         except (ImportError, AttributeError, ValueError, TypeError, RecursionError):
-            continue
+            continue  # a version without this type, or whose grammar it breaks
         return True
     return False
