@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -21,6 +22,7 @@ from medio.records import Outcome
 
 T = TypeVar("T")
 Keep = Callable[[Path, Reading, bytes], T]
+_NOTHING = Reading(None)
 _TRIES = 2  # a death may be the machine's fault, or that of what was read before; twice is the file's
 
 
@@ -149,6 +151,7 @@ class _Reader:
     ) -> None:
         self._start_worker, self._statistics, self._wanted = start_worker, statistics, wanted
         self._worker: Worker | None = None
+        self._looked = _NOTHING
         self._interrupted = False
 
     def read(self, path: Path) -> tuple[Reading, bytes]:
@@ -157,18 +160,18 @@ class _Reader:
         Raises:
             WorkerFailed: no worker can be started, or `interrupt` was called.
         """
-        message = ""
+        self._looked, reason, message = _NOTHING, PARSER_DIED, ""
         for _ in range(_TRIES):
             worker = self._ready()
             try:
                 return self._asked(worker, path)
-            except WorkerSilent as silent:
-                self._drop(silent)
-                return Reading(Outcome.REJECTED, reason=PARSER_TIMEOUT, message=str(silent)), b""
-            except WorkerFailed as died:
-                self._drop(died)
-                message = str(died)
-        return Reading(Outcome.REJECTED, reason=PARSER_DIED, message=message), b""
+            except WorkerFailed as failed:
+                self._drop(failed)
+                message = str(failed)
+                if isinstance(failed, WorkerSilent):
+                    reason = PARSER_TIMEOUT
+                    break
+        return replace(self._looked, outcome=Outcome.REJECTED, reason=reason, message=message), b""
 
     def interrupt(self) -> None:
         """From another thread: stop what is under way."""
@@ -200,6 +203,7 @@ class _Reader:
 
     def _asked(self, worker: Worker, path: Path) -> tuple[Reading, bytes]:
         looked, _ = _answered(worker, {"type": "look", "path": str(path.absolute())}, limits.LOOK_S)
+        self._looked = looked
         if looked.outcome is not None or not self._wanted(looked.digest):
             return looked, b""
         return _answered(worker, {"type": "read"}, limits.wall_seconds(looked.size))
