@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from medio.records import Report, ReportSource, Study
 
 # A DICOM document's own StudyInstanceUID says where it was filed; that of a message says what it describes.
-_FILED = (ReportSource.SR, ReportSource.PDF)
+_FILED = (ReportSource.SR, ReportSource.ENCAPSULATED)
 
 
 @dataclass(frozen=True, slots=True)

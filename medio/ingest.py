@@ -10,6 +10,8 @@ from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
 from medio.pixels import pixel_statistics
 from medio.records import FileContent, Outcome, Report
 from medio.remarks import header_remarks
+from medio.reports.cda import looks_like_cda
+from medio.reports.clinical import read_cda
 from medio.reports.encapsulated import holds_document, read_encapsulated
 from medio.reports.fhir import read_fhir
 from medio.reports.fhir_resources import looks_like_json
@@ -62,6 +64,8 @@ def _reader(data: bytes, ending: str) -> Callable[[bytes], FileContent]:
         return _pdf
     if looks_like_json(data):
         return read_fhir
+    if looks_like_cda(data[:8192].decode("utf-8-sig", errors="replace")):
+        return _clinical
     if ending in _TABLE_ENDINGS:
         return _table
     if ending in _TEXT_ENDINGS:
@@ -106,6 +110,10 @@ def _table(data: bytes) -> FileContent:
     return FileContent(Outcome.REPORT, reports=reports, skipped=skipped)
 
 
+def _clinical(data: bytes) -> FileContent:
+    return FileContent(Outcome.REPORT, reports=(read_cda(data),))
+
+
 def _pdf(data: bytes) -> FileContent:
     return FileContent(Outcome.REPORT, reports=(read_pdf(data),))
 
@@ -121,5 +129,5 @@ def _unread(data: bytes) -> NotReadable | NotSupported:
     if b"http://hl7.org/fhir" in data[:1024]:
         return NotSupported("fhir-xml", "FHIR in XML is not read; export it as JSON")
     if start.startswith(b"<"):
-        return NotSupported("xml", "XML documents are not read")
+        return NotSupported("xml", "XML documents other than CDA are not read")
     return NotReadable("unknown-format", "neither DICOM nor HL7 v2, FHIR, PDF, a table or a text file")

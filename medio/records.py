@@ -33,8 +33,10 @@ class ReportSource(StrEnum):
     """Which kind of object a report came from."""
 
     SR = "DICOM SR"
+    ENCAPSULATED = "DICOM Encapsulated Document"
     HL7V2 = "HL7 v2 ORU^R01"
     FHIR = "FHIR DiagnosticReport"
+    CDA = "CDA"
     PDF = "PDF"
     TABLE = "CSV table"
     PLAIN = "plain text"

@@ -6,9 +6,10 @@ import base64
 import binascii
 import re
 import zlib
+from xml.etree.ElementTree import Element
 
 from medio.errors import EmptyReport, NotReadable, NotSupported
-from medio.reports.cda import cda_text, looks_like_cda
+from medio.reports.cda import cda_text, enclosed, looks_like_cda, parse_cda
 from medio.reports.markup import markup_text
 from medio.reports.narrative import decoded, narrative, says_something
 from medio.reports.pdf import looks_like_pdf, pdf_text
@@ -30,12 +31,13 @@ def from_base64(text: str) -> bytes:
         raise NotReadable("attachment-damaged", "an attached document that is no Base64") from error
 
 
-def document_text(data: bytes, media_type: str = "") -> str:
+def document_text(data: bytes, media_type: str = "", *, inside: bool = False) -> str:
     """The text of an attached document; its content decides what it is before the stated type does.
 
     Args:
         data: decoded bytes of a PDF, HTML, CDA or text document, also compressed with gzip.
         media_type: as stated, such as `text/plain`; may be empty.
+        inside: these bytes were enclosed in a CDA, which may not enclose another.
 
     Raises:
         NotReadable: damaged, or beyond the limits.
@@ -54,8 +56,8 @@ def document_text(data: bytes, media_type: str = "") -> str:
     text = decoded(data)
     if stated.startswith(_PICTURES) or "\0" in text:
         raise NotSupported("attachment-type", "an attached document that is no text")
-    if looks_like_cda(text):
-        found = cda_text(text)
+    if looks_like_cda(text) and not inside:
+        found = clinical_text(parse_cda(text))
     elif "html" in stated or re.match(r"\s*<(!doctype html|html|div|p|body)\b", text, re.IGNORECASE):
         found = markup_text(text)
     elif text.lstrip().startswith("<?xml"):
@@ -66,6 +68,19 @@ def document_text(data: bytes, media_type: str = "") -> str:
     if not says_something(found):
         raise EmptyReport("empty-report", "no words in the attached document")
     return found
+
+
+def clinical_text(document: Element) -> str:
+    """The sections of a CDA, or the words of the one document it encloses.
+
+    Raises:
+        NotReadable, NotSupported, EmptyReport: as `document_text`.
+    """
+    sent = enclosed(document)
+    if sent is None:
+        return cda_text(document)
+    body, media_type, coded = sent
+    return document_text(from_base64(body) if coded else body.encode(), media_type, inside=True)
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from medio.dicom import wall
 from medio.errors import NotReadable
@@ -19,8 +20,8 @@ def looks_like_cda(text: str) -> bool:
     return text.lstrip().startswith("<") and _ROOT.search(text[:8192]) is not None
 
 
-def cda_text(text: str) -> str:
-    """Title and narrative block of every section, in order.
+def parse_cda(text: str) -> Element:
+    """The document, its element names without namespaces.
 
     Raises:
         NotReadable: damaged, longer than any report, or with a DOCTYPE, which no CDA has and an attack needs.
@@ -31,12 +32,25 @@ def cda_text(text: str) -> str:
         raise NotReadable("xml-doctype", "XML with a DOCTYPE is refused")
     with wall("xml-damaged"):
         document = ElementTree.fromstring(text.lstrip())
-        return "\n".join(lines(list(_sections(document))))
-
-
-def _sections(document: ElementTree.Element) -> Iterator[Item]:
     for element in document.iter():
-        element.tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else "comment"
+        element.tag = element.tag.rpartition("}")[2]
+    return document
+
+
+def cda_text(document: Element) -> str:
+    """Title and narrative block of every section, in order."""
+    return "\n".join(lines(list(_sections(document))))
+
+
+def enclosed(document: Element) -> tuple[str, str, bool] | None:
+    """The one document a CDA without sections encloses: as sent, its media type, and whether it is Base64."""
+    body = document.find("component/nonXMLBody/text")
+    if body is None:
+        return None
+    return "".join(body.itertext()), body.get("mediaType", ""), body.get("representation") == "B64"
+
+
+def _sections(document: Element) -> Iterator[Item]:
     for section in document.iter("section"):
         block = section.find("text")
         if block is not None:

@@ -35,7 +35,7 @@ def read_encapsulated(file: DicomFile) -> Report:
         raise NotReadable("too-large", f"an encapsulated document of more than {MAX_DOCUMENT_BYTES} bytes")
     return Report(
         content_digest=instance.content_digest,
-        source=ReportSource.PDF,
+        source=ReportSource.ENCAPSULATED,
         PatientID=instance.PatientID,
         IssuerOfPatientID=instance.IssuerOfPatientID,
         StudyInstanceUID=instance.StudyInstanceUID,

@@ -72,7 +72,7 @@ def check_imaging(report: Resource, resources: Resources, text: str) -> None:
         raise NotAReport("lab-not-report", "a report of a laboratory")
     own = [*_codes(report.get("code")), *_codes(report.get("type"))]
     stated = " ".join([*map(concept_text, objects(report.get("category"))), *_names(report)])
-    if _any([*category, *own], _IMAGING_CODES) or _IMAGING_WORDS.search(stated):
+    if names_imaging([*category, *own], stated):
         return
     whole = f"{stated} {markup_text(text_at(report, 'text', 'div'))} {text}"
     laboratory, imaging = (len(words.findall(whole)) for words in (_LAB_WORDS, _IMAGING_WORDS))
@@ -82,6 +82,11 @@ def check_imaging(report: Resource, resources: Resources, text: str) -> None:
         raise NotAReport("lab-not-report", "numbers with units, and no words")
     if category or "section" in report or "content" in report:
         raise NotAReport("other-not-report", "a report of another kind than imaging")
+
+
+def names_imaging(codes: Iterable[str], words: str) -> bool:
+    """Whether a document's codes (LOINC, SNOMED CT, HL7 table 0074) or the words beside them say imaging."""
+    return _any(codes, _IMAGING_CODES) or _IMAGING_WORDS.search(words) is not None
 
 
 def _names(report: Resource) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gzip
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from medio.errors import MedioError
 from medio.reports import attachment
 from medio.reports.attachment import document_text, from_base64
-from medio.reports.cda import cda_text
+from medio.reports.cda import cda_text, parse_cda
 from tests.medio.documents import cda, pdf
 
 
@@ -73,15 +74,37 @@ def test_base64_forgives_white_space_and_padding_alone() -> None:
 
 def test_sections_of_a_clinical_document() -> None:
     """Titles stand before their sections; tables and paragraphs are lines; sections may nest."""
-    nested = "</text><component><section><title>Lungs</title><text>Clear.</text></section></component><text>"
-    text = cda_text(
-        cda(
-            (
-                "Findings",
-                "<table><tr><td>Spine</td><td>normal</td></tr></table><paragraph>Heart.</paragraph>",
-            ),
-            ("Impression", "None."),
-        ).decode()
-    )
+    table = "<table><tr><td>Spine</td><td>normal</td></tr></table><paragraph>Heart.</paragraph>"
+    text = sections(("Findings", table), ("Impression", "None."))
     assert text == "Findings: Spine normal\nHeart.\nImpression: None."
-    assert "Lungs: Clear." in cda_text(cda(("Findings", f"See below.{nested}")).decode())
+    nested = "</text><component><section><title>Lungs</title><text>Clear.</text></section></component><text>"
+    assert "Lungs: Clear." in sections(("Findings", f"See below.{nested}"))
+
+
+def test_a_clinical_document_may_enclose_another_but_once() -> None:
+    """A PDF or text in a CDA without sections is read; a CDA in a CDA is no way to nest without end."""
+    assert document_text(enclosing(pdf("Clear."))) == "Clear."
+    assert document_text(PLAIN_INSIDE) == "Clear & dry."
+    with pytest.raises(MedioError) as caught:
+        document_text(enclosing(enclosing(pdf("Clear."))))
+    assert caught.value.reason == "xml"
+
+
+PLAIN_INSIDE = (
+    b'<ClinicalDocument xmlns="urn:hl7-org:v3"><component><nonXMLBody><text mediaType="text/plain">'
+    b"Clear &amp; dry.</text></nonXMLBody></component></ClinicalDocument>"
+)
+
+
+def enclosing(document: bytes) -> bytes:
+    """A CDA without sections that encloses a document."""
+    return (
+        b'<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><component><nonXMLBody>'
+        b'<text representation="B64">' + base64.b64encode(document) + b"</text>"
+        b"</nonXMLBody></component></ClinicalDocument>"
+    )
+
+
+def sections(*found: tuple[str, str]) -> str:
+    """The text of a CDA with these sections."""
+    return cda_text(parse_cda(cda(*found).decode()))

@@ -36,7 +36,7 @@ def test_an_encapsulated_document_is_a_document_with_a_report(document: bytes, k
     )
     (report,) = found.reports
     assert (found.outcome, found.reason, report.text) == (Outcome.DOCUMENT, "", "Clear.")
-    assert (report.source, report.status, report.issued) == (ReportSource.PDF, "final", "20240103")
+    assert (report.source, report.status, report.issued) == (ReportSource.ENCAPSULATED, "final", "20240103")
     assert (report.PatientID, report.StudyInstanceUID, report.AccessionNumber) == ("PAT1", "1.2.3", "ACC1")
 
 
