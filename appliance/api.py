@@ -23,21 +23,27 @@ from appliance.views import (
     AuditRow,
     AuditView,
     CohortView,
+    DuplicateView,
     IngestView,
     LogHealth,
     LogRow,
     ModelView,
     OverviewView,
+    PairView,
     Progress,
     QuarantineRow,
+    UnpairedView,
 )
 from appliance.workspace.keyslots import read_keyring
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
 from appliance.workspace.workspace import KEYRING, LOG, Workspace
 
 if TYPE_CHECKING:
-    from appliance.cohorts import CohortRequest, PairRow
+    from appliance.cohorts import CohortRequest
+    from appliance.exporting import ExportView
+    from appliance.library import Library, ReportRow, ReportView, StudyRow, StudyView
     from appliance.registry import ModelRecord
+    from appliance.selection import PairRow
     from appliance.worker import Worker
     from medio.records import Cohort
 
@@ -165,11 +171,77 @@ class Appliance:
         """What was set aside, by reason or file by file; files go by a keyed handle of their name."""
         return shown.quarantine_rows(self._workspace.catalogue.quarantined(), each)
 
+    def export_studies(
+        self, paths: Sequence[Path], folder: Path, step: Step, *, accept_burned_in: bool = False
+    ) -> ExportView:
+        """Write images below `paths` without identity; see `ExportView` for what was refused.
+
+        Raises:
+            UsageError: a path does not exist or holds no file, or the folder is inside the workspace.
+            Busy: another command is writing.
+        """
+        from appliance.exporting import Export, exporter
+        from appliance.readers import listing
+
+        files = listing(paths)
+        export = Export(self._workspace, folder.absolute(), lambda: exporter(paths), step, accept_burned_in)
+        given = (str(path.absolute()) for path in (*paths, folder))
+        with self._act("studies.export", *given):
+            return export.run(files, lambda: files.total)
+
+    def studies(self) -> tuple[StudyRow, ...]:
+        """Every study with its handles: for the officer's own eyes, never for a log or a pack."""
+        return self._library().studies()
+
+    def study(self, name: str) -> StudyView:
+        """One study by UID or accession number, with its images and reports; likewise.
+
+        Raises:
+            UsageError: no such study, or several.
+        """
+        return self._library().study(name)
+
+    def reports(self) -> tuple[ReportRow, ...]:
+        """Every report with its handles; likewise."""
+        return self._library().reports()
+
+    def report(self, prefix: str) -> ReportView:
+        """One report with its masked text; an entry says that it was looked at.
+
+        Raises:
+            UsageError: no such report, or several.
+        """
+        view = self._library().report(prefix)
+        self._record("report.show", view.row.digest, "allowed")
+        return view
+
     def pairs(self) -> tuple[PairRow, ...]:
         """Every pair with its handles: for the officer's own eyes, never for a log or a pack."""
         from appliance.cohorts import pair_rows
 
         return pair_rows(self._workspace)
+
+    def unpaired(self) -> tuple[UnpairedView, ...]:
+        """What found no partner, and why: for the officer's own eyes, as `pairs`."""
+        from appliance import pairs
+
+        return pairs.unpaired(self._workspace)
+
+    def pair(self, name: str) -> PairView:
+        """One pair whole, by its id or the first digits of it; for the officer's own eyes.
+
+        Raises:
+            UsageError: no such pair, or several.
+        """
+        from appliance import pairs
+
+        return pairs.show(self._workspace, name)
+
+    def duplicates(self, step: Step) -> tuple[DuplicateView, ...]:
+        """Images and reports that show the same as another; for the officer's own eyes."""
+        from appliance import pairs
+
+        return pairs.duplicates(self._workspace, step)
 
     def add_model(
         self,
@@ -233,7 +305,18 @@ class Appliance:
             self._workspace.catalogue.add_cohort(
                 StoredCohort(request.name, document.digest, json.loads(codec.dump(document)), _now())
             )
-        return shown.cohort_view(document)
+        return self.cohort(request.name)
+
+    def cohort(self, name: str) -> CohortView:
+        """One frozen cohort with the balance of its roles and what may mislead.
+
+        Raises:
+            UsageError: there is none of that name.
+            IntegrityError: it is not what was frozen.
+        """
+        from appliance.cohorts import described
+
+        return described(self._workspace, self._cohort(name))
 
     def cohorts(self) -> tuple[CohortView, ...]:
         """Frozen cohorts by name."""
@@ -364,6 +447,11 @@ class Appliance:
         self._log.append(
             act, handle, outcome, actor="officer", policy_digest=policy_digest, result_root=result_root
         )
+
+    def _library(self) -> Library:
+        from appliance.library import Library
+
+        return Library(self._workspace)
 
     def _model(self, name: str) -> ModelRecord:
         stored = self._workspace.catalogue.model(name)

@@ -1,61 +1,40 @@
-"""Who plays which role: selections by file or query, turned into a frozen, patient-disjoint cohort."""
+"""Who plays which role: selections turned into a frozen, patient-disjoint cohort, or a reason why not."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
+from appliance import sealed
 from appliance.errors import IntegrityError, UsageError
-from appliance.intake import FRAME, REPORT_TEXT
+from appliance.selection import REST, ROLES, PairRow, chosen, roles_of
+from appliance.shown import cohort_document, cohort_view
+from appliance.views import CohortView
 from appliance.workspace.workspace import Workspace
 from audit_core.results import Design, References
 from medio.cohort import Candidate, cohort_digest
 from medio.cohort import freeze as freeze_candidates
 from medio.duplicates import Fingerprint, fingerprint
 from medio.errors import CohortRefused
+from medio.persons import linked
 from medio.records import Cohort
+from medio.sampling import Stratum, drawn, largest_match, matched
 
-REST = "rest"
-
-
-@dataclass(frozen=True, slots=True)
-class PairRow:
-    """One pair with every handle an officer may know it by."""
-
-    pair_id: str
-    patient: str  # pseudonym
-    accession: str
-    study_uid: str
-    patient_id: str
-    study_date: str
-    modality: str
-    body_part: str
-
-
-_KEYS: Mapping[str, Callable[[PairRow], str]] = {
-    "AccessionNumber": lambda pair: pair.accession,
-    "StudyInstanceUID": lambda pair: pair.study_uid,
-    "PatientID": lambda pair: pair.patient_id,
-    "pair_id": lambda pair: pair.pair_id,
-    "StudyDate": lambda pair: pair.study_date,
-    "Modality": lambda pair: pair.modality,
-    "BodyPartExamined": lambda pair: pair.body_part,
-}
-_HANDLES = ("AccessionNumber", "StudyInstanceUID", "PatientID", "pair_id")
-_HINTS = {
-    "patient-in-two-roles": "take these patients off one of the lists; every patient has one role",
+HINTS: Mapping[str, str] = {  # reason of a refusal -> what to do; every reason has one
+    "unknown-role": "name the roles as the message does",
+    "no-targets": "name the pairs in question with --targets",
+    "no-controls": "name pairs that the model cannot have been trained on with --controls",
     "pair-twice": "a pair stands in one role only; take it out of the other selections",
-    "near-duplicates": "the same picture in two roles would look like memory; leave one of them out",
+    "patient-in-two-roles": "take these patients off one of the lists; every patient has one role",
+    "near-duplicates": "the same picture in two roles would look like memory: leave one of them out; "
+    "`gradaudit pairs duplicates` lists them",
     "too-few-controls": "more control patients are needed so that both halves hold some",
     "fitting-share": "a share between 0 and 1, for example 0.4",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CONDITION = re.compile(r"([A-Za-z_]+)(<=|>=|=)(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +45,9 @@ class CohortRequest:
         selections: role ("member", "control", "target", "bank", "post_release") -> file, query, `all`,
             `rest` (every patient that no other role names) or "" for nobody.
         fitting_share: share of control patients used for mask and fusion; the others give p-values.
+        roles_file: one list with a column `role`, beside the selections or instead of them.
+        sizes: role -> patients to draw of those selected, evenly over strata.
+        match_controls: draw the controls so that their strata have the shares they have among the targets.
     """
 
     name: str
@@ -74,11 +56,20 @@ class CohortRequest:
     references: str
     fitting_share: float
     seed: int
+    roles_file: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    match_controls: bool = False
 
 
-def pair_rows(workspace: Workspace) -> tuple[PairRow, ...]:
-    """Every standing pair of the workspace with its handles, by pair id."""
-    instances = {instance.content_digest: instance for instance in workspace.catalogue.instances()}
+def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...]:
+    """Pairs of the workspace with their handles, by pair id: those that stand, or all there ever were."""
+    catalogue = workspace.catalogue
+    instances = {instance.content_digest: instance for instance in catalogue.instances()}
+    reports = {report.content_digest: report for report in catalogue.reports()}
+    places: dict[str, list[tuple[str, str]]] = {}
+    for stored in catalogue.cohorts():
+        for one in cohort_document(stored).assignments:
+            places.setdefault(one.pair_id, []).append((stored.name, str(one.role)))
     return tuple(
         PairRow(
             pair_id=pair.pair_id,
@@ -89,33 +80,56 @@ def pair_rows(workspace: Workspace) -> tuple[PairRow, ...]:
             study_date=pair.StudyDate,
             modality=pair.Modality,
             body_part=pair.BodyPartExamined,
+            rule=pair.rule,
+            note=pair.note,
+            frame_rule=pair.frame_rule,
+            report_status=reports[pair.report_digest].status,
+            report_source=reports[pair.report_digest].source,
+            institution=instances[pair.image_digest].InstitutionName,
+            manufacturer=str(instances[pair.image_digest].attributes.get("Manufacturer", "")),
+            height=instances[pair.image_digest].height,
+            width=instances[pair.image_digest].width,
+            places=tuple(places.get(pair.pair_id, ())),
         )
-        for pair in workspace.catalogue.pairs()
-        if pair.standing
+        for pair in catalogue.pairs()
+        if pair.standing or not standing
     )
 
 
+def stratum(pairs: Sequence[PairRow]) -> Stratum:
+    """What draws are balanced over: modality with body part, then year, of a patient's first examination."""
+    first = min(pairs, key=lambda pair: (pair.study_date, pair.pair_id))
+    return f"{first.modality} {first.body_part.upper()}", first.study_date[:4]
+
+
 def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
-    """Select, check and freeze.
+    """Select, draw, check and freeze.
 
     Raises:
-        UsageError: a selection is empty or unreadable, roles share a patient or a picture, or a word of the
-            request has no meaning.
+        UsageError: a selection is empty or unreadable, roles share a patient or a picture, there are fewer
+            patients than asked for, or a word of the request has no meaning. Nothing is created then.
     """
-    if not _NAME.fullmatch(request.name):
-        raise UsageError(
-            "a cohort name has letters, digits, dot, dash and underscore", "for example chest-2026"
-        )
-    for word, known in ((request.design, Design), (request.references, References)):
-        if word not in {member.value for member in known}:
-            raise UsageError(f"not known: {word}", "one of " + ", ".join(member.value for member in known))
-    _check_references(request)
-    chosen = select(request, pair_rows(workspace))
-    prints = _fingerprints(workspace, {pair.pair_id for pairs in chosen.values() for pair in pairs})
+    _check_words(request)
+    if not request.roles_file:
+        _check_references(request, {role for role, text in request.selections.items() if text})
+    picked = select(request, pair_rows(workspace))
+    _check_references(request, picked.keys())
+    _check_apart(picked)
+    picked = _sized(request, picked)
+    prints = _fingerprints(workspace, {pair.pair_id for pairs in picked.values() for pair in pairs})
+    people = linked((r.PatientID, *r.OtherPatientIDs) for r in workspace.catalogue.reports())
     candidates = [
-        Candidate(pair.pair_id, pair.patient, role, prints[pair.pair_id])
-        for role, pairs in chosen.items()
-        for pair in pairs
+        Candidate(
+            pair.pair_id,
+            pair.patient,
+            role,
+            prints[pair.pair_id],
+            stratum(pairs_of),
+            people.get(pair.patient_id, ""),
+        )
+        for role, pairs in picked.items()
+        for pairs_of in _by_patient(pairs).values()
+        for pair in pairs_of
     ]
     try:
         return freeze_candidates(
@@ -127,23 +141,7 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
             fitting_share=request.fitting_share,
         )
     except CohortRefused as refused:
-        hint = _HINTS.get(refused.reason, "change the selections; nothing was created")
-        raise UsageError(f"the cohort cannot be frozen: {refused}", hint) from refused
-
-
-def _check_references(request: CohortRequest) -> None:
-    """Members that would be ignored, or are promised and not there, are a mistake of the command."""
-    without = request.references in (References.L4, References.L5)
-    if request.selections.get("member") and without:
-        raise UsageError(
-            f"members are named, but references {request.references} have none",
-            "say where the members come from: --references L1, L2 or L3; or leave --members out",
-        )
-    if not request.selections.get("member") and not without:
-        raise UsageError(
-            f"references {request.references} come from known members, and none are named",
-            "give --members, or use --references L4 (spike-in) or L5 (none)",
-        )
+        raise UsageError(f"the cohort cannot be frozen: {refused}", HINTS[refused.reason]) from refused
 
 
 def checked(cohort: Cohort) -> Cohort:
@@ -159,92 +157,163 @@ def checked(cohort: Cohort) -> Cohort:
     return cohort
 
 
-def _fingerprints(workspace: Workspace, wanted: set[str]) -> dict[str, Fingerprint]:
-    """Fingerprints of the chosen pairs, one unsealed pair in memory at a time."""
-    catalogue, vault = workspace.catalogue, workspace.vault
-    instances = {instance.content_digest: instance for instance in catalogue.instances()}
-    texts = {report.content_digest: report.text_object for report in catalogue.reports()}
-    found = {}
-    for pair in catalogue.pairs():
-        if pair.pair_id in wanted:
-            image = instances[pair.image_digest]
-            pixels = np.frombuffer(vault.get(FRAME, image.frame_object), np.uint8)
-            text = vault.get(REPORT_TEXT, texts[pair.report_digest]).decode()
-            found[pair.pair_id] = fingerprint(pixels.reshape(image.height, image.width, 3), text)
-    return found
-
-
 def select(request: CohortRequest, pairs: Sequence[PairRow]) -> dict[str, tuple[PairRow, ...]]:
     """Role -> pairs, as the request says.
 
     Raises:
         UsageError: a file or query cannot be read, matches nothing, or names pairs that are not there.
     """
-    chosen = {
-        role: tuple(_matching(text, pairs, role))
-        for role, text in request.selections.items()
-        if text and text != REST
-    }
-    for role in (role for role, text in request.selections.items() if text == REST):
-        taken = {pair.patient for selected in chosen.values() for pair in selected}
-        chosen[role] = tuple(pair for pair in pairs if pair.patient not in taken)
-    for role, selected in chosen.items():
-        if not selected:
-            raise UsageError(
-                f"the selection for {role} matches no pair", "see what is there with `gradaudit pairs ls`"
-            )
-    return chosen
-
-
-def _matching(text: str, pairs: Sequence[PairRow], role: str) -> Iterable[PairRow]:
-    if text == "all":
-        return pairs
-    if Path(text).is_file():
-        return _listed(Path(text), pairs, role)
-    return _queried(text, pairs)
-
-
-def _listed(file: Path, pairs: Sequence[PairRow], role: str) -> list[PairRow]:
-    """Pairs named by a list: one column headed by a DICOM keyword; without header, AccessionNumber."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [
-                [cell.strip() for cell in row] for row in csv.reader(stream) if any(c.strip() for c in row)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as unreadable:
+    if not pairs:
         raise UsageError(
-            f"the list for {role} cannot be read", "a text or CSV file in UTF-8, one handle per line"
-        ) from unreadable
-    if not rows:
-        raise UsageError(f"the list for {role} is empty", "one handle per line, header AccessionNumber")
-    keyword = next((name for name in _HANDLES if name in rows[0]), "")
-    column = rows[0].index(keyword) if keyword else 0
-    body = rows[1:] if keyword else rows
-    keyword = keyword or "AccessionNumber"
-    wanted = {row[column] for row in body if len(row) > column}
-    handle = _KEYS[keyword]
-    found = [pair for pair in pairs if handle(pair) in wanted]
-    missing = len(wanted - {handle(pair) for pair in found})
+            "there is no pair to choose from",
+            "ingest studies and their reports: `gradaudit ingest PATH…`",
+        )
+    found: dict[str, list[PairRow]] = {}
+    if request.roles_file:
+        found |= roles_of(Path(request.roles_file), pairs)
+    for role, text in request.selections.items():
+        if text and text != REST:
+            found[role] = found.get(role, []) + chosen(text, pairs, role)
+    for role in (role for role, text in request.selections.items() if text == REST):
+        taken = {pair.patient for selected in found.values() for pair in selected}
+        found[role] = [pair for pair in pairs if pair.patient not in taken]
+        if not found[role]:
+            raise UsageError(
+                f"no patient is left for {role}: the other roles take all {len(taken)}",
+                "make another selection smaller, or ingest more studies",
+            )
+    return {
+        role: tuple({pair.pair_id: pair for pair in selected}.values()) for role, selected in found.items()
+    }
+
+
+def described(workspace: Workspace, cohort: Cohort) -> CohortView:
+    """A cohort with the balance of its roles, and everything that may mislead: then and since."""
+    from appliance.balance import balance, warnings
+
+    rows = {row.pair_id: row for row in pair_rows(workspace, standing=False)}
+    view = balance(cohort, rows)
+    standing = {pair.pair_id for pair in workspace.catalogue.pairs() if pair.standing}
+    gone = sum(one.pair_id not in standing for one in cohort.assignments)
+    since = (
+        [f"{gone} pairs stand no more: a later report, or a contradiction, took their place"] if gone else []
+    )
+    return replace(cohort_view(cohort), balance=view, warnings=(*cohort.warnings, *warnings(view), *since))
+
+
+def _check_words(request: CohortRequest) -> None:
+    if not _NAME.fullmatch(request.name):
+        raise UsageError(
+            "a cohort name has letters, digits, dot, dash and underscore", "for example chest-2026"
+        )
+    for word, known in ((request.design, Design), (request.references, References)):
+        if word not in {member.value for member in known}:
+            raise UsageError(f"not known: {word}", "one of " + ", ".join(member.value for member in known))
+    for role, size in request.sizes.items():
+        if role not in ROLES or size < 1:
+            raise UsageError(
+                "a size is a role and a number of patients",
+                "like --size control=200; roles: " + ", ".join(ROLES),
+            )
+
+
+def _check_references(request: CohortRequest, roles: Set[str]) -> None:
+    """Members that would be ignored, or are promised and not there, are a mistake of the command."""
+    without = request.references in (References.L4, References.L5)
+    if "member" in roles and without:
+        raise UsageError(
+            f"members are named, but references {request.references} have none",
+            "say where the members come from: --references L1, L2 or L3; or leave --members out",
+        )
+    if "member" not in roles and not without:
+        raise UsageError(
+            f"references {request.references} come from known members, and none are named",
+            "give --members, or use --references L4 (spike-in) or L5 (none)",
+        )
+
+
+def _check_apart(picked: Mapping[str, Sequence[PairRow]]) -> None:
+    """Which selections overlap, and what would be left without the overlap."""
+    patients = {role: {pair.patient for pair in pairs} for role, pairs in picked.items()}
+    told = []
+    for one, other in combinations(sorted(patients), 2):
+        both = len(patients[one] & patients[other])
+        if both:
+            small, large = sorted((one, other), key=lambda role: (len(patients[role]), role))
+            told.append(
+                f"{both} of {len(patients[small])} {small} patients are also {large} patients, "
+                f"{len(patients[small]) - both} remain"
+            )
+    if told:
+        raise UsageError(f"selections overlap: {'; '.join(told)}", HINTS["patient-in-two-roles"])
+
+
+def _sized(
+    request: CohortRequest, picked: Mapping[str, tuple[PairRow, ...]]
+) -> dict[str, tuple[PairRow, ...]]:
+    """The patients drawn where a size is asked for; targets first, since controls may be matched to them."""
+    sized = dict(picked)
+    for role in sorted(picked, key=lambda role: role != "target"):
+        patients = _by_patient(picked[role])
+        strata = {pairs[0].pair_id: stratum(pairs) for pairs in patients.values()}
+        wanted = request.sizes.get(role, len(strata))
+        if wanted > len(strata):
+            raise UsageError(
+                f"{wanted} {role} patients are asked for and {len(strata)} match the selection",
+                "ask for fewer, or widen the selection",
+            )
+        if role == "control" and request.match_controls:
+            kept = _matched(request, strata, sized.get("target", ()))
+        else:
+            kept = drawn(strata, wanted, seed=request.seed, purpose=f"size of {role}")
+        sized[role] = tuple(pair for pairs in patients.values() if pairs[0].pair_id in kept for pair in pairs)
+    missing = sorted(set(request.sizes) - set(picked))
     if missing:
         raise UsageError(
-            f"{missing} of {len(wanted)} entries in the list for {role} match no pair by {keyword}",
-            "ingest these studies first, or take them off the list; nothing was created",
+            f"a size is given for {', '.join(missing)}, and no selection", "select pairs for it too"
         )
+    return sized
+
+
+def _matched(
+    request: CohortRequest, strata: Mapping[str, Stratum], targets: Sequence[PairRow]
+) -> frozenset[str]:
+    pattern = {patient: stratum(pairs) for patient, pairs in _by_patient(targets).items()}
+    largest = largest_match(strata, pattern)
+    wanted = request.sizes.get("control", largest)
+    if not largest or wanted > largest:
+        absent = {kind for kind, _ in pattern.values()} - {kind for kind, _ in strata.values()}
+        alone = sum(kind in absent for kind, _ in pattern.values())
+        why = (
+            f"{alone} of {len(pattern)} target patients have no control of their modality and body part"
+            if absent
+            else f"{largest} of {len(strata)} control patients can be drawn in the shares of the targets"
+        )
+        raise UsageError(
+            f"controls cannot be matched: {why}",
+            "narrow the targets, widen the controls, ask for fewer, or leave --match-controls out",
+        )
+    return matched(strata, pattern, wanted, seed=request.seed, purpose="matched controls")
+
+
+def _by_patient(pairs: Sequence[PairRow]) -> dict[str, list[PairRow]]:
+    """Patient -> pairs by pair id, in the order of the patients' first pair ids."""
+    found: dict[str, list[PairRow]] = {}
+    for pair in sorted(pairs, key=lambda pair: pair.pair_id):
+        found.setdefault(pair.patient, []).append(pair)
     return found
 
 
-def _queried(text: str, pairs: Sequence[PairRow]) -> list[PairRow]:
-    conditions = [_CONDITION.fullmatch(word) for word in text.split()]
-    if not conditions or any(found is None or found[1] not in _KEYS for found in conditions):
-        raise UsageError(
-            f"neither a file nor a query: {text}",
-            "a query reads like `Modality=CT StudyDate>=20240101`; keys: " + ", ".join(_KEYS),
+def _fingerprints(workspace: Workspace, wanted: set[str]) -> dict[str, Fingerprint]:
+    """Fingerprints of the chosen pairs, one unsealed pair in memory at a time."""
+    catalogue = workspace.catalogue
+    instances = {instance.content_digest: instance for instance in catalogue.instances()}
+    texts = {report.content_digest: report.text_object for report in catalogue.reports()}
+    return {
+        pair.pair_id: fingerprint(
+            sealed.frame(workspace, instances[pair.image_digest]),
+            sealed.text(workspace, texts[pair.report_digest]),
         )
-    tests = [(_KEYS[found[1]], found[2], found[3]) for found in conditions if found is not None]
-    return [pair for pair in pairs if all(_holds(key(pair), sign, value) for key, sign, value in tests)]
-
-
-def _holds(actual: str, sign: str, value: str) -> bool:
-    if sign == "=":
-        return actual == value
-    return bool(actual) and (actual <= value if sign == "<=" else actual >= value)
+        for pair in catalogue.pairs()
+        if pair.pair_id in wanted
+    }

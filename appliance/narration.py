@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from appliance.sanitise import safe
 
 if TYPE_CHECKING:
     from appliance.views import Progress
+
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHORT = 12  # digits of a digest that tell it from any other of a site
+_WIDE = 60  # most characters of a cell
 
 
 def progress(json_: bool, quiet_json: bool = True) -> ProgressLine:
@@ -48,15 +55,52 @@ class ProgressLine:
         self._phase, self._tenth = step.phase, tenth
 
 
-def table(json_: bool, rows: tuple[Any, ...]) -> None:
-    """Rows on stdout: one line each, or one JSON object each."""
+def table(json_: bool, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
+    """Rows on stdout: under a header and aligned, or one JSON object each.
+
+    Args:
+        columns: the fields that a reader sees; all of them when empty. JSON has all in any case.
+    """
     from appliance.views import plain
 
+    given = [plain(row) for row in rows]
     if json_:
-        sys.stdout.writelines(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows)
-        return
-    for row in rows:
-        sys.stdout.write("  ".join(safe(str(value), 60) for value in plain(row).values()) + "\n")
+        sys.stdout.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in given)
+    elif given:
+        names = columns or tuple(given[0])
+        cells = [[row[name] for name in names] for row in given]
+        sys.stdout.write(aligned([name.removesuffix("_utc").replace("_", " ") for name in names], cells))
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Lines of cells under each other; foreign text in them is inert."""
+    lines = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+    return "".join(line.rstrip() + "\n" for line in padded)
+
+
+def _cell(value: Any) -> str:
+    """A value as a reader wants it: digests short, lists as words, nothing as a dash."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        value = ", ".join(
+            " ".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in value
+        )
+    text = "" if value is None else str(value)
+    return text[:_SHORT] if _DIGEST.fullmatch(text) else safe(text, _WIDE) or "-"
+
+
+def _width(text: str) -> int:
+    """Columns a terminal needs: two for wide signs, none for combining marks."""
+    return sum(
+        2 if unicodedata.east_asian_width(sign) in "WF" else 0 if unicodedata.combining(sign) else 1
+        for sign in text
+    )
 
 
 def emit(json_: bool, data: dict[str, Any], text: str) -> None:

@@ -24,7 +24,7 @@ from audit_core.results import AuditResult, Verdict
 from medio.records import Cohort
 
 SMALL_SAMPLE = "Small sample: intervals are wide, and only large exposures can be found."
-_ROLE_ORDER = ("member", "fitting", "calibration", "target", "post_release", "bank")
+ROLE_ORDER = ("member", "fitting", "calibration", "target", "post_release", "bank")
 
 
 def model_record(stored: StoredModel) -> ModelRecord:
@@ -55,14 +55,15 @@ def cohort_document(stored: StoredCohort) -> Cohort:
 def cohort_view(document: Cohort) -> CohortView:
     """One cohort for a screen: counts, never a pseudonym."""
     patients = {
-        role: len({one.patient for one in document.assignments if one.role == role}) for role in _ROLE_ORDER
+        role: len({one.patient for one in document.assignments if one.role == role}) for role in ROLE_ORDER
     }
     return CohortView(
         name=safe(document.name),
         digest=document.digest,
         design=document.design,
         references=document.references,
-        counts=tuple((role, patients[role]) for role in _ROLE_ORDER if patients[role]),
+        counts=tuple((role, patients[role]) for role in ROLE_ORDER if patients[role]),
+        warnings=document.warnings,
     )
 
 

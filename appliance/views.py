@@ -28,12 +28,16 @@ __all__ = [  # the result types the front ends may name; they never import audit
     "AuditResult",
     "AuditRow",
     "AuditView",
+    "BalanceView",
+    "BreakdownView",
     "CohortView",
     "Consequence",
     "ControlOutcome",
     "ControlStatus",
     "DetectableEffect",
     "DetectorReport",
+    "DifferenceView",
+    "DuplicateView",
     "Exposure",
     "Histogram",
     "IngestView",
@@ -44,11 +48,15 @@ __all__ = [  # the result types the front ends may name; they never import audit
     "OperatingPoint",
     "OverviewRow",
     "OverviewView",
+    "PairView",
     "Progress",
     "QuarantineRow",
+    "RoleView",
     "Tier",
+    "UnpairedView",
     "Verdict",
     "VerdictWord",
+    "VersionView",
     "plain",
 ]
 
@@ -68,14 +76,138 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleView:
+    """One role of a cohort: patients, pairs, first and last study date."""
+
+    role: str
+    patients: int
+    pairs: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownView:
+    """How many patients of each role have a word of a characteristic.
+
+    Attributes:
+        patients: word -> patients, in the order of the cohort's roles.
+    """
+
+    characteristic: str
+    patients: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceView:
+    """One characteristic among targets and calibration controls.
+
+    Attributes:
+        value: the word whose shares are given; empty where they are means.
+        standardised: in standard deviations; None where the characteristic alone tells the roles apart.
+        remark: empty where the groups are alike.
+    """
+
+    characteristic: str
+    value: str
+    targets: float
+    controls: float
+    standardised: float | None
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """How alike the roles of a cohort are. Has small groups: for the officer's own eyes."""
+
+    roles: tuple[RoleView, ...]
+    breakdowns: tuple[BreakdownView, ...]
+    differences: tuple[DifferenceView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CohortView:
-    """One frozen cohort: patients per role, design, references, digest."""
+    """One frozen cohort: patients per role, design, references, digest.
+
+    Attributes:
+        warnings: what may mislead; found at freezing, or since.
+        balance: where it was asked for.
+    """
 
     name: str
     digest: str
     design: str
     references: str
     counts: tuple[tuple[str, int], ...]  # role -> patients
+    warnings: tuple[str, ...] = ()
+    balance: BalanceView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedView:
+    """One image or report that is in no pair, with its handles and why."""
+
+    kind: str  # image or report
+    content_digest: str
+    reason: str
+    why: str
+    patient_id: str
+    accession: str
+    study_uid: str
+    study_date: str
+    modality: str
+    status: str
+    source: str
+    by: str  # digest of what stands in its place, else ""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """One version of a pair's report, or a copy of it."""
+
+    content_digest: str
+    status: str
+    issued: str
+    source: str
+    state: str  # stands, superseded or copy
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """One pair whole: why it is one, both sides' handles, every version of the report.
+
+    Attributes:
+        standing: False once a later report took its place.
+        image, report: keyword -> value.
+        copies: digests of files with the same image.
+    """
+
+    pair_id: str
+    patient: str
+    standing: bool
+    rule: str
+    note: str
+    frame_rule: str
+    image: tuple[tuple[str, str], ...]
+    report: tuple[tuple[str, str], ...]
+    versions: tuple[VersionView, ...]
+    copies: tuple[str, ...]
+    places: tuple[tuple[str, str], ...]  # cohort, role
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateView:
+    """One image or report that has a near-duplicate; those of one group show the same."""
+
+    group: int
+    kind: str  # picture or text
+    content_digest: str
+    patient_id: str
+    accession: str
+    study_date: str
+    source: str
+    pair_id: str  # standing pair, else ""
+    patients: int  # in the group
 
 
 @dataclass(frozen=True, slots=True)

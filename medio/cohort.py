@@ -15,7 +15,7 @@ from itertools import combinations
 from medio.duplicates import Fingerprint, picture_groups, shared_pictures, text_groups
 from medio.errors import CohortRefused
 from medio.records import Assignment, Cohort, Role
-from medio.sampling import drawn
+from medio.sampling import Stratum, drawn
 
 CONTROL = "control"  # role of a candidate; freezing turns it into fitting or calibration
 _FORMAT = "gradaudit-cohort-2"
@@ -29,6 +29,7 @@ class Candidate:
     Attributes:
         patient: pseudonym.
         role: a Role's value, or `control`.
+        person: what several pseudonyms of one person have in common; empty where nothing links them.
         fingerprint: for the duplicate check; without one the pair is not compared.
         stratum: what the draw of the control halves is balanced over; that of a patient's first pair counts.
     """
@@ -37,7 +38,8 @@ class Candidate:
     patient: str
     role: str
     fingerprint: Fingerprint | None = None
-    stratum: str = ""
+    stratum: Stratum = ()
+    person: str = ""
 
 
 def freeze(
@@ -100,7 +102,7 @@ def _check_roles(offered: Sequence[Candidate]) -> None:
 def _check_patients(offered: Sequence[Candidate]) -> None:
     roles: dict[str, set[str]] = defaultdict(set)
     for one in offered:
-        roles[one.patient].add(one.role)
+        roles[one.person or one.patient].add(one.role)
     shared = [found for found in roles.values() if len(found) > 1]
     if shared:
         kinds = sorted({" and ".join(sorted(found)) for found in shared})
@@ -129,8 +131,12 @@ def _check_duplicates(offered: Sequence[Candidate]) -> None:
 def _repetitions(offered: Sequence[Candidate]) -> Iterator[str]:
     """Pictures and texts that stand under several patients: these may be fewer persons, or one template."""
     compared = [one for one in offered if one.fingerprint is not None]
-    roles = sorted({one.role for one in compared})
+    roles = sorted({one.role for one in offered})
     for role in roles:
+        people = {one.patient: one.person or one.patient for one in offered if one.role == role}
+        if len(people) > len(set(people.values())):
+            fewer = len(people) - len(set(people.values()))
+            yield f"{role}: {fewer} × another id of a patient of this role"
         ones = [one for one in compared if one.role == role]
         pictures = _shared(ones, picture_groups(_fingerprints(ones)))
         if pictures:

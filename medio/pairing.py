@@ -24,6 +24,25 @@ _DERIVED = {  # drawn over an image by software: not what a vision-language mode
 }
 
 
+REASONS: Mapping[str, str] = {  # why an image or a report is in no pair
+    "derived-object": "drawn over an image by software: no picture of its own",
+    "instance-contradiction": "two files claim to be the same object and show different pictures",
+    "copy": "the same content as another file, by another route or in another transfer syntax",
+    "superseded": "a later or more final version took its place",
+    "no-patient-id": "the image names no patient",
+    "no-handle": "it names no study, accession number, order or date to be found by",
+    "no-report": "no report names this study, and none stands alone near its date",
+    "no-image": "no image of the study it names is here",
+    "patient-contradiction": "image and report agree on the study and not on the patient",
+    "report-without-patient": "the report names no patient, so nobody can say whose it is",
+    "handle-contradiction": "its handles point to two different studies",
+    "ambiguous-report": "several reports claim this study, and none is a later version of another",
+    "ambiguous-study": "the reference leads to several studies",
+    "ambiguous-date": "the patient has several examinations or reports near this date",
+    "modality-contradiction": "the report near this date is on another modality",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PairableImage:
     """An image as pairing needs it.

@@ -118,18 +118,24 @@ class Search:
                 return CONTRADICTION
         if rule is PairRule.ACCESSION:
             return ""
-        if _differ(image.AccessionNumber, claim.accession) and image.AccessionNumber not in claim.accessions:
-            return _ELSEWHERE if claim.accession in self._studies_of_accession else CONTRADICTION
+        number = self._stated(claim)
+        if _differ(image.AccessionNumber, number) and image.AccessionNumber not in claim.accessions:
+            return _ELSEWHERE if number in self._studies_of_accession else CONTRADICTION
         return _other_order(image, claim)
 
     def _other_accession(self, image: Instance, claim: Claim) -> str:
         """A report of the image's study whose accession number is that of other images."""
-        if not claim.accession or image.AccessionNumber in claim.accessions:
+        if image.AccessionNumber in claim.accessions:
             return ""
-        studies = self._studies_of_accession.get(claim.accession, frozenset())
+        studies = self._studies_of_accession.get(self._stated(claim), frozenset())
         if image.StudyInstanceUID in studies:
             return _ELSEWHERE if image.AccessionNumber else ""
         return CONTRADICTION if studies - claim.studies else ""
+
+    def _stated(self, claim: Claim) -> str:
+        """The accession number a report names; its own order number counts where images have it as theirs."""
+        number = claim.report.AccessionNumber
+        return number if number in self._studies_of_accession else claim.accession
 
     def _chosen(self, image: Instance, rule: PairRule, claims: list[Claim]) -> Match | str:
         """The one report that stands, or why none can be told."""
@@ -205,7 +211,7 @@ class Search:
             claim.problem
             or claim.report.content_digest in self._met
             or (claim.studies and (not claim.filed or claim.studies & self._known_studies))
-            or _differ(image.AccessionNumber, claim.accession)
+            or _differ(image.AccessionNumber, self._stated(claim))
             or _other_order(image, claim)
         )
 
@@ -260,7 +266,7 @@ def _refusal(image: Instance, claims: Sequence[Claim]) -> str:
         return "report-without-patient"
     if any(not same_patient(image, claim.report) for claim in claims):
         return "patient-contradiction"
-    if len({claim.accession for claim in claims} - {""}) > 1:
+    if len({claim.report.AccessionNumber for claim in claims} - {""}) > 1:
         return "ambiguous-report"  # two requests, two reports, and the image names neither
     others = {claim.studies for claim in claims if image.StudyInstanceUID not in claim.studies}
     if len(others - {frozenset()}) > 1:

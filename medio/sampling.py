@@ -1,8 +1,9 @@
 """Seeded draws of patients, spread evenly over strata: systematic sampling with a random start.
 
 Every patient has the same chance, and every stratum gives its share, rounded up or down (W. G. Madow, On the
-theory of systematic sampling II, Annals of Mathematical Statistics 1949). A draw depends on the seed, what it
-is for, the patients' handles and their strata, and on nothing else.
+theory of systematic sampling II, Annals of Mathematical Statistics 1949). A stratum has levels, the coarsest
+first, and every level is even. A draw depends on the seed, what it is for, the patients' handles and their
+strata, and on nothing else.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 
+Stratum = tuple[str, ...]  # such as ("CT CHEST", "2024")
+
 _FORMAT = "gradaudit-draw-1"
 
 
-def drawn(strata: Mapping[str, str], wanted: int, *, seed: int, purpose: str) -> frozenset[str]:
+def drawn(strata: Mapping[str, Stratum], wanted: int, *, seed: int, purpose: str) -> frozenset[str]:
     """`wanted` of the handles that `strata` maps to a stratum.
 
     Raises:
@@ -24,7 +27,7 @@ def drawn(strata: Mapping[str, str], wanted: int, *, seed: int, purpose: str) ->
     total = len(strata)
     if not 0 <= wanted <= total:
         raise ValueError("more are wanted than there are")
-    line = sorted(strata, key=lambda one: (_lot(seed, purpose, strata[one]), _lot(seed, purpose, one)))
+    line = sorted(strata, key=lambda one: _place(seed, purpose, one, strata[one]))
     start = int(_lot(seed, purpose, "start"), 16) % max(total, 1)
     return frozenset(
         one
@@ -33,19 +36,21 @@ def drawn(strata: Mapping[str, str], wanted: int, *, seed: int, purpose: str) ->
     )
 
 
-def largest_match(strata: Mapping[str, str], pattern: Mapping[str, str]) -> int:
-    """How many of `strata` can be drawn so that every stratum has the share it has in `pattern`."""
-    there, shape = Counter(strata.values()), Counter(pattern.values())
+def largest_match(strata: Mapping[str, Stratum], pattern: Mapping[str, Stratum]) -> int:
+    """How many of `strata` can be drawn so that every coarsest level has the share it has in `pattern`."""
+    there, shape = _kinds(strata), _kinds(pattern)
     if not shape:
         return 0
-    ratio = min(Fraction(there[stratum], count) for stratum, count in shape.items())
+    ratio = min(Fraction(there[kind], count) for kind, count in shape.items())
     return int(ratio * sum(shape.values()))
 
 
 def matched(
-    strata: Mapping[str, str], pattern: Mapping[str, str], wanted: int, *, seed: int, purpose: str
+    strata: Mapping[str, Stratum], pattern: Mapping[str, Stratum], wanted: int, *, seed: int, purpose: str
 ) -> frozenset[str]:
-    """`wanted` of the handles in `strata`, their strata in the shares of `pattern`.
+    """`wanted` of the handles in `strata`, their coarsest levels in the shares of `pattern`.
+
+    Below the coarsest level the draw is even, as ever.
 
     Raises:
         ValueError: more are wanted than `largest_match` allows.
@@ -53,20 +58,30 @@ def matched(
     if wanted > largest_match(strata, pattern):
         raise ValueError("more are wanted than can be matched")
     found: set[str] = set()
-    for stratum, quota in _quotas(Counter(pattern.values()), wanted, f"{seed} {purpose}").items():
-        of_stratum = {one: stratum for one, own in strata.items() if own == stratum}
-        found |= drawn(of_stratum, quota, seed=seed, purpose=f"{purpose} {stratum}")
+    for kind, quota in _quotas(_kinds(pattern), wanted, f"{seed} {purpose}").items():
+        of_kind = {one: stratum for one, stratum in strata.items() if stratum[0] == kind}
+        found |= drawn(of_kind, quota, seed=seed, purpose=f"{purpose} {kind}")
     return frozenset(found)
+
+
+def _kinds(strata: Mapping[str, Stratum]) -> Counter[str]:
+    return Counter(stratum[0] for stratum in strata.values())
+
+
+def _place(seed: int, purpose: str, handle: str, stratum: Stratum) -> list[str]:
+    """Where a handle stands in the line: levels keep together, all else is by lot."""
+    levels = ["\0".join(stratum[: level + 1]) for level in range(len(stratum))]
+    return [*(_lot(seed, purpose, level) for level in levels), _lot(seed, purpose, handle)]
 
 
 def _quotas(shape: Mapping[str, int], wanted: int, lot: str) -> dict[str, int]:
     """Whole numbers that sum to `wanted`: exact shares, rounded up where the rest is largest."""
     total = sum(shape.values())
-    exact = {stratum: Fraction(wanted * count, total) for stratum, count in shape.items()}
-    quotas = {stratum: int(share) for stratum, share in exact.items()}
+    exact = {kind: Fraction(wanted * count, total) for kind, count in shape.items()}
+    quotas = {kind: int(share) for kind, share in exact.items()}
     order = sorted(exact, key=lambda one: (quotas[one] - exact[one], _lot(0, lot, one)))
-    for stratum in order[: wanted - sum(quotas.values())]:
-        quotas[stratum] += 1
+    for kind in order[: wanted - sum(quotas.values())]:
+        quotas[kind] += 1
     return quotas
 
 

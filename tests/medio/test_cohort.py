@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import audit_core.results
+import medio.cohort
+from appliance.cohorts import HINTS
 from medio.cohort import CONTROL, Candidate, freeze
 from medio.duplicates import Fingerprint, fingerprint, picture_groups
 from medio.errors import CohortRefused
@@ -144,7 +149,7 @@ def test_the_split_is_even_over_strata() -> None:
     """Each half holds its share of every stratum, rounded up or down, whatever the seed."""
     strata = {f"P-c{n}": ("CT", "MR", "XR", "US")[min(n // 10, 3)] for n in range(35)}
     controls = [
-        Candidate(f"c{n}", patient, CONTROL, None, strata[patient]) for n, patient in enumerate(strata)
+        Candidate(f"c{n}", patient, CONTROL, None, (strata[patient],)) for n, patient in enumerate(strata)
     ]
     for seed in range(20):
         roles = drawn(frozen([*controls, Candidate("t", "P-t", "target")], seed=seed))
@@ -177,3 +182,18 @@ def test_pictures_without_contrast_are_no_duplicates() -> None:
     """Two black frames are not the same picture."""
     black = fingerprint(np.zeros((40, 40, 3), np.uint8), "")
     assert frozen(with_pictures(black)) and not picture_groups([black, black])
+
+
+def test_one_person_under_two_ids_is_seen() -> None:
+    """Two roles are refused; inside a role the reader is told."""
+    linked = [Candidate(f"c{n}", f"P-c{n}", CONTROL, person="one" if n < 2 else "") for n in range(5)]
+    target = Candidate("t", "P-t", "target")
+    assert frozen([*linked, target]).warnings == ("control: 1 × another id of a patient of this role",)
+    assert refused([*linked, replace(target, person="one")]).reason == "patient-in-two-roles"
+
+
+def test_every_refusal_has_a_hint() -> None:
+    """An officer is told what to do, whatever the reason."""
+    source = Path(medio.cohort.__file__).read_text()
+    reasons = set(re.findall(r'CohortRefused\(\s*"([a-z-]+)"', source))
+    assert reasons == set(HINTS)

@@ -151,6 +151,8 @@ def test_handles_of_two_studies_are_a_contradiction() -> None:
     images = [instance(), instance("i2", StudyInstanceUID="1.2.9", AccessionNumber="ACC2")]
     found = paired(images, [report(AccessionNumber="ACC2")])
     assert reasons(found) == (["handle-contradiction", "no-report"], ["handle-contradiction"])
+    filled = report(AccessionNumber="ACC2", FillerOrderNumber="ACC2")  # the filler's number is often the same
+    assert reasons(paired(images, [filled])) == reasons(found)
 
 
 def test_an_accession_number_nobody_knows_does_not_outweigh_the_study() -> None:
