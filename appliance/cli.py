@@ -15,6 +15,7 @@ from appliance import egress
 from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.evidence import evidence, log
+from appliance.commands.library import reports, studies
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.session import Session
@@ -42,6 +43,8 @@ for name, group in (
     ("cohort", cohort),
     ("audit", audit),
     ("policy", policy),
+    ("studies", studies),
+    ("reports", reports),
     ("pairs", pairs),
     ("quarantine", quarantine),
     ("log", log),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from appliance import codec, limits
-from appliance.channel import Channel
+from appliance.channel import MAX_BLOB, Channel
 from appliance.frames import packed
 from appliance.reading import Reading, reading_of
 from audit_core.results import AuditResult, Finding, Progress, Role
@@ -30,6 +30,7 @@ _TOO_LARGE = ("too-large", "reading it needs more memory than one file may take"
 _LIBRARIES = {
     "ingest": ("medio.ingest",),
     "list": ("medio.sources",),
+    "export": ("medio.export",),
     "audit": ("audit_core.audit", "audit_core.spike_in"),
 }
 
@@ -120,6 +121,58 @@ def _list(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, An
         return {"referenced": referenced_files(reader.read(path))}
 
 
+def _export(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
+    """Answer `handles` for a file, then `export` for the same, until the other side hangs up."""
+    data = b""
+    while (received := channel.receive()) is not None:
+        question, _ = received
+        if question["type"] == "handles":
+            looked, data = _looked(Path(question["path"]))
+            channel.send(_handles(looked, data))
+        else:
+            channel.send(*_exported(data, question))
+            data = b""
+    return {}
+
+
+def _handles(looked: Reading, data: bytes) -> dict[str, Any]:
+    """What the key's holder has to replace; or why there is nothing to replace."""
+    from medio.errors import MedioError
+    from medio.profile import handles_of
+
+    answer: dict[str, Any] = {"type": "handles", "reason": looked.reason, "message": looked.message}
+    if looked.reason:
+        return answer
+    _limit_processor_time(limits.cpu_seconds(len(data)))
+    try:
+        handles = handles_of(data)
+    except MedioError as refused:
+        return answer | {"reason": refused.reason, "message": str(refused)}
+    except MemoryError:
+        return answer | {"reason": _TOO_LARGE[0], "message": _TOO_LARGE[1]}
+    known = {"patient_id": handles.PatientID, "issuer": handles.IssuerOfPatientID, "uids": list(handles.uids)}
+    return answer | known | {"digest": looked.digest, "size": looked.size}
+
+
+def _exported(data: bytes, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The clean file; or why it may not leave."""
+    from medio.errors import MedioError
+    from medio.export import exported
+    from medio.profile import Replacements
+
+    given = Replacements(str(question["patient"]), question["uids"])
+    answer = {"type": "exported", "reason": "", "message": ""}
+    try:
+        clean = exported(data, given, accept_burned_in=bool(question["accept_burned_in"]))
+    except MedioError as refused:
+        return answer | {"reason": refused.reason, "message": str(refused)}, b""
+    except MemoryError:
+        return answer | {"reason": _TOO_LARGE[0], "message": _TOO_LARGE[1]}, b""
+    if len(clean) > MAX_BLOB:
+        return answer | {"reason": _TOO_LARGE[0], "message": f"more than {MAX_BLOB} bytes"}, b""
+    return answer, clean
+
+
 def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     """Load a model as an audit would, so that one that cannot be audited is refused at registration."""
     from audit_core.adapters.loading import open_model
@@ -166,4 +219,4 @@ def _sample(message: dict[str, Any], blob: bytes) -> Sample:
     )
 
 
-_JOBS = {"ingest": _ingest, "list": _list, "inspect": _inspect, "audit": _audit}
+_JOBS = {"ingest": _ingest, "list": _list, "export": _export, "inspect": _inspect, "audit": _audit}

@@ -105,7 +105,7 @@ def handles_of(data: bytes) -> Handles:
         NotReadable: not DICOM, damaged, or beyond the limits.
         NotSupported: the object is none that this profile can clean.
     """
-    file = _image(data)
+    file = image_of(data)
     with wall("bad-elements"):
         uids = tuple(sorted(set(_uids(file.dataset, 0))))
     if len(uids) > _MAX_UIDS:
@@ -130,7 +130,7 @@ def deidentified(data: bytes, given: Replacements) -> Deidentified:
     Raises:
         NotReadable, NotSupported: as `handles_of`.
     """
-    dataset = _image(data).dataset
+    dataset = image_of(data).dataset
     with wall("bad-elements"):
         old, scan = dataset.file_meta, scan_of(dataset)
         _clean(dataset, given, 0)
@@ -147,7 +147,12 @@ def deidentified(data: bytes, given: Replacements) -> Deidentified:
     return Deidentified(buffer.getvalue(), _pixel_value(dataset), compressed, scan)
 
 
-def _image(data: bytes) -> DicomFile:
+def image_of(data: bytes) -> DicomFile:
+    """The object, if this profile can clean it.
+
+    Raises:
+        NotReadable, NotSupported: as `handles_of`.
+    """
     file = read_dicom(data)
     if file.kind is ObjectKind.REPORT:
         raise NotSupported(
