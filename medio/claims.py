@@ -115,12 +115,6 @@ def _joined(own: Claim, meant: Sequence[Study]) -> Claim:
 
 
 def _other_patient(report: Report, study: Study) -> bool:
-    """Both name a patient in the same kind of id, and not the same."""
-    ids = [one for one in (report.PatientID, *report.OtherPatientIDs) if one]
-    comparable = [one for one in ids if _logical(one) == _logical(study.PatientID)]
-    return bool(study.PatientID and comparable) and study.PatientID not in comparable
-
-
-def _logical(patient: str) -> bool:
-    """A server's own name of a resource (`Patient/f201`), which no hospital number can be compared with."""
-    return patient.startswith(("Patient/", "urn:", "#", "http:", "https:"))
+    """Both name a patient, and not the same."""
+    ids = {report.PatientID, *report.OtherPatientIDs} - {""}
+    return bool(study.PatientID and ids) and study.PatientID not in ids

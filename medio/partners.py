@@ -249,12 +249,20 @@ class Search:
 
 
 def same_patient(image: Instance, report: Report) -> bool:
-    """Same id, and issuers that agree where both are given."""
+    """Same id, and issuers that agree where both are given in the same kind of name."""
     if image.PatientID not in (report.PatientID, *report.OtherPatientIDs):
         return False
     if image.PatientID != report.PatientID:
         return True  # the issuer given is that of the report's first id
-    return not _differ(image.IssuerOfPatientID, report.IssuerOfPatientID)
+    one, other = image.IssuerOfPatientID.casefold(), report.IssuerOfPatientID.casefold()
+    return not (_differ(one, other) and _kind(one) == _kind(other))
+
+
+def _kind(issuer: str) -> str:
+    """How an issuer is named: a name in DICOM, often an object identifier in HL7 v2, an address in FHIR."""
+    if issuer.replace(".", "").isdecimal():
+        return "object identifier"
+    return "address" if ":" in issuer else "name"
 
 
 def _refusal(image: Instance, claims: Sequence[Claim]) -> str:

@@ -55,6 +55,12 @@ def test_a_pair_carries_the_image_s_identity() -> None:
             "patient-contradiction",
             "patient-contradiction",
         ),
+        (
+            {"IssuerOfPatientID": "1.2.3"},
+            {"IssuerOfPatientID": "1.2.4"},
+            "patient-contradiction",
+            "patient-contradiction",
+        ),
         ({}, {"PatientID": ""}, "report-without-patient", "report-without-patient"),
         ({"PatientID": ""}, {}, "no-patient-id", "no-image"),
         ({}, {"StudyInstanceUID": "", "AccessionNumber": "", "StudyDate": ""}, "no-report", "no-handle"),
@@ -78,6 +84,14 @@ def test_another_id_of_the_same_patient_pairs() -> None:
         [instance()], [report(PatientID="E9", IssuerOfPatientID="EPIC", OtherPatientIDs=("PAT1",))]
     )
     assert len(found.pairs) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("SITE", "site"), ("SITE", "1.2.3"), ("SITE", "http://site.example/mrn"), ("SITE", "")]
+)
+def test_issuers_that_cannot_be_compared_do_not_contradict(one: str, other: str) -> None:
+    """DICOM, HL7 v2 and FHIR name the same authority in different ways."""
+    assert len(paired([instance(IssuerOfPatientID=one)], [report(IssuerOfPatientID=other)]).pairs) == 1
 
 
 def test_the_standing_version_wins_in_any_order() -> None:
