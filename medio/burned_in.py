@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from medio.elements import text_of
+
+SUSPECTED: Final = "burned-in-text-suspected"
 EDGE: Final = 30  # grey levels of 255 over two pixels that make a sharp edge
 WIDEST_BAR: Final = 9  # pixels; larger letters are found in the picture shrunk by two and by four
 CONTRAST: Final = 45  # grey levels between a bar and its ground, mean of a cell
@@ -108,6 +111,12 @@ def writing(pixels: NDArray[np.uint8]) -> Writing:
                 score = max(score, found)
                 boxes += _boxes(runs, grid, scale) if found >= 1 else []
     return Writing(score, tuple(boxes))
+
+
+def suspects_writing(dataset: Any, *pictures: NDArray[np.uint8]) -> bool:
+    """Whether the header declares writing (Burned In Annotation), or one of the pictures may show some."""
+    declared = text_of(dataset, "BurnedInAnnotation").upper() == "YES"
+    return declared or any(writing(picture).suspected for picture in pictures)
 
 
 def _sizes(grey_HW: NDArray[np.uint8]) -> Iterator[tuple[float, NDArray[np.uint8]]]:

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medio.burned_in import writing
+from medio.burned_in import SUSPECTED, suspects_writing
 from medio.decoders import decoded_frame
-from medio.dicom import text_of, wall
+from medio.dicom import wall
 from medio.errors import NotSupported
 from medio.layout import check_layout
 from medio.pixels import chosen_frame, display_frame
 from medio.profile import Replacements, deidentified, image_of
 
 RESIDUAL_IDENTITY = "residual-identity"
-BURNED_IN = "burned-in-text-suspected"
 _DARKEST, _BRIGHTEST = 0.5, 99.5  # per cent of the values that a frame without a window is stretched between
 
 
@@ -33,7 +32,7 @@ def exported(data: bytes, given: Replacements, *, accept_burned_in: bool = False
         NotSupported: it cannot be cleaned, identity is left in it, or writing is suspected in its pixels.
     """
     if has_writing(image_of(data).dataset) and not accept_burned_in:
-        raise NotSupported(BURNED_IN, "there may be writing in the picture, or the header says so")
+        raise NotSupported(SUSPECTED, "there may be writing in the picture, or the header says so")
     result = deidentified(data, given)
     if left := result.residue():
         places = f"{len(left)} places" if len(left) > 1 else "one place"
@@ -54,8 +53,7 @@ def has_writing(dataset: Any) -> bool:
     chosen, _ = chosen_frame(layout.frames)
     for index in {0, layout.frames - 1} - {chosen}:
         shown.append(_stretched(decoded_frame(dataset, layout, index)))
-    declared = text_of(dataset, "BurnedInAnnotation").upper() == "YES"
-    return declared or any(writing(picture).suspected for picture in shown)
+    return suspects_writing(dataset, *shown)
 
 
 def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -74,11 +74,13 @@ def _reader(data: bytes, ending: str) -> Callable[[bytes], FileContent]:
 
 
 def _image(file: DicomFile, statistics: bool) -> FileContent:
+    from medio.burned_in import SUSPECTED, writing
     from medio.transforms import to_frame  # two seconds, and none of a report's business
 
     described = pixel_statistics(file.dataset) if statistics else None
     frame = to_frame(file.dataset)
-    warnings = (*header_remarks(file), *frame.warnings)
+    seen = (SUSPECTED,) if writing(frame.pixels).suspected else ()
+    warnings = (*header_remarks(file), *frame.warnings, *seen)
     return FileContent(
         Outcome.IMAGE, instance=file.instance, frame=frame, statistics=described, warnings=warnings
     )

@@ -11,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from medio.burned_in import Box, writing
+from medio.burned_in import SUSPECTED, Box, suspects_writing, writing
 from medio.dicom import read_dicom
+from medio.ingest import read_content
 from medio.pixels import display_frame
+from tests.medio.objects import image, part10
 
 Pixels = NDArray[np.uint8]
 LEFT, TOP, SIZE = 40, 60, 16
@@ -94,6 +96,20 @@ def test_boxes_lie_in_the_picture_of_their_size() -> None:
     assert seen.suspected
     assert all(0 <= box.top < box.bottom <= 136 and 0 <= box.left < box.right <= 280 for box in seen.boxes)
     assert isinstance(seen.boxes[0], Box)
+
+
+def test_an_image_taken_in_carries_the_suspicion() -> None:
+    """Where the header says there is no writing, the pixels are believed."""
+    for pixels, expected in ((_with_text(np.zeros((300, 400), np.uint8)), True), (_soft((300, 400)), False)):
+        found = read_content(part10(image(pixels, BurnedInAnnotation="NO")))
+        assert (SUSPECTED in found.warnings) is expected
+
+
+@pytest.mark.parametrize("declared, expected", [("YES", True), ("NO", False), ("", False)])
+def test_the_header_may_declare_writing(declared: str, expected: bool) -> None:
+    """For an export, what the header admits is enough."""
+    pixels = _soft((300, 400))
+    assert suspects_writing(image(pixels, BurnedInAnnotation=declared), pixels) is expected
 
 
 def test_a_slice_costs_little() -> None:
