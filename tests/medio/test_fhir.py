@@ -408,6 +408,7 @@ def test_a_deviation_is_a_warning() -> None:
         {"category": "RAD", "code": 5, "subject": ["x"], "result": "y", "presentedForm": 3},
         {"identifier": [None, 1, {"type": "ACSN", "value": ["a"]}], "issued": {}, "text": []},
         {"contained": {"id": "x"}, "imagingStudy": {"reference": 7}, "performer": "Dr"},
+        {"contained": [{"resourceType": "x", "id": "y"}]},  # a KeyError in the library
     ],
 )
 def test_elements_of_the_wrong_type_are_tolerated(strange: dict[str, Any]) -> None:
