@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames, get_frame
-from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from medio.dicom import wall
 from medio.errors import NotReadable, NotSupported
@@ -31,9 +32,20 @@ from medio.layout import (
 _JPEG = "1.2.840.10008.1.2.4."
 JPEG_EXTENDED = f"{_JPEG}51"
 JPEG_SPECTRAL, JPEG_PROGRESSIVE = f"{_JPEG}53", f"{_JPEG}55"  # retired in 2001, still in archives
+_JPEG_LOSSLESS = (f"{_JPEG}57", f"{_JPEG}70")
 _CODESTREAMS = frozenset(
     f"{_JPEG}{number}" for number in (50, 51, 53, 55, 57, 70, 80, 81, 90, 91, 201, 202, 203)
 )
+# pydicom would try gdcm first. These give the same values in half the time, and answer damaged frames with
+# errors where gdcm may end the process.
+_PREFERRED = {
+    f"{_JPEG}50": "pillow",
+    JPEG_EXTENDED: "pillow",
+    f"{_JPEG}80": "pyjpegls",
+    f"{_JPEG}81": "pyjpegls",
+    f"{_JPEG}90": "pylibjpeg",
+    f"{_JPEG}91": "pylibjpeg",
+}
 _ABSENT = ("missing dependencies", "does not support")  # how pydicom says that a plugin is not installed
 
 Decode = Callable[[Any, PixelLayout, bytes], NDArray[Any]]
@@ -51,6 +63,8 @@ def decoded_frame(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]
     """
     with wall("bad-pixel-data"):
         if not layout.encapsulated:
+            if layout.bits_allocated == layout.samples == 1:
+                return _single_bits(dataset.PixelData, layout, index)
             return _by_pydicom(dataset, layout, index)
         coded = get_frame(
             dataset.PixelData, index, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
@@ -84,6 +98,15 @@ def _offsets(dataset: Any) -> tuple[bytes, bytes] | None:
     return (starts, lengths) if starts and lengths and len(starts) == len(lengths) else None
 
 
+def _single_bits(packed: bytes, layout: PixelLayout, index: int) -> NDArray[np.uint8]:
+    """Packed from the lowest bit on, frames without a gap between them (PS3.5 §8.1.1, Annex D)."""
+    pixels = layout.rows * layout.columns
+    first, last = index * pixels, (index + 1) * pixels
+    held = np.frombuffer(packed, np.uint8)[first // 8 : (last + 7) // 8]
+    bits = np.unpackbits(held, bitorder="little")[first % 8 :][:pixels]
+    return bits.reshape(layout.rows, layout.columns)
+
+
 def _uncoded(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
     if layout.transfer_syntax in _CODESTREAMS:
         check_codestream(coded, layout)
@@ -96,7 +119,10 @@ def _uncoded(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
 
 def _by_pydicom(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]:
     """One frame; uncompressed, it may be a view into the pixel data."""
-    options = {} if layout.encapsulated else {"view_only": True}
+    options = _plugin(layout.transfer_syntax) if layout.encapsulated else {"view_only": True}
+    spare = 8 - layout.bits_stored if _ends_gdcm(layout) else 0
+    if spare:
+        options = {"bits_stored": 8}
     try:
         frame: NDArray[Any] = pixel_array(dataset, index=index, **options)
     except NotImplementedError as error:
@@ -105,7 +131,19 @@ def _by_pydicom(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]:
         if any(words in str(error) for words in _ABSENT):
             raise needs_decoder(layout) from error
         raise
-    return _sized(frame, layout)
+    return _sized(frame << spare >> spare if spare else frame, layout)
+
+
+def _ends_gdcm(layout: PixelLayout) -> bool:
+    """gdcm asserts that lossless JPEG fills its bytes, and ends the process where it does not."""
+    return layout.transfer_syntax in _JPEG_LOSSLESS and layout.bits_allocated == 8
+
+
+@cache
+def _plugin(syntax: str) -> dict[str, Any]:
+    preferred = _PREFERRED.get(syntax, "")
+    installed = preferred and preferred in get_decoder(UID(syntax)).available_plugins
+    return {"decoding_plugin": preferred} if installed else {}
 
 
 def _sized(frame: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
@@ -155,7 +193,8 @@ def _deflated(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
 
 def _jpeg_8bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
     """The libraries behind the baseline syntax read spectral selection and progression as well."""
-    return np.asarray(pixel_array(_single(dataset, JPEGBaseline8Bit, encapsulate([coded])), index=0))
+    alone = _single(dataset, JPEGBaseline8Bit, encapsulate([coded]))
+    return np.asarray(pixel_array(alone, index=0, **_plugin(JPEGBaseline8Bit)))
 
 
 def _jpeg_12bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:

@@ -181,10 +181,11 @@ def _check_length(data: bytes, layout: PixelLayout) -> int:
     bits = layout.rows * layout.columns * layout.samples * layout.bits_allocated
     if layout.photometric == "YBR_FULL_422":
         bits = bits * 2 // 3  # two pixels share their chroma when stored natively
-    surplus = len(data) - (bits * layout.frames + 7) // 8
+    needed = (bits * layout.frames + 7) // 8
+    surplus = len(data) - needed
     if surplus < 0:
         raise NotReadable("truncated-pixels", "fewer bytes than Rows x Columns x frames need")
-    if len(data) * 8 >= bits * (layout.frames + 1):
+    if (surplus - needed % 2) * 8 >= bits:  # one byte may pad to an even length
         raise NotReadable("pixel-length-mismatch", "whole frames more than NumberOfFrames declares")
     _check_frame_bytes(layout)
     return surplus
