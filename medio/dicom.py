@@ -48,8 +48,11 @@ __all__ = [
 MAX_FILE_BYTES = 1 << 30
 MAX_INFLATED_BYTES = 1 << 30
 MAX_INFLATE_RATIO = 100  # SECURITY §5
-MAX_READS = 3_000_000  # two or three an element: a gigabyte of empty elements would become 50 of objects
+MAX_READS = 400_000  # and one in 32 bytes: a gigabyte of empty elements would become 50 of objects
 MAX_SEQUENCE_BYTES = 1 << 26  # of one sequence of stated length; parsed, it takes some twenty times as much
+MAX_SEQUENCE_ITEMS = 200_000  # of one with all that are in it: two seconds of parsing
+_SMALL_SEQUENCE = 1 << 16  # bytes; whatever is in it costs less than looking
+_ITEM_TAGS = ((b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0"), (b"\xff\xfe\xe0\x00", b"\xff\xfe\xe0\x0d"))
 MAX_SEARCHED_BYTES = 1 << 28  # and 16 times the file, for sequences inside sequences
 _SEARCH_BYTES = 8192  # what pydicom reads at a time while it searches
 _UNDEFINED = 0xFFFFFFFF  # as a length
@@ -157,9 +160,13 @@ class _Counted(_Watched):
 
     reads = 0
 
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._allowed = MAX_READS + len(data) // 32
+
     def read(self, size: int | None = -1, /, *, _read: Any = _Watched.read) -> bytes:
         self.reads += 1
-        if self.reads > MAX_READS:
+        if self.reads > self._allowed:
             raise NotReadable("too-many-elements", "more elements than any object has")
         got: bytes = _read(self, size)
         return got
@@ -187,8 +194,8 @@ def _parse(data: bytes) -> tuple[Any, bool]:
             raise NotReadable("empty-dataset", "no elements after the header")
         if watched.cut or _is_short(next(reversed(dataset.values()))):
             raise NotReadable("truncated", "the file ends inside an element")
-        if len(data) > MAX_SEQUENCE_BYTES and any(_is_vast(element) for element in dataset.values()):
-            raise NotReadable("too-many-elements", "a sequence longer than any object has")
+        for element in dataset.values():
+            _check_sequence(element)
     return dataset, is_assumed
 
 
@@ -211,11 +218,23 @@ def _is_short(element: Any) -> bool:
     return bool(len(element.value) < element.length)
 
 
-def _is_vast(element: Any) -> bool:
-    """A sequence of stated length that nobody should parse; pydicom does so when it is first looked at."""
-    if not getattr(element, "is_raw", False) or not MAX_SEQUENCE_BYTES < element.length < _UNDEFINED:
-        return False
-    return element.VR == "SQ" or (element.VR is None and DicomDictionary.get(element.tag, ("",))[0] == "SQ")
+def _check_sequence(element: Any) -> None:
+    """Refuse a sequence of stated length that nobody should parse; pydicom does so at the first look into it.
+
+    An item of undefined length whose end is missing makes it search the rest of the sequence, for each item.
+    """
+    if not getattr(element, "is_raw", False) or not _SMALL_SEQUENCE < element.length < _UNDEFINED:
+        return
+    if element.VR != "SQ" and DicomDictionary.get(element.tag, ("",))[0] != "SQ":
+        return
+    items, ends, undefined = 0, 0, 0
+    for item, end in _ITEM_TAGS:
+        items, ends = items + element.value.count(item), ends + element.value.count(end)
+        undefined += element.value.count(item + b"\xff\xff\xff\xff")
+    if element.length > MAX_SEQUENCE_BYTES or items > MAX_SEQUENCE_ITEMS:
+        raise NotReadable("too-many-elements", "a sequence longer than any object has")
+    if undefined > ends:
+        raise NotReadable("nesting", "items of undefined length without their end")
 
 
 def _starts_as_dataset(data: bytes) -> bool:
