@@ -54,7 +54,7 @@ def read_cda(data: bytes) -> Report:
         issued=_of(document.find("effectiveTime"), "value")[:14].partition("+")[0].partition("-")[0],
         other_accessions=tuple(dict.fromkeys(one for one in orders if one)),
         PlacerOrderNumber=_only(orders),
-        identity=_identity(document),
+        identity=tuple(dict.fromkeys((*_identity(document), *filter(None, (accession, *orders))))),
     )
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from medio.dicom import date_of, valid_uid
+from medio.dicom import valid_uid
 from medio.errors import EmptyReport, MedioError, NotAReport, NothingToUse, NotReadable, TextElsewhere
 from medio.records import FileContent, Outcome, Report, ReportSource, Study
 from medio.reports.fhir_kind import check_imaging
@@ -29,6 +28,7 @@ from medio.reports.fhir_resources import (
     text_at,
 )
 from medio.reports.fhir_text import Words, composition_words, document_words, report_words
+from medio.reports.narrative import stamp_of
 
 _REPORTS = ("DiagnosticReport", "Composition", "DocumentReference")
 _ORDERS = ("ServiceRequest", "ProcedureRequest", "ReferralRequest", "Task", "Appointment", "RequestGroup")
@@ -120,16 +120,16 @@ def _report(
         IssuerOfPatientID=issuer,
         StudyInstanceUID=handles.study,
         AccessionNumber=handles.accessions[0] if handles.accessions else "",
-        StudyDate=handles.date or _day(_when(resource)),
+        StudyDate=handles.date or stamp_of(_when(resource))[:8],
         text=words.text,
         status=next((word for word, codes in _STATUS.items() if status in codes), "unknown"),
-        issued=_digits(text_at(resource, "issued") or text_at(resource, "date") or _when(resource)),
+        issued=stamp_of(text_at(resource, "issued") or text_at(resource, "date") or _when(resource)),
         OtherPatientIDs=tuple(ids[1:]),
         other_accessions=tuple(dict.fromkeys([*handles.accessions[1:], *handles.fillers, *handles.weak])),
         PlacerOrderNumber=_only(handles.placers),
         FillerOrderNumber=_only(handles.fillers),
         study_references=tuple(dict.fromkeys(handles.references)),
-        identity=identity(resource, resources),
+        identity=(*identity(resource, resources), *handles.numbers()),
         Modality=_only(handles.modalities),
     )
 
@@ -192,12 +192,17 @@ class _Handles:
             kind, value = identifier_type(identifier), text_at(identifier, "value")
             if not value or value.startswith("urn:"):
                 continue
-            if kind == "ACSN" or (not kind and "accession" in text_at(identifier, "system").lower()):
+            named = f"{text_at(identifier, 'system')} {text_at(identifier, 'type', 'text')}".lower()
+            if kind == "ACSN" or (not kind and "accession" in named):
                 self.accessions.append(value)
             elif kind in ("PLAC", "FILL"):
                 (self.placers if kind == "PLAC" else self.fillers).append(value)
             elif not kind and not of_report:
                 self.weak.append(value)
+
+    def numbers(self) -> tuple[str, ...]:
+        """Every number found, each once."""
+        return tuple(dict.fromkeys([*self.accessions, *self.placers, *self.fillers, *self.weak]))
 
 
 def _handles(report: Resource, resources: Resources) -> _Handles:
@@ -270,7 +275,7 @@ def _study(resource: Resource, resources: Resources) -> Study:
         AccessionNumber=_only(accession),
         PatientID=ids[0],
         IssuerOfPatientID=issuer,
-        StudyDate=_day(text_at(resource, "started")),
+        StudyDate=stamp_of(text_at(resource, "started"))[:8],
         Modality=_only(modalities),
     )
 
@@ -288,15 +293,6 @@ def _when(resource: Resource) -> str:
         or text_at(resource, "event", "period", "start")
         or text_at(resource, "context", "period", "start")
     )
-
-
-def _day(stamp: str) -> str:
-    return date_of(stamp[:10].replace("-", ""))
-
-
-def _digits(stamp: str) -> str:
-    """`YYYYMMDDHHMMSS` or less, in the time zone of the sender, as HL7 v2 gives it."""
-    return re.sub(r"\D", "", re.sub(r"(\.\d+)?(Z|[+-]\d\d:\d\d)?$", "", stamp))[:14]
 
 
 def _digest(resource: Resource, text: str) -> str:

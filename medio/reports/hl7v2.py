@@ -171,7 +171,7 @@ def _read(message: Message, groups: Sequence[_Group], study: str) -> Iterator[Re
             other_accessions=tuple(others),
             PlacerOrderNumber=_number(group, 2),
             FillerOrderNumber=_number(group, 3),
-            identity=named,
+            identity=tuple(dict.fromkeys(filter(None, (*named, accession)))),
             Modality=_modality(group),
         )
 

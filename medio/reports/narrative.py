@@ -10,6 +10,7 @@ from medio.errors import NotReadable
 
 MAX_TEXT_BYTES = 4 << 20
 _OWN_LABEL = re.compile(r"[^\s:][^:\n]{0,40}:(\s|$)")
+_STAMP = re.compile(r"(\d{4})([-./]?)(\d{1,2})\2(\d{1,2})(?:[T ]?(\d{2}):?(\d{2}):?(\d{2})?)?")
 _HEADING = re.compile(r"^[^:]{0,60}:(?=\s|$)")
 
 
@@ -54,6 +55,15 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")
+
+
+def stamp_of(text: str) -> str:
+    """`YYYYMMDDHHMMSS` or less, of a time written year first; `03/04/2024` could be two days and is none."""
+    match = _STAMP.match(text)
+    if match is None:
+        return ""
+    year, _, month, day, hour, minute, second = (part or "" for part in match.groups())
+    return f"{year}{month:0>2}{day:0>2}{hour}{minute}{second}"
 
 
 def narrative(items: Iterable[str]) -> str:

@@ -13,12 +13,13 @@ import hashlib
 from medio.dicom import date_of, valid_uid
 from medio.errors import EmptyReport, NotReadable
 from medio.records import Report, ReportSource
-from medio.reports.narrative import MAX_TEXT_BYTES, decoded, narrative, says_something
+from medio.reports.narrative import MAX_TEXT_BYTES, decoded, narrative, says_something, stamp_of
 
 _KEYWORDS = (
     *("PatientID", "IssuerOfPatientID", "StudyInstanceUID", "AccessionNumber", "StudyDate", "Status"),
     *("PlacerOrderNumber", "FillerOrderNumber"),
 )
+_NUMBERS = ("PatientID", "AccessionNumber", "PlacerOrderNumber", "FillerOrderNumber")
 _STATUS = ("preliminary", "final", "corrected")
 
 
@@ -46,11 +47,12 @@ def read_plain(data: bytes) -> Report:
         IssuerOfPatientID=header.get("IssuerOfPatientID", ""),
         StudyInstanceUID=valid_uid(header.get("StudyInstanceUID", "")),
         AccessionNumber=header.get("AccessionNumber", ""),
-        StudyDate=date_of(header.get("StudyDate", "")),
+        StudyDate=date_of(stamp_of(header.get("StudyDate", ""))),
         text=text,
         status=status if status in _STATUS else "unknown",
         PlacerOrderNumber=header.get("PlacerOrderNumber", ""),
         FillerOrderNumber=header.get("FillerOrderNumber", ""),
+        identity=tuple(header[name] for name in _NUMBERS if header.get(name)),
     )
 
 

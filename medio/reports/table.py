@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from medio.dicom import date_of, valid_uid
 from medio.errors import EmptyReport, NotReadable
 from medio.records import Report, ReportSource
-from medio.reports.narrative import Item, decoded, lines, narrative, says_something
+from medio.reports.narrative import Item, decoded, lines, narrative, says_something, stamp_of
 
 MAX_TABLE_BYTES = 64 << 20
 MAX_ROWS = 200_000
@@ -46,8 +46,8 @@ _SECTIONS = (
     *("indication", "clinicalhistory", "history", "clinicalinformation", "examination", "technique"),
     *("comparison", "findings", "finding", "impression", "impressions", "conclusion", "recommendation"),
 )
+_NUMBERS = ("PatientID", "AccessionNumber", "PlacerOrderNumber", "FillerOrderNumber")
 _NAMED = ("patientname", "name", "lastname", "firstname", "birthdate", "patientbirthdate", "dob", "address")
-_STAMP = re.compile(r"(\d{4})([-./]?)(\d{1,2})\2(\d{1,2})(?:[T ]?(\d{2}):?(\d{2}):?(\d{2})?)?")
 _STATUS = {
     "final": ("final", "f", "signed", "verified", "complete", "completed"),
     "preliminary": ("preliminary", "prelim", "p", "draft", "unsigned"),
@@ -131,13 +131,20 @@ def _report(row: dict[str, str]) -> Report | None:
         IssuerOfPatientID=found["IssuerOfPatientID"],
         StudyInstanceUID=valid_uid(found["StudyInstanceUID"]),
         AccessionNumber=found["AccessionNumber"],
-        StudyDate=date_of(_stamp(found["StudyDate"])),
+        StudyDate=date_of(stamp_of(found["StudyDate"])),
         text=text,
         status=next((word for word, codes in _STATUS.items() if stated in codes), "unknown"),
-        issued=_stamp(found["issued"]),
+        issued=stamp_of(found["issued"]),
         PlacerOrderNumber=found["PlacerOrderNumber"],
         FillerOrderNumber=found["FillerOrderNumber"],
-        identity=tuple(row[name].strip() for name in _NAMED if row.get(name, "").strip()),
+        identity=tuple(
+            value
+            for value in (
+                *(row.get(name, "").strip() for name in _NAMED),
+                *(found[name] for name in _NUMBERS),
+            )
+            if value
+        ),
         Modality=found["Modality"].upper(),
     )
 
@@ -148,12 +155,3 @@ def _text(row: dict[str, str]) -> str:
     if whole:
         return narrative([whole])
     return narrative(lines([Item(name.capitalize(), row[name]) for name in row if name in _SECTIONS]))
-
-
-def _stamp(text: str) -> str:
-    """`YYYYMMDDHHMMSS` or less, of a time written year first; `03/04/2024` could be two days and is none."""
-    match = _STAMP.match(text)
-    if match is None:
-        return ""
-    year, _, month, day, hour, minute, second = (part or "" for part in match.groups())
-    return f"{year}{month:0>2}{day:0>2}{hour}{minute}{second}"

@@ -37,7 +37,10 @@ def test_a_clinical_document_is_a_report() -> None:
         "20240102123000",
     )
     assert (found.PlacerOrderNumber, found.other_accessions, found.status) == ("PL1", ("PL1",), "unknown")
-    assert set(found.identity) == {"PAT1", "1 Long Street", "555-1234", "Doe^Jane", "19701231"}
+    assert set(found.identity) == {
+        *("PAT1", "1 Long Street", "555-1234", "Doe^Jane", "19701231"),
+        *("ACC1", "PL1"),
+    }
 
 
 def test_several_orders_or_studies_are_not_guessed_between() -> None:

@@ -216,6 +216,11 @@ def test_the_number_of_the_report_is_no_accession_number() -> None:
     ]
     found = content(diagnostic_report(conclusion="Clear.", identifier=numbers)).reports[0]
     assert (found.AccessionNumber, found.other_accessions) == ("A7", ())
+    assert "A7" in found.identity and "RPT-1" not in found.identity
+    worded = [{"type": {"text": "Accession Number"}, "value": "A8"}]
+    assert (
+        content(diagnostic_report(conclusion="Clear.", identifier=worded)).reports[0].AccessionNumber == "A8"
+    )
 
 
 @pytest.mark.parametrize(

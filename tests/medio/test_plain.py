@@ -24,6 +24,14 @@ def test_text_without_header_is_kept_whole() -> None:
     assert read_plain("Größe".encode("cp1252")).text == "Größe"
 
 
+def test_orders_dates_and_byte_order_marks() -> None:
+    """Order numbers are handles, dates may have dashes, and an editor may have saved UTF-16."""
+    text = "PlacerOrderNumber: PL1\nFillerOrderNumber: FL1\nStudyDate: 2024-01-02\n\nGröße normal."
+    found = read_plain(text.encode("utf-16"))
+    assert (found.PlacerOrderNumber, found.FillerOrderNumber) == ("PL1", "FL1")
+    assert (found.StudyDate, found.text, found.identity) == ("20240102", "Größe normal.", ("PL1", "FL1"))
+
+
 @pytest.mark.parametrize(
     ("data", "reason"), [(b"\n ??? \n", "empty-report"), (HEADER, "empty-report"), (b"a\0b", "not-text")]
 )

@@ -33,7 +33,11 @@ def test_a_row_is_a_report() -> None:
     assert (found.PatientID, found.IssuerOfPatientID, found.AccessionNumber) == ("P1", "SITE", "A1")
     assert (found.StudyInstanceUID, found.StudyDate, found.Modality) == ("1.2.840.9", "20240102", "CT")
     assert (found.PlacerOrderNumber, found.FillerOrderNumber) == ("PL1", "F1")
-    assert (found.status, found.issued, found.identity) == ("final", "20240102123000", ("Doe^Jane",))
+    assert (found.status, found.issued, found.identity) == (
+        "final",
+        "20240102123000",
+        ("Doe^Jane", "P1", "A1", "PL1", "F1"),
+    )
     assert found.source is ReportSource.TABLE
 
 
