@@ -73,7 +73,10 @@ class Channel:
         blob = self._read_exactly(blob_length, deadline)
         if len(text) != text_length or len(blob) != blob_length:
             raise WorkerFailed("the worker process stopped in the middle of an answer")
-        message = json.loads(text)
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError):
+            message = None
         if not isinstance(message, dict):
             raise WorkerFailed("the worker sent something that is not a message")
         return message, blob

@@ -17,6 +17,7 @@ from typing import Any
 
 from appliance import limits
 from appliance.frames import FRAME
+from appliance.listing import Listing
 from appliance.readers import Readers
 from appliance.reading import Reading
 from appliance.sealed import REPORT_TEXT
@@ -94,12 +95,13 @@ class Intake:
         )
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._warnings: Counter[str] = Counter()
         self._batch = _Batch()
         self._before: set[str] = (
             set()
         )  # digests of the batch stored last: a copy may have been read meanwhile
 
-    def run(self, files: Iterable[Path]) -> IngestView:
+    def run(self, files: Listing) -> IngestView:
         """Read every file, then pair what the workspace holds.
 
         Raises:
@@ -109,16 +111,17 @@ class Intake:
 
         done = 0
         try:
-            with closing(self._readers.read(iter(files))) as readings:
+            with closing(self._readers.read(files)) as readings:
                 for sealed in readings:
                     self._take(sealed)
                     if self._batch.full:
                         self._store()
                     done += 1
-                    self._step(Progress("ingest", done, self._total(files, done), "files"))
+                    self._step(Progress("ingest", done, max(done, files.total), "files"))
             self._store()
         finally:
             self._workspace.vault.sweep()  # what was sealed and not stored, when this was stopped
+        self._warnings.update(code for codes in files.warnings.values() for code in codes)
         pairing = settle(self._workspace)
         return IngestView(
             files=done,
@@ -133,6 +136,7 @@ class Intake:
             orders=self._counts[Outcome.ORDER],
             empty_reports=self._counts[Outcome.EMPTY_REPORT],
             studies=self._counts["studies"],
+            warnings=tuple(self._warnings.most_common()),
         )
 
     def _seal(self, path: Path, reading: Reading, frame: bytes) -> _Sealed:
@@ -161,6 +165,7 @@ class Intake:
     def _keep(self, sealed: _Sealed, outcome: Outcome) -> None:
         reading, batch = sealed.reading, self._batch
         self._counts[outcome] += 1
+        self._warnings.update(reading.warnings)
         batch.digests.add(reading.digest)
         batch.files.append(StoredFile(reading.digest, outcome, reading.reason, _now()))
         if reading.instance is not None and sealed.frame is not None:
@@ -194,10 +199,6 @@ class Intake:
             batch.instances, batch.reports, batch.studies, batch.files, batch.quarantined
         )
         self._before, self._batch = batch.digests, _Batch()
-
-    @staticmethod
-    def _total(files: Iterable[Path], done: int) -> int:
-        return max(done, getattr(files, "total", done))
 
 
 def _stored_instance(reading: Reading, instance: Instance, frame: Arriving) -> StoredInstance:

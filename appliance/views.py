@@ -300,6 +300,7 @@ class IngestView:
         orders: valid messages and resources that are no imaging report.
         empty_reports: reports without words.
         studies: studies that another system describes.
+        warnings: code -> files that were taken in although something about them is odd.
     """
 
     files: int
@@ -314,6 +315,7 @@ class IngestView:
     orders: int = 0
     empty_reports: int = 0
     studies: int = 0
+    warnings: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from appliance.dry_run import FileLine
     from appliance.views import IngestView
 
+_DO = {  # what helps against the reasons that most often fill a quarantine
+    "archive-encrypted": "unpack the archive, then ingest the folder",
+    "link": "links are not followed: give the folder they lead to",
+    "needs-decoder": "`gradaudit doctor` says which decoders are missing",
+    "parser-died": "quote the fault when you report it; everything else was read",
+    "parser-timeout": "try these files alone while the machine is not busy",
+    "truncated": "fetch these files again: they end too early",
+    "truncated-pixels": "fetch these files again: they end too early",
+    "unreadable-file": "this account may not open these files",
+}
+
 quarantine = typer.Typer(help="Files that were set aside at ingest.", no_args_is_help=True)
 
 
@@ -73,13 +84,17 @@ def _summary(view: IngestView) -> str:
     )
     lines = [f"{view.files:7} files read"]
     lines += [f"{count:7} {what}" for count, what in counts if count]
-    lines += [f"{files:7} set aside: {reason}" for reason, files in view.quarantined]
+    lines += [f"{files:7} taken in with a warning: {code}" for code, files in view.warnings]
+    for reason, files in view.quarantined:
+        lines.append(f"{files:7} set aside: {reason}" + (f" – {_DO[reason]}" if reason in _DO else ""))
     lines.append(f"{view.pairs:7} pairs in the workspace")
     lonely = view.unpaired_images, view.unpaired_reports
     if any(lonely):
         lines.append("        without a partner: {} images, {} reports".format(*lonely))
     if view.quarantined:
-        lines.append("docs/reason-codes.md says what to do about each reason")
+        lines.append(
+            "`gradaudit ingest --dry-run` names the files set aside, docs/reason-codes.md what to do"
+        )
     return "\n".join(lines)
 
 

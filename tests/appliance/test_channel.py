@@ -2,6 +2,7 @@
 
 import os
 import struct
+import threading
 
 import pytest
 
@@ -51,6 +52,17 @@ def test_an_oversized_frame_is_refused_before_it_is_read(pipe: tuple[Channel, in
     os.write(write_fd, struct.pack(">II", 2, channel.MAX_BLOB + 1) + b"{}")
     with pytest.raises(WorkerFailed, match="more than is allowed"):
         ends.receive(1.0)
+
+
+@pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_message_is_an_error(pipe: tuple[Channel, int], text: bytes) -> None:
+    """A captured child may send anything: it fails, and its parent goes on."""
+    ends, write_fd = pipe
+    sender = threading.Thread(target=os.write, args=(write_fd, struct.pack(">II", len(text), 0) + text))
+    sender.start()
+    with pytest.raises(WorkerFailed, match="not a message"):
+        ends.receive(5.0)
+    sender.join()
 
 
 def test_a_number_that_is_not_finite_cannot_be_sent(pipe: tuple[Channel, int]) -> None:
