@@ -21,6 +21,7 @@ from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
 from audit_core.results import AuditResult, Design, Finding, References, Verdict
 from audit_core.samples import ModelSource, Settings
+from medio.projection import projected
 from medio.records import Cohort
 
 FINDINGS = "findings"
@@ -159,7 +160,7 @@ def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
     facts: dict[str, Any] = {"Modality": pair.Modality, "BodyPartExamined": pair.BodyPartExamined}
     if pair.StudyDate[:4].isdigit():
         facts["Year"] = float(pair.StudyDate[:4])
-    return {**instance.attributes, **facts}
+    return projected({**instance.attributes, **facts})
 
 
 def _check_findings(findings: tuple[Finding, ...], cohort: Cohort) -> None:

@@ -16,6 +16,7 @@ from appliance.registry import ModelRecord
 from appliance.views import AuditView
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.workspace import Workspace
+from medio.projection import modality, year
 from medio.records import Cohort
 
 _PACKAGES = ("torch", "transformers", "monai", "pydicom", "scikit-learn", "numpy", "scipy", "cryptography")
@@ -63,8 +64,8 @@ def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
     modalities: dict[str, set[str]] = {}
     for one in cohort.assignments:
         patients.setdefault(str(one.role), set()).add(one.patient)
-        modalities.setdefault(pairs[one.pair_id].Modality or "unknown", set()).add(one.patient)
-    dates = sorted(pairs[one.pair_id].StudyDate[:4] for one in cohort.assignments)
+        modalities.setdefault(modality(pairs[one.pair_id].Modality), set()).add(one.patient)
+    years = sorted(year(pairs[one.pair_id].StudyDate) for one in cohort.assignments)
     return {
         "cohort": cohort.name,
         "cohort_digest": cohort.digest,
@@ -74,10 +75,10 @@ def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
         "patients_by_role": {role: len(found) for role, found in sorted(patients.items())},
         "pairs_by_role": dict(sorted(Counter(str(one.role) for one in cohort.assignments).items())),
         "patients_by_modality": {
-            modality: len(found) if len(found) >= _SMALL else f"< {_SMALL}"
-            for modality, found in sorted(modalities.items())
+            term: len(found) if len(found) >= _SMALL else f"< {_SMALL}"
+            for term, found in sorted(modalities.items())
         },
-        "study_years": [dates[0], dates[-1]],
+        "study_years": [years[0], years[-1]],
     }
 
 

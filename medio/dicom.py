@@ -31,6 +31,7 @@ from medio.elements import date_of, text_of, uid_of, valid_uid
 from medio.errors import MedioError, NotReadable
 from medio.identity import identity_values
 from medio.kinds import ObjectKind, kind_of, sop_class_of
+from medio.projection import TECHNICAL
 from medio.records import Instance
 
 __all__ = [
@@ -56,21 +57,6 @@ _ITEM_TAGS = ((b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0"), (b"\xff\xfe\xe0\x00", 
 MAX_SEARCHED_BYTES = 1 << 28  # and 16 times the file, for sequences inside sequences
 _SEARCH_BYTES = 8192  # what pydicom reads at a time while it searches
 _UNDEFINED = 0xFFFFFFFF  # as a length
-_ATTRIBUTES = (  # technical facts only, for the blind baseline; no name, date of birth or free text
-    "Manufacturer",
-    "ManufacturerModelName",
-    "Rows",
-    "Columns",
-    "BitsStored",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "KVP",
-    "SliceThickness",
-    "MagneticFieldStrength",
-    "ViewPosition",
-    "LossyImageCompression",
-    "ConversionType",
-)
 _REQUESTS = ("RequestAttributesSequence", "ReferencedRequestSequence")
 
 
@@ -108,6 +94,8 @@ def wall(reason: str) -> Iterator[None]:
     except MemoryError as error:
         raise NotReadable("too-large", "the object claims more memory than there is") from error
     except Exception as error:  # the border: pydicom and decoders document no closed set of errors
+        if isinstance(error.__context__, MedioError):
+            raise error.__context__ from None  # pydicom puts its own in place of whatever a read raises
         raise NotReadable(reason, f"{reason} ({type(error).__name__})") from error
 
 
@@ -316,7 +304,7 @@ def _frames(dataset: Any) -> int:
 
 
 def _attributes(dataset: Any) -> Iterator[tuple[str, str | float]]:
-    for keyword in _ATTRIBUTES:
+    for keyword in TECHNICAL:
         text = text_of(dataset, keyword)
         if not text:
             continue
