@@ -75,7 +75,7 @@ def _dicom() -> list[Seed]:
     made = [Seed(f"made/{name}", part10(one)) for name, one in found.items()]
     big = io.BytesIO()
     dcmwrite(big, image(grey.byteswap(), syntax=ExplicitVRBigEndian), implicit_vr=False, little_endian=False)
-    return [*made, Seed("made/big", big.getvalue()), Seed("made/deflated", _deflated(part10(image(grey))))]
+    return [*made, Seed("made/big", big.getvalue()), Seed("made/deflated", deflated(part10(image(grey))))]
 
 
 def _container(depth: int) -> Dataset:
@@ -93,13 +93,14 @@ def _directory() -> Dataset:
     return ds
 
 
-def _deflated(plain: bytes) -> bytes:
+def deflated(plain: bytes, packed: bytes = b"") -> bytes:
+    """An explicit little endian file in the deflated syntax; with this as its deflated part when given."""
     syntax = plain.find(b"1.2.840.10008.1.2.1\0")
-    deflated = b"1.2.840.10008.1.2.1.99"
-    head = plain[: syntax - 2] + len(deflated).to_bytes(2, "little") + deflated
-    size = 132 + 12 + int.from_bytes(plain[140:144], "little")
+    name = b"1.2.840.10008.1.2.1.99"
+    head = plain[: syntax - 2] + len(name).to_bytes(2, "little") + name
+    size = 144 + int.from_bytes(plain[140:144], "little")
     packer = zlib.compressobj(wbits=-15)
-    return head + plain[syntax + 20 : size] + packer.compress(plain[size:]) + packer.flush()
+    return head + plain[syntax + 20 : size] + (packed or packer.compress(plain[size:]) + packer.flush())
 
 
 def _reports() -> list[Seed]:
@@ -107,7 +108,7 @@ def _reports() -> list[Seed]:
         "OBR|1|P1|A1|1^CHEST^L|||20240101||||||||||||||||RAD|F", "OBX|1|TX|2^Findings||No \\T\\ clear.||||||F"
     )
     batch = b"FHS|^~\\&\rBHS|^~\\&\r" + message * 3 + b"BTS|3\rFTS|1\r"
-    pdf = _pdf("No acute finding.")
+    page = pdf("No acute finding.")
     resource = {
         "resourceType": "DiagnosticReport",
         "id": "r1",
@@ -118,7 +119,7 @@ def _reports() -> list[Seed]:
         "contained": [{"resourceType": "Patient", "id": "p", "identifier": [{"value": "PAT1"}]}],
         "text": {"status": "generated", "div": "<div><p>Clear &amp; <b>free</b>.</p></div>"},
         "conclusion": "No acute finding.",
-        "presentedForm": [{"contentType": "application/pdf", "data": base64.b64encode(pdf).decode()}],
+        "presentedForm": [{"contentType": "application/pdf", "data": base64.b64encode(page).decode()}],
     }
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource}] * 3}
     table = (
@@ -126,7 +127,7 @@ def _reports() -> list[Seed]:
     )
     plain = b"PatientID: P1\nAccessionNumber: A1\n\nNo acute finding.\n"
     embedded = oru(
-        "OBR|1|P1|A1|1^CT^L", "OBX|1|ED|PDF||^application^pdf^Base64^" + base64.b64encode(pdf).decode()
+        "OBR|1|P1|A1|1^CT^L", "OBX|1|ED|PDF||^application^pdf^Base64^" + base64.b64encode(page).decode()
     )
     return [
         *(
@@ -134,14 +135,14 @@ def _reports() -> list[Seed]:
             Seed("made/batch", batch, ".hl7"),
             Seed("made/pdf-in-oru", embedded),
         ),
-        *(Seed("made/mllp", b"\x0b" + message + b"\x1c\r", ".hl7"), Seed("made/pdf", pdf, ".pdf")),
+        *(Seed("made/mllp", b"\x0b" + message + b"\x1c\r", ".hl7"), Seed("made/pdf", page, ".pdf")),
         *(Seed("made/fhir", json.dumps(resource).encode(), ".json"), Seed("made/table", table, ".csv")),
         *(Seed("made/bundle", json.dumps(bundle).encode(), ".json"), Seed("made/plain", plain, ".txt")),
         Seed("made/ndjson", (json.dumps(resource) + "\n").encode() * 3, ".ndjson"),
     ]
 
 
-def _pdf(text: str) -> bytes:
+def pdf(text: str) -> bytes:
     """One page of one line, its stream deflated."""
     stream = zlib.compress(f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode())
     objects = (
