@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medio.pairing import PairableImage, Pairing, pair
+import medio.pairing
+from medio.pairing import REASONS, PairableImage, Pairing, pair
 from medio.records import Instance, PairRule, Report, ReportSource, Study
 from tests.medio.objects import instance, report
 
@@ -345,3 +349,15 @@ def test_a_report_never_joins_two_patients() -> None:
     images = [instance(), instance("i2", PatientID="E9")]
     found = paired(images, [report(OtherPatientIDs=("E9",))])
     assert (found.pairs, reasons(found)) == ((), (["patient-contradiction"] * 2, ["patient-contradiction"]))
+
+
+def test_every_reason_is_documented() -> None:
+    """The page lists each code with the words that the command line prints, and none that is gone."""
+    page = (Path(__file__).parents[2] / "docs" / "pairing-and-cohorts.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert rows.keys() == REASONS.keys()
+    modules = ("claims", "pairing", "partners")
+    source = "".join((Path(medio.pairing.__file__).parent / f"{name}.py").read_text() for name in modules)
+    said = Counter(re.findall(r'"([a-z]+-[a-z-]+|copy|superseded)"', source))
+    assert said.keys() == REASONS.keys()
+    assert min(said.values()) > 1  # once in the table, and where it is given
