@@ -45,6 +45,7 @@ _DATES = (  # full dates; day and month in either order
 _TITLES = frozenset(
     {"dr", "mr", "mrs", "ms", "miss", "prof", "professor", "sir", "drs", "frau", "herr", "mme"}
 )
+_EXAMINATIONS = frozenset({"MR", "MS"})  # magnetic resonance, multi-slice: no titles
 _PARTICLES = frozenset(
     {"the", "and", "for", "von", "van", "der", "den", "del", "dos", "las", "los", "phd", "frcr"}
 )
@@ -220,7 +221,7 @@ def _beside(
 def _titled(text: str, words: Sequence[_Word]) -> Iterator[tuple[int, int, str]]:
     """Up to two capitalised words after a title: a person that the header does not know."""
     for at, word in enumerate(words):
-        if word.key not in _TITLES or not word.text[:1].isupper():
+        if word.key not in _TITLES or not word.text[:1].isupper() or word.text in _EXAMINATIONS:
             continue
         end = word.end
         for follower in words[at + 1 : at + 3]:

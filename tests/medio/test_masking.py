@@ -50,6 +50,7 @@ def test_what_is_hidden(text: str, expected: str) -> None:
         "L4/5 and L5/S1; T2 signal 3/5, ratio 12.345.",
         "Grade 2-3 of 4, 10:15 h, 100 ml, 120/80 mmHg",
         "No weight, may will, march in place.",
+        "MR BRAIN W/O, CT, MS CT",
     ],
 )
 def test_findings_stay(text: str) -> None:
