@@ -17,6 +17,8 @@ from appliance.errors import WorkerFailed, WorkerSilent
 _HEAD = struct.Struct(">II")
 MAX_MESSAGE = 64 << 20  # a result with its findings for a few hundred thousand pairs
 MAX_BLOB = 256 << 20  # one decoded frame
+PIPE_BYTES = 1 << 20  # so that a frame goes through without waiting for the reader
+_READ = 1 << 20
 
 
 class Channel:
@@ -88,17 +90,18 @@ class Channel:
 
     def _read_exactly(self, length: int, deadline: float | None) -> bytes:
         """Up to `length` bytes; fewer only at end of file."""
-        parts = bytearray()
-        while len(parts) < length:
+        parts = bytearray(length)
+        view, filled = memoryview(parts), 0
+        while filled < length:
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0 or not select.select([self._read_fd], [], [], left)[0]:
                     raise WorkerSilent("the worker did not answer in time")
-            part = os.read(self._read_fd, min(1 << 20, length - len(parts)))
-            if not part:
+            read = os.readv(self._read_fd, [view[filled : filled + _READ]])
+            if not read:
                 break
-            parts += part
-        return bytes(parts)
+            filled += read
+        return bytes(view[:filled])
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +215,13 @@ def _stored_instance(reading: Reading, instance: Instance, frame: Arriving) -> S
 
 def _shared(record: Any, kind: type) -> dict[str, Any]:
     """The fields that a medical record and its stored row have in common, by name."""
-    names = {column.name for column in fields(kind)}
-    return {column.name: getattr(record, column.name) for column in fields(record) if column.name in names}
+    return {name: getattr(record, name) for name in _common(type(record), kind)}
+
+
+@cache
+def _common(one: Any, other: Any) -> tuple[str, ...]:
+    names = {column.name for column in fields(other)}
+    return tuple(column.name for column in fields(one) if column.name in names)
 
 
 def _now() -> str:

@@ -6,17 +6,19 @@ The parent sends what is needed through a pipe and reads numbers back. The child
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from appliance.channel import Channel
+from appliance.channel import PIPE_BYTES, Channel
 from appliance.egress import OFFLINE_ENV
 from appliance.errors import ApplianceError, WorkerFailed, WorkerSilent
 from appliance.faults import fault_of
@@ -52,6 +54,8 @@ class Worker:
             env=environment,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(OSError):  # an administrator may have set a lower limit; it is slower then
+            fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno())
         self._isolation: dict[str, str] | None = None
         self._channel.send(

@@ -6,8 +6,8 @@ Copies differ from their originals in the UIDs of instance, series and study, an
 from __future__ import annotations
 
 import csv
+import io
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,25 +59,20 @@ def copies(paths: Sequence[Path], count: int, folder: Path) -> list[Path]:
         home = folder / f"{number // 100:04}"
         home.mkdir(exist_ok=True)
         made.append(home / f"{number:06}{source.suffix}")
-        made[-1].write_bytes(_renamed(source.read_bytes(), number // len(paths)))
+        made[-1].write_bytes(_renamed(source.read_bytes(), number))
     return made
 
 
-def _renamed(data: bytes, generation: int) -> bytes:
-    """Another generation of all UIDs that belong to the file: same length, other last digits."""
+def _renamed(data: bytes, number: int) -> bytes:
+    """Other last digits in all UIDs that belong to the file, in place; and another preamble."""
     from pydicom import dcmread
 
-    if generation == 0:
-        return data
-    with tempfile.SpooledTemporaryFile(max_size=1 << 30) as stream:
-        stream.write(data)
-        stream.seek(0)
-        header = dcmread(stream, force=True, stop_before_pixels=True)
+    header = dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         uid = str(header.get(keyword) or "").encode()
         if _UID.fullmatch(uid):
-            data = data.replace(uid, uid[:-4] + b"%04d" % (1000 + generation))
-    return b"%0128d" % generation + data[128:]  # the preamble is anybody's (PS3.10 §7.1)
+            data = data.replace(uid, uid[:-5] + b"%05d" % number)
+    return b"%0128d" % number + data[128:]  # the preamble is anybody's (PS3.10 §7.1)
 
 
 def can_be_copied(path: Path) -> bool:
