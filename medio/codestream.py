@@ -1,7 +1,7 @@
-"""What a JPEG frame says before its first scan, checked as strictly as the decoders behind pydicom need it.
+"""What a compressed frame says before its first scan, checked as strictly as the decoders need it.
 
 gdcm ends the whole process where the IJG library warns while it reads the header: at bytes between segments,
-at four components, at versions and transforms unknown to it.
+at four components, at versions and transforms unknown to it. pydicom never leaves a JP2 box without length.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from medio.errors import NotReadable
 
+_JP2, _JP2_BYTES = b"\0\0\0\x0cjP  ", 12  # start and length of the first box
+_BOX_HEADER = 8  # bytes
 _SOI, _SOS = b"\xff\xd8", 0xDA
 _ALONE = (0x01, *range(0xD0, 0xD8))  # TEM and RSTn have no length
 _FRAME_HEADERS = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
@@ -40,6 +42,22 @@ def check_jpeg_header(frame: bytes, samples: int) -> None:
             raise NotReadable("bad-codestream", "a JPEG frame with an unknown colour transform")
     if not described:
         raise NotReadable("bad-codestream", "a JPEG frame without its description")
+
+
+def check_jp2_boxes(frame: bytes) -> None:
+    """Refuse a JPEG 2000 frame in a JP2 file whose boxes do not lead to the codestream (ITU-T T.800 I.4).
+
+    Such a wrapping is against PS3.5 A.4.4 and met all the same; a frame without it passes.
+
+    Raises:
+        NotReadable: `bad-codestream`.
+    """
+    place = _JP2_BYTES if frame.startswith(_JP2) else len(frame)
+    while place < len(frame) and frame[place + 4 : place + 8] != b"jp2c":
+        length = int.from_bytes(frame[place : place + 4], "big")
+        if length < _BOX_HEADER or place + length >= len(frame):
+            raise NotReadable("bad-codestream", "a JPEG 2000 file without a codestream")
+        place += length
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medio.codestream import check_jpeg_header
+from medio.codestream import check_jp2_boxes, check_jpeg_header
 from medio.errors import NotReadable
 
 
@@ -53,4 +53,21 @@ def test_broken_headers_are_refused(frame: bytes, samples: int) -> None:
     """Each of these would end the process of a decoder, or comes close to one that does."""
     with pytest.raises(NotReadable) as caught:
         check_jpeg_header(frame, samples)
+    assert caught.value.reason == "bad-codestream"
+
+
+JP2, FILE_TYPE, CODES = b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x0cftypjp2 ", b"\0\0\0\0jp2c\xff\x4f\xff\x51"
+
+
+def test_boxes_lead_to_the_codestream() -> None:
+    """A bare codestream passes; in a JP2 file each box has a length that leads to the next."""
+    for frame in (CODES[8:], JP2 + CODES, JP2 + FILE_TYPE + CODES, b""):
+        check_jp2_boxes(frame)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 13, 0xFFFFFFFF])
+def test_boxes_that_lead_nowhere_are_refused(length: int) -> None:
+    """Without length pydicom would look at the same box for ever."""
+    with pytest.raises(NotReadable) as caught:
+        check_jp2_boxes(JP2 + length.to_bytes(4, "big") + FILE_TYPE[4:] + CODES)
     assert caught.value.reason == "bad-codestream"
