@@ -26,6 +26,7 @@ from medio.layout import (
     ENCAPSULATED_UNCOMPRESSED,
     PixelLayout,
     check_codestream,
+    codestream_precision,
     needs_decoder,
 )
 
@@ -110,7 +111,7 @@ def _single_bits(packed: bytes, layout: PixelLayout, index: int) -> NDArray[np.u
 def _uncoded(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
     if layout.transfer_syntax in _CODESTREAMS:
         check_codestream(coded, layout)
-    own = _own_decoder(layout)
+    own = _own_decoder(layout, coded)
     if own is not None:
         return _sized(own(dataset, layout, coded), layout)
     alone = dataset if layout.frames == 1 else _single(dataset, layout.transfer_syntax, encapsulate([coded]))
@@ -152,17 +153,21 @@ def _sized(frame: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     return frame
 
 
-def _own_decoder(layout: PixelLayout) -> Decode | None:
-    """What decodes a compressed frame where pydicom does not; None where it does."""
+def _own_decoder(layout: PixelLayout, coded: bytes) -> Decode | None:
+    """What decodes a compressed frame where pydicom does not; None where it does.
+
+    Raises:
+        NotSupported: JPEG of 12 bits in colour.
+    """
     syntax = layout.transfer_syntax
-    if syntax in (JPEG_EXTENDED, JPEG_SPECTRAL, JPEG_PROGRESSIVE) and layout.bits_stored > 8:
-        return _jpeg_12bit if layout.samples == 1 else None
-    return {
-        JPEG_SPECTRAL: _jpeg_8bit,
-        JPEG_PROGRESSIVE: _jpeg_8bit,
-        DEFLATED_FRAMES: _deflated,
-        ENCAPSULATED_UNCOMPRESSED: _native,
-    }.get(syntax)
+    if syntax in (JPEGBaseline8Bit, JPEG_EXTENDED, JPEG_SPECTRAL, JPEG_PROGRESSIVE):
+        if (codestream_precision(coded) or 8) > 8:
+            if layout.samples > 1 or layout.bits_allocated != 16:
+                raise needs_decoder(layout)
+            return _jpeg_12bit
+        is_usual = (layout.bits_stored, layout.bits_allocated) == (8, 8)
+        return None if is_usual and syntax in (JPEGBaseline8Bit, JPEG_EXTENDED) else _jpeg_8bit
+    return {DEFLATED_FRAMES: _deflated, ENCAPSULATED_UNCOMPRESSED: _native}.get(syntax)
 
 
 def _single(dataset: Any, syntax: str, data: bytes) -> Any:
@@ -192,13 +197,17 @@ def _deflated(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
 
 
 def _jpeg_8bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
-    """The libraries behind the baseline syntax read spectral selection and progression as well."""
+    """The libraries behind the baseline syntax read spectral selection and progression as well.
+
+    Fewer bits, or bytes in words, make no difference to them, only to the plugins in between.
+    """
     alone = _single(dataset, JPEGBaseline8Bit, encapsulate([coded]))
-    return np.asarray(pixel_array(alone, index=0, **_plugin(JPEGBaseline8Bit)))
+    frame = pixel_array(alone, index=0, bits_allocated=8, **_plugin(JPEGBaseline8Bit))
+    return np.asarray(frame.astype(f"{frame.dtype.kind}{layout.bits_allocated // 8}"))
 
 
 def _jpeg_12bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]:
-    """One grey JPEG frame of 9 to 12 bits by gdcm -> uint16 or int16 [rows, columns]."""
+    """One grey JPEG frame of 12 bits by gdcm -> uint16 or int16 [rows, columns]."""
     try:
         import gdcm
     except ImportError as error:
@@ -216,7 +225,8 @@ def _jpeg_12bit(dataset: Any, layout: PixelLayout, coded: bytes) -> NDArray[Any]
     grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(JPEG_EXTENDED)))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, layout.bits_stored, layout.bits_stored - 1, 0))
+    bits = max(layout.bits_stored, 9)  # of fewer, gdcm would expect another codec
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, 0))
     plain = image.GetBuffer()
     if plain is None:
         raise NotReadable("bad-pixel-data", "a 12-bit JPEG that cannot be decoded")

@@ -13,7 +13,7 @@ from typing import Any
 from pydicom.encaps import parse_fragments
 from pydicom.uid import UID
 
-from medio.codestream import check_jpeg_header
+from medio.codestream import check_jp2_boxes, check_jpeg_header
 from medio.dicom import wall
 from medio.elements import text_of
 from medio.errors import NotReadable, NotSupported
@@ -114,6 +114,7 @@ def check_codestream(frame: bytes, layout: PixelLayout) -> None:
     """
     if layout.transfer_syntax in _JPEG:
         check_jpeg_header(frame, layout.samples)
+    check_jp2_boxes(frame)
     if b"\xff\xd9" not in frame[-64:]:
         raise NotReadable("truncated-pixels", "a compressed frame without its end marker")
     size = codestream_size(frame)
@@ -130,12 +131,26 @@ def codestream_size(frame: bytes) -> tuple[int, int] | None:
     if start >= 0:
         right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
         return bottom - top, right - left
+    place = _frame_header(frame)
+    if place is None:
+        return None
+    rows, columns = struct.unpack_from(">2H", frame, place + 5)
+    return (rows, columns) if rows else None  # 0: stated later by a DNL marker
+
+
+def codestream_precision(frame: bytes) -> int | None:
+    """Bits of a sample as a JPEG or JPEG-LS codestream states them; None when it does not say."""
+    place = _frame_header(frame)
+    return None if place is None else frame[place + 4]
+
+
+def _frame_header(frame: bytes) -> int | None:
+    """Place of the SOF marker."""
     place = 2
     while place + 9 <= len(frame) and frame[place] == 0xFF:
         marker = frame[place + 1]
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            rows, columns = struct.unpack_from(">2H", frame, place + 5)
-            return (rows, columns) if rows else None  # 0: stated later by a DNL marker
+            return place
         place += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", frame, place + 2)[0]
     return None
 

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_windowing
 
 from medio.dicom import read_dicom
 from medio.errors import MedioError
+from medio.ingest import read_content
+from medio.layout import check_layout
 from medio.pixels import chosen_frame, codestream_size, display_frame, stored_frames
+from medio.tones import toning_of
 from medio.transforms import LONGEST_SIDE, to_frame
-from tests.medio.objects import image, jpeg_image, part10
+from tests.medio.objects import SC, image, jpeg_image, part10
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
 
@@ -138,6 +143,78 @@ def test_a_voi_table_is_applied() -> None:
     item.add_new("LUTData", "US", [0, 65535, 13107, 65535])
     ds.VOILUTSequence = [item]
     np.testing.assert_allclose(shown(ds), [[0, 1], [0.2, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 20, "WindowWidth": 99}])
+def test_levels_show_what_every_pixel_would(photometric: str, kind: str, window: dict[str, Any]) -> None:
+    """The pipeline once a level equals the pipeline once a pixel, for both signs."""
+    limits = np.iinfo(kind)
+    stored = np.random.default_rng(1).integers(limits.min // 40, limits.max // 40, (90, 91)).astype(kind)
+    dataset = read_dicom(
+        part10(image(stored, photometric, RescaleSlope=2, RescaleIntercept=-7, **window))
+    ).dataset
+    found = display_frame(dataset)
+    tone = toning_of(dataset, stored, 0, check_layout(dataset)).tone
+    assert found.tables_TK is not None
+    np.testing.assert_array_equal(found.values, tone(stored).astype(np.float32))
+
+
+def test_a_table_for_every_level_would_be_longer_than_a_small_frame() -> None:
+    """Few pixels of many levels are computed one by one, and look the same."""
+    stored = np.array([[0, 40_000], [50, 65_535]], dtype=np.uint16)
+    found = display_frame(read_dicom(part10(image(stored))).dataset)
+    assert found.tables_TK is None
+    np.testing.assert_allclose(found.values, stored / 65535, atol=1e-6)
+
+
+def test_an_inverse_presentation_is_followed_once() -> None:
+    """MONOCHROME1 says the same as the shape INVERSE; the shape alone is followed, too, and noted."""
+    grey = np.array([[10, 20], [30, 200]], dtype=np.uint8)
+    for photometric, warnings in (("MONOCHROME1", ()), ("MONOCHROME2", ("contradictory-presentation",))):
+        ds = image(grey, photometric, PresentationLUTShape="INVERSE")
+        found = display_frame(read_dicom(part10(ds)).dataset)
+        np.testing.assert_allclose(found.values, 1 - grey / 255, atol=1e-6)
+        assert found.warnings == warnings
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"WindowCenter": [40, 50], "WindowWidth": [80, 90]}, "first-of-several-windows"),
+        ({"WindowCenter": 40, "WindowWidth": 0}, "window-ignored"),
+        ({"BitsStored": 12}, "no-window"),
+        ({"HighBit": 15, "BitsStored": 12}, "high-bit-ignored"),
+        ({"LossyImageCompression": "01"}, "lossy"),
+        ({"BurnedInAnnotation": "YES"}, "burned-in-annotation"),
+        ({"PixelData": RAMP.tobytes() + bytes(8)}, "bytes-after-pixels"),
+        ({"OverlayRows": 4}, "overlays-left-out"),
+        ({"PatientID": ""}, "no-patient-id"),
+        ({"StudyInstanceUID": ""}, "no-study-uid"),
+        ({"SOPInstanceUID": ""}, "no-instance-uid"),
+        ({"StudyDate": "00000000"}, "unreadable-date"),
+        ({"SOPClassUID": SC}, "header-disagrees"),
+    ],
+)
+def test_what_was_tolerated_is_said(change: dict[str, Any], code: str) -> None:
+    """An image that is shown differently from what its header says, or lacks a handle, carries a code."""
+    ds = image(RAMP)
+    plain = set(read_content(part10(ds)).warnings)
+    for keyword, value in change.items():
+        if keyword == "OverlayRows":
+            ds.add_new(0x60000010, "US", value)
+        else:
+            setattr(ds, keyword, value)
+    found = set(read_content(_as_is(ds)).warnings)
+    assert code in found and (code not in plain or code == "no-window")
+
+
+def _as_is(ds: Dataset) -> bytes:
+    """The file with whatever it says, the file header left alone."""
+    buffer = io.BytesIO()
+    dcmwrite(buffer, ds, enforce_file_format=False)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
