@@ -106,7 +106,7 @@ class Prison:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": _python_path(), "OMP_NUM_THREADS": "1"},
             )
             assert self._process.stdin is not None and self._process.stdout is not None
             self._process.stdin.write(
@@ -132,6 +132,11 @@ class Prison:
             line.split('"')[1] + ":" + line.rsplit(" ", 1)[-1] for line in lines if line.startswith("  File")
         ]
         return "/".join(frames[0].rsplit("/", 2)[-2:]) if frames else "?"
+
+
+def _python_path() -> str:
+    """This checkout first; what is there already, such as the suite's guard, stays."""
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
 
 def _processor_time(pid: int) -> float:
