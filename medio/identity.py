@@ -15,11 +15,13 @@ from pydicom.datadict import DicomDictionary, tag_for_keyword
 from pydicom.multival import MultiValue
 
 from medio.elements import plain_text
+from medio.errors import NotReadable
 
 MAX_VALUES = 128  # an object that names more is not an image of one patient
-MAX_CHARACTERS = 256  # of one value; LO allows 64, UT addresses are longer
-_MAX_ELEMENTS = 4000  # walked in all
+MAX_CHARACTERS = 256  # of one value; LO allows 64, an address in ST more
+_MAX_ELEMENTS = 4000  # walked in all, at ingest
 _MAX_DEPTH = 8
+_THOROUGH_VALUES, _THOROUGH_ELEMENTS, _THOROUGH_DEPTH = 4096, 1_000_000, 32  # for an export
 _VRS = frozenset({"PN", "DA", "DT"})
 _KEYWORDS = (
     *("PatientID", "IssuerOfPatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID"),
@@ -56,24 +58,46 @@ def identity_values(dataset: Any) -> tuple[str, ...]:
         dataset: a pydicom dataset, parsed and not yet trusted.
 
     Returns:
-        Distinct values as the header has them (`Doe^John`, `19701231`), at most `MAX_VALUES`, in the order of
-        the header. What cannot be decoded is left out.
+        Distinct values as the header has them (`Doe^John`, `19701231`), at most `MAX_VALUES` and each of at
+        most `MAX_CHARACTERS`, in the order of the header. What cannot be decoded is left out.
     """
+    return _found(_Walk(_MAX_ELEMENTS, _MAX_DEPTH, frozenset({_PER_FRAME})), dataset, MAX_VALUES)
+
+
+def all_identity_values(dataset: Any) -> tuple[str, ...]:
+    """The same without regard to cost: for an export, where a value that is left out is not searched for.
+
+    Raises:
+        NotReadable: the object holds more than can be searched for.
+    """
+    walk = _Walk(_THOROUGH_ELEMENTS, _THOROUGH_DEPTH, frozenset())
+    found = _found(walk, dataset, _THOROUGH_VALUES)
+    if walk.is_cut or len(found) == _THOROUGH_VALUES:
+        raise NotReadable("too-many-elements", "the object names more than can be searched for")
+    return found
+
+
+def _found(walk: _Walk, dataset: Any, most: int) -> tuple[str, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # texts of pydicom's warnings quote element values
         found: dict[str, None] = {}
-        for value in _Walk().values(dataset, 0, frozenset()):
+        for value in walk.values(dataset, 0, frozenset()):
             found[value] = None
-            if len(found) == MAX_VALUES:
+            if len(found) == most:
                 break
     return tuple(found)
 
 
 class _Walk:
-    """One pass over a dataset, with a budget of elements."""
+    """One pass over a dataset, with a budget of elements.
 
-    def __init__(self) -> None:
-        self._left = _MAX_ELEMENTS
+    Attributes:
+        is_cut: something was not looked at.
+    """
+
+    def __init__(self, elements: int, depth: int, skipped: frozenset[int | None]) -> None:
+        self._left, self._depth, self._skipped = elements, depth, skipped
+        self.is_cut = False
 
     def values(self, dataset: Any, depth: int, also: frozenset[int | None]) -> Iterator[str]:
         """Values of one level and of what is nested in it; `also` are tags that name here."""
@@ -88,10 +112,11 @@ class _Walk:
             if vr is None or vr == "UN":
                 vr = DicomDictionary.get(tag, ("UN",))[0]
             if vr == "SQ":
-                if depth < _MAX_DEPTH:
-                    inside = _CODE if tag in _NAMED_BY_CODE else frozenset()
-                    for item in _value(dataset, tag) or ():
-                        yield from self.values(item, depth + 1, inside)
+                inside = _CODE if tag in _NAMED_BY_CODE else frozenset()
+                items = _value(dataset, tag) or ()
+                self.is_cut |= bool(items) and depth >= self._depth
+                for item in items if depth < self._depth else ():
+                    yield from self.values(item, depth + 1, inside)
             elif vr in _VRS or tag in _NAMED or tag in also:
                 plain = plain_text(element)
                 yield from _texts(_value(dataset, tag) if plain is None else plain.split("\\"))
@@ -107,5 +132,5 @@ def _value(dataset: Any, tag: Any) -> Any:
 def _texts(value: Any) -> Iterator[str]:
     for one in value if isinstance(value, MultiValue | list | tuple) else (value,):
         text = "" if one is None else str(one).strip("\0 \t\r\n^=")
-        if 1 < len(text) <= MAX_CHARACTERS:
-            yield text
+        if len(text) > 1:
+            yield text[:MAX_CHARACTERS]

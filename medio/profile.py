@@ -23,7 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from medio.dicom import DicomFile, ObjectKind, read_dicom, wall
 from medio.errors import NotReadable, NotSupported
-from medio.identity import identity_values
+from medio.identity import all_identity_values
 from medio.residual import Hit, Scan
 
 METHOD: Final = "PS3.15 2026c Basic Profile, no options; GradAudit Appliance"
@@ -116,7 +116,7 @@ def handles_of(data: bytes) -> Handles:
 def scan_of(dataset: Any) -> Scan:
     """What must not be found in an export of this original, taken before anything is cleaned."""
     placeholders = {*map(str, _DUMMIES.values()), *_DUMMIES}
-    values = tuple(value for value in identity_values(dataset) if value not in placeholders)
+    values = tuple(value for value in all_identity_values(dataset) if value not in placeholders)
     return Scan(values, tuple(sorted(set(_uids(dataset, 0)))))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july"),
@@ -27,6 +27,9 @@ _IN_FRAMES = 6  # bytes: shorter ones happen by chance in compressed frames, unl
 _IN_PLAIN_PIXELS = 8  # grey levels 32 to 126 look like letters
 _TEXT_AROUND = 12  # printable bytes in a row are text
 _NOT_A_NAME = frozenset({"the", "von", "van", "der", "den", "del", "dos", "mrs", "phd", "prof"})
+
+
+_Needle = tuple[str, bytes, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class Scan:
 
     values: tuple[str, ...]
     uids: tuple[str, ...] = ()
+    _needles: tuple[_Needle, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_needles", tuple(self._encoded()))
 
     def hits(self, result: bytes, pixels: bytes = b"", compressed: bool = False) -> tuple[Hit, ...]:
         """Where identity is left, at most one hit for each spelling.
@@ -72,7 +79,7 @@ class Scan:
         found = []
         after = place + len(pixels)
         regions = ((head.lower(), 0, True), (pixels.lower(), place, False), (tail.lower(), after, True))
-        for kind, needle, bordered in self._needles():
+        for kind, needle, bordered in self._needles:
             for region, start, text in regions:
                 at = _find(region, needle, bordered, shortest if not text else 0, compressed)
                 if at >= 0:
@@ -80,7 +87,7 @@ class Scan:
                     break
         return tuple(found)
 
-    def _needles(self) -> Iterator[tuple[str, bytes, bool]]:
+    def _encoded(self) -> Iterator[_Needle]:
         """Kind, bytes in lower case, and whether only a whole word counts."""
         seen: set[bytes] = set()
         for kind, text, bordered in self._texts():

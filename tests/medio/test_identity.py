@@ -10,7 +10,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
-from medio.identity import MAX_CHARACTERS, MAX_VALUES, identity_values
+from medio.errors import NotReadable
+from medio.identity import MAX_CHARACTERS, MAX_VALUES, all_identity_values, identity_values
 from tests.medio.objects import code, part10
 from tests.medio.objects import dataset as ct_dataset
 
@@ -93,6 +94,23 @@ def test_deep_nesting_ends() -> None:
     found = identity_values(_read(dataset))
     assert "CAN-0042" in found
     assert "TOO-DEEP" not in found
+
+
+def test_an_export_misses_nothing_or_says_so() -> None:
+    """Thousands of values and thirty levels are looked at; what is more is refused, not left out."""
+    dataset = _named()
+    dataset.OtherPatientIDs = [f"OTHER-{number}" for number in range(500)]
+    inner: Dataset = dataset
+    for _ in range(20):
+        item = Dataset()
+        inner.RequestAttributesSequence = Sequence([item])
+        inner = item
+    inner.PatientID = "VERY-DEEP"
+    assert {"OTHER-499", "VERY-DEEP"} <= set(all_identity_values(_read(dataset)))
+    dataset.OtherPatientIDs = [f"OTHER-{number}" for number in range(5000)]
+    with pytest.raises(NotReadable) as refused:
+        all_identity_values(_read(dataset))
+    assert refused.value.reason == "too-many-elements"
 
 
 @pytest.mark.parametrize("charset, name", [("ISO_IR 192", "Ångström^Zoë"), ("ISO_IR 100", "Müller^Jörg")])
