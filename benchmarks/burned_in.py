@@ -4,8 +4,8 @@
 
 Truth is what a person saw: `burned_in_labels.csv` says of real images whether they show text (a legible line
 of about four letters or more), one-letter markers, none, or something too small to tell. DICOM images are
-looked at as they are, pair images as the thumbnails they are; those held out were labelled and run after
-every threshold stood. Then text is drawn on the DICOM images without any, by size and contrast.
+looked at as they are and as ingest keeps them (512 pixels), pair images as the thumbnails they are; those
+held out were labelled and run after every threshold stood. Then text is drawn on the DICOM images without any.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from scipy.stats import beta
 from medio.burned_in import writing
 from medio.dicom import read_dicom
 from medio.pixels import display_frame
+from medio.transforms import to_frame
 
 LABELS = Path(__file__).with_name("burned_in_labels.csv")
 SIZES = (8, 10, 12, 16, 20, 28, 40)  # pixels, of the font; its capitals are 0.7 of that
@@ -95,6 +96,9 @@ def on_real_images(data: Path) -> list[NDArray[np.uint8]]:
         suspected = writing(pixels).suspected
         times[f"{pixels.shape[1]}×{pixels.shape[0]}"].append(time.perf_counter() - began)
         found[file.split("/")[0], seen].append(suspected)
+        if file.startswith("dicom/"):
+            kept = to_frame(read_dicom((data / file).read_bytes()).dataset).pixels
+            found["dicom, as kept", seen].append(writing(kept).suspected)
         if (
             seen == "none"
             and file.startswith("dicom/")
@@ -104,7 +108,7 @@ def on_real_images(data: Path) -> list[NDArray[np.uint8]]:
             clean.append(pixels if pixels.ndim == 2 else pixels.max(axis=2))
     print("| images | recall | precision | markers suspected | unclear suspected |")
     print("| --- | --- | --- | --- | --- |")
-    for source in ("dicom", "pairs", "pairs-held-out"):
+    for source in ("dicom", "dicom, as kept", "pairs", "pairs-held-out"):
         text, none = found[source, "text"], found[source, "none"]
         marker, unclear = found[source, "marker"], found[source, "unclear"]
         precision = interval(sum(text), sum(text) + sum(none))
