@@ -36,6 +36,8 @@ def check_jpeg_header(frame: bytes, samples: int) -> None:
             described = True
             if segment[5:6] != bytes([samples]):
                 raise NotReadable("bad-codestream", "a JPEG frame with another number of components")
+            if not 2 <= segment[0] <= 16:
+                raise NotReadable("bad-codestream", "a JPEG frame with more bits than JPEG has")
         if marker == 0xE0 and segment.startswith(b"JFIF\0") and segment[5:6] != b"\1":
             raise NotReadable("bad-codestream", "a JPEG frame of an unknown JFIF version")
         if marker == 0xEE and segment.startswith(b"Adobe") and segment[11:12] not in _ADOBE_TRANSFORMS:

@@ -113,6 +113,8 @@ def check_codestream(frame: bytes, layout: PixelLayout) -> None:
         NotReadable: it is cut short or has another size.
     """
     if layout.transfer_syntax in _JPEG:
+        if layout.bits_allocated not in (8, 16):
+            raise NotReadable("bad-pixel-attributes", "JPEG holds 8 or 16 bits a sample")
         check_jpeg_header(frame, layout.samples)
     check_jp2_boxes(frame)
     if b"\xff\xd9" not in frame[-64:]:

@@ -44,6 +44,7 @@ def test_sound_headers_pass(frame: bytes, samples: int) -> None:
         (COLOUR[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\7" + COLOUR[2:], 3),
         (GREY[:4] + b"\xff\xff" + GREY[6:], 1),
         (GREY[:20], 1),
+        (GREY.replace(b"\xff\xc0\0\x0b\x08", b"\xff\xc0\0\x0b\x20"), 1),
         (b"\xff\xd8\xff\xda\0\2", 1),
         (b"\xff\xd8", 1),
         (b"", 1),
