@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,7 @@ from appliance.errors import IntegrityError, UsageError
 from appliance.selection import REST, ROLES, PairRow, chosen, roles_of
 from appliance.shown import cohort_document, cohort_view
 from appliance.views import CohortView
+from appliance.workspace.rows import StoredInstance, StoredReport
 from appliance.workspace.workspace import Workspace
 from audit_core.results import Design, References
 from medio.cohort import Candidate, cohort_digest
@@ -66,6 +68,7 @@ def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...
     catalogue = workspace.catalogue
     instances = {instance.content_digest: instance for instance in catalogue.instances()}
     reports = {report.content_digest: report for report in catalogue.reports()}
+    people = _people(instances.values(), reports.values())
     places: dict[str, list[tuple[str, str]]] = {}
     for stored in catalogue.cohorts():
         for one in cohort_document(stored).assignments:
@@ -90,6 +93,7 @@ def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...
             height=instances[pair.image_digest].height,
             width=instances[pair.image_digest].width,
             places=tuple(places.get(pair.pair_id, ())),
+            person=people.get(instances[pair.image_digest].PatientID, ""),
         )
         for pair in catalogue.pairs()
         if pair.standing or not standing
@@ -116,21 +120,28 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
     _check_references(request, picked.keys())
     _check_apart(picked)
     picked = _sized(request, picked)
-    prints = _fingerprints(workspace, {pair.pair_id for pairs in picked.values() for pair in pairs})
-    people = linked((r.PatientID, *r.OtherPatientIDs) for r in workspace.catalogue.reports())
-    candidates = [
+    candidates = _candidates(picked)
+    _frozen(request, candidates)  # whatever forbids it without a look at the pictures, which takes minutes
+    prints = _fingerprints(workspace, {one.pair_id for one in candidates})
+    return _frozen(request, [replace(one, fingerprint=prints[one.pair_id]) for one in candidates])
+
+
+def _candidates(picked: Mapping[str, Sequence[PairRow]]) -> list[Candidate]:
+    return [
         Candidate(
             pair.pair_id,
             pair.patient,
             role,
-            prints[pair.pair_id],
-            stratum(pairs_of),
-            people.get(pair.patient_id, ""),
+            stratum=stratum(of_patient),
+            person=pair.person,
         )
         for role, pairs in picked.items()
-        for pairs_of in _by_patient(pairs).values()
-        for pair in pairs_of
+        for of_patient in _by_patient(pairs).values()
+        for pair in of_patient
     ]
+
+
+def _frozen(request: CohortRequest, candidates: Sequence[Candidate]) -> Cohort:
     try:
         return freeze_candidates(
             request.name,
@@ -142,6 +153,18 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
         )
     except CohortRefused as refused:
         raise UsageError(f"the cohort cannot be frozen: {refused}", HINTS[refused.reason]) from refused
+
+
+def _people(images: Iterable[StoredInstance], reports: Iterable[StoredReport]) -> dict[str, str]:
+    """Patient id -> what all ids and pseudonyms of one person have in common.
+
+    Reports may give one patient several ids, and a modality may leave out who issued an id.
+    """
+    issuers: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        issuers[image.PatientID].add(image.IssuerOfPatientID)
+    people = {number: number for number, found in issuers.items() if len(found - {""}) <= 1}
+    return people | linked((report.PatientID, *report.OtherPatientIDs) for report in reports)
 
 
 def checked(cohort: Cohort) -> Cohort:
@@ -175,8 +198,8 @@ def select(request: CohortRequest, pairs: Sequence[PairRow]) -> dict[str, tuple[
         if text and text != REST:
             found[role] = found.get(role, []) + chosen(text, pairs, role)
     for role in (role for role, text in request.selections.items() if text == REST):
-        taken = {pair.patient for selected in found.values() for pair in selected}
-        found[role] = [pair for pair in pairs if pair.patient not in taken]
+        taken = {pair.who for selected in found.values() for pair in selected}
+        found[role] = [pair for pair in pairs if pair.who not in taken]
         if not found[role]:
             raise UsageError(
                 f"no patient is left for {role}: the other roles take all {len(taken)}",
@@ -234,7 +257,7 @@ def _check_references(request: CohortRequest, roles: Set[str]) -> None:
 
 def _check_apart(picked: Mapping[str, Sequence[PairRow]]) -> None:
     """Which selections overlap, and what would be left without the overlap."""
-    patients = {role: {pair.patient for pair in pairs} for role, pairs in picked.items()}
+    patients = {role: {pair.who for pair in pairs} for role, pairs in picked.items()}
     told = []
     for one, other in combinations(sorted(patients), 2):
         both = len(patients[one] & patients[other])

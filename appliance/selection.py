@@ -23,6 +23,7 @@ class PairRow:
 
     Attributes:
         patient: pseudonym.
+        person: what several pseudonyms of one person have in common; empty where nothing links them.
         rule: what joined image and report; `note` and `frame_rule` say the rest.
         report_status: preliminary, final, corrected or unknown.
         places: (cohort, role) of every frozen cohort the pair is in.
@@ -46,6 +47,12 @@ class PairRow:
     height: int = 0
     width: int = 0
     places: tuple[tuple[str, str], ...] = ()
+    person: str = ""
+
+    @property
+    def who(self) -> str:
+        """The person, as far as anything tells."""
+        return self.person or self.patient
 
 
 @dataclass(frozen=True, slots=True)

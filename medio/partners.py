@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 
@@ -238,7 +238,7 @@ class Search:
             match = found[image.content_digest]
             if isinstance(match, Match):
                 patients[match.report.content_digest].add((image.PatientID, image.IssuerOfPatientID))
-        shared = {digest for digest, who in patients.items() if len(who) > 1}
+        shared = {digest for digest, who in patients.items() if _several(who)}
         self._note((self._claims[digest] for digest in sorted(shared)), "patient-contradiction")
         return {
             digest: "patient-contradiction"
@@ -256,6 +256,11 @@ def same_patient(image: Instance, report: Report) -> bool:
         return True  # the issuer given is that of the report's first id
     one, other = image.IssuerOfPatientID.casefold(), report.IssuerOfPatientID.casefold()
     return not (_differ(one, other) and _kind(one) == _kind(other))
+
+
+def _several(patients: Set[tuple[str, str]]) -> bool:
+    """More than one person; a modality that leaves the issuer out does not make another one."""
+    return len({number for number, _ in patients}) > 1 or len({issuer for _, issuer in patients} - {""}) > 1
 
 
 def _kind(issuer: str) -> str:

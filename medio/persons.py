@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 
-def linked(groups: Iterable[Sequence[str]]) -> Mapping[str, str]:
+def linked(groups: Iterable[Sequence[str]]) -> dict[str, str]:
     """Every id named together with another -> the smallest id that it is linked with, by any number of steps.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -219,9 +220,24 @@ def test_one_person_with_two_ids_plays_one_role(site: Appliance, inbox: Path) ->
     text = (inbox / "A-F.hl7").read_text().replace("PID|||A|", "PID|||A~D|")
     (inbox / "A-F.hl7").write_text(text)
     ingested(site, inbox)
-    request = asked("PatientID=A", "rest")
-    with pytest.raises(UsageError, match="more than one role"):
-        site.create_cohort(request)
+    with pytest.raises(UsageError, match="1 of 1 target patients are also control patients"):
+        site.create_cohort(asked("PatientID=A", "PatientID=B,C,D"))
+    assert dict(site.create_cohort(asked("PatientID=A", "rest")).counts)["target"] == 1
+
+
+def test_a_left_out_issuer_makes_no_second_person(site: Appliance, inbox: Path) -> None:
+    """Two modalities send one patient with and without the issuer of the id: two pseudonyms, one role."""
+    for number, name in enumerate("ABC"):
+        put(inbox, name, number + 1)
+        say(inbox, name, f"Words of {name}.")
+    put(inbox, "D", 4, PatientID="A", IssuerOfPatientID="SITE")
+    say(inbox, "A", "Words of another day.", "C", accession="ACC-D")
+    ingested(site, inbox)
+    assert len({row.patient for row in site.pairs()}) == 4
+    with pytest.raises(UsageError, match="1 of 1 target patients are also control patients"):
+        site.create_cohort(asked("AccessionNumber=ACC-A", "AccessionNumber!=ACC-A"))
+    counts = dict(site.create_cohort(asked("AccessionNumber=ACC-A", "rest")).counts)
+    assert counts == {"fitting": 1, "calibration": 1, "target": 1}
 
 
 @pytest.mark.parametrize("name", ["", "abc", "ffffffffffff"])
@@ -229,3 +245,31 @@ def test_a_pair_that_is_not_there_is_refused(site: Appliance, name: str) -> None
     """Too few digits, or no such pair."""
     with pytest.raises(UsageError, match="no pair"):
         site.pair(name)
+
+
+def test_a_fhir_report_finds_its_study_by_reference(site: Appliance, inbox: Path) -> None:
+    """The report names an ImagingStudy that came in another file, and no other handle."""
+    put(inbox, "A", 1, StudyInstanceUID="1.2.840.1", AccessionNumber="")
+    patient = {"identifier": {"type": {"coding": [{"code": "MR"}]}, "value": "A"}}
+    study = {
+        "resourceType": "ImagingStudy",
+        "id": "s1",
+        "status": "available",
+        "subject": patient,
+        "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.840.1"}],
+    }
+    text = {
+        "resourceType": "DiagnosticReport",
+        "id": "r1",
+        "status": "final",
+        "category": [{"coding": [{"code": "RAD"}]}],
+        "code": {"text": "CT of the chest"},
+        "subject": patient,
+        "imagingStudy": [{"reference": "ImagingStudy/s1"}],
+        "conclusion": "A shadow on the left.",
+    }
+    (inbox / "study.json").write_text(json.dumps(study))
+    (inbox / "report.json").write_text(json.dumps(text))
+    ingested(site, inbox)
+    (row,) = site.pairs()
+    assert (row.rule, row.note) == ("StudyInstanceUID", "study named by an ImagingStudy")

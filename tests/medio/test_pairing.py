@@ -349,6 +349,8 @@ def test_a_report_never_joins_two_patients() -> None:
     images = [instance(), instance("i2", PatientID="E9")]
     found = paired(images, [report(OtherPatientIDs=("E9",))])
     assert (found.pairs, reasons(found)) == ((), (["patient-contradiction"] * 2, ["patient-contradiction"]))
+    half = [instance(IssuerOfPatientID="SITE"), instance("i2")]  # one modality leaves the issuer out
+    assert len(paired(half, [report()]).pairs) == 2
 
 
 def test_every_reason_is_documented() -> None:
