@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from appliance.api import Appliance
 from appliance.errors import UsageError, WorkerFailed
 from appliance.listing import REFERENCED_FILES_MISSING, Listing, readable
 from appliance.worker import Worker
@@ -123,3 +125,14 @@ def test_a_worker_that_cannot_start_is_no_files_fault(tmp_path: Path) -> None:
 
     with pytest.raises(WorkerFailed):
         list(Listing([tmp_path], dead))
+
+
+def test_names_that_are_no_text_go_through_an_ingest(tmp_path: Path) -> None:
+    """The reader finds the file, and the quarantine takes note of it, whatever bytes its name is made of."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for name in (b"r\xf6ntgen.txt", b"\xff\xfe.bin", b"new\nline.txt"):
+        Path(os.fsdecode(os.fsencode(inbox) + b"/" + name)).write_bytes(b"Impression: clear. " + name)
+    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as site:
+        view = site.ingest([inbox], lambda step: None)
+    assert (view.reports, view.quarantined) == (2, (("unknown-format", 1),))
