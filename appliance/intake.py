@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from appliance.workspace.rows import Quarantined, StoredFile, StoredInstance, St
 from appliance.workspace.vault import Arriving
 from appliance.workspace.workspace import Workspace
 from medio.records import Instance, Outcome, Report
+
+_fields: dict[type, frozenset[str]] = {}  # asked for every row
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +216,13 @@ def _stored_instance(reading: Reading, instance: Instance, frame: Arriving) -> S
 
 def _shared(record: Any, kind: type) -> dict[str, Any]:
     """The fields that a medical record and its stored row have in common, by name."""
-    return {name: getattr(record, name) for name in _common(type(record), kind)}
+    return {name: getattr(record, name) for name in _names(type(record)) if name in _names(kind)}
 
 
-@cache
-def _common(one: Any, other: Any) -> tuple[str, ...]:
-    names = {column.name for column in fields(other)}
-    return tuple(column.name for column in fields(one) if column.name in names)
+def _names(kind: Any) -> frozenset[str]:
+    if kind not in _fields:
+        _fields[kind] = frozenset(column.name for column in fields(kind))
+    return _fields[kind]
 
 
 def _now() -> str:

@@ -22,6 +22,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,13 +39,13 @@ from pathlib import Path
 from corpus_files import can_be_copied, copies, corpus
 
 from appliance.api import Appliance
+from appliance.frames import FRAME, packed
 from appliance.views import Progress
 from appliance.workspace.keys import RunKeys, SecretKey
 from appliance.workspace.vault import Arriving, Vault, create_objects
 
 PASSPHRASE = "four random words"
 BATCH = 200
-KILLS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,13 @@ class Killed:
     """What a workspace holds after kill -9, and at last after an ingest that was left alone.
 
     Attributes:
+        tenths: of the files that were done when it was killed; None when it was left alone.
         stored: images whose rows are there; some of their frames were opened.
         missing: files that are not there yet.
         strange: rows that belong to no file.
     """
 
-    after_s: float | None
+    tenths: int | None
     stored: int
     missing: int
     strange: int
@@ -114,7 +116,7 @@ class Killed:
 
 def _seal_all() -> None:
     """Every frame counts as new."""
-    Vault.exists = _never  # type: ignore[method-assign]
+    Vault.exists = _never  # type: ignore[method-assign, assignment]
 
 
 def _never(vault: Vault, object_id: str) -> bool:
@@ -162,7 +164,7 @@ def read_and_seal(paths: Sequence[Path], folder: Path) -> Spent:
         for number, path in enumerate(paths, start=1):
             found = read_content(read_bytes(path), path.suffix.lower())
             if found.frame is not None:
-                arrivals.append(vault.bring("frame", found.frame.pixels.tobytes()))
+                arrivals.append(vault.bring(FRAME, packed(found.frame.pixels)))
             arrivals += [vault.bring("report-text", report.text.encode()) for report in found.reports]
             if number % BATCH == 0 or number == len(paths):
                 vault.settle(arrivals)
@@ -231,8 +233,8 @@ def _parent(entry: Path) -> int:
     return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
 
 
-def whole(paths: Sequence[Path], folder: Path, workers: int, other: Executor) -> Whole:
-    """The same files three ways, and the ingest once more; this process stays without pydicom."""
+def whole(paths: Sequence[Path], folder: Path, workers: int, theirs: Spent, single: Spent) -> Whole:
+    """The ingest of what `theirs` and `single` were spent on, twice."""
     samples: list[tuple[int, int, int]] = []
     every = max(50, len(paths) // 10)
 
@@ -240,8 +242,6 @@ def whole(paths: Sequence[Path], folder: Path, workers: int, other: Executor) ->
         if progress.done % every == 0:
             samples.append((progress.done, *memory_mib(os.getpid())))
 
-    theirs = other.submit(plain_pydicom, paths).result()
-    single = other.submit(read_and_seal, paths, folder).result()
     with Appliance.create(folder / "workspace", PASSPHRASE, site="benchmark") as appliance:
         files = folder / "files"
         watch = Stopwatch()
@@ -265,47 +265,42 @@ def whole(paths: Sequence[Path], folder: Path, workers: int, other: Executor) ->
 # -- kill -9 -------------------------------------------------------------------------------------------------
 
 
-def killed(folder: Path, paths: Sequence[Path], whole_s: float) -> list[Killed]:
+def killed(folder: Path, paths: Sequence[Path]) -> list[Killed]:
     """Kill ingests ever later, each going on in the workspace of the one before; the last one finishes."""
-    root = folder / "killed"
-    secret = folder / "passphrase"
+    root, secret = folder / "killed", folder / "passphrase"
     secret.write_text(PASSPHRASE)
     Appliance.create(root, PASSPHRASE, site="benchmark").close()
     expected = {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     outcomes = []
-    for after_s in (*(4.0 + whole_s * number / (2 * KILLS) for number in range(KILLS)), None):
-        _ingest_for(root, folder / "files", secret, after_s)
-        outcomes.append(_state(root, after_s, expected))
+    for tenths in (3, 5, 7, 9, None):
+        _ingest_up_to(root, folder / "files", secret, tenths)
+        outcomes.append(_state(root, tenths, expected))
     return outcomes
 
 
-def _ingest_for(root: Path, files: Path, secret: Path, seconds: float | None) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "appliance.cli",
-        "--workspace",
-        str(root),
-        "ingest",
-        "--json",
-        str(files),
-    ]
+def _ingest_up_to(root: Path, files: Path, secret: Path, tenths: int | None) -> None:
+    """The command, killed when it says that so many tenths of the files are done."""
+    command = [sys.executable, "-m", "appliance.cli", "--workspace", str(root), "ingest", str(files)]
     environment = {**os.environ, "GRADAUDIT_PASSPHRASE_FILE": str(secret)}
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+    child = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stderr is not None
+    for line in child.stderr:
+        said = re.match(r"ingest: (\d+)/(\d+) ", line)
+        if said and tenths is not None and int(said[1]) >= int(said[2]) * tenths / 10:
+            child.send_signal(signal.SIGKILL)
+            break
+    child.wait()
 
 
-def _state(root: Path, after_s: float | None, expected: set[str]) -> Killed:
+def _state(root: Path, tenths: int | None, expected: set[str]) -> Killed:
     with Appliance.unlock(root, PASSPHRASE) as appliance:
         rows = appliance._workspace.catalogue.instances()
         for row in rows[:: max(1, len(rows) // 50)]:
             appliance._workspace.vault.get("frame", row.frame_object)
     stored = {row.content_digest for row in rows}
-    return Killed(after_s, len(rows), len(expected - stored), len(stored - expected))
+    return Killed(tenths, len(rows), len(expected - stored), len(stored - expected))
 
 
 # -- printing ------------------------------------------------------------------------------------------------
@@ -342,10 +337,10 @@ def markdown(rates: Sequence[Rate], many: Whole, kills: Sequence[Killed], left_o
     lines.append(f"\n{many.files} files; the second ingest added {many.second_added}.\n")
     lines += ["| files done | parent MiB | parsers MiB |", "| --- | --- | --- |"]
     lines += [f"| {done} | {parent} | {children} |" for done, parent, children in many.memory_mib]
-    lines += ["", "| killed after s | stored | missing | strange |", "| --- | --- | --- | --- |"]
+    lines += ["", "| killed when done | stored | missing | strange |", "| --- | --- | --- | --- |"]
     for one in kills:
-        after = "not killed" if one.after_s is None else f"{one.after_s:.1f}"
-        lines.append(f"| {after} | {one.stored} | {one.missing} | {one.strange} |")
+        when = "not killed" if one.tenths is None else f"{10 * one.tenths} %"
+        lines.append(f"| {when} | {one.stored} | {one.missing} | {one.strange} |")
     return "\n".join(lines)
 
 
@@ -362,18 +357,22 @@ def main() -> None:
     kinds = corpus(given.data)
     folder = Path(tempfile.mkdtemp(prefix="gradaudit-ingest-"))
     try:
-        _seal_all()
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _seal_all) as other:
             images = {
-                kind: other.submit(decodable, kinds[kind]).result() for kind in kinds if kind != "reports"
+                kind: other.submit(decodable, paths).result()
+                for kind, paths in kinds.items()
+                if kind != "reports"
             }
             measured = {**images, "reports": kinds["reports"]}
             rates = other.submit(by_kind, measured, folder, passes).result()
             (folder / "files").mkdir()
             chosen = [path for paths in images.values() for path in paths if can_be_copied(path)]
             made = other.submit(copies, chosen, count, folder / "files").result()
-            many = whole(made, folder, given.workers, other)
-        kills = killed(folder, made, many.ingest.wall_s)
+            theirs = other.submit(plain_pydicom, made).result()
+            single = other.submit(read_and_seal, made, folder).result()
+        _seal_all()
+        many = whole(made, folder, given.workers, theirs, single)
+        kills = killed(folder, made)
     finally:
         shutil.rmtree(folder)
     left_out = sum(map(len, kinds.values())) - sum(map(len, measured.values()))
