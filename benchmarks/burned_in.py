@@ -5,7 +5,7 @@
 Truth is what a person saw: `burned_in_labels.csv` says of real images whether they show text (a legible line
 of about four letters or more), one-letter markers, none, or something too small to tell. DICOM images are
 looked at as they are and as ingest keeps them (512 pixels), pair images as the thumbnails they are; those
-held out were labelled and run after every threshold stood. Then text is drawn on the DICOM images without any.
+held out were labelled and run after every threshold stood. Then text is drawn on DICOM images without.
 """
 
 from __future__ import annotations

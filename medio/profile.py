@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import get_expected_length
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from medio.dicom import DicomFile, ObjectKind, read_dicom, wall
 from medio.errors import NotReadable, NotSupported
@@ -138,7 +138,7 @@ def deidentified(data: bytes, given: Replacements) -> Deidentified:
         _declare(dataset, given.patient)
         dataset.file_meta = _file_meta(dataset, old.TransferSyntaxUID)
         dataset.preamble = b"\0" * 128
-        encapsulated = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+        encapsulated = "PixelData" in dataset and dataset["PixelData"].is_undefined_length
         if "PixelData" in dataset and not encapsulated:
             _cut_to_image(dataset)
         buffer = io.BytesIO()
@@ -169,6 +169,8 @@ def image_of(data: bytes) -> DicomFile:
             raise NotReadable("no-sop-class", "the file does not say which object of which class it is")
         if not file.instance.TransferSyntaxUID:
             raise NotReadable("no-transfer-syntax", "the file does not say how it is encoded")
+        if not UID(file.instance.TransferSyntaxUID).is_transfer_syntax:
+            raise NotSupported("unwritable-syntax", "a file of this transfer syntax cannot be written here")
     return file
 
 

@@ -244,6 +244,14 @@ def test_what_cannot_be_cleaned_is_refused(reason: str, make: Callable[[], FileD
     assert refused.value.reason == reason
 
 
+def test_a_syntax_that_cannot_be_written_is_refused() -> None:
+    """Deflated frames may be read, and still not be written."""
+    data = part10(jpeg_image(np.zeros((64, 48), np.uint8)))
+    with pytest.raises(MedioError) as refused:
+        handles_of(data.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.8.1\0"))
+    assert refused.value.reason == "unwritable-syntax"
+
+
 def test_an_overlay_in_the_pixels_is_refused() -> None:
     """Writing in the unused bits of the pixels survives any change of the header."""
     ds = _patient()
