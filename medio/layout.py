@@ -19,7 +19,7 @@ from medio.elements import text_of
 from medio.errors import NotReadable, NotSupported
 from medio.kinds import PIXELS
 
-MAX_FRAME_BYTES = 1 << 29  # of one decoded frame; with its display values about three times as much is held
+MAX_FRAME_BYTES = 1 << 28  # of one decoded frame; file, frame and display values are held together
 _SAMPLES = {
     "MONOCHROME1": 1,
     "MONOCHROME2": 1,

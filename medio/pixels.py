@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 MAX_LEVELS = 1 << 16
+_BLOCK = 1 << 17  # values computed at a time: what a processor keeps close
 MAX_DESCRIBED_BYTES = 1 << 33  # decoded, of all frames together
 
 
@@ -51,16 +52,21 @@ class DisplayFrame:
     frame_rule: str
     warnings: tuple[str, ...] = ()
 
-    @property
-    def value_planes(self) -> NDArray[Any]:
-        """The shown values [C, H, W], float32 in 0..1, with one plane of grey or three of RGB."""
-        return self.planes_CHW if self.tables_TK is None else looked_up(self.tables_TK, self.planes_CHW)
+    def iter_planes(self) -> Iterator[NDArray[np.float32]]:
+        """The shown values plane by plane, float32 in 0..1, [1, H, W] each: one of grey, or three of RGB."""
+        tables_TK, planes_CHW = self.tables_TK, self.planes_CHW
+        if tables_TK is None:
+            yield from planes_CHW[:, np.newaxis]
+            return
+        for number in range(max(len(tables_TK), len(planes_CHW))):
+            table, plane = min(number, len(tables_TK) - 1), min(number, len(planes_CHW) - 1)
+            yield looked_up(tables_TK[table : table + 1], planes_CHW[plane : plane + 1])
 
     @property
-    def values(self) -> NDArray[Any]:
+    def values(self) -> NDArray[np.float32]:
         """The shown values as [H, W] grey or [H, W, 3] RGB."""
-        values = self.value_planes
-        return values[0] if len(values) == 1 else values.transpose(1, 2, 0)
+        planes = [plane[0] for plane in self.iter_planes()]
+        return planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
 
 
 def display_frame(dataset: Any) -> DisplayFrame:
@@ -79,7 +85,9 @@ def display_frame(dataset: Any) -> DisplayFrame:
         warnings = (*pixel_remarks(dataset, layout), *toning.warnings)
         colour_last = layout.samples > 1
         if levels is None:
-            return DisplayFrame(_planes(_shown(toning.tone, stored), colour_last), None, rule, warnings)
+            return DisplayFrame(
+                _planes(_shown_by_block(toning.tone, stored), colour_last), None, rule, warnings
+            )
         tables_TK = np.atleast_2d(_shown(toning.tone, levels))
         return DisplayFrame(_planes(stored, colour_last), tables_TK, rule, warnings)
 
@@ -91,7 +99,8 @@ def looked_up(tables_TK: NDArray[Any], planes_CHW: NDArray[Any]) -> NDArray[Any]
     for number in range(count):
         table = tables_TK[min(number, len(tables_TK) - 1)]
         plane = planes_CHW[min(number, len(planes_CHW) - 1)]
-        np.take(table, plane, mode="wrap", out=found[number])
+        for rows in _blocks(plane):  # numpy widens all places it is given to 64 bits
+            np.take(table, plane[rows], mode="wrap", out=found[number, rows])
     return found
 
 
@@ -152,6 +161,17 @@ def _shown(tone: Tone, values: NDArray[Any]) -> NDArray[np.float32]:
     if not np.isfinite(shown).all():
         raise NotReadable("bad-pixel-values", "pixel values that are not numbers")
     return np.clip(shown, 0.0, 1.0).astype(np.float32)
+
+
+def _shown_by_block(tone: Tone, stored: NDArray[Any]) -> NDArray[np.float32]:
+    """The same of a whole frame; the pipeline holds several wide copies of what it is given."""
+    return np.concatenate([_shown(tone, stored[rows]) for rows in _blocks(stored)], axis=-stored.ndim)
+
+
+def _blocks(values: NDArray[Any]) -> Iterator[slice]:
+    """Rows, some at a time."""
+    step = max(1, _BLOCK * len(values) // values.size)
+    return (slice(start, start + step) for start in range(0, len(values), step))
 
 
 def _planes(values: NDArray[Any], colour_last: bool) -> NDArray[Any]:

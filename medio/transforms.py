@@ -54,13 +54,18 @@ def to_frame(dataset: Any) -> Frame:
     shown = display_frame(dataset)
     with wall("bad-pixel-data"):
         if max(shown.planes_CHW.shape[1:]) > LONGEST_SIDE:
-            planes_CHW = _TO_BYTES(_SHRINK(torch.from_numpy(np.ascontiguousarray(shown.value_planes))))
+            planes_CHW = _TO_BYTES(torch.cat([_shrunk(plane_1HW) for plane_1HW in shown.iter_planes()]))
         elif shown.tables_TK is None:
             planes_CHW = _TO_BYTES(torch.from_numpy(np.ascontiguousarray(shown.planes_CHW)))
         else:  # nothing mixes pixels, so each level goes through the chain once
             tables_TK = _levels_as_bytes(shown.tables_TK.tobytes(), len(shown.tables_TK))
             planes_CHW = looked_up(tables_TK, shown.planes_CHW)
         return Frame(_interleaved(planes_CHW), shown.frame_rule, shown.warnings)
+
+
+def _shrunk(plane_1HW: NDArray[np.float32]) -> torch.Tensor:
+    shrunk: torch.Tensor = _SHRINK(torch.from_numpy(np.ascontiguousarray(plane_1HW)))
+    return shrunk
 
 
 def _interleaved(planes_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
