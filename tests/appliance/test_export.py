@@ -21,16 +21,17 @@ from tests.medio.objects import image, oru, part10, structured_report
 PATIENT = {"PatientName": "Canary^Adelheid", "PatientID": "CAN-0042-77", "PatientBirthDate": "19520229"}
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Appliance]:
-    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as appliance:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    root = tmp_path_factory.mktemp("export") / "workspace"
+    with Appliance.create(root, "four random words", site="Test") as appliance:
         yield appliance
 
 
-@pytest.fixture
-def disc(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two images of a study, a structured report, an image with writing, a message, and noise."""
-    folder = tmp_path / "Canary Adelheid"
+    folder = tmp_path_factory.mktemp("disc") / "Canary Adelheid"
     folder.mkdir()
     (folder / "one.dcm").write_bytes(part10(_plain(SOPInstanceUID="1.2.3.5")))
     (folder / "two.dcm").write_bytes(part10(_plain(SOPInstanceUID="1.2.3.6")))
@@ -125,10 +126,10 @@ def test_an_export_is_an_act(site: Appliance, disc: Path, tmp_path: Path) -> Non
     assert "anary" not in str(rows)
 
 
-def test_nothing_is_exported_into_the_workspace(site: Appliance, disc: Path, tmp_path: Path) -> None:
+def test_nothing_is_exported_into_the_workspace(site: Appliance, disc: Path) -> None:
     """The workspace holds what is sealed, and nothing else."""
     with pytest.raises(UsageError, match="workspace"):
-        _export(site, disc, tmp_path / "workspace" / "out")
+        _export(site, disc, site._workspace.root / "out")
 
 
 def test_a_file_that_kills_the_worker_costs_itself(

@@ -22,9 +22,10 @@ TEXT = "Mrs. CANARY, born 29 Feb 1952, ACC1: a 12 mm nodule. Call 555-010-0199."
 ACCESSION = {"AccessionNumber": "ACC1", "FillerOrderNumberImagingServiceRequest": "FI1"}
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Appliance]:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     """A workspace with two images of one study and two versions of its report."""
+    tmp_path = tmp_path_factory.mktemp("library")
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     for number in (5, 6):
