@@ -23,6 +23,7 @@ from appliance.reading import Reading, reading_of
 from audit_core.results import AuditResult, Finding, Progress, Role
 from audit_core.samples import ModelSource, Sample, Settings
 from medio.records import FileContent, Outcome
+from medio.sources import Reader, is_archive
 
 Frames = list[tuple[dict[str, Any], bytes]]
 _TOO_LARGE = ("too-large", "reading it needs more memory than one file may take")
@@ -52,16 +53,17 @@ def run(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     """Answer one `look` a file, and a `read` for each that is wanted, until the other side hangs up."""
     looked, data, ending = Reading(None), b"", ""
-    while (received := channel.receive()) is not None:
-        question, _ = received
-        if question["type"] == "look":
-            path = Path(question["path"])
-            looked, data = _looked(path)
-            ending = path.suffix.lower()
-            _answer(channel, looked)
-        else:
-            _answer(channel, *_read(looked, data, ending, bool(job["statistics"])))
-            data = b""
+    with Reader() as reader:
+        while (received := channel.receive()) is not None:
+            question, _ = received
+            if question["type"] == "look":
+                path = Path(question["path"])
+                looked, data = _looked(reader, path)
+                ending = path.suffix.lower()
+                _answer(channel, looked)
+            else:
+                _answer(channel, *_read(looked, data, ending, bool(job["statistics"])))
+                data = b""
     return {}
 
 
@@ -69,13 +71,12 @@ def _answer(channel: Channel, reading: Reading, pixels: bytes = b"") -> None:
     channel.send({"type": "reading", "reading": codec.dump(reading)}, pixels)
 
 
-def _looked(path: Path) -> tuple[Reading, bytes]:
+def _looked(reader: Reader, path: Path) -> tuple[Reading, bytes]:
     """Digest and size, with the bytes; or why they cannot be had."""
     from medio.errors import MedioError
-    from medio.sources import read_bytes
 
     try:
-        data = read_bytes(path)
+        data = reader.read(path)
     except MedioError as unusable:
         return Reading(unusable.outcome, reason=unusable.reason, message=str(unusable)), b""
     except MemoryError:
@@ -110,8 +111,6 @@ def _pixels(found: FileContent) -> bytes:
 
 def _list(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     """Look into one archive or DICOMDIR; what it is not has no answer."""
-    from medio.sources import Reader, is_archive
-
     path = Path(job["path"])
     with Reader() as reader:
         if is_archive(path):
@@ -124,14 +123,15 @@ def _list(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, An
 def _export(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     """Answer `handles` for a file, then `export` for the same, until the other side hangs up."""
     data = b""
-    while (received := channel.receive()) is not None:
-        question, _ = received
-        if question["type"] == "handles":
-            looked, data = _looked(Path(question["path"]))
-            channel.send(_handles(looked, data))
-        else:
-            channel.send(*_exported(data, question))
-            data = b""
+    with Reader() as reader:
+        while (received := channel.receive()) is not None:
+            question, _ = received
+            if question["type"] == "handles":
+                looked, data = _looked(reader, Path(question["path"]))
+                channel.send(_handles(looked, data))
+            else:
+                channel.send(*_exported(data, question))
+                data = b""
     return {}
 
 
