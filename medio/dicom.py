@@ -130,6 +130,10 @@ class _Watched(io.BytesIO):
     cut = False
     searched = 0
 
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)  # shares the bytes, as long as nobody asks for the buffer
+        self._searchable = MAX_SEARCHED_BYTES + 16 * len(data)
+
     def read(self, size: int | None = -1, /, *, _read: Any = io.BytesIO.read) -> bytes:
         got: bytes = _read(self, size)
         if size is None or size < 0:
@@ -138,7 +142,7 @@ class _Watched(io.BytesIO):
             self.cut = True
         if size >= _SEARCH_BYTES:
             self.searched += len(got)
-            if self.searched > MAX_SEARCHED_BYTES + 16 * self.getbuffer().nbytes:
+            if self.searched > self._searchable:
                 raise NotReadable("nesting", "values of undefined length without their end")
         return got
 
