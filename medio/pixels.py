@@ -165,7 +165,11 @@ def _shown(tone: Tone, values: NDArray[Any]) -> NDArray[np.float32]:
 
 def _shown_by_block(tone: Tone, stored: NDArray[Any]) -> NDArray[np.float32]:
     """The same of a whole frame; the pipeline holds several wide copies of what it is given."""
-    return np.concatenate([_shown(tone, stored[rows]) for rows in _blocks(stored)], axis=-stored.ndim)
+    before = tone(stored[:1]).shape[: -stored.ndim]  # (3,) of a palette, else nothing
+    found = np.empty((*before, *stored.shape), np.float32)
+    for rows in _blocks(stored):
+        found[(*(slice(None) for _ in before), rows)] = _shown(tone, stored[rows])
+    return found
 
 
 def _blocks(values: NDArray[Any]) -> Iterator[slice]:

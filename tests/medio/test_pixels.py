@@ -16,7 +16,7 @@ from medio.dicom import read_dicom
 from medio.errors import MedioError
 from medio.ingest import read_content
 from medio.layout import check_layout
-from medio.pixels import chosen_frame, codestream_size, display_frame, stored_frames
+from medio.pixels import chosen_frame, codestream_size, display_frame, pixel_statistics, stored_frames
 from medio.tones import toning_of
 from medio.transforms import LONGEST_SIDE, to_frame
 from tests.medio.objects import SC, image, jpeg_image, part10
@@ -277,3 +277,21 @@ def test_small_frames_stay_as_they_are() -> None:
     """Nothing is enlarged, colour is kept exactly."""
     pixels = np.random.default_rng(1).integers(0, 255, (30, 41, 3), dtype=np.uint8)
     np.testing.assert_array_equal(to_frame(read_dicom(part10(image(pixels, "RGB"))).dataset).pixels, pixels)
+
+
+def test_a_frame_larger_than_the_limit_is_refused_before_decoding() -> None:
+    """A compressed kilobyte may declare gigabytes."""
+    ds = jpeg_image(np.zeros((16, 16), dtype=np.uint8))
+    ds.Rows = ds.Columns = 65_535
+    assert refused(ds) == "frame-too-large"
+
+
+def test_more_frames_than_can_be_described_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One frame is shown; describing all of them has an end."""
+    frames = np.zeros((4, 4, 4), dtype=np.uint8)
+    dataset = read_dicom(part10(image(frames, NumberOfFrames=4))).dataset
+    monkeypatch.setattr("medio.pixels.MAX_DESCRIBED_BYTES", 63)
+    with pytest.raises(MedioError) as caught:
+        pixel_statistics(dataset)
+    assert caught.value.reason == "too-many-frames"
+    assert display_frame(dataset).frame_rule == "middle frame of 4"
