@@ -11,7 +11,7 @@ from typing import Final
 
 MEMORY_BYTES: Final = 2 << 30  # private memory of a parser; beyond it allocations fail
 LOOK_S: Final = 60.0  # wall clock for reading and hashing at most 1 GiB of a file
-RESIDENT_BYTES: Final = 700 << 20  # a parser that keeps more than this makes room for a fresh one
+RESIDENT_BYTES: Final = 500 << 20  # 400 are libraries; a parser that keeps more makes room for a fresh one
 BATCH_FILES: Final = 200
 BATCH_BYTES: Final = 64 << 20  # of sealed content
 BATCH_S: Final = 5.0
