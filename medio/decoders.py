@@ -161,8 +161,10 @@ def _own_decoder(layout: PixelLayout, coded: bytes) -> Decode | None:
     """
     syntax = layout.transfer_syntax
     if syntax in (JPEGBaseline8Bit, JPEG_EXTENDED, JPEG_SPECTRAL, JPEG_PROGRESSIVE):
-        if (codestream_precision(coded) or 8) > 8:
-            if layout.samples > 1 or layout.bits_allocated != 16:
+        precision = codestream_precision(coded) or 8
+        if precision > 8:
+            is_beyond = min(precision, layout.bits_stored) > 12  # gdcm would keep the lowest twelve bits
+            if is_beyond or layout.samples > 1 or layout.bits_allocated != 16:
                 raise needs_decoder(layout)
             return _jpeg_12bit
         is_usual = (layout.bits_stored, layout.bits_allocated) == (8, 8)

@@ -84,7 +84,7 @@ def check_layout(dataset: Any) -> PixelLayout:
             rows=_integer(dataset, "Rows", 1, 65535),
             columns=_integer(dataset, "Columns", 1, 65535),
             samples=_integer(dataset, "SamplesPerPixel", 1, 4),
-            frames=_integer(dataset, "NumberOfFrames", 1, 1 << 31, default=1),
+            frames=_integer(dataset, "NumberOfFrames", 0, 1 << 31, default=1) or 1,  # 0 says the same
             bits_allocated=allocated,
             bits_stored=allocated if whole else _integer(dataset, "BitsStored", 1, allocated),
             photometric=text_of(dataset, "PhotometricInterpretation"),

@@ -80,9 +80,10 @@ def display_frame(dataset: Any) -> DisplayFrame:
     index, rule = chosen_frame(layout.frames)
     stored = decoded_frame(dataset, layout, index)
     with wall("bad-display-attributes"):
+        left_out = _left_out(stored)
         toning = toning_of(dataset, stored, index, layout)
         levels = _levels(stored)
-        warnings = (*pixel_remarks(dataset, layout), *toning.warnings)
+        warnings = (*pixel_remarks(dataset, layout), *left_out, *toning.warnings)
         colour_last = layout.samples > 1
         if levels is None:
             return DisplayFrame(
@@ -114,7 +115,7 @@ def stored_frames(dataset: Any) -> Iterator[NDArray[Any]]:
 
 
 def pixel_statistics(dataset: Any) -> PixelStatistics:
-    """Describe all stored values; frames are decoded one by one, so memory holds one at a time.
+    """Describe all stored values that are numbers; frames are decoded one by one: memory holds one at a time.
 
     Raises:
         NotReadable, NotSupported: as `display_frame`; also `too-many-frames` to describe in time.
@@ -126,9 +127,13 @@ def pixel_statistics(dataset: Any) -> PixelStatistics:
     shape: tuple[int, ...] = ()
     dtype = ""
     for frame in decoded_frames(dataset, layout):
-        low, high = min(low, float(frame.min())), max(high, float(frame.max()))
-        total, count = total + float(frame.sum(dtype=np.float64)), count + frame.size
         shape, dtype = frame.shape, str(frame.dtype)
+        numbers = frame if frame.dtype.kind in "iu" else frame[np.isfinite(frame)]
+        if numbers.size:
+            low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
+            total, count = total + float(numbers.sum(dtype=np.float64)), count + numbers.size
+    if not count or not np.isfinite(total):
+        raise NotReadable("bad-pixel-values", "no pixel values that are numbers")
     whole = shape if layout.frames == 1 else (layout.frames, *shape)
     return PixelStatistics(whole, dtype, low, high, total / count)
 
@@ -156,8 +161,17 @@ def _levels(stored: NDArray[Any]) -> NDArray[Any] | None:
     return np.concatenate([np.arange(above), np.arange(-below, 0)]).astype(stored.dtype)
 
 
+def _left_out(stored: NDArray[Any]) -> tuple[str, ...]:
+    """Maps of real numbers mark pixels without a value by NaN or infinity; they are shown as 0."""
+    if stored.dtype.kind in "iu" or (finite := np.isfinite(stored)).all():
+        return ()
+    if not finite.any():
+        raise NotReadable("bad-pixel-values", "no pixel values that are numbers")
+    return ("values-left-out",)
+
+
 def _shown(tone: Tone, values: NDArray[Any]) -> NDArray[np.float32]:
-    shown = tone(values)
+    shown = np.where(np.isfinite(values), tone(values), 0.0) if values.dtype.kind == "f" else tone(values)
     if not np.isfinite(shown).all():
         raise NotReadable("bad-pixel-values", "pixel values that are not numbers")
     return np.clip(shown, 0.0, 1.0).astype(np.float32)

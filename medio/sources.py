@@ -6,6 +6,7 @@ bytes are parsed by `Reader` alone; `files_below` and `is_archive` parse nothing
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -155,6 +156,8 @@ def _open(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         reason = "link" if path.is_symlink() else "unreadable-file"
+        if getattr(error, "errno", 0) == errno.ENXIO:  # a socket
+            reason = "not-a-file"
         raise NotReadable(reason, f"cannot be opened ({getattr(error, 'strerror', 'name')})") from error
     stream = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -247,6 +247,19 @@ def test_8_bit_jpeg(syntax: str, bits: int, allocated: int, colour: bool) -> Non
     assert np.abs(found[0].astype(int) - values).max() <= 4
 
 
+def test_jpeg_of_more_than_12_bits_is_named() -> None:
+    """The process ends at 12 bits; of a stream that claims 16, gdcm would keep the lowest twelve."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(buffer, "JPEG")
+    coded = bytearray(buffer.getvalue())
+    coded[coded.index(b"\xff\xc0") + 4] = 16
+    ds = native(np.zeros((1, 16, 16), np.uint16), "MONOCHROME2", 15, 1)
+    ds.PixelData = encapsulate([bytes(coded)])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = UID(JPEG_EXTENDED)
+    assert refused(ds) == "needs-decoder"
+
+
 @pytest.mark.parametrize("syntax", [DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED])
 @pytest.mark.parametrize(("bits", "allocated"), [(1, 8), (8, 8), (12, 16)])
 def test_plain_and_deflated_frames(syntax: str, bits: int, allocated: int) -> None:

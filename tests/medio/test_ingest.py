@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import zipfile
@@ -101,11 +102,14 @@ def test_links_and_special_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder link").symlink_to(tmp_path / "folder")
     os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
     found = {path.name: path for path in walk([tmp_path])}
-    assert sorted(found) == ["folder link", "link.dcm", "pipe", "real.dcm"]
-    assert [refused(found[name]) for name in ("folder link", "link.dcm", "pipe")] == [
+    assert sorted(found) == ["folder link", "link.dcm", "pipe", "real.dcm", "socket"]
+    assert [refused(found[name]) for name in ("folder link", "link.dcm", "pipe", "socket")] == [
         "link",
         "link",
+        "not-a-file",
         "not-a-file",
     ]
     assert refused(tmp_path / "absent") == "unreadable-file"

@@ -240,6 +240,43 @@ def test_a_header_that_contradicts_the_pixels_is_refused(change: dict[str, Any],
     assert refused(ds) == reason
 
 
+@pytest.mark.parametrize("frames", [0, 1])
+def test_no_frames_means_one(frames: int) -> None:
+    """Some systems write 0 where nothing belongs; pydicom reads it likewise."""
+    dataset = read_dicom(part10(image(RAMP, BitsStored=12, NumberOfFrames=frames))).dataset
+    assert (pixel_statistics(dataset).shape, display_frame(dataset).frame_rule) == ((16, 16), "only frame")
+
+
+def _real_map(values: NDArray[np.float32], **window: float) -> Dataset:
+    ds = image(RAMP, **window)
+    del ds.PixelData
+    ds.BitsAllocated = 32
+    ds.FloatPixelData = values.tobytes()
+    return read_dicom(part10(ds)).dataset
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 0, "WindowWidth": 2, "RescaleSlope": 1}])
+def test_pixels_without_a_value_are_black(value: float, window: dict[str, float]) -> None:
+    """Maps of real numbers have pixels outside the body that are no numbers; they do not describe it."""
+    values = np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16)
+    values[15, 15] = value
+    dataset = _real_map(values, **window)
+    found, described = display_frame(dataset), pixel_statistics(dataset)
+    assert (found.values[15, 15], found.values[15, 14] > 0.9) == (0, True)
+    assert "values-left-out" in found.warnings
+    assert (described.minimum, described.maximum) == (-1, float(values[15, 14]))
+
+
+def test_pixels_of_which_none_has_a_value_are_refused() -> None:
+    """Nothing can be shown and nothing described."""
+    dataset = _real_map(np.full((16, 16), np.nan, np.float32))
+    for read in (display_frame, pixel_statistics):
+        with pytest.raises(MedioError) as caught:
+            read(dataset)
+        assert caught.value.reason == "bad-pixel-values"
+
+
 def test_a_compressed_frame_of_another_size_is_refused() -> None:
     """The stream's own size is believed, not the header's."""
     small = jpeg_image(np.zeros((16, 16), dtype=np.uint8))
