@@ -32,6 +32,7 @@ _KEYWORDS = (
     *("MedicalRecordLocator", "InsurancePlanIdentification"),
     *("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ClinicalTrialSiteID"),
     *("ClinicalTrialSiteName", "ClinicalTrialSponsorName", "ClinicalTrialProtocolID"),
+    *("PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar"),
     *("PatientAddress", "PatientTelephoneNumbers", "PatientTelecomInformation", "RegionOfResidence"),
     *("PatientInstitutionResidence", "CurrentPatientLocation", "ScheduledPatientInstitutionResidence"),
     *("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "StationName"),

@@ -2,8 +2,9 @@
 
 What is to be done with which attribute is the table of dicom-anonymizer (PS3.15 2026c, Table E.1-1); it is
 applied here, to every level of nesting, and beyond the table: all private, unknown, curve and overlay
-elements go, all dates and times, all free text, every UID that is not DICOM's own is replaced. No option of
-the profile is used; structured content and encapsulated documents are free text and are refused.
+elements go, all dates and times, all text that is not known to be technical; every UID that is not DICOM's
+own is replaced. No option of the profile is used; structured content and encapsulated documents are free
+text and are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from medio.dicom import DicomFile, ObjectKind, read_dicom, wall
 from medio.errors import NotReadable, NotSupported
 from medio.identity import all_identity_values
 from medio.residual import Hit, Scan
+from medio.technical import is_technical
 
 METHOD: Final = "PS3.15 2026c Basic Profile, no options; GradAudit Appliance"
 _PROFILE: Final = ("113100", "DCM", "Basic Application Confidentiality Profile")
@@ -32,6 +34,7 @@ _IMPLEMENTATION: Final = "2.25.318094277241838451620316263462372094573"
 _STANDARD_ROOT: Final = "1.2.840.10008."
 _MAX_UIDS: Final = 20_000
 _MAX_DEPTH: Final = 32
+_SEALED: Final[frozenset[int]] = frozenset({0x04000500, 0x54000100})  # encrypted originals, recorded sound
 _FREE_VRS: Final = frozenset({"ST", "LT", "UT", "UR", "AE", "UN", "PN", "DA", "DT", "TM"})
 _DUMMIES: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("LO", "SH", "ST", "LT", "UT", "UC", "CS", "AE", "PN"), "REMOVED"),
@@ -210,7 +213,7 @@ def _clean(level: Dataset, given: Replacements, depth: int) -> None:
             del level[tag]
             continue
         element, action = level[tag], _ACTIONS.get(tag, "")
-        if action == "remove" or (not action and element.VR in _FREE_VRS):
+        if action == "remove" or (not action and not _may_stay(element)):
             del level[tag]
         elif action == "dummy":
             _dummy(level, element, given, depth)
@@ -221,6 +224,13 @@ def _clean(level: Dataset, given: Replacements, depth: int) -> None:
                 _clean(item, given, depth + 1)
         elif element.VR == "UI":
             _replace_uids(level, element, given)
+
+
+def _may_stay(element: Any) -> bool:
+    """Whether the table's silence lets an element through: numbers, codes, and words on the technique."""
+    if element.tag in _SEALED:
+        return False
+    return element.VR not in _FREE_VRS and is_technical(element.tag, element.VR)
 
 
 def _is_unwanted(tag: Any) -> bool:

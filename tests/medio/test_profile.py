@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from pydicom.datadict import DicomDictionary, tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -20,6 +21,7 @@ from medio.errors import MedioError
 from medio.identity import identity_values
 from medio.profile import Handles, Replacements, deidentified, handles_of
 from medio.residual import Scan
+from medio.technical import is_technical
 from tests.medio.objects import code, dataset, image, jpeg_image, part10, structured_report
 
 PATIENT, IDENTIFIER, BIRTH = "Canary^Adelheid^Maria", "CAN-0042-77", "19520229"
@@ -164,6 +166,42 @@ def test_the_profile_leaves_nothing_where_it_was_seeded(place: str) -> None:
     result = _cleaned(part10(ds))
     assert result.PixelData == _patient().PixelData
     assert not [element for element in result.iterall() if element.tag.is_private]
+
+
+_TEXT_VRS = {"LO", "SH", "ST", "LT", "UT", "UC", "PN", "AE", "UR"}
+_PLAIN_TAGS = [  # every text attribute that may stand in an image, but for what is made anew
+    tag
+    for tag, (vr, _, _, _, keyword) in DicomDictionary.items()
+    if vr in _TEXT_VRS and 0x0008 <= tag >> 16 < 0x5000 and keyword not in ("PatientID", "PatientName")
+]
+
+
+def test_text_stays_only_where_it_is_known_to_be_technical() -> None:
+    """Words that no header repeats, in every text attribute there is: what stays is on the list."""
+    ds = _patient(BitsStored=16)
+    for tag in _PLAIN_TAGS:
+        vr = DicomDictionary[tag][0]
+        ds.add_new(tag, vr, f"http://Xq{tag:08x}w" if vr == "UR" else f"Xq{tag:08x}w")
+    stays = {element.tag for element in _cleaned(part10(ds)) if f"Xq{element.tag:08x}w" in str(element.value)}
+    assert len(_PLAIN_TAGS) > 700
+    assert {tag for tag in stays if not is_technical(tag, DicomDictionary[tag][0])} == set()
+    assert tag_for_keyword("ConvolutionKernel") in stays
+    assert tag_for_keyword("PatientBirthDateInAlternativeCalendar") not in stays
+
+
+def test_sealed_originals_and_recorded_sound_go() -> None:
+    """What is encrypted or spoken cannot be searched."""
+    ds = _patient()
+    for holder, keyword in (
+        ("EncryptedAttributesSequence", "EncryptedContent"),
+        ("WaveformSequence", "WaveformPaddingValue"),
+    ):
+        item = Dataset()
+        item.add_new(tag_for_keyword(keyword) or 0, "OB", b"Xq7Word ")
+        setattr(ds, holder, Sequence([item]))
+    cleaned = _cleaned(part10(ds))
+    assert "EncryptedAttributesSequence" not in cleaned
+    assert "WaveformSequence" not in cleaned
 
 
 def test_the_result_says_what_was_done() -> None:
