@@ -76,14 +76,14 @@ class Listing:
             self.close()
 
     def _members(self, archive: Path) -> list[Path]:
-        names = self._asked(archive).get("names")
-        return [member_path(archive, str(name)) for name in names] if names else [archive]
+        names = _texts(self._asked(archive).get("names"))
+        return [member_path(archive, name) for name in names] or [archive]
 
     def _file_set(self, directory: Path) -> list[Path]:
         """The files a DICOMDIR refers to, without those that come anyway."""
-        referenced = self._asked(directory).get("referenced") or []
+        referenced = self._asked(directory).get("referenced")
         tree = _Tree(directory.parent)
-        found = [tree.find([str(component) for component in components]) for components in referenced]
+        found = [tree.find(_texts(components)) for components in _list(referenced)]
         if None in found:
             self.warnings[directory] = (REFERENCED_FILES_MISSING,)
         files = {path for path in found if path and self._named.isdisjoint((path, *path.parents))}
@@ -113,6 +113,15 @@ class Listing:
 def readable(paths: Sequence[Path]) -> list[Path]:
     """What a worker must be able to open for an ingest of these paths: a DICOMDIR needs its whole folder."""
     return [path.absolute().parent if is_file_set(path) else path.absolute() for path in paths]
+
+
+def _list(answer: object) -> list[object]:
+    """A list from the worker, which has read foreign bytes and may say anything."""
+    return answer if isinstance(answer, list) else []
+
+
+def _texts(answer: object) -> list[str]:
+    return [str(one) for one in _list(answer)]
 
 
 class _Tree:

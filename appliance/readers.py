@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from appliance import codec, limits
 from appliance.errors import IntegrityError, WorkerFailed, WorkerSilent
 from appliance.listing import Listing, readable
-from appliance.reading import PARSER_DIED, PARSER_TIMEOUT, Reading
+from appliance.reading import PARSER_DIED, PARSER_TIMEOUT, Reading, check_look, check_read
 from appliance.worker import Worker
 from medio.records import Outcome
 
@@ -192,6 +192,8 @@ class _Reader:
         if self._worker is None:
             self._worker = self._start_worker()
             self._worker.begin({"type": "ingest", "statistics": self._statistics})
+        if self._interrupted:  # while it started
+            raise WorkerFailed("the reading was stopped")
         return self._worker
 
     def _drop(self, failed: WorkerFailed) -> None:
@@ -202,16 +204,25 @@ class _Reader:
             raise failed
 
     def _asked(self, worker: Worker, path: Path) -> tuple[Reading, bytes]:
-        looked, _ = _answered(worker, {"type": "look", "path": str(path.absolute())}, limits.LOOK_S)
+        question = {"type": "look", "path": str(path.absolute())}
+        looked, _ = _answered(worker, question, limits.LOOK_S)
         self._looked = looked
         if looked.outcome is not None or not self._wanted(looked.digest):
             return looked, b""
-        return _answered(worker, {"type": "read"}, limits.wall_seconds(looked.size))
+        return _answered(worker, {"type": "read"}, limits.wall_seconds(looked.size), looked)
 
 
-def _answered(worker: Worker, question: dict[str, str], timeout_s: float) -> tuple[Reading, bytes]:
-    answer, blob = worker.ask(question, timeout_s)
+def _answered(
+    worker: Worker, question: dict[str, str], timeout_s: float, looked: Reading | None = None
+) -> tuple[Reading, bytes]:
+    """One answer, held to its form; `looked` is what the first question of two was answered with."""
+    answer, frame = worker.ask(question, timeout_s)
     try:
-        return codec.load(Reading, str(answer["reading"])), blob
+        reading = codec.load(Reading, str(answer["reading"]))
+        if looked is None:
+            check_look(reading)
+        else:
+            check_read(reading, looked, len(frame))
     except (IntegrityError, KeyError) as wrong:
         raise WorkerFailed("the worker sent something that is not a reading") from wrong
+    return reading, frame

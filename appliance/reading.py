@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from appliance.errors import IntegrityError
 from medio.records import FileContent, Instance, Outcome, PixelStatistics, Report, Study
 
 PARSER_DIED = "parser-died"
 PARSER_TIMEOUT = "parser-timeout"
+_CODE = re.compile(r"[a-z0-9-]{0,40}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FRAME_RULE = re.compile(r"(only frame|middle frame of [0-9]{1,10})?")
+_MOST_WORDS = 200  # characters of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +70,49 @@ def reading_of(found: FileContent, digest: str, size: int) -> Reading:
         height=int(height),
         width=int(width),
     )
+
+
+def check_look(reading: Reading) -> None:
+    """Hold the answer to `look` to its form: a parser taken over by a file must have no channel of its own.
+
+    Raises:
+        IntegrityError: it has another form.
+    """
+    _check_words(reading)
+    if reading.outcome is None:
+        _expect(_DIGEST.fullmatch(reading.digest) is not None and reading.size > 0, "digest")
+    else:
+        _expect(reading.set_aside and not reading.digest, "outcome")
+
+
+def check_read(reading: Reading, looked: Reading, frame_bytes: int) -> None:
+    """Hold the answer to `read` to its form and to what `look` said.
+
+    Args:
+        frame_bytes: how many came beside it: one or three for every pixel of an image, none otherwise.
+
+    Raises:
+        IntegrityError: it has another form.
+    """
+    _check_words(reading)
+    _expect((reading.digest, reading.size) == (looked.digest, looked.size), "digest")
+    _expect(reading.outcome is not None, "outcome")
+    if reading.outcome is Outcome.IMAGE:
+        pixels = reading.height * reading.width
+        _expect(reading.instance is not None, "instance")
+        _expect(min(reading.height, reading.width) > 0 and frame_bytes in (pixels, 3 * pixels), "frame")
+    else:
+        _expect(frame_bytes == 0, "frame")
+
+
+def _check_words(reading: Reading) -> None:
+    """Codes are codes, and a message is one short line: they are stored, counted and shown."""
+    codes: Iterable[str] = (reading.reason, *reading.skipped, *reading.warnings)
+    _expect(all(map(_CODE.fullmatch, codes)), "code")
+    _expect(_FRAME_RULE.fullmatch(reading.frame_rule) is not None, "frame rule")
+    _expect(len(reading.message) <= _MOST_WORDS and (reading.message + " ").isprintable(), "message")
+
+
+def _expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise IntegrityError(f"the reading has no {what} of the right form")

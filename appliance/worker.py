@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from appliance.faults import fault_of
 
 Event = Callable[[dict[str, Any], bytes], None]
 SELF_PROBE = "self-probe"
+_FAULT_ID = re.compile(r"[0-9A-F]{8}")
+_PLACE = re.compile(r"[\w./<>: -]{1,160}", re.ASCII)  # `ValueError in medio/dicom.py:12`
 _SECRETS = ("GRADAUDIT_PASSPHRASE", "GRADAUDIT_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 
 
@@ -110,11 +113,16 @@ class Worker:
         """One question to the job that was begun, and its answer.
 
         Raises:
-            WorkerFailed: the child died or met an unexpected fault.
+            WorkerFailed: the child died, met an unexpected fault, or ended the job instead of answering.
             WorkerSilent: no answer in time, or the child used up its processor time.
         """
         self._channel.send(question)
-        return self._answer(timeout_s)
+        try:
+            return self._answer(timeout_s)
+        except WorkerFailed:
+            raise
+        except ApplianceError:  # its words are those of the foreign file's reader: not for a screen
+            raise WorkerFailed("the worker ended its job") from None
 
     def resident_bytes(self) -> int:
         """Memory the child holds now, as the kernel counts it; 0 once it is gone."""
@@ -157,14 +165,23 @@ class Worker:
                 raise WorkerSilent("the worker used up its processor time")
             raise WorkerFailed(f"the worker process stopped (status {status})", "see `gradaudit doctor`")
         message, blob = received
-        if message.get("type") == "refused":
-            raise ApplianceError(str(message["message"]), str(message["hint"]))
-        if message.get("type") == "fault":
+        kind = message.get("type")
+        if kind == "refused":
+            raise ApplianceError(str(message.get("message")), str(message.get("hint")))
+        if kind == "fault":
             raise WorkerFailed(
-                f"the worker met an unexpected fault {message['fault']} ({message['where']})",
+                f"the worker met an unexpected fault{_described(message)}",
                 "quote the fault id when you report this; it contains no patient data",
             )
+        if not isinstance(kind, str):
+            raise WorkerFailed("the worker sent something that is not a message")
         return message, blob
+
+
+def _described(fault: dict[str, Any]) -> str:
+    """Its id and place, when they look like that: a worker taken over by a file has no words of its own."""
+    fault_id, where = str(fault.get("fault")), str(fault.get("where"))
+    return f" {fault_id} ({where})" if _FAULT_ID.fullmatch(fault_id) and _PLACE.fullmatch(where) else ""
 
 
 def _threads() -> dict[str, str]:
