@@ -99,9 +99,6 @@ class Intake:
         self._reasons: Counter[str] = Counter()
         self._warnings: Counter[str] = Counter()
         self._batch = _Batch()
-        self._before: set[str] = (
-            set()
-        )  # digests of the batch stored last: a copy may have been read meanwhile
 
     def run(self, files: Listing) -> IngestView:
         """Read every file, then pair what the workspace holds.
@@ -157,12 +154,14 @@ class Intake:
         self._batch.add_arrivals(filter(None, (sealed.frame, *sealed.texts)))
         if reading.set_aside:
             self._set_aside(sealed.path, reading)
-        elif (
-            reading.outcome is None or reading.digest in self._before or reading.digest in self._batch.digests
-        ):
+        elif reading.outcome is None or self._is_known(reading.digest):
             self._counts["duplicate"] += 1
         else:
             self._keep(sealed, reading.outcome)
+
+    def _is_known(self, digest: str) -> bool:
+        """Asked again in turn: when a copy was looked at, this file may not have been stored yet."""
+        return digest in self._batch.digests or self._workspace.catalogue.has_file(digest)
 
     def _keep(self, sealed: _Sealed, outcome: Outcome) -> None:
         reading, batch = sealed.reading, self._batch
@@ -200,7 +199,7 @@ class Intake:
         self._workspace.catalogue.add_records(
             batch.instances, batch.reports, batch.studies, batch.files, batch.quarantined
         )
-        self._before, self._batch = batch.digests, _Batch()
+        self._batch = _Batch()
 
 
 def _stored_instance(reading: Reading, instance: Instance, frame: Arriving) -> StoredInstance:

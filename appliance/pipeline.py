@@ -75,6 +75,7 @@ def _looked(reader: Reader, path: Path) -> tuple[Reading, bytes]:
     """Digest and size, with the bytes; or why they cannot be had."""
     from medio.errors import MedioError
 
+    _limit_processor_time(int(limits.LOOK_S))  # else what the file before left over would count
     try:
         data = reader.read(path)
     except MedioError as unusable:

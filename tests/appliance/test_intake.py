@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from appliance import limits
 from appliance.api import Appliance
 from appliance.cohorts import pair_rows
+from appliance.intake import Intake
+from appliance.readers import listing, parser
 from appliance.views import IngestView
 from tests.medio.objects import image
 
@@ -52,6 +55,21 @@ def test_the_same_content_twice_in_one_ingest_counts_once(site: Appliance, inbox
     (inbox / "two.hl7").write_bytes((PRELIMINARY + CORRECTED).encode())
     view = ingested(site, inbox)
     assert (view.files, view.images, view.reports, view.duplicates) == (4, 1, 2, 1)
+
+
+def test_a_copy_looked_at_early_counts_once(
+    site: Appliance, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be read before its original is stored, and its turn may come some batches later."""
+    monkeypatch.setattr(limits, "BATCH_FILES", 1)
+    (inbox / "z.dcm").write_bytes((inbox / "image.dcm").read_bytes())
+    files = listing([inbox])
+    intake = Intake(site._workspace, lambda: parser([inbox]), lambda step: None, workers=1)
+    for reader in intake._readers._readers:
+        reader._wanted = lambda digest: True
+    with site._workspace.writing():
+        view = intake.run(files)
+    assert (view.files, view.images, view.duplicates) == (3, 1, 1)
 
 
 def test_a_corrected_report_takes_the_place_of_the_preliminary_one(site: Appliance, inbox: Path) -> None:
