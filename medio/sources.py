@@ -34,8 +34,11 @@ def walk(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def files_below(paths: Iterable[Path]) -> Iterator[Path]:
-    """Every file below these paths, folder by folder in sorted order; no file is opened, no link followed."""
-    waiting = sorted(set(paths), reverse=True)
+    """Every file below these paths, folder by folder in sorted order; no file is opened, no link followed.
+
+    Paths may overlap: each file comes once.
+    """
+    waiting = sorted(_outermost(paths), reverse=True)
     while waiting:
         path = waiting.pop()
         inside = _listed(path)
@@ -43,6 +46,19 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
         else:
             waiting += inside
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """These paths without those that a walk through another one of them comes to."""
+    by_place = {_place(path): path for path in sorted(paths, reverse=True)}
+    return [path for place, path in by_place.items() if by_place.keys().isdisjoint(place.parents)]
+
+
+def _place(path: Path) -> Path:
+    """Where a path is; of a link, where the link is, for a walk does not follow it."""
+    if path.is_symlink():
+        return Path(os.path.realpath(path.parent), path.name)
+    return Path(os.path.realpath(path))
 
 
 def _listed(path: Path) -> list[Path] | None:

@@ -201,6 +201,18 @@ def test_names_that_are_no_text_are_listed_and_read(tmp_path: Path) -> None:
     assert os.fsencode(found.name) == name and read_bytes(found) == DATA
 
 
+def test_paths_that_overlap_give_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder, a file in it, and the same by another spelling; what lies behind a link is another place."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/b/x", "a/y", "c/z"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(DATA)
+    Path("a/link").symlink_to(Path("../c"))
+    given = [Path("a/b"), Path("a"), tmp_path / "a" / "y", Path("a/../a/b/x"), Path("a/link/z"), Path("a/y")]
+    found = list(files_below(given))
+    assert ["a/b/x", "a/link", "a/link/z", "a/y"] == sorted(map(str, found))
+
+
 def test_folders_are_listed_lazily_and_at_any_depth(tmp_path: Path) -> None:
     """The first file of many folders comes before the last folder is looked into."""
     deep = tmp_path / "a" / Path(*["d"] * 300)
