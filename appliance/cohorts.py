@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance import sealed
 from appliance.errors import IntegrityError, UsageError
-from appliance.selection import REST, ROLES, PairRow, chosen, roles_of
+from appliance.selection import REST, ROLES, PairRow, chosen, queried, roles_of
 from appliance.shown import cohort_document, cohort_view
 from appliance.views import CohortView
 from appliance.workspace.rows import StoredInstance, StoredReport
@@ -45,7 +45,7 @@ class CohortRequest:
 
     Attributes:
         selections: role ("member", "control", "target", "bank", "post_release") -> file, query, `all`,
-            `rest` (every patient that no other role names) or "" for nobody.
+            `rest` (every patient that no other role names), `rest` and a query, or "" for nobody.
         fitting_share: share of control patients used for mask and fusion; the others give p-values.
         roles_file: one list with a column `role`, beside the selections or instead of them.
         sizes: role -> patients to draw of those selected, evenly over strata.
@@ -94,6 +94,8 @@ def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...
             width=instances[pair.image_digest].width,
             places=tuple(places.get(pair.pair_id, ())),
             person=people.get(instances[pair.image_digest].PatientID, ""),
+            image_digest=pair.image_digest,
+            report_digest=pair.report_digest,
         )
         for pair in catalogue.pairs()
         if pair.standing or not standing
@@ -194,10 +196,11 @@ def select(request: CohortRequest, pairs: Sequence[PairRow]) -> dict[str, tuple[
     found: dict[str, list[PairRow]] = {}
     if request.roles_file:
         found |= roles_of(Path(request.roles_file), pairs)
+    rests = {role: text for role, text in request.selections.items() if text.split(maxsplit=1)[:1] == [REST]}
     for role, text in request.selections.items():
-        if text and text != REST:
+        if text and role not in rests:
             found[role] = found.get(role, []) + chosen(text, pairs, role)
-    for role in (role for role, text in request.selections.items() if text == REST):
+    for role, text in rests.items():
         taken = {pair.who for selected in found.values() for pair in selected}
         found[role] = [pair for pair in pairs if pair.who not in taken]
         if not found[role]:
@@ -205,6 +208,8 @@ def select(request: CohortRequest, pairs: Sequence[PairRow]) -> dict[str, tuple[
                 f"no patient is left for {role}: the other roles take all {len(taken)}",
                 "make another selection smaller, or ingest more studies",
             )
+        if condition := text.strip().removeprefix(REST):
+            found[role] = queried(condition, found[role], role)
     return {
         role: tuple({pair.pair_id: pair for pair in selected}.values()) for role, selected in found.items()
     }

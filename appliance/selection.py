@@ -23,6 +23,7 @@ class PairRow:
 
     Attributes:
         patient: pseudonym.
+        image_digest, report_digest: of what was joined: SHA-256 of an image's file, name of a report's text.
         person: what several pseudonyms of one person have in common; empty where nothing links them.
         rule: what joined image and report; `note` and `frame_rule` say the rest.
         report_status: preliminary, final, corrected or unknown.
@@ -48,6 +49,8 @@ class PairRow:
     width: int = 0
     places: tuple[tuple[str, str], ...] = ()
     person: str = ""
+    image_digest: str = ""
+    report_digest: str = ""
 
     @property
     def who(self) -> str:
@@ -111,6 +114,8 @@ def listed(file: Path, pairs: Sequence[PairRow], role: str) -> list[PairRow]:
     """
     keyword, rows = _read(file, f"the list for {role}")
     wanted = {row.get(keyword, "") for row in rows} - {""}
+    if not wanted:
+        raise UsageError(f"the list for {role} is empty", f"one {keyword} per line")
     return _found(wanted, keyword, pairs, f"the list for {role}")
 
 
@@ -209,7 +214,7 @@ def _condition(key: str, sign: str, value: str) -> _Condition:
         values = tuple(span for one in values for span in _span(one))
     elif sign not in ("=", "!="):
         raise UsageError(f"{sign} compares dates only", _EXAMPLE)
-    if sign in ("<=", ">=") and len(values) != 2:
+    if sign in ("<=", ">=") and not _DAY.fullmatch(value.strip()):
         raise UsageError(f"{sign} compares with one date", _EXAMPLE)
     return _Condition(key, sign, values)
 

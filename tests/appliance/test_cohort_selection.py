@@ -127,6 +127,30 @@ def test_queries(query: str, numbers: list[int]) -> None:
     assert _select(target=query) == {"target": [f"pair-{number}" for number in numbers]}
 
 
+def test_the_rest_may_be_narrowed_by_a_query() -> None:
+    """Patients of another role are taken out first, so two queries over time need not overlap."""
+    assert _select(target="StudyDate>=2024", control="rest StudyDate<=2023") == {
+        "target": ["pair-1", "pair-2"],
+        "control": ["pair-3"],
+    }
+    assert "control matches no pair: 1 patients in all" in str(
+        _refused(selections={"target": "StudyDate>=2024", "control": "rest Modality=MR"})
+    )
+
+
+def test_at_least_and_at_most_compare_with_one_date() -> None:
+    """A range has two ends, and which is meant would be a guess."""
+    for text in ("StudyDate>=2023..2024", "StudyDate<=20230101-20230331", "StudyDate>=2023,2024"):
+        assert "compares with one date" in str(_refused(selections={"target": text}))
+
+
+def test_a_list_without_entries_is_empty(tmp_path: Path) -> None:
+    """A header alone names nobody."""
+    file = tmp_path / "list.csv"
+    file.write_text("PatientID\n\n")
+    assert "is empty" in str(_refused(selections={"target": str(file)}))
+
+
 def test_the_rest_leaves_out_whole_patients() -> None:
     """A second study of a patient with a role is not in the rest."""
     assert _select(member="StudyDate=20240101", control="rest") == {
