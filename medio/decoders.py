@@ -73,6 +73,20 @@ def decoded_frame(dataset: Any, layout: PixelLayout, index: int) -> NDArray[Any]
         return _uncoded(dataset, layout, coded)
 
 
+def check_frames(dataset: Any, layout: PixelLayout) -> None:
+    """Refuse an object of several frames if what any of them says about itself is wrong; none is decoded.
+
+    Raises:
+        NotReadable: a frame is missing, cut short or has another size than the header says.
+    """
+    if layout.frames == 1 or layout.transfer_syntax not in _CODESTREAMS:
+        return
+    with wall("bad-pixel-data"):
+        coded = _coded_frames(dataset, layout)
+        for _ in range(layout.frames):
+            check_codestream(next(coded), layout)
+
+
 def decoded_frames(dataset: Any, layout: PixelLayout) -> Iterator[NDArray[Any]]:
     """Every frame in turn; memory holds one.
 
@@ -84,13 +98,18 @@ def decoded_frames(dataset: Any, layout: PixelLayout) -> Iterator[NDArray[Any]]:
             yield decoded_frame(dataset, layout, index)
         return
     with wall("bad-pixel-data"):
-        coded = generate_frames(
-            dataset.PixelData, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
-        )
+        coded = _coded_frames(dataset, layout)
     for _ in range(layout.frames):
         with wall("bad-pixel-data"):
             frame = _uncoded(dataset, layout, next(coded))
         yield frame
+
+
+def _coded_frames(dataset: Any, layout: PixelLayout) -> Iterator[bytes]:
+    coded: Iterator[bytes] = generate_frames(
+        dataset.PixelData, number_of_frames=layout.frames, extended_offsets=_offsets(dataset)
+    )
+    return coded
 
 
 def _offsets(dataset: Any) -> tuple[bytes, bytes] | None:

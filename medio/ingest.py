@@ -7,8 +7,8 @@ from pathlib import Path
 
 from medio.dicom import DicomFile, ObjectKind, looks_like_dicom, read_dicom
 from medio.errors import MedioError, NothingToUse, NotReadable, NotSupported
-from medio.pixels import pixel_statistics
-from medio.records import FileContent, Outcome, Report
+from medio.pixels import FRAME_UNREADABLE, TOO_MANY_FRAMES, pixel_statistics
+from medio.records import FileContent, Outcome, PixelStatistics, Report
 from medio.remarks import header_remarks
 from medio.reports.cda import looks_like_cda
 from medio.reports.clinical import read_cda
@@ -42,7 +42,8 @@ def read_content(data: bytes, ending: str = "", *, statistics: bool = False) -> 
     """Read the bytes of one file; content decides what it is, the ending only tells a table from a text.
 
     Args:
-        statistics: also decode every frame of an image and describe the stored values.
+        statistics: also decode every frame of an image and describe the stored values; where another frame
+            than the one shown cannot be decoded, a warning says so and there are none.
 
     Raises:
         NotReadable, NotSupported: as `read_file`.
@@ -77,13 +78,22 @@ def _image(file: DicomFile, statistics: bool) -> FileContent:
     from medio.burned_in import SUSPECTED, writing
     from medio.transforms import to_frame  # two seconds, and none of a report's business
 
-    described = pixel_statistics(file.dataset) if statistics else None
     frame = to_frame(file.dataset)
     seen = (SUSPECTED,) if writing(frame.pixels).suspected else ()
-    warnings = (*header_remarks(file), *frame.warnings, *seen)
+    described, missing = _described(file) if statistics else (None, ())
+    warnings = (*header_remarks(file), *frame.warnings, *seen, *missing)
     return FileContent(
         Outcome.IMAGE, instance=file.instance, frame=frame, statistics=described, warnings=warnings
     )
+
+
+def _described(file: DicomFile) -> tuple[PixelStatistics | None, tuple[str, ...]]:
+    """All values of an image that can be shown; what is wrong with its other frames takes nothing from it."""
+    try:
+        return pixel_statistics(file.dataset), ()
+    except MedioError as undescribed:
+        too_many = undescribed.reason == TOO_MANY_FRAMES
+        return None, (TOO_MANY_FRAMES if too_many else FRAME_UNREADABLE,)
 
 
 def _document(file: DicomFile) -> FileContent:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medio.decoders import decoded_frame, decoded_frames
+from medio.decoders import check_frames, decoded_frame, decoded_frames
 from medio.dicom import wall
 from medio.errors import NotReadable, NotSupported
 from medio.layout import check_layout, codestream_size
@@ -31,6 +31,8 @@ __all__ = [
     "windowed",
 ]
 
+TOO_MANY_FRAMES = "too-many-frames"  # to describe them all in time
+FRAME_UNREADABLE = "frame-unreadable"  # another one than the frame that is shown
 MAX_LEVELS = 1 << 16
 _BLOCK = 1 << 17  # values computed at a time: what a processor keeps close
 MAX_DESCRIBED_BYTES = 1 << 33  # decoded, of all frames together
@@ -77,6 +79,7 @@ def display_frame(dataset: Any) -> DisplayFrame:
         NotSupported: no installed decoder reads them.
     """
     layout = check_layout(dataset)
+    check_frames(dataset, layout)
     index, rule = chosen_frame(layout.frames)
     stored = decoded_frame(dataset, layout, index)
     with wall("bad-display-attributes"):
@@ -122,7 +125,7 @@ def pixel_statistics(dataset: Any) -> PixelStatistics:
     """
     layout = check_layout(dataset)
     if layout.frame_bytes * layout.frames > MAX_DESCRIBED_BYTES:
-        raise NotSupported("too-many-frames", f"more than {MAX_DESCRIBED_BYTES} bytes of pixels")
+        raise NotSupported(TOO_MANY_FRAMES, f"more than {MAX_DESCRIBED_BYTES} bytes of pixels")
     low, high, total, count = np.inf, -np.inf, 0.0, 0
     shape: tuple[int, ...] = ()
     dtype = ""

@@ -31,8 +31,10 @@ from pydicom.uid import (
 from medio.decoders import JPEG_EXTENDED, JPEG_PROGRESSIVE
 from medio.dicom import read_dicom
 from medio.errors import MedioError
+from medio.ingest import read_content
 from medio.layout import DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED
 from medio.pixels import display_frame, pixel_statistics, stored_frames
+from medio.records import Outcome
 from medio.transforms import to_frame
 from tests.medio.objects import dataset, image, part10
 
@@ -258,6 +260,44 @@ def test_jpeg_of_more_than_12_bits_is_named() -> None:
     ds["PixelData"].is_undefined_length = True
     ds.file_meta.TransferSyntaxUID = UID(JPEG_EXTENDED)
     assert refused(ds) == "needs-decoder"
+
+
+def _film(last: bytes) -> FileDataset:
+    """Three JPEG frames of 16 x 16, the last one as given."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(buffer, "JPEG")
+    ds = native(np.zeros((3, 16, 16), np.uint8), "MONOCHROME2", 8, 3)
+    ds.PixelData = encapsulate([buffer.getvalue(), buffer.getvalue(), last])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    return ds
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize(
+    ("size", "cut", "reason"), [(8, 0, "pixel-size-mismatch"), (16, 8, "truncated-pixels")]
+)
+def test_a_wrong_frame_is_refused_though_another_is_shown(
+    statistics: bool, size: int, cut: int, reason: str
+) -> None:
+    """Of another size, or without its end: an ingest and a dry run say the same."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((size, size), np.uint8)).save(buffer, "JPEG")
+    with pytest.raises(MedioError) as caught:
+        read_content(part10(_film(buffer.getvalue()[: -cut or None])), statistics=statistics)
+    assert caught.value.reason == reason
+
+
+def test_a_frame_that_cannot_be_decoded_costs_the_description() -> None:
+    """The frame that is shown is whole: the image is taken in, and no number stands for the others."""
+    ds = native(np.zeros((3, 16, 16), np.uint8), "MONOCHROME2", 8, 3)
+    ds.compress(RLELossless, generate_instance_uid=False)
+    whole = list(generate_frames(ds.PixelData, number_of_frames=3))
+    ds.PixelData = encapsulate([whole[0], whole[1], whole[2][:64] + bytes(len(whole[2]) - 64)])
+    taken, described = (read_content(part10(ds), statistics=asked) for asked in (False, True))
+    assert (taken.outcome, described.outcome) == (Outcome.IMAGE, Outcome.IMAGE)
+    assert described.statistics is None and described.warnings[-1:] == ("frame-unreadable",)
+    assert taken.warnings == described.warnings[:-1]
 
 
 @pytest.mark.parametrize("syntax", [DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED])

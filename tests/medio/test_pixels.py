@@ -326,9 +326,12 @@ def test_a_frame_larger_than_the_limit_is_refused_before_decoding() -> None:
 def test_more_frames_than_can_be_described_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """One frame is shown; describing all of them has an end."""
     frames = np.zeros((4, 4, 4), dtype=np.uint8)
-    dataset = read_dicom(part10(image(frames, NumberOfFrames=4))).dataset
+    data = part10(image(frames, NumberOfFrames=4))
+    dataset = read_dicom(data).dataset
     monkeypatch.setattr("medio.pixels.MAX_DESCRIBED_BYTES", 63)
     with pytest.raises(MedioError) as caught:
         pixel_statistics(dataset)
     assert caught.value.reason == "too-many-frames"
     assert display_frame(dataset).frame_rule == "middle frame of 4"
+    found = read_content(data, statistics=True)
+    assert (found.statistics, found.warnings[-1:]) == (None, ("too-many-frames",))
