@@ -161,6 +161,7 @@ def _exported(data: bytes, question: dict[str, Any]) -> tuple[dict[str, Any], by
     from medio.export import exported
     from medio.profile import Replacements
 
+    _limit_processor_time(limits.cpu_seconds(len(data)))
     given = Replacements(str(question["patient"]), question["uids"])
     answer = {"type": "exported", "reason": "", "message": ""}
     try:

@@ -105,12 +105,19 @@ def check_read(reading: Reading, looked: Reading, frame_bytes: int) -> None:
         _expect(frame_bytes == 0, "frame")
 
 
-def _check_words(reading: Reading) -> None:
-    """Codes are codes, and a message is one short line: they are stored, counted and shown."""
-    codes: Iterable[str] = (reading.reason, *reading.skipped, *reading.warnings)
+def check_told(codes: Iterable[str], message: str) -> None:
+    """Codes are codes, and a message is one short line: they are stored, counted and shown.
+
+    Raises:
+        IntegrityError: they are something else.
+    """
     _expect(all(map(_CODE.fullmatch, codes)), "code")
+    _expect(len(message) <= _MOST_WORDS and message.isprintable(), "message")
+
+
+def _check_words(reading: Reading) -> None:
+    check_told((reading.reason, *reading.skipped, *reading.warnings), reading.message)
     _expect(_FRAME_RULE.fullmatch(reading.frame_rule) is not None, "frame rule")
-    _expect(len(reading.message) <= _MOST_WORDS and (reading.message + " ").isprintable(), "message")
 
 
 def _expect(holds: bool, what: str) -> None:

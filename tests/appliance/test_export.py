@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 from appliance.api import Appliance
-from appliance.errors import UsageError
+from appliance.errors import ApplianceError, UsageError, WorkerFailed
+from appliance.evidence.log import EvidenceLog
 from appliance.exporting import ExportView
 from appliance.reading import PARSER_DIED
 from tests.medio.objects import image, oru, part10, structured_report
@@ -149,3 +151,54 @@ def test_a_file_that_kills_the_worker_costs_itself(
     view = _export(site, disc, tmp_path / "out")
     assert view.written == 1
     assert [one.reason for one in view.refused if one.path.endswith("one.dcm")] == [PARSER_DIED]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"reason": "Canary^Adelheid", "message": ""},
+        {"reason": "not-dicom", "message": "\x1b[2J"},
+        {"reason": "", "message": "", "size": 1 << 60},
+        {"reason": "", "message": "", "uids": "1.2.3"},
+        {"message": ""},
+    ],
+)
+def test_a_captured_worker_says_nothing(
+    site: Appliance, disc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, object]
+) -> None:
+    """What is no answer costs the file, under our own words."""
+    from appliance.worker import Worker
+
+    monkeypatch.setattr(Worker, "ask", lambda self, question, timeout_s: ({"type": "handles", **said}, b""))
+    view = _export(site, disc, tmp_path / "out")
+    assert (view.written, {one.reason for one in view.refused}) == (0, {PARSER_DIED})
+    assert not any("anary" in one.message for one in view.refused)
+
+
+def test_a_disk_that_refuses_leaves_no_half_file(
+    site: Appliance, disc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The export ends with a reason, and what was under way is gone."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("appliance.exporting.os.fsync", full)
+    monkeypatch.setattr(EvidenceLog, "append", lambda self, *given, **named: None)
+    with pytest.raises(ApplianceError, match="No space left"):
+        _export(site, disc, tmp_path / "out")
+    assert [file for file in (tmp_path / "out").rglob("*") if file.is_file()] == []
+
+
+def test_a_worker_that_cannot_start_is_no_files_fault(
+    site: Appliance, disc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The export ends instead of refusing every file."""
+    from appliance.worker import Worker
+
+    def dead(self: Worker, job: dict[str, object]) -> None:
+        raise WorkerFailed("no worker on this machine")
+
+    monkeypatch.setattr(Worker, "begin", dead)
+    with pytest.raises(WorkerFailed, match="on this machine"):
+        _export(site, disc, tmp_path / "out")
