@@ -30,6 +30,10 @@ _SIDE, _LOW, _FINE = 64, 17, 256
 _BLOCK = 1024  # rows compared at once: bounds memory, not the result
 _BANDS, _BAND_ROWS = 32, 4  # of 128 minimum hashes: overlaps of 0.8 are missed once in 10 million
 _WORD = re.compile(r"\w+")
+_SECTION = re.compile(  # a section's name: one route writes it before the same words, another does not
+    r"^\W*(?:findings?|impressions?|conclusions?|report|narrative|results?|indication|technique|comparison)\s*:",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,11 @@ def same_picture(one: str, other: str) -> bool:
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts are the same report: word for word, or all but a few words of a longer one."""
+    """Whether two texts are the same report: word for word, or all but a few words of a longer one.
+
+    Names of sections before a colon do not count.
+    """
+    one, other = _SECTION.sub("", one), _SECTION.sub("", other)
     if _WORD.findall(one.lower()) == _WORD.findall(other.lower()):
         return True
     return _overlapping(text_triples(one), text_triples(other))

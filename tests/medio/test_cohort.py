@@ -13,7 +13,7 @@ import audit_core.results
 import medio.cohort
 from appliance.cohorts import HINTS
 from medio.cohort import CONTROL, Candidate, freeze
-from medio.duplicates import Fingerprint, fingerprint, picture_groups
+from medio.duplicates import Fingerprint, fingerprint, picture_groups, same_text
 from medio.errors import CohortRefused
 from medio.records import Cohort, Role
 
@@ -165,6 +165,14 @@ def test_the_same_picture_twice_in_a_role_is_counted() -> None:
     cohort = frozen([*controls, twice, Candidate("t", "P-t", "target", fingerprint(noise(9), ""))])
     assert cohort.warnings == ("control: 4 × the picture of another patient of this role",)
     assert cohort.digest == frozen([*controls, twice, Candidate("t", "P-t", "target")]).digest
+
+
+def test_names_of_sections_make_no_other_text() -> None:
+    """One route writes them, another does not; words and sides still count."""
+    bare = "Heart size is normal.\nNo pleural effusion."
+    assert same_text(bare, "Findings: Heart size is normal.\nIMPRESSION: No pleural effusion.")
+    assert not same_text(bare, "Findings: Heart size is normal.\nIMPRESSION: Pleural effusion.")
+    assert not same_text("Left: clear.\nRight: effusion.", "Right: clear.\nLeft: effusion.")
 
 
 def test_the_same_text_under_two_patients_is_counted() -> None:
