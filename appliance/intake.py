@@ -54,11 +54,12 @@ class _Batch:
     studies: list[StoredStudy] = field(default_factory=list)
     files: list[StoredFile] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # of all its files, as handles
 
     @property
     def full(self) -> bool:
         return (
-            len(self.files) + len(self.quarantined) >= limits.BATCH_FILES
+            len(self.names) >= limits.BATCH_FILES
             or self.size >= limits.BATCH_BYTES
             or time.monotonic() - self.begun >= limits.BATCH_S
         )
@@ -151,9 +152,11 @@ class Intake:
     def _take(self, sealed: _Sealed) -> None:
         """Add one file to the batch."""
         reading = sealed.reading
+        name = self._workspace.keys.names.handle("quarantine", str(sealed.path.absolute()))
+        self._batch.names.append(name)
         self._batch.add_arrivals(filter(None, (sealed.frame, *sealed.texts)))
         if reading.set_aside:
-            self._set_aside(sealed.path, reading)
+            self._set_aside(name, reading)
         elif reading.outcome is None or self._is_known(reading.digest):
             self._counts["duplicate"] += 1
         else:
@@ -185,9 +188,8 @@ class Intake:
         self._counts["reports"] += 1
         self._batch.reports.append(StoredReport(**_shared(report, StoredReport), text_object=text.object_id))
 
-    def _set_aside(self, path: Path, reading: Reading) -> None:
+    def _set_aside(self, name: str, reading: Reading) -> None:
         self._reasons[reading.reason] += 1
-        name = self._workspace.keys.names.handle("quarantine", str(path.absolute()))
         self._batch.quarantined.append(
             Quarantined(reading.digest or name, reading.reason, reading.message, name, _now())
         )
@@ -197,7 +199,7 @@ class Intake:
         batch = self._batch
         self._workspace.vault.settle(batch.arrivals)
         self._workspace.catalogue.add_records(
-            batch.instances, batch.reports, batch.studies, batch.files, batch.quarantined
+            batch.instances, batch.reports, batch.studies, batch.files, batch.quarantined, batch.names
         )
         self._batch = _Batch()
 

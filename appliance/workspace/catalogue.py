@@ -130,15 +130,22 @@ class Catalogue:
         studies: Iterable[StoredStudy] = (),
         files: Iterable[StoredFile] = (),
         quarantined: Iterable[Quarantined] = (),
+        read_again: Collection[str] = (),
     ) -> Added:
         """Store what an ingest found, in one transaction; what is known already stays as it is.
 
         A file that was taken in now leaves the quarantine; one that was set aside again has the new reason.
+
+        Args:
+            read_again: handles of names; what was set aside under them before is judged anew.
         """
         files, quarantined = tuple(files), tuple(quarantined)
         with self._writing() as connection:
             for some in _portions([file.content_digest for file in files]):
                 connection.execute(delete(QUARANTINE).where(QUARANTINE.c.content_digest.in_(some)))
+            still = QUARANTINE.c.content_digest.in_([row.content_digest for row in quarantined])
+            for some in _portions(list(read_again)):
+                connection.execute(delete(QUARANTINE).where(QUARANTINE.c.name_hmac.in_(some) & ~still))
             for row in quarantined:
                 same = QUARANTINE.c.content_digest == row.content_digest
                 connection.execute(delete(QUARANTINE).where(same & (QUARANTINE.c.reason != row.reason)))

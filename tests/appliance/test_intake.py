@@ -85,6 +85,19 @@ def test_a_corrected_report_takes_the_place_of_the_preliminary_one(site: Applian
     assert kept == {before.pair_id: False, after.pair_id: True}
 
 
+def test_a_file_fetched_again_leaves_the_quarantine(site: Appliance, inbox: Path) -> None:
+    """One that was empty, and one that was cut, come whole; a third one stays as it is."""
+    whole = (inbox / "image.dcm").read_bytes()
+    for name, data in (("empty.hl7", b""), ("image.dcm", whole[:-100]), ("noise", b"\0\1nothing")):
+        (inbox / name).write_bytes(data)
+    ingested(site, inbox)
+    assert sorted(row.reason for row in site.quarantine()) == ["empty-file", "truncated", "unknown-format"]
+    (inbox / "empty.hl7").write_bytes(CORRECTED.encode())
+    (inbox / "image.dcm").write_bytes(whole)
+    ingested(site, inbox)
+    assert [row.reason for row in site.quarantine()] == ["unknown-format"]
+
+
 def test_a_link_and_a_file_that_cannot_be_opened_are_set_aside(site: Appliance, inbox: Path) -> None:
     """A link to a known image is no duplicate of it: links are not followed, and nothing else is lost."""
     (inbox / "link.dcm").symlink_to(inbox / "image.dcm")
