@@ -246,8 +246,14 @@ def _drop_repeated(level: Dataset, scan: Scan) -> None:
         if element.VR == "SQ":
             for item in element.value or ():
                 _drop_repeated(item, scan)
-        elif element.VR in ("LO", "SH", "UC") and scan.hits("\\".join(_values(element)).encode()):
+        elif element.VR in ("LO", "SH", "UC") and _repeats("\\".join(_values(element)), scan):
             del level[element.tag]
+
+
+def _repeats(text: str, scan: Scan) -> bool:
+    """Whether a text holds identity as it is, or without what stands between its letters and figures."""
+    bare = "".join(sign for sign in text if sign.isalnum())
+    return bool(scan.hits(text.encode()) or scan.hits(bare.encode()))
 
 
 def _replace_uids(level: Dataset, element: Any, given: Replacements) -> None:

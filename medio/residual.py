@@ -160,6 +160,8 @@ def _dates(year: str, month: str, day: str) -> Iterator[str]:
     for sign in ("", "-", "/", "."):
         yield from (f"{year}{sign}{month}{sign}{day}", f"{day}{sign}{month}{sign}{year}")
         yield f"{month}{sign}{day}{sign}{year}"
+        if sign:
+            yield from (f"{day}{sign}{month}{sign}{year[2:]}", f"{month}{sign}{day}{sign}{year[2:]}")
     name, short = _MONTHS[int(month) - 1], _MONTHS[int(month) - 1][:3]
     for word in (name, short):
         for number in {day, day.lstrip("0")}:

@@ -113,6 +113,7 @@ SEEDS: dict[str, Callable[[FileDataset], None]] = {
     "software": _set("SoftwareVersions", ["1.0", "Adelheid"]),
     "window explanation": _set("WindowCenterWidthExplanation", "CANARY"),
     "code meaning": _set("AnatomicRegionSequence", [code("Lung of Canary")]),
+    "short date": _set("RescaleType", "29.02.52"),
     "device id": _set("DeviceID", IDENTIFIER),
     "private text": _private("LO", PATIENT),
     "private text without borders": _private("LO", "xxAdelheidxx"),
@@ -187,6 +188,15 @@ def test_text_stays_only_where_it_is_known_to_be_technical() -> None:
     assert {tag for tag in stays if not is_technical(tag, DicomDictionary[tag][0])} == set()
     assert tag_for_keyword("ConvolutionKernel") in stays
     assert tag_for_keyword("PatientBirthDateInAlternativeCalendar") not in stays
+
+
+def test_letters_apart_are_read_together() -> None:
+    """A technical text that spells the name with gaps goes."""
+    for apart in ("C a n a r y", "Adel-heid", "can\u200bary", "CAN 0042 77"):
+        assert "ConvolutionKernel" not in _cleaned(
+            part10(_patient(SpecificCharacterSet="ISO_IR 192", ConvolutionKernel=apart))
+        )
+    assert _cleaned(part10(_patient(ConvolutionKernel="B 31 f"))).ConvolutionKernel == "B 31 f"
 
 
 def test_sealed_originals_and_recorded_sound_go() -> None:
