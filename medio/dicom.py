@@ -49,6 +49,7 @@ __all__ = [
 MAX_FILE_BYTES = 1 << 30
 MAX_INFLATED_BYTES = 1 << 30
 MAX_INFLATE_RATIO = 100  # SECURITY §5
+HARMLESS_BYTES = 1 << 23  # inflated; a plain picture of this size may be packed as well as it can
 MAX_READS = 400_000  # and one in 32 bytes: a gigabyte of empty elements would become 50 of objects
 MAX_SEQUENCE_BYTES = 1 << 26  # of one sequence of stated length; parsed, it takes some twenty times as much
 MAX_SEQUENCE_ITEMS = 200_000  # of one with all that are in it: two seconds of parsing
@@ -253,7 +254,7 @@ def _meta_end(data: bytes) -> int:
 
 def _inflated(data: bytes, meta_end: int) -> tuple[Any, _Watched]:
     """Inflate with a ceiling, then parse. A 2 MB file can otherwise become gigabytes (SECURITY §5)."""
-    ceiling = min(MAX_INFLATED_BYTES, MAX_INFLATE_RATIO * (len(data) - meta_end))
+    ceiling = min(MAX_INFLATED_BYTES, max(HARMLESS_BYTES, MAX_INFLATE_RATIO * (len(data) - meta_end)))
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         plain = stream.decompress(data[meta_end:], ceiling)

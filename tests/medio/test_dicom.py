@@ -112,6 +112,12 @@ def test_a_deflated_object_is_read() -> None:
     assert file.instance.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
 
 
+def test_a_plain_picture_may_be_deflated_to_nothing() -> None:
+    """Blank frames and phantoms shrink a thousand times, and do no harm."""
+    blank = b"\x08\x00\x16\x00UI\x04\x001.2\0" + b"\x09\x00\x01\x10OB\0\0" + struct.pack("<I", 1 << 22)
+    assert read_dicom(_deflated(blank + bytes(1 << 22))).instance.SOPClassUID == "1.2"
+
+
 def test_a_deflate_bomb_is_refused_quickly() -> None:
     """Inflating stops at the ratio instead of filling the memory."""
     bomb = _deflated(b"\x09\x00\x01\x10OB\0\0" + struct.pack("<I", 1 << 28) + bytes(1 << 28))
