@@ -32,12 +32,33 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july"),
     *("august", "september", "october", "november", "december"),
 )
-_MONTH = "|".join(month[:3] + f"(?:{month[3:]})?" for month in _MONTHS)
+_FOREIGN_MONTHS = (  # German, French, Spanish, Italian, Dutch, where they differ from English and one another
+    *(
+        "januari?",
+        "jänner",
+        "februari?",
+        "märz?",
+        "maerz",
+        "mai",
+        "juni",
+        "juli",
+        "augustus",
+        "okt(?:ober)?",
+        "dez(?:ember)?",
+    ),
+    *("janvier", "février", "mars", "avril", "juin", "juillet", "août", "septembre", "octobre", "novembre"),
+    *("décembre", "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre"),
+    *("octubre", "noviembre", "diciembre", "gennaio", "febbraio", "aprile", "maggio", "giugno", "luglio"),
+    *("settembre", "ottobre", "dicembre", "maart", "mei"),
+)
+_MONTH = "|".join((*_FOREIGN_MONTHS, *(month[:3] + f"(?:{month[3:]})?" for month in _MONTHS)))
 _DATES = (  # full dates; day and month in either order
     re.compile(r"(?<![\d.])\d{4}([-/.])\d{1,2}\1\d{1,2}(?!\d)"),
     re.compile(r"(?<![\d.])\d{1,2}([-/.])\d{1,2}\1(?:\d{4}|\d{2})(?![\d.]\d|\d)"),
     re.compile(
-        rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)?[ -]{{0,2}}(?:of )?(?:{_MONTH})\.?,?[ -]{{0,2}}\d{{4}}\b", re.I
+        rf"\b\d{{1,2}}(?:st|nd|rd|th|er|\.)?[ -]{{0,2}}(?:of |de )?"
+        rf"(?:{_MONTH})\.?,?[ -]{{0,2}}(?:de )?\d{{4}}\b",
+        re.I,
     ),
     re.compile(rf"\b(?:{_MONTH})\.? {{0,2}}\d{{1,2}}(?:st|nd|rd|th)?,? {{0,2}}\d{{4}}\b", re.I),
     re.compile(r"\b(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4,6})?\b"),
@@ -93,7 +114,7 @@ def mask(text: str, values: Iterable[str]) -> MaskedText:
     """Hide header values in a text.
 
     Names are hidden part by part (from three letters) in any order, with their initials and shorter parts
-    beside them; ids with and without leading zeros and separators; dates in figures and English words. What
+    beside them; ids with and without leading zeros and separators; dates in figures and words. What
     is a common word of institutions is hidden only with the whole value. Case and accents do not matter.
 
     Args:
