@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from itertools import pairwise
 
 from medio.identity import MAX_CHARACTERS, MAX_VALUES
 from medio.reports.hl7_message import Message, Segment
@@ -26,6 +28,22 @@ _READERS = {"OBR": (32, 33, 34, 35)}  # NDL: a name with & inside its first comp
 _PLACES = {"PID": (11, 23), "NK1": (4,), "PV1": (3,), "ORC": (24,)}  # XAD: street, other, city, state, zip …
 _PLAIN = {"PID": (7, 13, 14), "NK1": (5,), "ORC": (14, 21, 22, 23), "OBR": (17,), "MSH": (4, 6)}
 _MAX_PARTS = 8
+
+
+def one_a_patient(message: Message) -> tuple[Message, ...]:
+    """The message, or one for each patient it is about: their results may follow one another (2.5.1 §7.3.1).
+
+    Each has the header and its patient's segments; its text only tells it from any other.
+    """
+    segments = message.segments
+    starts = [place for place, segment in enumerate(segments) if segment.name == "PID"]
+    if len(starts) < 2:
+        return (message,)
+    digest = hashlib.sha256(message.text.encode()).hexdigest()
+    return tuple(
+        Message(f"{digest} PID {number}", (message.header, *segments[start:end]))
+        for number, (start, end) in enumerate(pairwise((*starts, len(segments))))
+    )
 
 
 def patient_ids(message: Message) -> tuple[list[str], str]:

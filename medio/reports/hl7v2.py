@@ -15,7 +15,7 @@ from medio.errors import EmptyReport, MedioError, NotAReport, NotReadable, TextE
 from medio.records import Report, ReportSource
 from medio.reports.attachment import document_text, from_base64
 from medio.reports.hl7_message import Message, Segment, parse, split
-from medio.reports.hl7_people import identity, patient_ids
+from medio.reports.hl7_people import identity, one_a_patient, patient_ids
 from medio.reports.narrative import Item, lines, narrative, says_something
 
 _ORDERS = ("ORM", "OMI", "OMG", "OML", "OMP", "OMS", "ORR", "ORL", "ORG", "ORI")
@@ -84,13 +84,22 @@ def read_hl7(data: bytes) -> tuple[tuple[Report, ...], tuple[str, ...]]:
     refused: list[MedioError] = []
     texts, charset = split(data)
     for text in texts:
-        try:
-            reports.extend(_reports(parse(text, charset)))
-        except MedioError as error:
-            refused.append(error)
+        for message in _parsed(text, charset, refused):
+            try:
+                reports.extend(_reports(message))
+            except MedioError as error:
+                refused.append(error)
     if not reports:
         raise refused[0] if refused else NotReadable("hl7-no-msh", "no message header")
     return tuple(reports), tuple(error.reason for error in refused)
+
+
+def _parsed(text: str, charset: str, refused: list[MedioError]) -> tuple[Message, ...]:
+    try:
+        return one_a_patient(parse(text, charset))
+    except MedioError as error:
+        refused.append(error)
+        return ()
 
 
 def _reports(message: Message) -> list[Report]:

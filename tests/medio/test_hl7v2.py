@@ -42,6 +42,22 @@ def test_identity_comes_from_its_fields() -> None:
     assert (found.StudyDate, found.issued, found.status) == ("20240101", "20240102120000", "final")
 
 
+def test_results_of_several_patients_stay_apart() -> None:
+    """One message may bring the results of one patient after another; nobody gets another one's words."""
+    first, second = "PID|||PAT1||A^B", "PID|||PAT2||C^D"
+    bare = "OBR|1|||X^CHEST^L|||20240101|||||||||||||||20240101|||F"
+    header = "MSH|^~\\&|RIS|H|PACS|H|20240102030405||ORU^R01|1|P|2.5.1"
+    message = "\r".join(
+        (header, first, OBR, obx("Clear."), second, bare, obx("A nodule."), "PID|||PAT3||E^F")
+    )
+    reports, skipped = read_hl7(message.encode())
+    found = [(one.PatientID, one.AccessionNumber, one.text) for one in reports]
+    assert found == [("PAT1", "ACC1", "Clear."), ("PAT2", "", "A nodule.")]
+    assert skipped == ("hl7-no-obr",)
+    assert not any({"A^B", "PAT1"} & set(one.identity) for one in reports[1:])
+    assert len({one.content_digest for one in reports}) == 2
+
+
 def test_the_accession_number_prefers_obr_18_that_is_one() -> None:
     """OBR-18 is a free field: a word in it is no accession number, the others stay as candidates."""
     fields = OBR.split("|")
