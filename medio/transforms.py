@@ -64,8 +64,15 @@ def to_frame(dataset: Any) -> Frame:
 
 
 def _shrunk(plane_1HW: NDArray[np.float32]) -> torch.Tensor:
-    shrunk: torch.Tensor = _SHRINK(torch.from_numpy(np.ascontiguousarray(plane_1HW)))
+    is_strip = max(plane_1HW.shape) > LONGEST_SIDE * min(plane_1HW.shape[1:])  # else rounded away
+    shrink = _SHRINK if not is_strip else _strip(*plane_1HW.shape[1:])
+    shrunk: torch.Tensor = shrink(torch.from_numpy(np.ascontiguousarray(plane_1HW)))
     return shrunk
+
+
+def _strip(rows: int, columns: int) -> Resize:
+    """For a scout line or a curve of pixels: one pixel across."""
+    return Resize(spatial_size=(1, LONGEST_SIDE) if rows < columns else (LONGEST_SIDE, 1), mode="area")
 
 
 def _interleaved(planes_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -310,6 +310,14 @@ def test_large_frames_shrink_and_keep_their_aspect(shape: tuple[int, ...]) -> No
     assert abs(float(found.pixels.mean()) - float(pixels.mean())) < 2.0
 
 
+@pytest.mark.parametrize("shape", [(1, 65_535), (20_000, 3), (1, 1100), (2, 1025)])
+def test_strips_keep_a_pixel_across(shape: tuple[int, int]) -> None:
+    """A side is never rounded away."""
+    frame = to_frame(read_dicom(part10(image(np.full(shape, 77, np.uint8)))).dataset).pixels
+    assert sorted(frame.shape[:2]) == [1, LONGEST_SIDE]
+    assert (frame == 77).all()
+
+
 def test_small_frames_stay_as_they_are() -> None:
     """Nothing is enlarged, colour is kept exactly."""
     pixels = np.random.default_rng(1).integers(0, 255, (30, 41, 3), dtype=np.uint8)
