@@ -48,8 +48,11 @@ class Channel:
 
         Raises:
             WorkerFailed: the other end is gone.
+            OverflowError: more than the other end takes; nothing was written.
         """
         text = json.dumps(message, allow_nan=False).encode()
+        if len(text) > MAX_MESSAGE or len(blob) > MAX_BLOB:
+            raise OverflowError("more than a frame may hold")
         try:
             _write_all(self._write_fd, _HEAD.pack(len(text), len(blob)) + text)
             if blob:

@@ -68,7 +68,13 @@ def _ingest(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, 
 
 
 def _answer(channel: Channel, reading: Reading, pixels: bytes = b"") -> None:
-    channel.send({"type": "reading", "reading": codec.dump(reading)}, pixels)
+    try:
+        channel.send({"type": "reading", "reading": codec.dump(reading)}, pixels)
+    except OverflowError:
+        told = Reading(
+            Outcome.REJECTED, reading.digest, reading.size, "too-large", "too much text for one file"
+        )
+        channel.send({"type": "reading", "reading": codec.dump(told)})
 
 
 def _looked(reader: Reader, path: Path) -> tuple[Reading, bytes]:

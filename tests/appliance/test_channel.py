@@ -69,3 +69,15 @@ def test_a_number_that_is_not_finite_cannot_be_sent(pipe: tuple[Channel, int]) -
     """NaN has no form in JSON and must not cross as a word."""
     with pytest.raises(ValueError, match="Out of range"):
         pipe[0].send({"p": float("nan")})
+
+
+def test_more_than_a_frame_may_hold_is_not_sent(
+    pipe: tuple[Channel, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender learns it before half of it is on its way, and may say something shorter."""
+    monkeypatch.setattr(channel, "MAX_MESSAGE", 40)
+    ends, _ = pipe
+    with pytest.raises(OverflowError):
+        ends.send({"type": "sample", "text": "a" * 40})
+    ends.send({"type": "sample"})
+    assert ends.receive(1.0) == ({"type": "sample"}, b"")

@@ -99,6 +99,20 @@ def test_an_archive_is_opened_once_for_all_its_members(tmp_path: Path) -> None:
     assert time.process_time() + sum(os.times()[2:4]) - begun < 20
 
 
+def test_a_table_with_too_many_words_is_too_large(tmp_path: Path) -> None:
+    """What one answer cannot hold is a reason, not a dead parser; the file after it is read."""
+    row = "P{},A{}," + "the heart is of normal size " * 1000
+    rows = [row.format(number, number) for number in range(2450)]
+    (tmp_path / "a.csv").write_text("\n".join(["PatientID,AccessionNumber,report", *rows]))
+    (tmp_path / "b.txt").write_text("Chest radiograph. No effusion.")
+    large, small = dry_run([tmp_path], workers=1)
+    assert (large.reason, large.message, small.outcome) == (
+        "too-large",
+        "too much text for one file",
+        "report",
+    )
+
+
 def test_relative_paths_stay_relative(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line names the file as the officer would."""
     monkeypatch.chdir(inbox.parent)
