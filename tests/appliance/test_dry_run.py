@@ -101,8 +101,8 @@ def test_an_archive_is_opened_once_for_all_its_members(tmp_path: Path) -> None:
 
 def test_a_table_with_too_many_words_is_too_large(tmp_path: Path) -> None:
     """What one answer cannot hold is a reason, not a dead parser; the file after it is read."""
-    row = "P{},A{}," + "the heart is of normal size " * 1000
-    rows = [row.format(number, number) for number in range(2450)]
+    row = "P{},A{},No effusion. " + "öäü " * 10_000  # three times as long on its way
+    rows = [row.format(number, number) for number in range(400)]
     (tmp_path / "a.csv").write_text("\n".join(["PatientID,AccessionNumber,report", *rows]))
     (tmp_path / "b.txt").write_text("Chest radiograph. No effusion.")
     large, small = dry_run([tmp_path], workers=1)
