@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ __all__ = ["read_content", "read_file", "walk"]
 
 _TEXT_ENDINGS = (".txt", ".text")
 _TABLE_ENDINGS = (".csv", ".tsv")
+_MARKUP = re.compile(rb"<[A-Za-z_!?/]")
 
 
 def read_file(path: Path, *, statistics: bool = False) -> FileContent:
@@ -140,6 +142,6 @@ def _unread(data: bytes) -> NotReadable | NotSupported:
         return NotSupported("rtf", "documents in Rich Text Format are not read")
     if b"http://hl7.org/fhir" in data[:1024]:
         return NotSupported("fhir-xml", "FHIR in XML is not read; export it as JSON")
-    if start.startswith(b"<"):
+    if _MARKUP.match(start):
         return NotSupported("xml", "XML documents other than CDA are not read")
     return NotReadable("unknown-format", "neither DICOM nor HL7 v2, FHIR, PDF, a table or a text file")

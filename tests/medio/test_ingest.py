@@ -82,6 +82,7 @@ def test_what_gives_no_report_says_what_it_is(
         (b"%PDF-1.7\n", "pdf-damaged"),
         (b'{"name": "x"}', "json"),
         (b"<html>", "xml"),
+        (b"<\x93\x07\0", "unknown-format"),
         (b'<?xml version="1.0"?><Patient xmlns="http://hl7.org/fhir"/>', "fhir-xml"),
         (b"{\\rtf1 Clear.}", "rtf"),
         (b"Impression: clear.", "unknown-format"),
