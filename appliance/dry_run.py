@@ -20,7 +20,7 @@ class FileLine:
     Attributes:
         path: as found below what was given; a member of an archive is `archive.zip!/member`.
         reason: stable code; docs/reason-codes.md says what to do about it.
-        transfer_syntax: UID, of DICOM objects that could be read.
+        transfer_syntax: UID, of DICOM objects whose header could be read.
         sop_class: likewise.
         frames: of an image; `frame_rule` says which of them stands for it.
         shape: of the decoded values, all frames; [frames, rows, columns, samples] without what is single.

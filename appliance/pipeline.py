@@ -100,7 +100,8 @@ def _read(looked: Reading, data: bytes, ending: str, statistics: bool) -> tuple[
     try:
         found = read_content(data, ending, statistics=statistics)
     except MedioError as unusable:
-        return replace(looked, outcome=unusable.outcome, reason=unusable.reason, message=str(unusable)), b""
+        told = replace(looked, outcome=unusable.outcome, reason=unusable.reason, message=str(unusable))
+        return replace(told, instance=unusable.instance), b""
     except MemoryError:
         return replace(looked, outcome=Outcome.REJECTED, reason=_TOO_LARGE[0], message=_TOO_LARGE[1]), b""
     return reading_of(found, looked.digest, looked.size), _pixels(found)

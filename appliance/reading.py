@@ -27,6 +27,7 @@ class Reading:
         size: how many there were.
         reason: stable code, of everything set aside and of what gave less than its kind promises.
         message: the reason in words; never a value of the file.
+        instance: of every DICOM object whose header could be read.
         frame_rule: of an image, which frame stands for it.
         height, width: of that frame as kept.
     """

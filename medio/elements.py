@@ -13,6 +13,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 MAX_TEXT = 256  # characters of a handle; LO allows 64, some systems write more
@@ -102,6 +103,8 @@ def _ascii(dataset: Any, keyword: str) -> str | None:
 def _converted(dataset: Any, keyword: str) -> str:
     try:
         value = dataset.get(keyword)
+        if isinstance(value, MultiValue):  # several where the standard has one: as they stand in the file
+            value = "\\".join(str(one) for one in value)
         return "" if value is None else str(value).strip(_PADDING)
     except Exception:  # noqa: BLE001 - converting a damaged value may raise anything; a tolerated value is then absent
         return ""

@@ -10,7 +10,7 @@ MedioError(reason, message)
 └── CohortRefused    these pairs and roles cannot be a cohort
 """
 
-from medio.records import Outcome
+from medio.records import Instance, Outcome
 
 
 class MedioError(Exception):
@@ -19,9 +19,11 @@ class MedioError(Exception):
     Attributes:
         reason: short stable code for counting, such as `not-dicom` or `truncated-pixels`.
         outcome: what this makes of the file.
+        instance: what the header said, where it could be read and the rest could not.
     """
 
     outcome = Outcome.REJECTED
+    instance: Instance | None = None
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -52,7 +52,11 @@ def read_content(data: bytes, ending: str = "", *, statistics: bool = False) -> 
     """
     if looks_like_dicom(data):
         file = read_dicom(data)
-        return _image(file, statistics) if file.kind is ObjectKind.IMAGE else _document(file)
+        try:
+            return _image(file, statistics) if file.kind is ObjectKind.IMAGE else _document(file)
+        except MedioError as unusable:
+            unusable.instance = file.instance
+            raise
     reader = _reader(data, ending)
     try:
         return reader(data)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.encaps import encapsulate
 from typer.testing import CliRunner, Result
 
 from appliance.api import Appliance
@@ -85,6 +86,19 @@ def test_an_image_is_described_by_its_stored_values(inbox: Path) -> None:
     assert ("1.2.840.10008.1.2.1", "CT", 1, "only frame") == tuple(
         line[key] for key in ("transfer_syntax", "modality", "frames", "frame_rule")
     )
+
+
+def test_a_refused_image_still_says_what_its_header_said(tmp_path: Path) -> None:
+    """An object set aside for its pixels is named by syntax and modality, and by nothing else."""
+    film = image(PIXELS, Modality="CT")
+    film.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"
+    film.PixelData = encapsulate([bytes(64)])
+    film["PixelData"].is_undefined_length = True
+    (tmp_path / "a.dcm").write_bytes(part10(film))
+    (line,) = dry_run([tmp_path], 1)
+    assert ("unsupported", "video") == (line.outcome, line.reason)
+    assert ("1.2.840.10008.1.2.4.100", "CT") == (line.transfer_syntax, line.modality)
+    assert line.shape is None and line.frames is None
 
 
 def test_an_archive_is_opened_once_for_all_its_members(tmp_path: Path) -> None:

@@ -103,6 +103,12 @@ def _deflated(plain: bytes) -> bytes:
     return whole[: _header_end(whole)] + press.compress(plain) + press.flush()
 
 
+def test_several_values_where_the_standard_has_one_stand_as_in_the_file() -> None:
+    """No Python list in a record."""
+    found = read_dicom(part10(image(GREY, Modality="CT\\MR", PatientID="A\\B")))
+    assert ("CT\\MR", "A\\B") == (found.instance.Modality, found.instance.PatientID)
+
+
 def test_a_deflated_object_is_read() -> None:
     """The bounded path gives the same record as pydicom's own."""
     ds = image(GREY)
