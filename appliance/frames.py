@@ -17,7 +17,7 @@ FRAME = "frame"  # kind of object in the vault
 def packed(pixels: NDArray[np.uint8]) -> bytes:
     """The bytes of a frame [H, W, 3], row by row: H·W of them when it is grey, else H·W·3."""
     red, green, blue = (pixels[:, :, channel] for channel in range(3))
-    grey = (red == green).all() and (green == blue).all()
+    grey = pixels.strides[2] == 0 or ((red == green).all() and (green == blue).all())
     return (red if grey else pixels).tobytes()
 
 

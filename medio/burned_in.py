@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medio.elements import text_of
+from medio.elements import number_of, text_of, texts_of
 
 SUSPECTED: Final = "burned-in-text-suspected"
 EDGE: Final = 30  # grey levels of 255 over two pixels that make a sharp edge
@@ -26,6 +26,9 @@ _GROUND: Final = 6.0  # grey levels, standard deviation of the ground in a cell,
 _GROUND_SHARE: Final = 0.1  # … or this share of the contrast: compression spreads strong edges further
 _RUN, _NEEDED = 5, 4  # of five cells side by side, four hold text
 _SMALLEST_SIDE: Final = 32  # pixels; not looked at when shrunk below it
+_SCANNERS: Final = tuple(  # CT, enhanced CT, MR, enhanced MR, PET, enhanced PET
+    f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "2.1", "4", "4.1", "128", "130")
+)
 _ENLARGED_SIDE: Final = 400  # pixels; in a picture up to this size, letters may be one pixel apart
 
 
@@ -85,8 +88,13 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class _Bars:
-    """Bars of one polarity: row and middle column, contrast, and grey level of the ground."""
+    """Bars of one polarity: row and middle column, contrast, and grey level of the ground.
 
+    Attributes:
+        alike: how many rows below one another are the same and told once.
+    """
+
+    alike: int
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
     contrast: NDArray[np.int16]
@@ -104,9 +112,11 @@ def writing(pixels: NDArray[np.uint8]) -> Writing:
     """
     score, boxes = 0.0, list[Box]()
     for scale, grey in _sizes(_brightness(pixels)):
-        for bars in _bars(grey):
+        alike = 2 if scale < 1 else 1
+        shape = (grey.shape[0] * alike, grey.shape[1])
+        for bars in _bars(grey, alike):
             for grid in _GRIDS[scale]:
-                runs = _runs(bars, grid, grey.shape)
+                runs = _runs(bars, grid, shape)
                 found = float(np.count_nonzero(runs)) / grid.runs
                 score = max(score, found)
                 boxes += _boxes(runs, grid, scale) if found >= 1 else []
@@ -119,10 +129,24 @@ def suspects_writing(dataset: Any, *pictures: NDArray[np.uint8]) -> bool:
     return declared or any(writing(picture).suspected for picture in pictures)
 
 
+def is_measured(dataset: Any) -> bool:
+    """Whether the pixels are measured values of a scanner, where no one draws: not worth a look at ingest.
+
+    Original primary CT, MR and PET images of more than 8 bits (PS3.3 C.7.6.1.1.2). Consoles write on
+    secondary captures and derived images; radiographs may carry exposed labels, ultrasound a banner.
+    """
+    kind = texts_of(dataset, "ImageType")[:2]
+    measured = kind == ("ORIGINAL", "PRIMARY") and text_of(dataset, "SOPClassUID") in _SCANNERS
+    return measured and number_of(dataset, "BitsStored", 0) > 8
+
+
 def _sizes(grey_HW: NDArray[np.uint8]) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """The picture in several sizes, each with the number of original pixels that one of its pixels spans."""
+    """The picture in several sizes, each with the number of original pixels that one of its pixels spans.
+
+    Enlarged, it would have every row twice; only one of them is there.
+    """
     if min(grey_HW.shape) <= _ENLARGED_SIDE:
-        yield 0.5, grey_HW.repeat(2, axis=0).repeat(2, axis=1)
+        yield 0.5, grey_HW.repeat(2, axis=1)
     for scale in (1, 2, 4):
         if min(grey_HW.shape) < _SMALLEST_SIDE:
             return
@@ -135,7 +159,7 @@ def _brightness(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if pixels.ndim == 2:
         return pixels
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    if np.array_equal(red, green) and np.array_equal(green, blue):
+    if pixels.strides[2] == 0 or (np.array_equal(red, green) and np.array_equal(green, blue)):
         return np.ascontiguousarray(green)
     return np.maximum(np.maximum(red, green), blue)
 
@@ -147,14 +171,14 @@ def _halved(grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (total >> 2).astype(np.uint8)
 
 
-def _bars(grey_HW: NDArray[np.uint8]) -> Iterator[_Bars]:
+def _bars(grey_HW: NDArray[np.uint8], alike: int) -> Iterator[_Bars]:
     """Bright bars, then dark ones."""
     short = np.minimum(grey_HW, 256 - EDGE) + np.uint8(
         EDGE - 1
     )  # what an edge exceeds, without leaving uint8
     rises, falls = _starts(grey_HW[:, 2:] > short[:, :-2]), _starts(grey_HW[:, :-2] > short[:, 2:])
-    yield _between(grey_HW, rises, falls, np.minimum)
-    yield _between(grey_HW, falls, rises, np.maximum)
+    yield _between(grey_HW, alike, rises, falls, np.minimum)
+    yield _between(grey_HW, alike, falls, rises, np.maximum)
 
 
 def _starts(edge_HW: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -165,7 +189,7 @@ def _starts(edge_HW: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def _between(
-    grey_HW: NDArray[np.uint8], begins: NDArray[np.intp], ends: NDArray[np.intp], nearer: Any
+    grey_HW: NDArray[np.uint8], alike: int, begins: NDArray[np.intp], ends: NDArray[np.intp], nearer: Any
 ) -> _Bars:
     """Bars from an edge to the next of the other kind in the same row, with the side nearer to the ground."""
     after = np.searchsorted(ends, begins)
@@ -178,23 +202,26 @@ def _between(
     rows, left, right = rows[inside], left[inside], (left + widths)[inside]
     middle = (left + right) // 2 + 1
     ground = nearer(grey_HW[rows, left], grey_HW[rows, np.minimum(right + 3, last)]).astype(np.int16)
-    return _Bars(rows, middle, np.abs(grey_HW[rows, middle] - ground), ground)
+    return _Bars(alike, rows, middle, np.abs(grey_HW[rows, middle] - ground), ground)
 
 
 def _runs(bars: _Bars, grid: _Grid, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Cells in the middle of a run of cells that hold text."""
     down, across = -(-shape[0] // grid.height), -(-shape[1] // grid.width)
-    cells = (bars.rows // grid.height) * across + bars.columns // grid.width
+    cells = (bars.rows * bars.alike // grid.height) * across + bars.columns // grid.width  # heights are even
 
     def total(weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
         return np.bincount(cells, weights, down * across).astype(np.float64)
 
     number = total()
+    enough = bars.alike * number >= grid.bars
+    if np.count_nonzero(enough) < _NEEDED:
+        return np.zeros((down, across), dtype=bool)
     safe = np.maximum(number, 1)
     contrast, ground = total(bars.contrast) / safe, total(bars.ground) / safe
     variance = total(bars.ground.astype(np.int32) ** 2) / safe - ground**2
     flat = variance < np.maximum(_GROUND, _GROUND_SHARE * contrast) ** 2
-    text = (number >= grid.bars) & (contrast > CONTRAST) & flat
+    text = enough & (contrast > CONTRAST) & flat
     near = ndimage.convolve1d(
         text.reshape(down, across).astype(np.uint8), [1] * _RUN, axis=1, mode="constant"
     )

@@ -81,13 +81,13 @@ def _reader(data: bytes, ending: str) -> Callable[[bytes], FileContent]:
 
 
 def _image(file: DicomFile, statistics: bool) -> FileContent:
-    from medio.burned_in import SUSPECTED, writing
+    from medio.burned_in import SUSPECTED, is_measured, writing
     from medio.transforms import to_frame  # two seconds, and none of a report's business
 
     frame = to_frame(file.dataset)
-    seen = (SUSPECTED,) if writing(frame.pixels).suspected else ()
+    drawn = not is_measured(file.dataset) and writing(frame.pixels).suspected
     described, missing = _described(file) if statistics else (None, ())
-    warnings = (*header_remarks(file), *frame.warnings, *seen, *missing)
+    warnings = (*header_remarks(file), *frame.warnings, *((SUSPECTED,) if drawn else ()), *missing)
     return FileContent(
         Outcome.IMAGE, instance=file.instance, frame=frame, statistics=described, warnings=warnings
     )

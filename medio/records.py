@@ -152,7 +152,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One display-ready frame: uint8 [H, W, 3], and the rule that chose it from the instance.
+    """One display-ready frame: uint8 [H, W, 3], not always writeable, and the rule that chose it.
 
     Attributes:
         warnings: stable codes; what the header said about showing it and was not followed, or did not say.

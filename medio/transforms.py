@@ -76,11 +76,10 @@ def _strip(rows: int, columns: int) -> Resize:
 
 
 def _interleaved(planes_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[1 or 3, H, W] -> [H, W, 3]; grey is repeated."""
-    pixels_HWC = np.empty((*planes_CHW.shape[1:], 3), np.uint8)
-    for channel in range(3):
-        pixels_HWC[..., channel] = planes_CHW[min(channel, len(planes_CHW) - 1)]
-    return pixels_HWC
+    """[1 or 3, H, W] -> [H, W, 3]; grey lies there once and is seen three times."""
+    if len(planes_CHW) == 1:
+        return np.broadcast_to(planes_CHW[0][..., np.newaxis], (*planes_CHW.shape[1:], 3))
+    return np.ascontiguousarray(planes_CHW.transpose(1, 2, 0))
 
 
 @lru_cache(maxsize=64)  # images of a series share window and range

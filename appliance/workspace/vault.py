@@ -93,19 +93,19 @@ class Vault:
         Raises:
             ApplianceError: the disk is full or refuses; what already got its name is complete and harmless.
         """
-        waiting = {one.object_id: one.path for one in arrivals if one.path is not None}
+        waiting = [(one.object_id, one.path) for one in arrivals if one.path is not None]
         try:
             if waiting:
                 sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
-                for object_id, path in waiting.items():
-                    self._name(object_id, path)
+                while waiting:
+                    self._name(*waiting[-1], sync=False)
+                    waiting.pop()
                 sync_filesystem(self._directory)
         except OSError as error:
             raise _cannot_write(error) from None
         finally:
-            for one in arrivals:
-                if one.path is not None:
-                    one.path.unlink(missing_ok=True)
+            for _, path in waiting:
+                path.unlink(missing_ok=True)
 
     def exists(self, object_id: str) -> bool:
         """Whether an object is stored; says nothing about its health."""
@@ -182,12 +182,13 @@ class Vault:
             raise _cannot_write(error) from None
         return Arriving(object_id, arriving, len(content))
 
-    def _name(self, object_id: str, arriving: Path) -> Path:
+    def _name(self, object_id: str, arriving: Path, *, sync: bool = True) -> Path:
         """Give an arrived file its name; returns the directory that now holds it."""
         home = self._directory / object_id[:2]
         if not home.is_dir():
             make_directory(home)
-            sync_directory(self._directory)
+            if sync:
+                sync_directory(self._directory)
         arriving.replace(home / f"{object_id}.ga1")
         return home
 

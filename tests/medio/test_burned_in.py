@@ -105,6 +105,27 @@ def test_an_image_taken_in_carries_the_suspicion() -> None:
         assert (SUSPECTED in found.warnings) is expected
 
 
+@pytest.mark.parametrize(
+    ("image_type", "sop_class", "bits", "expected"),
+    [
+        (["ORIGINAL", "PRIMARY", "AXIAL"], "1.2.840.10008.5.1.4.1.1.2", 12, False),
+        (["DERIVED", "SECONDARY"], "1.2.840.10008.5.1.4.1.1.2", 12, True),
+        (["ORIGINAL", "PRIMARY"], "1.2.840.10008.5.1.4.1.1.7", 12, True),
+        (["ORIGINAL", "PRIMARY"], "1.2.840.10008.5.1.4.1.1.2", 8, True),
+        (["ORIGINAL", "PRIMARY"], "1.2.840.10008.5.1.4.1.1.1", 12, True),
+        ([], "1.2.840.10008.5.1.4.1.1.2", 12, True),
+    ],
+)
+def test_measured_slices_are_not_looked_at(
+    image_type: list[str], sop_class: str, bits: int, expected: bool
+) -> None:
+    """Only what a scanner measured is taken for free of writing; screens and radiographs are looked at."""
+    pixels = _with_text(np.zeros((300, 400), np.uint8)).astype(np.uint16)
+    scan = image(pixels, ImageType=image_type, SOPClassUID=sop_class)
+    scan.BitsStored, scan.HighBit = bits, bits - 1
+    assert (SUSPECTED in read_content(part10(scan)).warnings) is expected
+
+
 @pytest.mark.parametrize("declared, expected", [("YES", True), ("NO", False), ("", False)])
 def test_the_header_may_declare_writing(declared: str, expected: bool) -> None:
     """For an export, what the header admits is enough."""
