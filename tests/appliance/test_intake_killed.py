@@ -141,7 +141,7 @@ def test_a_row_never_names_what_is_not_there(
 ) -> None:
     """When the vault refuses a batch, no row of it is written."""
 
-    def refuses(*ignored: object) -> None:
+    def refuses(*ignored: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
     with created(tmp_path / "workspace") as appliance:
