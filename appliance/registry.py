@@ -75,7 +75,7 @@ def described(
         )
     if released:
         _check_date(released)
-    from audit_core.adapters.loading import inspect_folder
+    from audit_core.adapters.folder import inspect_folder
 
     try:
         facts = inspect_folder(path)

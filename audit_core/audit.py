@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from audit_core.adapters.base import ModelAdapter
-from audit_core.adapters.layouts import CONTRASTIVE
+from audit_core.adapters.families import CONTRASTIVE
 from audit_core.adapters.loading import open_model
 from audit_core.blind import pair_facts
 from audit_core.cohort import judged_pairs, reference_folds

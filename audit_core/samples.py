@@ -56,10 +56,12 @@ class ModelSource:
     """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name."""
 
     path: Path
-    family: str  # "image-text-to-text" or "contrastive"
+    family: str  # audit_core.adapters.families
     digests: Mapping[str, str]
     base: Path | None = None
     base_digests: Mapping[str, str] = field(default_factory=dict)
+    peft: Path | None = None  # a LoRA or DoRA adapter to be put on the model
+    peft_digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def cohort(lots: Split, material: Material, asked: Asked) -> list[Sample]:
 
 def source(models: Path, asked: Asked) -> ModelSource:
     """The model as it would be registered."""
-    from audit_core.adapters.loading import inspect_folder
+    from audit_core.adapters.folder import inspect_folder
 
     path = models / asked.name
     base = None if asked.base is None else models / asked.base

@@ -23,7 +23,7 @@ from appliance.demo.roles import Split
 from appliance.demo.synthetic import SyntheticPair, synthetic_pairs
 from appliance.demo.tiny_checkpoints import OPEN_CLIP_WEIGHTS, fresh_biomedclip, fresh_llava
 from audit_core.adapters.base import Encoded, ModelAdapter
-from audit_core.adapters.layouts import CONTRASTIVE, GENERATIVE
+from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
 from audit_core.adapters.loading import open_model
 from audit_core.results import Role
 from audit_core.samples import Sample

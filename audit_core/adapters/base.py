@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import torch
@@ -27,11 +27,18 @@ BILLION = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One batch as the model wants it: right-padded tensors, first dimension B."""
+    """One batch as the model wants it, on the CPU; texts right-padded.
+
+    Attributes:
+        tensors: keyword arguments of the model's forward; most have B as their first dimension.
+        share_B: how much of what the vision tower packs along its first dimension belongs to each sample,
+            in its own units (tiles, patches); samples follow each other there. Empty: equal shares.
+    """
 
     pair_ids: tuple[str, ...]
     patients: tuple[str, ...]
     tensors: Mapping[str, Tensor]
+    share_B: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,13 @@ class Candidate:
 
 
 class ModelAdapter(ABC):
-    """A loaded checkpoint, frozen, in evaluation mode, in float32."""
+    """A loaded checkpoint, frozen, in evaluation mode, placed where and as it will compute."""
 
     family: str
     uses_bank: bool = False
 
     def __init__(self, model: nn.Module, facts: Mapping[str, str]) -> None:
-        self.model = model.float().eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False)
         self._facts = dict(facts)
 
     # ---- what the audit calls ---------------------------------------------------------------------------
@@ -102,7 +109,7 @@ class ModelAdapter(ABC):
         Raises:
             BadSample: the model failed on this batch.
         """
-        return _walled(batch.pair_ids[0], lambda: self._forward(batch, anchors))
+        return _walled(batch.pair_ids[0], lambda: self._forward(self._placed(batch), anchors))
 
     def anchors(self, bank: Sequence[Sample], max_text_tokens: int, batch_size: int) -> Anchors | None:
         """Embed the bank once, without gradients; None for families that need no bank.
@@ -114,7 +121,7 @@ class ModelAdapter(ABC):
             return None
         chunks = [bank[i : i + batch_size] for i in range(0, len(bank), batch_size)]
         with torch.no_grad():
-            pairs = [self._embed(self.encode(chunk, max_text_tokens)) for chunk in chunks]
+            pairs = [self._embed(self._placed(self.encode(chunk, max_text_tokens))) for chunk in chunks]
         return Anchors(
             tuple(s.pair_id for s in bank),
             tuple(s.patient for s in bank),
@@ -124,7 +131,7 @@ class ModelAdapter(ABC):
 
     def training_loss(self, batch: Encoded) -> Tensor:
         """The loss this family is fine-tuned with, a differentiable scalar; used by the spike-in."""
-        return _walled(batch.pair_ids[0], lambda: self._training_loss(batch))
+        return _walled(batch.pair_ids[0], lambda: self._training_loss(self._placed(batch)))
 
     @abstractmethod
     def candidates(self) -> tuple[Candidate, ...]:
@@ -163,6 +170,38 @@ class ModelAdapter(ABC):
             raise ModelRefused(f"{name} is not a linear layer")
         return module
 
+    def projection(self, name: str) -> nn.Module:
+        """The module that computes x·Wᵀ with the audited W: a linear layer, or one with a PEFT adapter on it.
+
+        Its first input and its output are where a capture looks, so W is always the effective matrix.
+
+        Raises:
+            ModelRefused: this model has no such linear layer.
+        """
+        return self.linear(name)
+
+    def weight(self, name: str) -> Tensor:
+        """The effective matrix [O, I] of an audited layer, detached: with a PEFT adapter, base and adapter.
+
+        Raises:
+            ModelRefused: this model has no such linear layer.
+        """
+        return self.linear(name).weight.detach()
+
+    def without_peft(self) -> ModelAdapter | None:
+        """The same network with its PEFT adapter switched off, as base model; None where there is none."""
+        return None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In what precision the network computes."""
+        return next(self.model.parameters()).dtype
+
     @property
     def parameters(self) -> int:
         """Number of parameters."""
@@ -179,15 +218,25 @@ class ModelAdapter(ABC):
         return {
             "family": self.family,
             "parameters": str(self.parameters),
-            "precision": "float32",
+            "precision": str(self.dtype).removeprefix("torch."),
+            "device": self.device.type,
             **self._facts,
         }
 
     def around(self, model: nn.Module) -> Self:
         """The same adapter (tokenizer, preprocessing) around another copy of the network."""
         twin = copy.copy(self)
-        twin.model = model.float().eval().requires_grad_(False)
+        twin.model = model.eval().requires_grad_(False)
         return twin
+
+    def _placed(self, batch: Encoded) -> Encoded:
+        """The batch where the network computes, its fractions in the network's precision."""
+        device, dtype = self.device, self.dtype
+        moved = {
+            name: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+            for name, tensor in batch.tensors.items()
+        }
+        return replace(batch, tensors=moved)
 
     # ---- what a family implements -----------------------------------------------------------------------
 

@@ -24,14 +24,16 @@ from torch.nn import functional
 
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.adapters.biomedclip import BiomedClip
+from audit_core.adapters.families import CONTRASTIVE
+from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.layouts import (
-    CONTRASTIVE,
     DROPPED_KEYS,
     OPEN_CLIP_CONFIG,
     OpenClipLayout,
     read_open_clip,
 )
-from audit_core.adapters.loading import FolderFacts, refuse_wrong_keys
+from audit_core.adapters.loading import refuse_wrong_keys
+from audit_core.adapters.opening import Opening
 from audit_core.errors import AuditError, BadSample, ModelRefused
 from audit_core.samples import Sample
 
@@ -53,7 +55,7 @@ class ContrastiveAdapter(ModelAdapter):
         self.layout = layout
 
     @classmethod
-    def load(cls, path: Path, facts: FolderFacts) -> Self:
+    def load(cls, path: Path, facts: FolderFacts, opening: Opening) -> Self:
         """Open a folder that `inspect_folder` has accepted.
 
         Raises:
@@ -85,7 +87,7 @@ class ContrastiveAdapter(ModelAdapter):
                 f"the tokenizer knows {known} tokens, the model {layout.text.vocabulary}",
                 "tokenizer and weights must belong to the same model",
             )
-        return cls(model, tokenizer, layout, said)
+        return cls(opening.placed(model, facts), tokenizer, layout, said)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Linear layers of trunk, BERT and the two projections."""
@@ -149,7 +151,7 @@ class ContrastiveAdapter(ModelAdapter):
     def _embed(self, batch: Encoded) -> tuple[Tensor, Tensor]:
         given = batch.tensors
         image_BE, text_BE = self.model(given["pixels"], given["input_ids"], given["attention_mask"])
-        return image_BE, text_BE
+        return image_BE.float(), text_BE.float()
 
     def _forward(self, batch: Encoded, anchors: Anchors | None) -> Outcome:
         if anchors is None:
@@ -170,18 +172,19 @@ class ContrastiveAdapter(ModelAdapter):
     def _training_loss(self, batch: Encoded) -> Tensor:
         image_BE, text_BE = self._embed(batch)
         logits_BB = self._scale() * image_BE @ text_BE.T
-        own = torch.arange(len(logits_BB))
+        own = torch.arange(len(logits_BB), device=logits_BB.device)
         return 0.5 * (functional.cross_entropy(logits_BB, own) + functional.cross_entropy(logits_BB.T, own))
 
     def _scale(self) -> Tensor:
         model: Any = self.model
-        scale: Tensor = model.logit_scale.exp()
+        scale: Tensor = model.logit_scale.float().exp()
         return scale
 
 
 def _closed(batch: Encoded, anchors: Anchors) -> Tensor:
     """True [B, N] where an anchor is the pair itself or of the same patient: never its own negative."""
-    return torch.tensor([[p == a for a in anchors.patients] for p in batch.patients], dtype=torch.bool)
+    own = [[p == a for a in anchors.patients] for p in batch.patients]
+    return torch.tensor(own, dtype=torch.bool, device=anchors.image_ND.device)
 
 
 def _logits(scale: Tensor, own_B: Tensor, others_BN: Tensor, closed_BN: Tensor) -> Tensor:

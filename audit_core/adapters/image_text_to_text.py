@@ -26,8 +26,10 @@ from transformers.models.llava.modeling_llava import LlavaForConditionalGenerati
 from transformers.utils import logging
 
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
-from audit_core.adapters.layouts import GENERATIVE
-from audit_core.adapters.loading import FolderFacts, refuse_wrong_keys
+from audit_core.adapters.families import GENERATIVE
+from audit_core.adapters.folder import FolderFacts
+from audit_core.adapters.loading import refuse_wrong_keys
+from audit_core.adapters.opening import Opening
 from audit_core.errors import BadSample, ModelRefused
 from audit_core.samples import Sample
 
@@ -62,7 +64,7 @@ class ImageTextToTextAdapter(ModelAdapter):
         self.positions = int(config.text_config.max_position_embeddings)
 
     @classmethod
-    def load(cls, path: Path, facts: FolderFacts) -> Self:
+    def load(cls, path: Path, facts: FolderFacts, opening: Opening) -> Self:
         """Open a folder that `inspect_folder` has accepted.
 
         Raises:
@@ -73,7 +75,7 @@ class ImageTextToTextAdapter(ModelAdapter):
                 str(path),
                 local_files_only=True,
                 use_safetensors=True,
-                dtype=torch.float32,
+                dtype=opening.dtype(facts),
                 attn_implementation="sdpa",
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # so that they are named below, and refused
@@ -92,7 +94,7 @@ class ImageTextToTextAdapter(ModelAdapter):
             "vision_tower": "the one inside the checkpoint",
             "preprocessor": f"{type(processor).__name__} {facts.preprocessor[:16]}",
         }
-        return cls(model, tokenizer, processor, said)
+        return cls(opening.placed(model, facts), tokenizer, processor, said)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Linear layers of vision tower, projector and language model."""
@@ -198,10 +200,10 @@ class ImageTextToTextAdapter(ModelAdapter):
         logits_BTV, targets_BT = self._logits(batch)
         keep_BT = targets_BT != IGNORED
         counts_B = keep_BT.sum(1)
-        owner = torch.arange(len(batch.pair_ids)).repeat_interleave(counts_B)
+        owner = torch.arange(len(batch.pair_ids), device=counts_B.device).repeat_interleave(counts_B)
         logp = torch.log_softmax(logits_BTV[keep_BT].float(), dim=-1)
         chosen = logp.gather(1, targets_BT[keep_BT][:, None])[:, 0]
-        zeros = torch.zeros(len(batch.pair_ids))
+        zeros = torch.zeros(len(batch.pair_ids), device=counts_B.device)
         losses_B = zeros.index_add(0, owner, -chosen) / counts_B
         with torch.no_grad():
             scalars = _token_scalars(logp.detach(), chosen.detach(), counts_B.tolist())

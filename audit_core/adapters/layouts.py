@@ -16,9 +16,6 @@ from typing import Any
 
 from audit_core.errors import ModelRefused
 
-GENERATIVE = "image-text-to-text"
-CONTRASTIVE = "contrastive"
-
 LLAVA_ARCHITECTURE = "LlavaForConditionalGeneration"
 LLAVA_TEXT_TYPES = ("llama", "mistral")
 LLAVA_VISION_TYPES = ("clip_vision_model",)
@@ -84,13 +81,33 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         ModelRefused: the file is not safetensors.
     """
+    return {name: shape for name, (_, shape) in _header(path).items()}
+
+
+def tensor_kinds(path: Path) -> dict[str, int]:
+    """How many numbers of each kind (`F32`, `BF16` …) a safetensors file holds.
+
+    Raises:
+        ModelRefused: the file is not safetensors.
+    """
+    found: dict[str, int] = {}
+    for kind, shape in _header(path).values():
+        found[kind] = found.get(kind, 0) + math.prod(shape)
+    return found
+
+
+def _header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= MAX_HEADER_BYTES:
                 raise ValueError("header length")
             header = json.loads(file.read(length))
-        return {k: tuple(int(n) for n in v["shape"]) for k, v in header.items() if k != "__metadata__"}
+        return {
+            k: (str(v["dtype"]), tuple(int(n) for n in v["shape"]))
+            for k, v in header.items()
+            if k != "__metadata__"
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelRefused(
             f"{path.name} is not a readable safetensors file", "the copy may be incomplete; compare its size"

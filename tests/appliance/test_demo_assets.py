@@ -149,8 +149,8 @@ def test_shipped_files_stay_small() -> None:
 @pytest.mark.parametrize("name", ["lumen-base", "lumen-vlm", "clear-vlm", "harbor-start", "harbor-clip"])
 def test_shipped_models_are_accepted_as_vendors_models(name: str) -> None:
     """Each model folder is inspected as a foreign one would be, and is of the family it is meant to be."""
-    from audit_core.adapters.layouts import CONTRASTIVE, GENERATIVE
-    from audit_core.adapters.loading import inspect_folder
+    from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
+    from audit_core.adapters.folder import inspect_folder
 
     facts = inspect_folder(ASSETS / "models" / name)
     assert facts.family == (CONTRASTIVE if name.startswith("harbor") else GENERATIVE)

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audit_core.adapters import layouts
+from audit_core.adapters.folder import inspect_folder
 from audit_core.adapters.layouts import read_open_clip, tensor_shapes
-from audit_core.adapters.loading import inspect_folder, open_model
+from audit_core.adapters.loading import open_model
 from audit_core.errors import AuditError, ModelRefused
 from tests.audit_core import engine_models as tiny
 
@@ -303,7 +304,7 @@ def test_a_shard_outside_the_folder_is_refused(llava: Path) -> None:
 def test_inspection_imports_no_torch(llava: Path) -> None:
     """Looking at a folder must not load torch, transformers or numpy."""
     code = (
-        "import sys; from pathlib import Path; from audit_core.adapters.loading import inspect_folder;"
+        "import sys; from pathlib import Path; from audit_core.adapters.folder import inspect_folder;"
         f"inspect_folder(Path({str(llava)!r}));"
         "print([m for m in ('torch', 'transformers', 'safetensors', 'numpy') if m in sys.modules])"
     )

@@ -1,0 +1,45 @@
+"""How a model is opened: where it computes, in which precision, and from which tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from audit_core.adapters.folder import FolderFacts
+
+Precision = Literal["auto", "float32", "bfloat16"]
+BILLION = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the caller decides about a load.
+
+    Attributes:
+        device: of the network, `cpu` or `cuda`; samples and signals stay on the CPU.
+        precision: of the forward pass; statistics are float32 whatever it is. `auto` is bfloat16 for models
+            of a billion parameters and more that are stored in 16 bits, else float32.
+        peft: folder of a LoRA or DoRA adapter to be put on the model, not merged.
+        tensors: name -> tensor, in place of the folder's weight files (those converted once from pickles).
+    """
+
+    device: str = "cpu"
+    precision: Precision = "auto"
+    peft: Path | None = None
+    tensors: Mapping[str, Tensor] | None = None
+
+    def dtype(self, facts: FolderFacts) -> torch.dtype:
+        """Precision of the forward pass for this folder."""
+        if self.precision == "auto":
+            large = facts.parameters >= BILLION and facts.stored_bits == 16
+            return torch.bfloat16 if large else torch.float32
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    def placed(self, model: nn.Module, facts: FolderFacts) -> nn.Module:
+        """The network where and as it will compute."""
+        return model.to(device=self.device, dtype=self.dtype(facts))
