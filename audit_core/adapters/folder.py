@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
+from audit_core.adapters.families import OPEN_CLIP, UNSTATED, Known, architectures, known
 from audit_core.adapters.layouts import (
-    LLAVA_ARCHITECTURE,
-    LLAVA_TEXT_TYPES,
-    LLAVA_VISION_TYPES,
     OPEN_CLIP_CONFIG,
     OPEN_CLIP_WEIGHTS,
     Shapes,
@@ -68,8 +65,9 @@ class FolderFacts:
     """What a model folder is, found without running anything in it.
 
     Attributes:
-        family: `image-text-to-text` or `contrastive`.
-        architecture: class name or layout, for the reader.
+        family: one of `families.FAMILIES`.
+        architecture: class name or layout, as in the table of known networks.
+        model_type: the same row's.
         parameters: number of parameters in the weight files.
         files: every file with its size in bytes.
         digests: file name -> hex SHA-256; empty when not asked for.
@@ -80,6 +78,7 @@ class FolderFacts:
 
     family: str
     architecture: str
+    model_type: str
     parameters: int
     files: Mapping[str, int]
     digests: Mapping[str, str]
@@ -104,14 +103,13 @@ def inspect_folder(path: Path, *, digests: bool = True) -> FolderFacts:
     for name, document in documents.items():
         _no_remote_code(name, document)
     if OPEN_CLIP_CONFIG in files:
-        family, architecture = CONTRASTIVE, "BiomedCLIP layout (ViT and BERT)"
+        row = OPEN_CLIP
         weights = _open_clip_weights(files)
         shapes = _shapes(path, weights)
         read_open_clip(_mapping(documents, OPEN_CLIP_CONFIG), shapes)
         preprocess: Any = _mapping(documents, OPEN_CLIP_CONFIG)
     else:
-        family, architecture = GENERATIVE, LLAVA_ARCHITECTURE
-        _check_llava(documents)
+        row = _known_network(_mapping(documents, "config.json"))
         preprocess = _image_settings(documents)
         weights = _hf_weights(files, documents)
         shapes = _shapes(path, weights)
@@ -121,8 +119,9 @@ def inspect_folder(path: Path, *, digests: bool = True) -> FolderFacts:
             "ask the vendor for the tokenizer files of exactly this model",
         )
     return FolderFacts(
-        family=family,
-        architecture=architecture,
+        family=row.family,
+        architecture=row.architecture,
+        model_type=row.model_type,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         files=files,
         digests=digest_files(path, files) if digests else {},
@@ -216,22 +215,27 @@ def _mapping(documents: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return document
 
 
-def _check_llava(documents: Mapping[str, Any]) -> None:
-    config = _mapping(documents, "config.json")
+def _known_network(config: Mapping[str, Any]) -> Known:
+    """The table's row for a config.json, its inner configs checked against it."""
     stated, kind = config.get("architectures"), config.get("model_type")
-    if stated != [LLAVA_ARCHITECTURE] or kind != "llava":
-        name = stated[0] if isinstance(stated, list) and stated else "not stated"
+    name = stated[0] if isinstance(stated, list) and len(stated) == 1 else "not stated"
+    row = known(kind, name)
+    if row is None:
         raise ModelRefused(
             f"architecture {name!s:.60} ({kind!s:.60}) is not known",
-            f"audited are {LLAVA_ARCHITECTURE} and the BiomedCLIP layout",
+            f"audited are {', '.join(architectures())}",
         )
-    for part, known in (("text_config", LLAVA_TEXT_TYPES), ("vision_config", LLAVA_VISION_TYPES)):
+    for part, types in row.parts.items():
         inner = config.get(part)
-        kind = inner.get("model_type") if isinstance(inner, dict) else None
-        if kind not in known:
-            raise ModelRefused(f"{part} {kind or 'missing'} is not known", f"known: {', '.join(known)}")
+        stated_type = inner.get("model_type", UNSTATED) if isinstance(inner, dict) else UNSTATED
+        if stated_type not in types:
+            raise ModelRefused(
+                f"{part} {stated_type or 'missing'!s:.60} is not known",
+                f"known for {row.title}: {', '.join(filter(None, types))}",
+            )
     if config.get("quantization_config"):
         raise ModelRefused("the weights are quantised", "ask the vendor for the unquantised weights")
+    return row
 
 
 def _image_settings(documents: Mapping[str, Any]) -> Mapping[str, Any]:

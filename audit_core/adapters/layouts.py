@@ -16,10 +16,6 @@ from typing import Any
 
 from audit_core.errors import ModelRefused
 
-LLAVA_ARCHITECTURE = "LlavaForConditionalGeneration"
-LLAVA_TEXT_TYPES = ("llama", "mistral")
-LLAVA_VISION_TYPES = ("clip_vision_model",)
-
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 OPEN_CLIP_WEIGHTS = (
     "open_clip_pytorch_model.safetensors",
