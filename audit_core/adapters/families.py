@@ -29,6 +29,8 @@ class Known:
         parts: key of an inner config (`text_config` …) -> model types it may state. Other keys of that form
             are refused; a key that is listed may be absent only if `UNSTATED` is among its types.
         title: what an officer reads.
+        pixels_from: keys of config.json that say how an image becomes pixels where the vendor ships no
+            preprocessor file; empty where the file is needed.
     """
 
     model_type: str
@@ -36,6 +38,7 @@ class Known:
     family: str
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     title: str = ""
+    pixels_from: tuple[str, ...] = ()
 
 
 def _parts(
@@ -55,7 +58,14 @@ KNOWN: Final = (
         _parts(_LLAVA_TEXT, _LLAVA_VISION),
         "LLaVA",
     ),
-    Known("llava_mistral", "LlavaMistralForCausalLM", GENERATIVE, {}, "LLaVA-Med v1.5, original layout"),
+    Known(
+        "llava_mistral",
+        "LlavaMistralForCausalLM",
+        GENERATIVE,
+        {},
+        "LLaVA-Med v1.5, original layout",
+        ("mm_vision_tower", "image_aspect_ratio"),
+    ),
 )
 
 OPEN_CLIP: Final = Known("open_clip", "BiomedCLIP layout (ViT and BERT)", CONTRASTIVE, {}, "BiomedCLIP")

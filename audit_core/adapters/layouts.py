@@ -7,13 +7,12 @@ The number of attention heads leaves no trace in any shape: an optional field `h
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from audit_core.adapters.headers import Shapes
 from audit_core.errors import ModelRefused
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -27,10 +26,6 @@ HEAD_WIDTH = 64  # both ViT-B/16 and BERT-base
 TRUNK_EPS = 1e-6
 BERT_EPS = 1e-12
 DROPPED_KEYS = ("text.transformer.embeddings.position_ids",)  # a constant buffer older BERTs saved
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-MAX_HEADER_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,45 +64,6 @@ class OpenClipLayout:
     text: TextSizes
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-
-def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes in a safetensors file, read from its header alone.
-
-    Raises:
-        ModelRefused: the file is not safetensors.
-    """
-    return {name: shape for name, (_, shape) in _header(path).items()}
-
-
-def tensor_kinds(path: Path) -> dict[str, int]:
-    """How many numbers of each kind (`F32`, `BF16` …) a safetensors file holds.
-
-    Raises:
-        ModelRefused: the file is not safetensors.
-    """
-    found: dict[str, int] = {}
-    for kind, shape in _header(path).values():
-        found[kind] = found.get(kind, 0) + math.prod(shape)
-    return found
-
-
-def _header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= MAX_HEADER_BYTES:
-                raise ValueError("header length")
-            header = json.loads(file.read(length))
-        return {
-            k: (str(v["dtype"]), tuple(int(n) for n in v["shape"]))
-            for k, v in header.items()
-            if k != "__metadata__"
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ModelRefused(
-            f"{path.name} is not a readable safetensors file", "the copy may be incomplete; compare its size"
-        ) from error
 
 
 def read_open_clip(config: Mapping[str, Any], shapes: Shapes) -> OpenClipLayout:

@@ -7,13 +7,14 @@ folder. Everything is read from absolute local paths.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit_core.adapters.families import CONTRASTIVE
-from audit_core.adapters.folder import inspect_folder
+from audit_core.adapters.families import GENERATIVE
+from audit_core.adapters.folder import FolderFacts, inspect_folder
 from audit_core.errors import AuditError, ModelRefused
+from audit_core.memory import available_bytes
 
 if TYPE_CHECKING:
     from audit_core.adapters.base import ModelAdapter
@@ -25,6 +26,9 @@ OFFLINE_SWITCHES: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 """Environment the launcher sets before any import; `open_model` asserts it."""
+
+GIB = 1 << 30
+_MORE_MEMORY = "close other programs, or audit on a machine with more memory"
 
 
 def open_model(
@@ -40,7 +44,8 @@ def open_model(
             own safetensors when left out.
 
     Raises:
-        ModelRefused: the folder cannot be audited rightly, or keys are missing or left over.
+        ModelRefused: the folder cannot be audited rightly, keys are missing or left over, or the machine has
+            not the memory for it.
         AuditError: the offline switches are not set.
     """
     assert_offline()
@@ -51,20 +56,41 @@ def open_model(
             f"{which} is registered as {family} but its folder holds a {facts.family} model",
             "register it again",
         )
-    from audit_core.adapters.contrastive import ContrastiveAdapter
-    from audit_core.adapters.image_text_to_text import ImageTextToTextAdapter
     from audit_core.adapters.opening import Opening
 
-    adapter = ContrastiveAdapter if family == CONTRASTIVE else ImageTextToTextAdapter
+    opening = opening or Opening()
+    facts = opening.described(facts)
+    _check_memory(which, opening.bytes_needed(facts), opening.device)
     try:
-        return adapter.load(path.absolute(), facts, opening or Opening())
+        return _loader(facts)(path.absolute(), facts, opening)
     except AuditError:
         raise
+    except MemoryError as error:
+        raise ModelRefused(f"{which} does not fit into memory", _MORE_MEMORY) from error
     except Exception as error:
         message = (
             f"{which} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         )
         raise ModelRefused(message[:300], "compare the folder with the vendor's copy") from error
+
+
+def _loader(facts: FolderFacts) -> Callable[[Path, FolderFacts, Opening], ModelAdapter]:
+    """What opens this network; its family's libraries are imported only now."""
+    if facts.family == GENERATIVE:
+        from audit_core.adapters.image_text_to_text import ImageTextToTextAdapter
+
+        return ImageTextToTextAdapter.load
+    from audit_core.adapters.contrastive import ContrastiveAdapter
+
+    return ContrastiveAdapter.load
+
+
+def _check_memory(which: str, needed: int, device: str) -> None:
+    free = available_bytes()
+    if device == "cpu" and needed > free:
+        raise ModelRefused(
+            f"{which} needs {needed / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free", _MORE_MEMORY
+        )
 
 
 def assert_offline() -> None:

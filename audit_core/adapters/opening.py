@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from audit_core.adapters.folder import FolderFacts
+from audit_core.errors import ModelRefused
 
 Precision = Literal["auto", "float32", "bfloat16"]
 BILLION = 1_000_000_000
@@ -32,6 +33,29 @@ class Opening:
     precision: Precision = "auto"
     peft: Path | None = None
     tensors: Mapping[str, Tensor] | None = None
+
+    def described(self, facts: FolderFacts) -> FolderFacts:
+        """The folder's facts, with those of the tensors that stand in for its pickles.
+
+        Raises:
+            ModelRefused: its weights are pickles and nothing stands in for them.
+        """
+        if not facts.pickled:
+            return facts
+        if self.tensors is None:
+            raise ModelRefused(
+                f"{facts.weights[0]} is a pickle and is never read at an audit",
+                "register the model: its weights are converted once",
+            )
+        numbers = sum(tensor.numel() for tensor in self.tensors.values())
+        narrow = sum(t.numel() for t in self.tensors.values() if t.dtype in (torch.bfloat16, torch.float16))
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        return facts.with_tensors(shapes, 16 if 2 * narrow > numbers else 32)
+
+    def bytes_needed(self, facts: FolderFacts) -> int:
+        """Memory the network takes once it is open; a tenth more while it is being opened."""
+        width = torch.finfo(self.dtype(facts)).bits // 8
+        return facts.parameters * width * 11 // 10
 
     def dtype(self, facts: FolderFacts) -> torch.dtype:
         """Precision of the forward pass for this folder."""

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from audit_core.adapters import layouts
 from audit_core.adapters.folder import inspect_folder
-from audit_core.adapters.layouts import read_open_clip, tensor_shapes
+from audit_core.adapters.headers import tensor_shapes
+from audit_core.adapters.layouts import read_open_clip
 from audit_core.adapters.loading import open_model
 from audit_core.errors import AuditError, ModelRefused
 from tests.audit_core import engine_models as tiny
@@ -211,11 +212,11 @@ def test_spoiled_llava_folders_are_refused_with_a_hint(
 
 
 def test_a_truncated_weight_file_is_refused(llava: Path) -> None:
-    """A copy that stopped half way has a fine header and no data; opening it says so in one line."""
+    """A copy that stopped half way has a fine header; its size against the header says so."""
     weights = llava / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(ModelRefused, match="cannot be loaded"):
-        open_model(llava, LLAVA)
+    with pytest.raises(ModelRefused, match=r"it should hold \d+ bytes of numbers and holds \d+"):
+        inspect_folder(llava)
 
 
 def test_tensors_of_another_size_are_refused_by_name(llava: Path) -> None:
@@ -243,7 +244,7 @@ def test_hostile_numbers_in_a_config_are_refused(clip: Path) -> None:
     """Infinity, words and lists where a size belongs give a refusal, not a crash."""
     for value in (float("inf"), "wide", [1], None):
         _edit("open_clip_config.json", lambda d, v=value: d["model_cfg"].update(embed_dim=v))(clip)
-        with pytest.raises(ModelRefused, match="expected form"):
+        with pytest.raises(ModelRefused, match=r"expected form|no possible value"):
             inspect_folder(clip)
 
 
@@ -297,7 +298,7 @@ def test_a_shard_outside_the_folder_is_refused(llava: Path) -> None:
     (llava / "model.safetensors").rename(llava / "part.safetensors")
     index = {"weight_map": {"a": "../../etc/passwd", "b": "part.safetensors"}}
     (llava / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ModelRefused, match="is missing"):
+    with pytest.raises(ModelRefused, match="outside the folder"):
         inspect_folder(llava)
 
 
