@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from audit_core.adapters.adapted import adapted_layers, effective_weight, linear_layers, switch
 from audit_core.errors import AuditError, BadSample, ModelRefused
 from audit_core.samples import Sample
 
@@ -88,6 +90,7 @@ class ModelAdapter(ABC):
 
     family: str
     uses_bank: bool = False
+    peft_on: bool = True  # only means something where the network has a PEFT adapter
 
     def __init__(self, model: nn.Module, facts: Mapping[str, str]) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -109,6 +112,7 @@ class ModelAdapter(ABC):
         Raises:
             BadSample: the model failed on this batch.
         """
+        switch(self.model, self.peft_on)
         return _walled(batch.pair_ids[0], lambda: self._forward(self._placed(batch), anchors))
 
     def anchors(self, bank: Sequence[Sample], max_text_tokens: int, batch_size: int) -> Anchors | None:
@@ -119,6 +123,7 @@ class ModelAdapter(ABC):
         """
         if not self.uses_bank:
             return None
+        switch(self.model, self.peft_on)
         chunks = [bank[i : i + batch_size] for i in range(0, len(bank), batch_size)]
         with torch.no_grad():
             pairs = [self._embed(self._placed(self.encode(chunk, max_text_tokens))) for chunk in chunks]
@@ -131,6 +136,7 @@ class ModelAdapter(ABC):
 
     def training_loss(self, batch: Encoded) -> Tensor:
         """The loss this family is fine-tuned with, a differentiable scalar; used by the spike-in."""
+        switch(self.model, self.peft_on)
         return _walled(batch.pair_ids[0], lambda: self._training_loss(self._placed(batch)))
 
     @abstractmethod
@@ -156,19 +162,20 @@ class ModelAdapter(ABC):
                     "give the base model this one was fine-tuned from",
                 )
 
+    def linear_names(self) -> tuple[str, ...]:
+        """Names of all linear layers the network calls, in its order; the same with a PEFT adapter on it."""
+        return tuple(name for name, _ in linear_layers(self.model))
+
     def linear(self, name: str) -> nn.Linear:
-        """The linear layer called `name`.
+        """The plain linear layer called `name`; of a layer with a PEFT adapter, the one below it.
 
         Raises:
             ModelRefused: this model has no such linear layer.
         """
-        try:
-            module = self.model.get_submodule(name)
-        except AttributeError as error:
-            raise ModelRefused(f"the model has no layer {name}") from error
-        if not isinstance(module, nn.Linear):
-            raise ModelRefused(f"{name} is not a linear layer")
-        return module
+        module = self.projection(name)
+        plain = module.get_base_layer() if isinstance(module, LoraLayer) else module
+        assert isinstance(plain, nn.Linear)
+        return plain
 
     def projection(self, name: str) -> nn.Module:
         """The module that computes x·Wᵀ with the audited W: a linear layer, or one with a PEFT adapter on it.
@@ -178,7 +185,14 @@ class ModelAdapter(ABC):
         Raises:
             ModelRefused: this model has no such linear layer.
         """
-        return self.linear(name)
+        try:
+            module = self.model.get_submodule(name)
+        except AttributeError as error:
+            raise ModelRefused(f"the model has no layer {name}") from error
+        plain = module.get_base_layer() if isinstance(module, LoraLayer) else module
+        if not isinstance(plain, nn.Linear):
+            raise ModelRefused(f"{name} is not a linear layer")
+        return module
 
     def weight(self, name: str) -> Tensor:
         """The effective matrix [O, I] of an audited layer, detached: with a PEFT adapter, base and adapter.
@@ -186,11 +200,27 @@ class ModelAdapter(ABC):
         Raises:
             ModelRefused: this model has no such linear layer.
         """
+        module = self.projection(name)
+        if self.peft_on and isinstance(module, LoraLayer):
+            return effective_weight(module)
         return self.linear(name).weight.detach()
 
     def without_peft(self) -> ModelAdapter | None:
-        """The same network with its PEFT adapter switched off, as base model; None where there is none."""
-        return None
+        """The same network with its PEFT adapter switched off, as base model; None where there is none.
+
+        Both views may be used in turn: each sets the switch before it computes.
+        """
+        if not (self.peft_on and adapted_layers(self.model)):
+            return None
+        twin = copy.copy(self)
+        twin.peft_on = False
+        twin._facts = {**self._facts, "peft": "switched off"}
+        return twin
+
+    def say(self, **facts: str) -> Self:
+        """Add to what the reader of the audit is told; returns the adapter itself."""
+        self._facts.update(facts)
+        return self
 
     @property
     def device(self) -> torch.device:
