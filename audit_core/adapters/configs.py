@@ -19,7 +19,7 @@ PREPROCESSOR_FILES: Final = ("preprocessor_config.json", "processor_config.json"
 VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "added_tokens.json")
 """A vocabulary may hold any word."""
 
-CODE_KEYS: Final = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_generate", "auto_mapping")
+CODE_KEYS: Final = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_generate")
 SWITCH_PREFIXES: Final = (
     "_attn_implementation",
     "attn_implementation",

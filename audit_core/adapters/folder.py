@@ -19,6 +19,7 @@ from audit_core.adapters.contents import digest_files, pickles, plain_files, rea
 from audit_core.adapters.families import OPEN_CLIP, Known
 from audit_core.adapters.headers import Shapes
 from audit_core.adapters.layouts import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, read_open_clip
+from audit_core.adapters.lora_config import check_adapter_config
 from audit_core.adapters.weights import WeightFiles, weight_files
 from audit_core.errors import ModelRefused
 
@@ -74,7 +75,7 @@ class AdapterFacts:
     """What a PEFT folder is, found without running anything in it.
 
     Attributes:
-        kind: `peft_type` as adapter_config.json states it; what it means is judged when it is put on.
+        kind: `peft_type` as adapter_config.json states it, held to what is audited (`lora_config`).
         parameters: numbers in its weight file.
         files: every file with its size in bytes.
         digests: file name -> hex SHA-256; empty when not asked for.
@@ -141,6 +142,7 @@ def inspect_adapter(path: Path, *, digests: bool = True) -> AdapterFacts:
             "give the folder with adapter_config.json and adapter_model.safetensors",
         )
     config = mapping(documents, ADAPTER_CONFIG)
+    check_adapter_config(config)
     for name in pickles(files):
         raise ModelRefused(
             f"{name} can carry code when it is read", "ask the vendor for the adapter as safetensors"

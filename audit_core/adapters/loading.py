@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_core.adapters.families import GENERATIVE
-from audit_core.adapters.folder import FolderFacts, inspect_folder
+from audit_core.adapters.folder import FolderFacts, inspect_adapter, inspect_folder
 from audit_core.errors import AuditError, ModelRefused
 from audit_core.memory import available_bytes
 
@@ -62,7 +62,8 @@ def open_model(
     facts = opening.described(facts)
     _check_memory(which, opening.bytes_needed(facts), opening.device)
     try:
-        return _loader(facts)(path.absolute(), facts, opening)
+        adapter = _loader(facts)(path.absolute(), facts, opening)
+        return adapter if opening.peft is None else _with_peft(adapter, opening.peft.absolute())
     except AuditError:
         raise
     except MemoryError as error:
@@ -83,6 +84,14 @@ def _loader(facts: FolderFacts) -> Callable[[Path, FolderFacts, Opening], ModelA
     from audit_core.adapters.contrastive import ContrastiveAdapter
 
     return ContrastiveAdapter.load
+
+
+def _with_peft(adapter: ModelAdapter, folder: Path) -> ModelAdapter:
+    inspect_adapter(folder, digests=False)
+    from audit_core.adapters.lora import put_on
+
+    put_on(adapter, folder)
+    return adapter
 
 
 def _check_memory(which: str, needed: int, device: str) -> None:

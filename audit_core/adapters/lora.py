@@ -1,0 +1,124 @@
+"""Putting a vendor's LoRA or DoRA adapter on an opened network: every tensor in its place, nothing merged."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from peft import LoraConfig
+from peft.mapping import inject_adapter_in_model
+from peft.utils.save_and_load import set_peft_model_state_dict
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from audit_core.adapters.adapted import adapted_layers
+from audit_core.adapters.base import ModelAdapter
+from audit_core.adapters.lora_config import FILE, KEPT, check_adapter_config
+from audit_core.errors import ModelRefused
+
+WEIGHTS: Final = "adapter_model.safetensors"
+NAME: Final = "default"
+PREFIX: Final = "base_model.model."
+_TOGETHER: Final = "adapter and base must belong together"
+
+
+def put_on(adapter: ModelAdapter, folder: Path) -> None:
+    """Put the PEFT adapter of a folder on an opened model, frozen, its dropout off.
+
+    Its own matrices stay float32 whatever the network computes in. The base's name in its config is never
+    followed.
+
+    Args:
+        adapter: the opened base; its network is changed.
+        folder: with adapter_config.json and adapter_model.safetensors.
+
+    Raises:
+        ModelRefused: the adapter is of a kind that is not audited, does not fit the network, leaves one of
+            its own matrices unfilled, or changes nothing.
+    """
+    config = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    check_adapter_config(config)
+    tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    model = adapter.model
+    _check_targets(model, config.get("target_modules"))
+    _inject(model, config)
+    layers = adapted_layers(model)
+    for name, layer in layers:
+        if not isinstance(layer.get_base_layer(), nn.Linear):
+            raise ModelRefused(f"the adapter changes {name}, which is no linear layer", _TOGETHER)
+    _fill(model, tensors)
+    _check_effect(tensors)
+    model.eval().requires_grad_(False)
+    audited = {candidate.name for candidate in adapter.candidates()}
+    kind = "DoRA" if config.get("use_dora") else "LoRA"
+    facts = {"peft": f"{kind} of rank {config['r']} on {len(layers)} layers, not merged"}
+    beside = sorted(name for name, _ in layers if name not in audited)
+    if beside:
+        facts["peft_not_audited"] = f"{len(beside)} adapted layers are not audited: {', '.join(beside[:3])}"
+    adapter.say(**facts)
+
+
+def _check_targets(model: nn.Module, targets: str | list[str] | None) -> None:
+    if not isinstance(targets, list):
+        return  # a pattern for whole names: peft refuses one that fits nowhere
+    names = [name for name, _ in model.named_modules()]
+    absent = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in names)]
+    if absent:
+        raise ModelRefused(f"the adapter changes layers the model does not have: {_some(absent)}", _TOGETHER)
+
+
+def _inject(model: nn.Module, config: Mapping[str, Any]) -> None:
+    kept = {key: config[key] for key in KEPT if config.get(key) is not None}
+    try:
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is refused below, by name
+            inject_adapter_in_model(LoraConfig(**kept, inference_mode=True), model, NAME)
+    except (ValueError, KeyError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelRefused(f"the adapter does not fit the model: {reason}"[:300], _TOGETHER) from error
+
+
+def _fill(model: Any, tensors: dict[str, Tensor]) -> None:
+    """Every matrix of the adapter from its file: none left as it was drawn, none left over."""
+    for _, layer in adapted_layers(model):
+        for holder in (layer.lora_A, layer.lora_B, layer.lora_magnitude_vector):
+            holder.float()
+    bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise ModelRefused(f"the adapter holds numbers that are not finite: {_some(bad)}", _TOGETHER)
+    try:
+        result = set_peft_model_state_dict(model, tensors, NAME)
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
+        message = f"the adapter's matrices do not fit the model: {reason}"
+        raise ModelRefused(message[:300], _TOGETHER) from error
+    del model.peft_config  # the network is used as it is; nothing may load a second adapter by it
+    missing = [_plain(name) for name in result.missing_keys if ".lora_" in name]
+    unexpected = [_plain(name) for name in result.unexpected_keys]
+    parts = [
+        f"{len(names)} {word}: {_some(names)}"
+        for word, names in (("missing", missing), ("unexpected", unexpected))
+        if names
+    ]
+    if parts:
+        raise ModelRefused(f"the adapter's matrices do not fit the model ({'; '.join(parts)})", _TOGETHER)
+
+
+def _check_effect(tensors: Mapping[str, Tensor]) -> None:
+    """An adapter as it is before its first training step is not what a vendor runs."""
+    magnitudes = any(".lora_magnitude_vector" in name for name in tensors)
+    if not magnitudes and not any(bool(t.any()) for name, t in tensors.items() if ".lora_B" in name):
+        raise ModelRefused("the adapter changes nothing: all its B matrices are zero", "compare its files")
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix(PREFIX).replace(f".{NAME}", "")
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(f"{name!s:.120}" for name in ordered[:3]) + (" …" if len(ordered) > 3 else "")
