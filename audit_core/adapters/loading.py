@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from audit_core.adapters.families import GENERATIVE
 from audit_core.adapters.folder import FolderFacts, inspect_adapter, inspect_folder
 from audit_core.errors import AuditError, ModelRefused
-from audit_core.memory import available_bytes
 
 if TYPE_CHECKING:
     from audit_core.adapters.base import ModelAdapter
@@ -95,8 +94,12 @@ def _with_peft(adapter: ModelAdapter, folder: Path) -> ModelAdapter:
 
 
 def _check_memory(which: str, needed: int, device: str) -> None:
-    free = available_bytes()
-    if device == "cpu" and needed > free:
+    import torch
+
+    from audit_core.memory import available_bytes
+
+    free = available_bytes(torch.device(device))
+    if needed > free:
         raise ModelRefused(
             f"{which} needs {needed / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free", _MORE_MEMORY
         )
