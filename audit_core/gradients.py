@@ -89,7 +89,11 @@ def capture(
 
 
 def audited_layers(
-    adapter: ModelAdapter, probe: Encoded, which: str, anchors: Anchors | None = None
+    adapter: ModelAdapter,
+    probe: Encoded,
+    which: str,
+    anchors: Anchors | None = None,
+    among: Sequence[Candidate] | None = None,
 ) -> tuple[Candidate, ...]:
     """The layers an audit looks at: of those that receive a gradient, all or the last three blocks.
 
@@ -101,11 +105,12 @@ def audited_layers(
         probe: a few encoded pairs.
         which: `all`, `last3`, or `auto` (all under one billion parameters).
         anchors: the bank, for contrastive models.
+        among: the layers to choose from, where that is not all of the adapter's.
 
     Raises:
         AuditError: no layer receives a gradient.
     """
-    candidates = adapter.candidates()
+    candidates = adapter.candidates() if among is None else among
     seen = capture(adapter, probe, [c.name for c in candidates], anchors)
     alive = [c for c in candidates if c.name in seen.layers and bool(seen.layers[c.name].grads_BTO.any())]
     if not alive:

@@ -89,3 +89,4 @@ class Settings:
     max_unscored_share: float = 0.02  # of a role's pairs; above it the audit is void
     alpha_review: float = 0.05  # level of the same rank test for REVIEW, and of "fires" in the evidence tiers
     gap_z: float = 2.33  # Welch z a slice must pass besides tau (METHOD §2)
+    as_published: bool = False  # GradAudit as released: layers, mean, mask, calibration (METHOD §1)
