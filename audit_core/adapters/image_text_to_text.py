@@ -98,11 +98,7 @@ class ImageTextToTextAdapter(ModelAdapter):
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Linear layers of vision tower, projector and language model."""
-        found = []
-        for name, module in self.model.named_modules():
-            if isinstance(module, nn.Linear) and not name.endswith("lm_head"):
-                found.append(_candidate(name))
-        return tuple(found)
+        return tuple(_candidate(name) for name in self.linear_names() if not name.endswith("lm_head"))
 
     def adaptable(self) -> tuple[str, ...]:
         """All linear layers of the language model and the projector."""

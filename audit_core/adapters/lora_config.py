@@ -51,6 +51,7 @@ WITHOUT_EFFECT: Final = (
 """Keys that say how the adapter was trained or by what; some are held to a value below."""
 
 PLAIN_STARTS: Final = (True, False, None, "gaussian", "eva", "true", "True")
+LIBRARIES: Final = ("transformers.", "open_clip.")
 QUANTISED: Final = re.compile(r"bnb|gptq|awq|gguf|nf4|fp4|fp8|hqq|[-_.]int[48]|[48][-_]?bits?", re.IGNORECASE)
 
 _REASONS: Final = {
@@ -101,8 +102,8 @@ def _check_origin(config: Mapping[str, Any]) -> None:
         )
     origin = config.get("auto_mapping")
     library = origin.get("parent_library") if isinstance(origin, dict) else origin
-    if library is not None and not str(library).startswith("transformers."):
-        raise ModelRefused(f"{FILE} names code outside of transformers (auto_mapping)", _WHOLE)
+    if library is not None and not str(library).startswith(LIBRARIES):
+        raise ModelRefused(f"{FILE} names code of a library that is not known (auto_mapping)", _WHOLE)
 
 
 def _check_sizes(config: Mapping[str, Any]) -> None:
