@@ -91,7 +91,7 @@ class ContrastiveAdapter(ModelAdapter):
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Linear layers of trunk, BERT and the two projections."""
-        return tuple(_candidate(n) for n, m in self.model.named_modules() if isinstance(m, nn.Linear))
+        return tuple(_candidate(name) for name in self.linear_names())
 
     def adaptable(self) -> tuple[str, ...]:
         """All linear layers of both towers and the projections."""
