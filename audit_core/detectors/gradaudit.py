@@ -2,13 +2,15 @@
 
 Score: pooled mean of the slice cosines over the slices whose reference gap passes the mask. The cosines are
 leave-one-out, and those of reference pairs are taken with the mean of each fold model's own members; the mask
-also asks for a Welch z, unless a published variant is selected.
+also asks for a Welch z, unless a published variant is selected. A table read as published holds cosines with
+a mean that every reference member is in; those are scored the published way, the same for every fold.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from audit_core.detectors.published.gradaudit import published_scores
 from audit_core.detectors.seam import (
     Detector,
     Floats,
@@ -22,9 +24,13 @@ from audit_core.detectors.slice_model import gaps, held_out_sets, mask, set_mean
 from audit_core.samples import Settings
 from audit_core.signals import Matrix
 
+EMPTY = "no slice separates members from controls, so the mask is empty"
+
 
 def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     """Mean of kept cosines under every fold model; NaN with a reason where no slice passes the mask."""
+    if signals.table.as_published:
+        return _as_published(signals, refs, settings)
     folds = refs.fold_count
     inside, rows = held_out_sets(folds)
     order = [rows[frozenset({fold})] for fold in range(folds)] + [rows[frozenset()]]
@@ -35,9 +41,20 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     empty = ~kept.any(axis=1)
     return FoldScores(
         scores,
-        reason="no slice separates members from controls, so the mask is empty" if empty.any() else "",
+        reason=EMPTY if empty.any() else "",
         by_layer=layer_gaps(found.delta[-1], signals.table.matrices),
         kept=int(kept[-1].sum()),
+        total=kept.shape[1],
+    )
+
+
+def _as_published(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
+    scores, found, kept = published_scores(signals, refs, settings)
+    return FoldScores(
+        np.tile(scores, (refs.fold_count + 1, 1)),
+        reason="" if kept.any() else EMPTY,
+        by_layer=layer_gaps(found.delta[0], signals.table.matrices),
+        kept=int(kept.sum()),
         total=kept.shape[1],
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
+from audit_core.detectors.published.masks import released_mask
 from audit_core.detectors.seam import Floats, Ints, Labelled
 from audit_core.fold_sums import FoldSums
 from audit_core.samples import Settings
@@ -26,9 +27,6 @@ CHUNK = 1 << 15
 
 OWN_CHUNK = 1 << 11
 """The same where every training set has its own cosines: worked on in cache, many times over."""
-
-ADAPTIVE_SHARE = 0.20
-"""Share of slices that `adaptive_keep` keeps at least, and the top share of `tau_or_topq` and `quantile`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,33 +167,15 @@ def _gaps_of_chunk(total: Floats, squares: Floats, count: Floats) -> tuple[Float
 
 def mask(found: Gaps, matrices: tuple[Matrix, ...], settings: Settings) -> NDArray[np.bool_]:
     """[S, K] kept slices. `tau_and_z` is ours; the others are the released code's (METHOD §1)."""
-    delta = found.delta
-    over: NDArray[np.bool_] = np.asarray(delta > settings.tau)
-    if settings.mask == "tau_and_z":
-        return over & (found.welch_z > least_z(found.degrees, settings)[:, None])
-    if settings.mask == "fixed_tau":
-        return over
-    if settings.mask == "tau_or_topq":
-        return _top_per_matrix_where_empty(delta, over, matrices)
-    top: NDArray[np.bool_] = delta >= np.quantile(delta, 1.0 - ADAPTIVE_SHARE, axis=1, keepdims=True)
-    return top if settings.mask == "quantile" else over | top
+    if settings.mask != "tau_and_z":
+        return released_mask(found.delta, matrices, settings.mask, settings.tau)
+    over: NDArray[np.bool_] = np.asarray(found.delta > settings.tau)
+    return over & (found.welch_z > least_z(found.degrees, settings)[:, None])
 
 
 def least_z(degrees: Floats, settings: Settings) -> Floats:
     """[S] value that as few noise slices pass under Student's law as pass `gap_z` under the normal one."""
     return np.asarray(-stdtrit(degrees, ndtr(-settings.gap_z)), dtype=np.float64)
-
-
-def _top_per_matrix_where_empty(
-    delta: Floats, over: NDArray[np.bool_], matrices: tuple[Matrix, ...]
-) -> NDArray[np.bool_]:
-    kept: NDArray[np.bool_] = np.array(over)
-    for matrix in matrices:
-        part = slice(matrix.offset, matrix.offset + matrix.rows + matrix.cols)
-        empty: NDArray[np.bool_] = np.asarray(~over[:, part].any(axis=1))
-        least = np.quantile(delta[:, part], 1.0 - ADAPTIVE_SHARE, axis=1, keepdims=True)
-        kept[:, part] |= np.asarray(delta[:, part] >= least) & empty[:, None]
-    return kept
 
 
 def fisher_weights(found: Gaps) -> Floats:
