@@ -1,23 +1,49 @@
-"""Pairs to a model in batches: encoded once, retried pair by pair; one bad pair never costs another."""
+"""Pairs to a model in steps and batches: one bad pair never costs another, and memory that runs out is met.
+
+A step is at most 64 pairs, so that it can be kept and found again; batches never cross it. A batch that fails
+is given again pair by pair. A batch that does not fit into memory is given again in halves, down to one pair;
+a pair that does not fit alone has no score.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_core.adapters.base import Anchors, Encoded, ModelAdapter
 from audit_core.errors import AuditError, BadSample
+from audit_core.memory import out_of_memory, release
 from audit_core.results import Progress
 from audit_core.samples import ReportProgress, Sample, Settings
 
 MAX_KEPT_BYTES = 256 * 1024 * 1024
 PROBE_PAIRS = 2
+STEP_PAIRS = 64
+STEP_BYTES = 128 << 20
+TOO_LARGE = "the pair needs more memory than there is, even alone"
+
+Take = Callable[[Encoded], None]
+
+
+class Tight(Exception):
+    """Memory ran out on these pairs; what the step had computed is worth nothing."""
+
+    def __init__(self, pairs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.pairs = pairs
 
 
 @dataclass(slots=True)
 class _Kept:
     encoded: dict[tuple[str, ...], Encoded] = field(default_factory=dict)
     size: int = 0
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many pairs are computed at once; halved where memory runs out, never raised again."""
+
+    batch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +53,16 @@ class Feed:
     Attributes:
         adapter: the model.
         anchors: its embedded bank, None for generative models.
-        settings: batch size and text length are used here.
+        settings: text length is used here.
         progress: told after every batch.
+        pace: batch size in force; a model and its base share one.
     """
 
     adapter: ModelAdapter
     anchors: Anchors | None
     settings: Settings
     progress: ReportProgress
+    pace: Pace
     _kept: _Kept = field(default_factory=_Kept)
 
     def towards(self, adapter: ModelAdapter, anchors: Anchors | None) -> Feed:
@@ -42,29 +70,43 @@ class Feed:
         kept = self._kept if adapter.encoding == self.adapter.encoding else _Kept()
         return replace(self, adapter=adapter, anchors=anchors, _kept=kept)
 
-    def run(self, samples: Sequence[Sample], phase: str, take: Callable[[Encoded], None]) -> dict[str, str]:
-        """Give every sample to `take`, in batches of similar text length.
+    def give(self, samples: Sequence[Sample], take: Take, told: Callable[[int], None]) -> dict[str, str]:
+        """Give every sample of a step to `take`, in batches, in the step's order.
 
         A batch that raises `BadSample` is given again pair by pair; `take` must bear that.
 
+        Args:
+            samples: of one step.
+            take: what to do with a batch.
+            told: called with the number of pairs of every batch that is done.
+
         Returns:
             pair id -> reason, for the pairs that failed on their own.
+
+        Raises:
+            Tight: memory ran out; see `relieve`.
         """
         failed: dict[str, str] = {}
-        done = 0
-        self.progress(Progress(phase, 0, len(samples)))
-        for chunk in self._chunks(samples):
+        for start in range(0, len(samples), self.pace.batch):
+            chunk = samples[start : start + self.pace.batch]
             try:
-                take(self._encode(chunk))
+                self._take(chunk, take)
             except BadSample:
                 for sample in chunk:  # one of them is bad: find it, keep the others
                     try:
-                        take(self._encode([sample]))
+                        self._take([sample], take)
                     except BadSample as error:
                         failed[sample.pair_id] = str(error)
-            done += len(chunk)
-            self.progress(Progress(phase, done, len(samples)))
+            told(len(chunk))
         return failed
+
+    def relieve(self, tight: Tight, excluded: dict[str, str]) -> None:
+        """Make the next try need less memory: half the batch, or without the pair that is too large alone."""
+        if len(tight.pairs) == 1:
+            excluded[tight.pairs[0]] = TOO_LARGE
+        else:
+            self.pace.batch = max(1, min(self.pace.batch, len(tight.pairs)) // 2)
+        release(self.adapter.device)
 
     def probe(self, samples: Sequence[Sample]) -> Encoded:
         """The first few pairs that can be encoded.
@@ -75,7 +117,7 @@ class Feed:
         usable: list[Sample] = []
         for sample in samples:
             try:
-                self._encode([sample])
+                self.encode([sample])
             except BadSample:
                 continue  # the passes name it; the probe only needs pairs that work
             usable.append(sample)
@@ -86,14 +128,14 @@ class Feed:
                 "no pair of this cohort can be given to the model",
                 "check the reports and the model's family",
             )
-        return self._encode(usable)
+        return self.encode(usable)
 
-    def _chunks(self, samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
-        ordered = sorted(samples, key=lambda s: (len(s.text), s.pair_id))
-        for start in range(0, len(ordered), self.settings.batch_size):
-            yield ordered[start : start + self.settings.batch_size]
+    def encode(self, chunk: Sequence[Sample]) -> Encoded:
+        """One batch as the model wants it; made once while there is room to keep it.
 
-    def _encode(self, chunk: Sequence[Sample]) -> Encoded:
+        Raises:
+            BadSample: one of the samples cannot be given to this model.
+        """
         key = tuple(s.pair_id for s in chunk)
         if key in self._kept.encoded:
             return self._kept.encoded[key]
@@ -103,3 +145,44 @@ class Feed:
             self._kept.encoded[key] = batch
             self._kept.size += size
         return batch
+
+    def _take(self, chunk: Sequence[Sample], take: Take) -> None:
+        try:
+            take(self.encode(chunk))
+        except Exception as error:  # also a BadSample that memory caused
+            if not out_of_memory(error):
+                raise
+            full = Tight(tuple(s.pair_id for s in chunk))
+        else:
+            return
+        raise full  # out of the handler, whose traceback still holds the tensors
+
+
+@dataclass(slots=True)
+class Count:
+    """Progress of one phase over its steps."""
+
+    phase: str
+    total: int
+    report: ReportProgress
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.report(Progress(self.phase, 0, self.total))
+
+    def add(self, pairs: int) -> None:
+        """So many more pairs are done; a step that is tried again counts once."""
+        self.done += pairs
+        self.report(Progress(self.phase, self.done, self.total))
+
+
+def in_steps(samples: Sequence[Sample], row_bytes: int) -> tuple[tuple[Sample, ...], ...]:
+    """Samples by text length, cut into steps of at most 64 pairs and 128 MiB of signals.
+
+    Args:
+        samples: in any order.
+        row_bytes: bytes of one pair's signals.
+    """
+    size = max(1, min(STEP_PAIRS, STEP_BYTES // max(1, row_bytes)))
+    ordered = sorted(samples, key=lambda s: (len(s.text), s.pair_id))
+    return tuple(tuple(ordered[start : start + size]) for start in range(0, len(ordered), size))

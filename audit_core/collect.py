@@ -1,9 +1,12 @@
 """From a model and samples to a table of signals: two passes, a handful of floats per pair kept.
 
-Pass 1 ("references") sums the gradients of the reference members to R, and by fold where folds were dealt.
-Pass 2 ("signals") gives every pair its scalars, norms and slice cosines; reference pairs also their dots with
-every fold's sum. A base model, where there is one, gives the same scalars and the task vector W − W_base. A
-batch that fails is tried again pair by pair: only the bad pair becomes unscored.
+Pass 1 ("references", `references.py`) sums the gradients of the reference members to R, and by fold where
+folds were dealt. Pass 2 ("signals") gives every pair its scalars, norms and slice cosines; reference pairs
+also their dots with every fold's sum. A base model, where there is one, gives the same scalars and the task
+vector W − W_base. A batch that fails is tried again pair by pair: only the bad pair becomes unscored.
+
+Every pass goes in steps. A step that is done lies on the shelf under the digest of all it depends on; a later
+process finds it there and computes the next one.
 
 Letters: N pairs, M audited matrices, K slices of all of them, S slices of one.
 """
@@ -11,43 +14,37 @@ Letters: N pairs, M audited matrices, K slices of all of them, S slices of one.
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
-from audit_core.batches import Feed
-from audit_core.errors import CohortTooSmall, ModelRefused
-from audit_core.gradients import LayerCapture, add_gradient_sum, audited_layers, capture
+from audit_core.adapters.base import Encoded, ModelAdapter, Outcome
+from audit_core.bank import drawn, embedded
+from audit_core.batch_plan import kept_or_measured
+from audit_core.batches import Count, Feed, Pace, Tight, in_steps
+from audit_core.gradients import LayerCapture, capture
+from audit_core.machine import machine
+from audit_core.references import (
+    PHASE,
+    Reference,
+    one_per_patient,
+    prepared,
+    siblings,
+    sum_references,
+    task_vector,
+)
 from audit_core.samples import ReportProgress, Sample, Settings
-from audit_core.signal_rows import SignalRows
-from audit_core.signals import GRADIENT_SCALAR, Matrix, SignalTable
-from audit_core.slices import cosines, cross_slices, leave_one_out, matrix_slices, slice_sums
+from audit_core.signal_rows import Columns, StepRows, TableRows
+from audit_core.signals import GRADIENT_SCALAR, LIKELIHOOD_SCALARS, SignalTable
+from audit_core.slices import cosines, leave_one_out, slice_sums
+from audit_core.store import Shelf, digest_of_samples
 
-MAX_BANK = 255  # METHOD §4
+HELD_BYTES = 256 << 20
+"""Cosines of a table up to this size are held in memory; above it they are read from the shelf in blocks."""
 
-
-@dataclass(slots=True)
-class _Reference:
-    """What pass 1 leaves behind: matrices, their mean gradient and task vector, and who is in the mean.
-
-    `folds` are those of the reference pairs; `sums` holds one gradient sum per fold and matrix. Both are
-    empty where no folds were given.
-    """
-
-    matrices: tuple[Matrix, ...]
-    mean: dict[str, Tensor] = field(default_factory=dict)
-    mean_squares: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    task: dict[str, Tensor] = field(default_factory=dict)
-    task_squares: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    members: frozenset[str] = frozenset()
-    folds: Mapping[str, int] = field(default_factory=dict)
-    sums: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+Read = Callable[[Encoded, StepRows], None]
 
 
 def collect_signals(
@@ -61,6 +58,7 @@ def collect_signals(
     progress: ReportProgress,
     gradients: bool = True,
     folds: Mapping[str, int] | None = None,
+    shelf: Shelf | None = None,
 ) -> tuple[SignalTable, SignalTable | None]:
     """Read every signal off a model (and its base) for every sample.
 
@@ -71,11 +69,13 @@ def collect_signals(
             the first pair of each patient enters R; cosines of that patient's further pairs are NaN.
         bank: anchor pairs of contrastive losses; ignored by generative models.
         base: the model it was fine-tuned from, if known.
-        settings: batch size, text length, layers, minimum bank.
+        settings: batch size (0: measured), text length, layers, minimum bank.
         progress: called with phases `references`, `signals`, `base model`.
         gradients: False reads the scalars only (shuffled pairs).
         folds: reference pair id -> fold, fitting controls included; every reference member needs one. With
             them the table gets its `fold_sums`.
+        shelf: where finished steps are kept and found; it must depend on the digests of model and base. With
+            None nothing is kept, and all cosines are held in memory.
 
     Returns:
         The model's table, and the base model's table of scalars or None.
@@ -83,218 +83,265 @@ def collect_signals(
     Raises:
         CohortTooSmall: fewer than two references could be used, or the bank is under its minimum.
         ModelRefused: the base model does not have the model's matrices.
-        AuditError: nothing could be scored.
+        AuditError: nothing could be scored, or not even one pair fits into memory.
     """
-    feed = Feed(adapter, _anchors(adapter, bank, settings), settings, progress)
+    chosen = one_per_patient(samples, reference_members) if gradients else []
+    anchors_of = drawn(bank, settings) if adapter.uses_bank else []
+    if shelf is not None:
+        shelf = shelf.on(
+            **_conditions(adapter, base, settings),
+            samples=digest_of_samples(samples),
+            bank=digest_of_samples(anchors_of),
+            gradients=gradients,
+            references=[s.pair_id for s in chosen],
+            folds=dict(folds or {}),
+        )
+    anchors = embedded(adapter, anchors_of, settings, shelf, "bank")
+    feed = Feed(adapter, anchors, settings, progress, Pace(max(1, settings.batch_size)))
     if gradients:
-        reference = _prepare(feed, samples, base)
-        chosen = _one_per_patient(samples, reference_members)
+        reference = prepared(feed, samples, base)
+        _settle_batch(feed, samples, reference, shelf)
         if chosen:
-            _sum_references(feed, chosen, reference, folds or {})
-        table = _all_signals(feed, samples, reference)
+            place = None if shelf is None else shelf.on(phase=PHASE)
+            sum_references(feed, chosen, reference, folds or {}, place)
+        table = _all_signals(feed, samples, reference, shelf)
     else:
-        table = _likelihoods(feed, samples, "signals")
+        _settle_batch(feed, samples, None, shelf)
+        table = _likelihoods(feed, samples, "signals", shelf)
     if base is None:
         return table, None
-    other = feed.towards(base, _anchors(base, bank, settings))
-    return table, _likelihoods(other, samples, "base model")
+    other = feed.towards(base, embedded(base, anchors_of, settings, shelf, "bank of the base model"))
+    return table, _likelihoods(other, samples, "base model", shelf)
 
 
-# ---- pass 1 ------------------------------------------------------------------------------------------------
+# ---- what everything depends on ----------------------------------------------------------------------------
 
 
-def _prepare(feed: Feed, samples: Sequence[Sample], base: ModelAdapter | None) -> _Reference:
-    adapter = feed.adapter
-    audited = audited_layers(adapter, feed.probe(samples), feed.settings.layers, feed.anchors)
-    reference = _Reference(_matrices(adapter, audited))
-    if base is not None:
-        for matrix in reference.matrices:
-            reference.task[matrix.name] = _task_vector(adapter, base, matrix)
-            reference.task_squares[matrix.name] = matrix_slices(reference.task[matrix.name])
-    return reference
+def _conditions(adapter: ModelAdapter, base: ModelAdapter | None, settings: Settings) -> dict[str, object]:
+    """What gives other numbers, apart from weights and pairs."""
+    models = {"model": adapter} | ({} if base is None else {"base": base})
+    return {
+        **machine(adapter.device),
+        "models": {
+            name: {"encoding": one.encoding, "precision": str(one.dtype), "device": one.device.type}
+            for name, one in models.items()
+        },
+        "asked": {
+            "layers": settings.layers,
+            "max_text_tokens": settings.max_text_tokens,
+            "batch_size": settings.batch_size,
+        },
+    }
 
 
-def _sum_references(
-    feed: Feed, chosen: Sequence[Sample], reference: _Reference, folds: Mapping[str, int]
+def _settle_batch(
+    feed: Feed, samples: Sequence[Sample], reference: Reference | None, shelf: Shelf | None
 ) -> None:
-    names = [m.name for m in reference.matrices]
-    count = max(folds.values(), default=0) + 1
-    sums = {m.name: tuple(torch.zeros(m.rows, m.cols) for _ in range(count)) for m in reference.matrices}
-    fold_of = {s.pair_id: folds[s.pair_id] if folds else 0 for s in chosen}
-    members: set[str] = set()
+    """Measure the batch size where the settings leave it open."""
+    if feed.settings.batch_size:
+        return
+    names = [] if reference is None else [m.name for m in reference.matrices]
 
-    def take(batch: Encoded) -> None:
+    def work(batch: Encoded) -> None:
+        if reference is None:
+            _without_gradients(feed, batch)
+            return
         got = capture(feed.adapter, batch, names, feed.anchors)
-        fold_B = torch.tensor([fold_of[p] for p in batch.pair_ids])
-        for fold in sorted(set(fold_B.tolist())):
-            for name, layer in got.layers.items():
-                add_gradient_sum(sums[name][fold], layer.take(fold_B == fold))
-        members.update(p for p, fine in zip(batch.pair_ids, got.finite_B.tolist(), strict=True) if fine)
+        for name in list(got.layers):  # the weights stand in for R, which there is not yet
+            slice_sums(got.layers.pop(name), (feed.adapter.weight(name).float(),))
 
-    feed.run(chosen, "references", take)
-    if len(members) < 2:
-        raise CohortTooSmall(
-            f"only {len(members)} of {len(chosen)} reference members could be scored",
-            "an audit with reference members needs at least two of them",
-        )
-    for name, parts in sums.items():
-        reference.mean[name] = torch.stack(parts).sum(0).div_(len(members))
-        reference.mean_squares[name] = matrix_slices(reference.mean[name])
-    reference.members = frozenset(members)
-    if folds:
-        reference.folds, reference.sums = folds, sums
-
-
-def _one_per_patient(samples: Sequence[Sample], reference_members: Sequence[str]) -> list[Sample]:
-    """First pair of each patient: with a second one in R, leaving one *pair* out would not be enough."""
-    wanted, seen, chosen = set(reference_members), set[str](), []
-    for sample in samples:
-        if sample.pair_id in wanted and sample.patient not in seen:
-            seen.add(sample.patient)
-            chosen.append(sample)
-    return chosen
-
-
-def _task_vector(adapter: ModelAdapter, base: ModelAdapter, matrix: Matrix) -> Tensor:
-    ours, theirs = adapter.linear(matrix.name).weight, base.linear(matrix.name).weight
-    if ours.shape != theirs.shape:
-        raise ModelRefused(
-            f"the base model's {matrix.name} is {tuple(theirs.shape)}, the model's {tuple(ours.shape)}",
-            "give the base model this one was fine-tuned from",
-        )
-    return (ours - theirs).detach()
-
-
-def _matrices(adapter: ModelAdapter, audited: Sequence[Candidate]) -> tuple[Matrix, ...]:
-    found, offset = [], 0
-    for candidate in audited:
-        rows, cols = adapter.linear(candidate.name).weight.shape
-        found.append(Matrix(candidate.name, candidate.layer, offset, rows, cols))
-        offset += rows + cols
-    return tuple(found)
+    kept_or_measured(feed, samples, work, shelf)
 
 
 # ---- pass 2 ------------------------------------------------------------------------------------------------
 
 
-def _all_signals(feed: Feed, samples: Sequence[Sample], reference: _Reference) -> SignalTable:
-    siblings = _siblings(samples, reference.members)
-    rows = _empty_rows(feed, samples, reference, siblings)
-    names = [m.name for m in reference.matrices]
-
-    def take(batch: Encoded) -> None:
-        got = capture(feed.adapter, batch, names, feed.anchors)
-        where = rows.where(batch.pair_ids)
-        in_fold = rows.in_fold(where)
-        total = np.zeros(len(where))
-        for group in (in_fold, ~in_fold):
-            if group.any():
-                chosen_B = torch.from_numpy(group)
-                for number, matrix in enumerate(reference.matrices):
-                    layer = got.layers.get(matrix.name)
-                    if layer is not None:
-                        some = layer.take(chosen_B)
-                        total[group] += _fill_matrix(rows, where[group], number, some, reference)
-        rows.cosines[where[[p in siblings for p in batch.pair_ids]]] = np.nan
-        with np.errstate(divide="ignore"):  # captures of a pair that is not finite are zero: log 0 marks it
-            norm = {GRADIENT_SCALAR: -0.5 * np.log(total)}
-        rows.put(batch.pair_ids, _plain(got.outcome) | norm)
-        rows.supervised += sum(got.outcome.supervised)
-
-    rows.unscored |= feed.run(samples, "signals", take)
+def _all_signals(
+    feed: Feed, samples: Sequence[Sample], reference: Reference, shelf: Shelf | None
+) -> SignalTable:
+    columns = Columns(
+        _scalars(feed, gradients=True), reference.matrices, reference.slices, _has_task(reference)
+    )
+    streamed = shelf is not None and 4 * len(samples) * columns.slices > HELD_BYTES
+    rows = TableRows.empty([s.pair_id for s in samples], columns, streamed=streamed)
+    further = siblings(samples, reference.members)
+    in_fold = set(reference.folds) - further
+    count = Count("signals", len(samples), feed.progress)
+    if shelf is not None:
+        mean = {"batch": feed.pace.batch, "members": sorted(reference.members)}
+        shelf = shelf.on(phase="signals", mean=mean)
+    if reference.gram is not None:
+        folds = {pair: fold for pair, fold in reference.folds.items() if pair in in_fold}
+        rows.expect_folds(folds, reference.members, reference.gram)
+        chosen = [s for s in samples if s.pair_id in in_fold]
+        read = _reader(feed, reference, further)
+        F = reference.gram.shape[0]
+        _steps(feed, chosen, rows, read, count, shelf and shelf.on(folds_read=True), F)
+    reference.add_up()
+    others = [s for s in samples if reference.gram is None or s.pair_id not in in_fold]
+    read = _reader(feed, reference, further)
+    _steps(feed, others, rows, read, count, shelf and shelf.on(folds_read=False), 0)
     return rows.table(_facts(feed, reference))
 
 
-def _empty_rows(
-    feed: Feed, samples: Sequence[Sample], reference: _Reference, siblings: frozenset[str]
-) -> SignalRows:
-    rows = SignalRows.empty(
-        samples,
-        reference.matrices,
-        reference.members,
-        contrastive=feed.adapter.uses_bank,
-        task=bool(reference.task),
-    )
-    if reference.folds:
-        gram = [cross_slices(reference.sums[matrix.name]) for matrix in reference.matrices]
-        folds = {pair: fold for pair, fold in reference.folds.items() if pair not in siblings}
-        rows.expect_folds(folds, np.concatenate(gram, axis=2))
-    return rows
+def _has_task(reference: Reference) -> bool:
+    return reference.base is not None
+
+
+def _steps(
+    feed: Feed,
+    samples: Sequence[Sample],
+    rows: TableRows,
+    read: Read,
+    count: Count,
+    shelf: Shelf | None,
+    folds: int,
+) -> None:
+    """Find or compute every step of these pairs, and add it to the table."""
+    steps = in_steps(samples, rows.columns.row_bytes(folds))
+    for number, step in enumerate(steps):
+        ids = tuple(s.pair_id for s in step)
+        place = None if shelf is None else shelf.on(step=number, pairs=ids)
+        done = _found(place, feed.pace.batch, cosines=bool(folds) or not rows.streamed)
+        if done is None:
+            done = _computed(feed, step, rows.columns, read, count, folds)
+            if place is not None:
+                done.keep(place.on(batch=done.batch))
+        else:
+            count.add(len(step))
+        feed.pace.batch = done.batch
+        rows.add(done, None if place is None else place.on(batch=done.batch))
+
+
+def _found(place: Shelf | None, batch: int, *, cosines: bool) -> StepRows | None:
+    """A kept step, computed with this batch size or, after memory had run out, with a half of it …"""
+    while place is not None and batch >= 1:
+        done = StepRows.found(place.on(batch=batch), cosines=cosines)
+        if done is not None:
+            return done
+        batch //= 2
+    return None
+
+
+def _computed(
+    feed: Feed, step: Sequence[Sample], columns: Columns, read: Read, count: Count, folds: int
+) -> StepRows:
+    excluded: dict[str, str] = {}
+    before = count.done
+    while True:
+        ids = tuple(s.pair_id for s in step)
+        done = StepRows.empty(ids, columns, folds, feed.pace.batch)
+        try:
+            fit = [s for s in step if s.pair_id not in excluded]
+            failed = feed.give(fit, lambda batch, into=done: read(batch, into), count.add)  # type: ignore[misc]
+        except Tight as tight:
+            feed.relieve(tight, excluded)
+            count.done = before
+            continue
+        done.close({**failed, **excluded})
+        return done
+
+
+def _reader(feed: Feed, reference: Reference, further: frozenset[str]) -> Read:
+    """What is read off a batch whose pairs all have a fold, or all have none."""
+    names = [m.name for m in reference.matrices]
+
+    def read(batch: Encoded, into: StepRows) -> None:
+        got = capture(feed.adapter, batch, names, feed.anchors)
+        where = into.where(batch.pair_ids)
+        inside = np.array([pair in reference.members for pair in batch.pair_ids], dtype=np.bool_)
+        total = np.zeros(len(where))
+        for number, matrix in enumerate(reference.matrices):
+            layer = got.layers.pop(matrix.name, None)
+            if layer is not None:
+                total += _fill_matrix(feed.adapter, into, where, number, layer, reference, inside)
+        if into.cosines is not None:
+            into.cosines[where[[pair in further for pair in batch.pair_ids]]] = np.nan
+        with np.errstate(divide="ignore"):  # captures of a pair that is not finite are zero: log 0 marks it
+            norm = {GRADIENT_SCALAR: -0.5 * np.log(total)}
+        into.put(batch.pair_ids, _plain(got.outcome) | norm)
+        into.supervised += sum(got.outcome.supervised)
+
+    return read
 
 
 def _fill_matrix(
-    rows: SignalRows, where: NDArray[np.int64], number: int, layer: LayerCapture, reference: _Reference
+    adapter: ModelAdapter,
+    into: StepRows,
+    where: NDArray[np.int64],
+    number: int,
+    layer: LayerCapture,
+    reference: Reference,
+    inside: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Put one matrix's norms and cosines into the table; returns ‖G‖² per sample.
+    """Put one matrix's norms and cosines into the step; returns ‖G‖² per sample.
 
-    The pairs have a fold, all or none of them: those that do get their dots with every fold's sum.
+    Args:
+        into: the step; with folds it also gets its dots with every fold's sum.
+        where: rows of the batch in the step.
+        number: of the matrix.
+        layer: its captures.
+        reference: fold sums, or their mean once they are added up.
+        inside: who of the batch is in the mean.
     """
     matrix = reference.matrices[number]
-    name, n = matrix.name, len(reference.members)
-    in_fold = bool(rows.in_fold(where).all())
-    against = reference.sums[name] if in_fold else (reference.mean[name],) if reference.mean else ()
-    sums = slice_sums(layer, (*against, *((reference.task[name],) if reference.task else ())))
+    name, n, folds = matrix.name, len(reference.members), into.dots.shape[0]
+    against = reference.sums.get(name, ())
+    task = () if reference.base is None else (task_vector(adapter, reference.base, name),)
+    sums = slice_sums(layer, (*against, *task))
     squares = sums.squares_BS.double().numpy()
     dots = [d.double().numpy() for d in sums.dots_BS]
     length: NDArray[np.float64] = squares[:, : matrix.rows].sum(1)
     with np.errstate(divide="ignore"):
-        rows.norms[where, number] = 0.5 * np.log(length)
-    if against:
+        into.norms[where, number] = 0.5 * np.log(length)
+    if against and into.cosines is not None:
         span = slice(matrix.offset, matrix.offset + matrix.rows + matrix.cols)
-        d, r = dots[0], reference.mean_squares[name]
-        if in_fold:
-            d = np.sum(dots[: len(against)], axis=0) / n
-            rows.put_folds(where, span, dots[: len(against)], squares)
-        inside = rows.summed[where]
-        rows.cosines[where[~inside], span] = cosines(d[~inside], squares[~inside], r)
-        rows.cosines[where[inside], span] = leave_one_out(d[inside], squares[inside], r, n)
-    if reference.task:
-        task = cosines(-dots[-1], squares, reference.task_squares[name])
-        counted = np.maximum(1, np.isfinite(task).sum(1))
+        d, r = dots[0], reference.squares[name]
+        if folds:
+            d = np.sum(dots[:folds], axis=0) / n
+            into.squares[where, span] = squares
+            for fold in range(folds):
+                into.dots[fold, where, span] = dots[fold]
+        into.cosines[where[~inside], span] = cosines(d[~inside], squares[~inside], r)
+        into.cosines[where[inside], span] = leave_one_out(d[inside], squares[inside], r, n)
+    if task:
+        along = cosines(-dots[-1], squares, reference.task_squares[name])
+        counted = np.maximum(1, np.isfinite(along).sum(1))
         # A matrix that did not move from the base says nothing: 0, not NaN.
-        rows.task_cosines[where, number] = np.nansum(task, axis=1) / counted
+        into.task_cosines[where, number] = np.nansum(along, axis=1) / counted
     return length
 
 
-def _siblings(samples: Sequence[Sample], members: frozenset[str]) -> frozenset[str]:
-    """Further pairs of a patient who is in R: no unbiased cosine exists for them."""
-    inside = {s.patient for s in samples if s.pair_id in members}
-    return frozenset(s.pair_id for s in samples if s.patient in inside and s.pair_id not in members)
+def _likelihoods(feed: Feed, samples: Sequence[Sample], phase: str, shelf: Shelf | None) -> SignalTable:
+    def read(batch: Encoded, into: StepRows) -> None:
+        outcome = _without_gradients(feed, batch)
+        into.put(batch.pair_ids, _plain(outcome))
+        into.supervised += sum(outcome.supervised)
 
-
-def _likelihoods(feed: Feed, samples: Sequence[Sample], phase: str) -> SignalTable:
-    rows = SignalRows.empty(samples, contrastive=feed.adapter.uses_bank)
-
-    def take(batch: Encoded) -> None:
-        with torch.no_grad():
-            outcome = feed.adapter.forward(batch, feed.anchors)
-        rows.put(batch.pair_ids, _plain(outcome))
-        rows.supervised += sum(outcome.supervised)
-
-    rows.unscored |= feed.run(samples, phase, take)
+    rows = TableRows.empty(
+        [s.pair_id for s in samples], Columns(_scalars(feed, gradients=False)), streamed=False
+    )
+    count = Count(phase, len(samples), feed.progress)
+    _steps(feed, samples, rows, read, count, None if shelf is None else shelf.on(phase=phase), 0)
     return rows.table(_facts(feed, None))
 
 
+def _without_gradients(feed: Feed, batch: Encoded) -> Outcome:
+    with torch.no_grad():
+        return feed.adapter.forward(batch, feed.anchors)
+
+
+def _scalars(feed: Feed, *, gradients: bool) -> tuple[str, ...]:
+    names = [*LIKELIHOOD_SCALARS, *(["cosine"] if feed.adapter.uses_bank else [])]
+    return (*names, *([GRADIENT_SCALAR] if gradients else []))
+
+
 def _plain(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
-    return {name: values.double().numpy() for name, values in outcome.scalars.items()}
+    return {name: values.double().cpu().numpy() for name, values in outcome.scalars.items()}
 
 
-def _anchors(adapter: ModelAdapter, bank: Sequence[Sample], settings: Settings) -> Anchors | None:
-    if not adapter.uses_bank:
-        return None
-    if len(bank) < settings.minimum_bank:
-        raise CohortTooSmall(
-            f"the bank has {len(bank)} pairs, at least {settings.minimum_bank} are needed",
-            "add independent pairs to the cohort's bank",
-        )
-    ordered = sorted(bank, key=lambda s: s.pair_id)
-    if len(ordered) > MAX_BANK:
-        ordered = random.Random(settings.seed).sample(ordered, MAX_BANK)
-    return adapter.anchors(ordered, settings.max_text_tokens, settings.batch_size)
-
-
-def _facts(feed: Feed, reference: _Reference | None) -> dict[str, str]:
-    facts = {**feed.adapter.facts, "batch_size": str(feed.settings.batch_size)}
+def _facts(feed: Feed, reference: Reference | None) -> dict[str, str]:
+    facts = {**feed.adapter.facts, "batch_size": str(feed.pace.batch)}
     if reference is not None:
         facts["audited_matrices"] = str(len(reference.matrices))
         facts["reference_members"] = str(len(reference.members))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit_core.cohort import Rows
+from audit_core.cosines import stacked
 from audit_core.detectors.fused import MINIMUM_REFERENCES
 from audit_core.detectors.seam import Detector, FoldScores, Ints, Labelled, Signals, battery
 from audit_core.errors import PolicyInvalid
@@ -163,6 +164,6 @@ def _stack_tables(first: SignalTable, second: SignalTable) -> SignalTable:
             name: np.concatenate([values, second.scalars[name]]) for name, values in first.scalars.items()
         },
         norms=np.concatenate([first.norms, second.norms]),
-        cosines=np.concatenate([first.cosines, second.cosines]),
+        cosines=stacked(first.cosines, second.cosines),
         task_cosines=np.concatenate([first.task_cosines, second.task_cosines]),
     )

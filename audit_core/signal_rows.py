@@ -1,107 +1,99 @@
-"""A signal table while it is being filled, batch by batch, in any order.
+"""Signals while they come in: the rows of one step, and the table that steps are put together to.
 
-Letters: N pairs, M audited matrices, K slices.
+A step is all that is computed between two moments of safety. Its rows depend on nothing but the step's own
+key, so rows that were kept and rows that were computed are the same bits.
+
+Letters: N pairs, n pairs of a step, M audited matrices, K slices, F folds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audit_core.cosines import Block, Cosines, Floats32, StreamedCosines, held
 from audit_core.errors import AuditError
 from audit_core.fold_sums import FoldSums
-from audit_core.samples import Sample
-from audit_core.signals import GRADIENT_SCALAR, LIKELIHOOD_SCALARS, Matrix, SignalTable
+from audit_core.signals import Matrix, SignalTable
+from audit_core.store import Shelf, packed, unpacked
 
 NOT_FINITE = "the loss or its gradient is not a finite number"
+_ROWS, _COSINES = "rows", "cosines"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is read off every pair.
+
+    Attributes:
+        scalars: names of scalar signals.
+        matrices: audited matrices; empty where gradients are not read.
+        slices: K; 0 without references.
+        task: whether there is a task vector.
+    """
+
+    scalars: tuple[str, ...]
+    matrices: tuple[Matrix, ...] = ()
+    slices: int = 0
+    task: bool = False
+
+    def row_bytes(self, folds: int) -> int:
+        """Bytes of one pair's signals; `folds` sums are compared with it, 0 for pairs without a fold."""
+        floats = self.slices * (1 + (folds + 1 if folds else 0)) + 2 * len(self.matrices)
+        return 4 * floats + 8 * len(self.scalars)
 
 
 @dataclass(slots=True)
-class SignalRows:
-    """Rows of N pairs, NaN until filled; shapes as in `SignalTable`. `summed` [N] marks who is in R."""
+class StepRows:
+    """Signals of one step's pairs, NaN until filled.
 
-    index: Mapping[str, int]
-    matrices: tuple[Matrix, ...]
+    Attributes:
+        scalars: name -> float64 [n].
+        norms: float32 [n, M].
+        cosines: float32 [n, K]; None where they were kept and not read back.
+        task_cosines: float32 [n, M], or [n, 0].
+        dots: float32 [F, n, K], with every fold's sum; F = 0 for pairs without a fold.
+        squares: float32 [n, K], or [n, 0] without folds.
+        unscored: pair id -> reason.
+        supervised: loss terms of all pairs.
+        batch: pairs computed at once.
+    """
+
+    pair_ids: tuple[str, ...]
     scalars: dict[str, NDArray[np.float64]]
-    norms: NDArray[np.float32]
-    cosines: NDArray[np.float32]
-    task_cosines: NDArray[np.float32]
-    summed: NDArray[np.bool_]
-    fold_sums: FoldSums | None = None
+    norms: Floats32
+    cosines: Floats32 | None
+    task_cosines: Floats32
+    dots: Floats32
+    squares: Floats32
+    batch: int
     unscored: dict[str, str] = field(default_factory=dict)
     supervised: int = 0
 
     @classmethod
-    def empty(
-        cls,
-        samples: Sequence[Sample],
-        matrices: tuple[Matrix, ...] = (),
-        members: frozenset[str] = frozenset(),
-        *,
-        contrastive: bool,
-        task: bool = False,
-    ) -> Self:
-        """Rows for these samples; with matrices also their norms, with members of R their cosines.
-
-        Raises:
-            AuditError: two samples share a pair id.
-        """
-        index = {s.pair_id: row for row, s in enumerate(samples)}
-        if len(index) != len(samples):
-            raise AuditError("two samples have the same pair id")
-        names = [*LIKELIHOOD_SCALARS, *(["cosine"] if contrastive else [])]
-        names += [GRADIENT_SCALAR] if matrices else []
-        N, M = len(samples), len(matrices)
-        K = sum(m.rows + m.cols for m in matrices) if members else 0
+    def empty(cls, pair_ids: tuple[str, ...], columns: Columns, folds: int, batch: int) -> Self:
+        """Rows to be filled; `folds` is F, 0 for pairs without a fold."""
+        n, M, K = len(pair_ids), len(columns.matrices), columns.slices
         return cls(
-            index=index,
-            matrices=matrices,
-            scalars={name: np.full(N, np.nan) for name in names},
-            norms=np.full((N, M), np.nan, np.float32),
-            cosines=np.full((N, K), np.nan, np.float32),
-            task_cosines=np.full((N, M if task else 0), np.nan, np.float32),
-            summed=np.array([pair in members for pair in index], dtype=np.bool_),
+            pair_ids=pair_ids,
+            scalars={name: np.full(n, np.nan) for name in columns.scalars},
+            norms=np.full((n, M), np.nan, np.float32),
+            cosines=np.full((n, K), np.nan, np.float32),
+            task_cosines=np.full((n, M if columns.task else 0), np.nan, np.float32),
+            dots=np.full((folds, n, K), np.nan, np.float32),
+            squares=np.full((n, K if folds else 0), np.nan, np.float32),
+            batch=batch,
         )
 
     def where(self, pair_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Row numbers of these pairs."""
-        return np.array([self.index[p] for p in pair_ids], dtype=np.int64)
-
-    def expect_folds(self, folds: Mapping[str, int], gram: NDArray[np.float64]) -> None:
-        """Make room for the fold sums of these pairs; `gram` [F, F, K] is already known."""
-        known = sorted((self.index[pair], fold) for pair, fold in folds.items() if pair in self.index)
-        rows = np.array([row for row, _ in known], dtype=np.int64)
-        F, _, K = gram.shape
-        self.fold_sums = FoldSums(
-            rows=rows,
-            folds=np.array([fold for _, fold in known], dtype=np.int64),
-            summed=self.summed[rows],
-            dots=np.full((F, rows.size, K), np.nan, np.float32),
-            squares=np.full((rows.size, K), np.nan, np.float32),
-            gram=gram,
-        )
-
-    def in_fold(self, where: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of these rows have a fold."""
-        return np.isin(where, [] if self.fold_sums is None else self.fold_sums.rows)
-
-    def put_folds(
-        self,
-        where: NDArray[np.int64],
-        part: slice,
-        dots: Sequence[NDArray[np.float64]],
-        squares: NDArray[np.float64],
-    ) -> None:
-        """Fill some slices of pairs that have a fold: dots with every fold's sum, and own squares."""
-        if self.fold_sums is not None:
-            place = np.searchsorted(self.fold_sums.rows, where)
-            self.fold_sums.squares[place, part] = squares
-            for fold, values in enumerate(dots):
-                self.fold_sums.dots[fold, place, part] = values
+        """Row numbers of these pairs in the step."""
+        place = {pair: row for row, pair in enumerate(self.pair_ids)}
+        return np.array([place[pair] for pair in pair_ids], dtype=np.int64)
 
     def put(self, pair_ids: Sequence[str], scalars: Mapping[str, NDArray[np.float64]]) -> None:
         """Fill scalars of some pairs; a pair with one that is not finite is unscored."""
@@ -114,8 +106,154 @@ class SignalRows:
             if not good:
                 self.unscored[pair_id] = NOT_FINITE
 
+    def close(self, failed: Mapping[str, str]) -> None:
+        """Every number of an unscored pair becomes NaN; `failed` gives further ones with their reasons."""
+        self.unscored |= failed
+        out = self.where(tuple(self.unscored))
+        for values in self.scalars.values():
+            values[out] = np.nan
+        for block in (self.norms, self.cosines, self.task_cosines, self.squares):
+            if block is not None:
+                block[out] = np.nan
+
+    def keep(self, shelf: Shelf) -> None:
+        """Put the step where a later process finds it; it counts as done once its last part is there."""
+        if self.cosines is not None and self.cosines.size:
+            shelf.on(part=_COSINES).put(packed({}, {"cosines": self.cosines}))
+        facts = {
+            "pair_ids": self.pair_ids,
+            "unscored": self.unscored,
+            "supervised": self.supervised,
+            "batch": self.batch,
+        }
+        arrays: dict[str, NDArray[Any]] = {f"scalar {name}": values for name, values in self.scalars.items()}
+        arrays |= {"norms": self.norms, "task": self.task_cosines, "dots": self.dots, "squares": self.squares}
+        shelf.on(part=_ROWS).put(packed(facts, arrays))
+
+    @classmethod
+    def found(cls, shelf: Shelf, *, cosines: bool) -> Self | None:
+        """A step that was kept, or None; its cosines stay in the store unless asked for."""
+        blob = shelf.on(part=_ROWS).get()
+        if blob is None:
+            return None
+        facts, arrays = unpacked(blob)
+        prefix = "scalar "
+        return cls(
+            pair_ids=tuple(facts["pair_ids"]),
+            scalars={name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)},
+            norms=arrays["norms"],
+            cosines=read_cosines(shelf, arrays["norms"].shape[0]) if cosines else None,
+            task_cosines=arrays["task"],
+            dots=arrays["dots"],
+            squares=arrays["squares"],
+            batch=int(facts["batch"]),
+            unscored=dict(facts["unscored"]),
+            supervised=int(facts["supervised"]),
+        )
+
+
+def read_cosines(shelf: Shelf, rows: int) -> Floats32:
+    """Cosines of a kept step, [n, K].
+
+    Raises:
+        AuditError: they are gone although the step was finished.
+    """
+    blob = shelf.on(part=_COSINES).get()
+    if blob is None:
+        raise AuditError("signals of a finished step are gone", "run the audit anew")
+    cosines: Floats32 = unpacked(blob)[1]["cosines"]
+    if cosines.shape[0] != rows:
+        raise AuditError("signals of a finished step have the wrong size", "run the audit anew")
+    return cosines
+
+
+@dataclass(slots=True)
+class TableRows:
+    """Steps put together to a table of N pairs; shapes as in `SignalTable`.
+
+    Attributes:
+        streamed: cosines of pairs without a fold stay in the store.
+        parts: where the cosines of each step are, while `streamed`.
+    """
+
+    index: Mapping[str, int]
+    columns: Columns
+    streamed: bool
+    scalars: dict[str, NDArray[np.float64]]
+    norms: Floats32
+    task_cosines: Floats32
+    cosines: Floats32
+    parts: list[Block] = field(default_factory=list)
+    fold_sums: FoldSums | None = None
+    unscored: dict[str, str] = field(default_factory=dict)
+    supervised: int = 0
+
+    @classmethod
+    def empty(cls, pair_ids: Sequence[str], columns: Columns, *, streamed: bool) -> Self:
+        """Room for these pairs.
+
+        Raises:
+            AuditError: two samples share a pair id.
+        """
+        index = {pair: row for row, pair in enumerate(pair_ids)}
+        if len(index) != len(pair_ids):
+            raise AuditError("two samples have the same pair id")
+        N, M, K = len(index), len(columns.matrices), columns.slices
+        return cls(
+            index=index,
+            columns=columns,
+            streamed=streamed,
+            scalars={name: np.full(N, np.nan) for name in columns.scalars},
+            norms=np.full((N, M), np.nan, np.float32),
+            task_cosines=np.full((N, M if columns.task else 0), np.nan, np.float32),
+            cosines=np.full((0 if streamed else N, K), np.nan, np.float32),
+        )
+
+    def expect_folds(
+        self, folds: Mapping[str, int], members: frozenset[str], gram: NDArray[np.float64]
+    ) -> None:
+        """Make room for the fold sums of these pairs; `gram` [F, F, K] is already known."""
+        known = sorted((self.index[pair], pair) for pair in folds if pair in self.index)
+        F, _, K = gram.shape
+        self.fold_sums = FoldSums(
+            rows=np.array([row for row, _ in known], dtype=np.int64),
+            folds=np.array([folds[pair] for _, pair in known], dtype=np.int64),
+            summed=np.array([pair in members for _, pair in known], dtype=np.bool_),
+            dots=np.full((F, len(known), K), np.nan, np.float32),
+            squares=np.full((len(known), K), np.nan, np.float32),
+            gram=gram,
+        )
+
+    def add(self, step: StepRows, shelf: Shelf | None) -> None:
+        """Put a finished step in its place.
+
+        Args:
+            step: its rows.
+            shelf: where it is kept; needed where cosines are streamed.
+        """
+        where = np.array([self.index[pair] for pair in step.pair_ids], dtype=np.int64)
+        for name, values in step.scalars.items():
+            self.scalars[name][where] = values
+        self.norms[where], self.task_cosines[where] = step.norms, step.task_cosines
+        if self.fold_sums is not None and step.dots.shape[0]:
+            place = np.searchsorted(self.fold_sums.rows, where)
+            self.fold_sums.dots[:, place], self.fold_sums.squares[place] = step.dots, step.squares
+        self._add_cosines(step, where, shelf)
+        self.unscored |= step.unscored
+        self.supervised += step.supervised
+
+    def _add_cosines(self, step: StepRows, where: NDArray[np.int64], shelf: Shelf | None) -> None:
+        if not self.streamed:
+            assert step.cosines is not None
+            self.cosines[where] = step.cosines
+        elif step.cosines is not None and (step.dots.shape[0] or shelf is None):
+            self.parts.append(held(where, step.cosines))  # references are asked for again and again
+        elif shelf is not None:
+            load = partial(read_cosines, shelf, len(where))
+            self.parts.append(Block(where, np.arange(len(where)), load))
+
     def table(self, facts: Mapping[str, str]) -> SignalTable:
-        """Close the table; every number of an unscored pair becomes NaN.
+        """Close the table.
 
         Raises:
             AuditError: not one pair was scored.
@@ -125,20 +263,15 @@ class SignalRows:
             raise AuditError(
                 f"no pair could be scored: {first}", "check that the model folder is complete and undamaged"
             )
-        out = self.where(tuple(self.unscored))
-        for values in self.scalars.values():
-            values[out] = np.nan
-        for block in (self.norms, self.cosines, self.task_cosines):
-            block[out] = np.nan
-        if self.fold_sums is not None:
-            self.fold_sums.squares[np.isin(self.fold_sums.rows, out)] = np.nan
+        shape = (len(self.index), self.columns.slices)
+        cosines: Cosines = StreamedCosines(tuple(self.parts), shape) if self.streamed else self.cosines
         return SignalTable(
             pair_ids=tuple(self.index),
             scalars=self.scalars,
             norms=self.norms,
-            cosines=self.cosines,
+            cosines=cosines,
             task_cosines=self.task_cosines,
-            matrices=self.matrices,
+            matrices=self.columns.matrices,
             unscored={p: self.unscored[p] for p in sorted(self.unscored)},
             facts={**facts, "supervised_tokens": str(self.supervised)},
             fold_sums=self.fold_sums,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from audit_core.cosines import Cosines
 from audit_core.fold_sums import FoldSums
 
 LIKELIHOOD_SCALARS = ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")
@@ -49,7 +50,8 @@ class SignalTable:
         scalars: name -> float64 [N]; larger = more member-like.
         norms: float32 [N, M], log of the per-matrix gradient norm; [N, 0] when gradients were not captured.
         cosines: float32 [N, K], slice cosines with the reference mean R, leave-one-out for reference members;
-            NaN where the slice was dropped; [N, 0] when not captured.
+            NaN where the slice was dropped; [N, 0] when not captured. An array, or blocks in a store where
+            an array would be too large; both are indexed alike.
         task_cosines: float32 [N, M], mean slice cosine of −G with ΔW = W − W_base; [N, 0] without a base.
         unscored: pair id -> reason.
         facts: what was audited, for the reader: parameters, precision, vision tower, bank size and digest …
@@ -63,7 +65,7 @@ class SignalTable:
     pair_ids: tuple[str, ...]
     scalars: Mapping[str, NDArray[np.float64]]
     norms: NDArray[np.float32]
-    cosines: NDArray[np.float32]
+    cosines: Cosines
     task_cosines: NDArray[np.float32]
     matrices: tuple[Matrix, ...]
     unscored: Mapping[str, str] = field(default_factory=dict)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audit_core.detectors
+from audit_core.cosines import taken
 from audit_core.samples import Settings
 from audit_core.signals import SignalTable
 
@@ -154,7 +155,7 @@ def _take(table: SignalTable, rows: Ints) -> SignalTable:
         pair_ids=tuple(table.pair_ids[row] for row in rows),
         scalars={name: values[rows] for name, values in table.scalars.items()},
         norms=table.norms[rows],
-        cosines=table.cosines[rows],
+        cosines=taken(table.cosines, rows),
         task_cosines=table.task_cosines[rows],
         unscored={},
         fold_sums=None if table.fold_sums is None else table.fold_sums.take(rows),

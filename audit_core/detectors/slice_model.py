@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
+from audit_core.cosines import Cosines, blocks
 from audit_core.detectors.published.masks import released_mask
 from audit_core.detectors.seam import Floats, Ints, Labelled
 from audit_core.fold_sums import FoldSums
@@ -53,9 +54,7 @@ def held_out_sets(folds: int) -> tuple[NDArray[np.bool_], dict[frozenset[int], i
     return inside, {out: row for row, out in enumerate(left_out)}
 
 
-def gaps(
-    cosines: NDArray[np.float32], refs: Labelled, inside: NDArray[np.bool_], sums: FoldSums | None = None
-) -> Gaps:
+def gaps(cosines: Cosines, refs: Labelled, inside: NDArray[np.bool_], sums: FoldSums | None = None) -> Gaps:
     """Sensitivity gaps of every training set (METHOD §1 step 3, §2 Welch z).
 
     Args:
@@ -184,14 +183,17 @@ def fisher_weights(found: Gaps) -> Floats:
     return found.delta / np.maximum(found.variance, floor)
 
 
-def weighted_means(cosines: NDArray[np.float32], weights: Floats) -> Floats:
+def weighted_means(cosines: Cosines, weights: Floats) -> Floats:
     """[S, N] means of c weighted by [S, K], over the slices a pair has; NaN where all its weights are 0."""
-    scores = np.zeros((weights.shape[0], cosines.shape[0]))
-    scale = np.zeros_like(scores)
-    for start in range(0, cosines.shape[1], CHUNK):
-        part = slice(start, start + CHUNK)
-        _add_weighted(cosines[:, part], weights[:, part], scores, scale)
-    return _ratio(scores, scale)
+    means = np.empty((weights.shape[0], cosines.shape[0]))
+    for rows, values in blocks(cosines):
+        scores = np.zeros((weights.shape[0], rows.size))
+        scale = np.zeros_like(scores)
+        for start in range(0, values.shape[1], CHUNK):
+            part = slice(start, start + CHUNK)
+            _add_weighted(values[:, part], weights[:, part], scores, scale)
+        means[:, rows] = _ratio(scores, scale)
+    return means
 
 
 def set_means(
