@@ -39,6 +39,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
             "bootstrap",
             "simulations",
             "seed",
+            "as_published",
         )
     },
     "isolation": {"required": "required_isolation"},

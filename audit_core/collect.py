@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from audit_core.adapters.base import Encoded, ModelAdapter, Outcome
+from audit_core.as_published import inclusive_cosines
 from audit_core.bank import drawn, embedded
 from audit_core.batch_plan import kept_or_measured
 from audit_core.batches import Count, Feed, Pace, Tight, in_steps
@@ -73,7 +75,7 @@ def collect_signals(
         progress: called with phases `references`, `signals`, `base model`.
         gradients: False reads the scalars only (shuffled pairs).
         folds: reference pair id -> fold, fitting controls included; every reference member needs one. With
-            them the table gets its `fold_sums`.
+            them the table gets its `fold_sums`. Not looked at as published: there is one mean.
         shelf: where finished steps are kept and found; it must depend on the digests of model and base. With
             None nothing is kept, and all cosines are held in memory.
 
@@ -85,6 +87,7 @@ def collect_signals(
         ModelRefused: the base model does not have the model's matrices.
         AuditError: nothing could be scored, or not even one pair fits into memory.
     """
+    folds = {} if folds is None or settings.as_published else folds
     chosen = one_per_patient(samples, reference_members) if gradients else []
     anchors_of = drawn(bank, settings) if adapter.uses_bank else []
     if shelf is not None:
@@ -94,7 +97,7 @@ def collect_signals(
             bank=digest_of_samples(anchors_of),
             gradients=gradients,
             references=[s.pair_id for s in chosen],
-            folds=dict(folds or {}),
+            folds=dict(folds),
         )
     anchors = embedded(adapter, anchors_of, settings, shelf, "bank")
     feed = Feed(adapter, anchors, settings, progress, Pace(max(1, settings.batch_size)))
@@ -103,7 +106,7 @@ def collect_signals(
         _settle_batch(feed, samples, reference, shelf)
         if chosen:
             place = None if shelf is None else shelf.on(phase=PHASE)
-            sum_references(feed, chosen, reference, folds or {}, place)
+            sum_references(feed, chosen, reference, folds, place)
         table = _all_signals(feed, samples, reference, shelf)
     else:
         _settle_batch(feed, samples, None, shelf)
@@ -127,9 +130,11 @@ def _conditions(adapter: ModelAdapter, base: ModelAdapter | None, settings: Sett
             for name, one in models.items()
         },
         "asked": {
+            "as_published": settings.as_published,
             "layers": settings.layers,
             "max_text_tokens": settings.max_text_tokens,
             "batch_size": settings.batch_size,
+            "as_published": settings.as_published,
         },
     }
 
@@ -181,7 +186,8 @@ def _all_signals(
     others = [s for s in samples if reference.gram is None or s.pair_id not in in_fold]
     read = _reader(feed, reference, further)
     _steps(feed, others, rows, read, count, shelf and shelf.on(folds_read=False), 0)
-    return rows.table(_facts(feed, reference))
+    table = rows.table(_facts(feed, reference))
+    return replace(table, as_published=reference.as_published)
 
 
 def _has_task(reference: Reference) -> bool:
@@ -302,8 +308,11 @@ def _fill_matrix(
             into.squares[where, span] = squares
             for fold in range(folds):
                 into.dots[fold, where, span] = dots[fold]
-        into.cosines[where[~inside], span] = cosines(d[~inside], squares[~inside], r)
-        into.cosines[where[inside], span] = leave_one_out(d[inside], squares[inside], r, n)
+        if reference.as_published:
+            into.cosines[where, span] = inclusive_cosines(d, squares, r)
+        else:
+            into.cosines[where[~inside], span] = cosines(d[~inside], squares[~inside], r)
+            into.cosines[where[inside], span] = leave_one_out(d[inside], squares[inside], r, n)
     if task:
         along = cosines(-dots[-1], squares, reference.task_squares[name])
         counted = np.maximum(1, np.isfinite(along).sum(1))

@@ -86,6 +86,12 @@ def unscored(rows: Rows, facts: Sequence[PairFacts], settings: Settings) -> Cont
 
 def _label_permutation(run: ControlRun) -> ControlOutcome:
     detector = battery()[run.decider.name]
+    if run.settings.as_published:
+        return not_applicable(
+            ControlName.LABEL_PERMUTATION,
+            Consequence.VOID,
+            "As published, all references chose the slices: none is held out to be told apart.",
+        )
     if not detector.fitted:
         return not_applicable(
             ControlName.LABEL_PERMUTATION,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from audit_core.calibration import fit_mixture, likelihood_ratio
 from audit_core.cohort import Rows, references, scored_rows
 from audit_core.control_run import ControlRun, run_controls, unscored
+from audit_core.detectors.published.calibration import published_mixture
 from audit_core.detectors.seam import Labelled
 from audit_core.exposure import QUANTIFIER_MINIMUM_AUROC, Judged, detectable_effect, judge_exposure
 from audit_core.findings import leak_probabilities, make_findings
@@ -186,6 +187,7 @@ def nothing_judged(
         decision_weights=(),
         model_facts={},
         timings=(),
+        as_published=settings.as_published,
     )
 
 
@@ -283,7 +285,8 @@ def _probabilities(scene: _Scene, judged: Judged, positives: Sequence[Positive])
     """Leak probabilities, each only behind its guard-rail.
 
     The posteriors need members that are found. The mixture invents a leaked fifth when nothing leaked, so it
-    is shown only where its own test and the rank test both speak.
+    is shown only where its own test and the rank test both speak. An audit as published gives the mixture it
+    was published with, under that name.
     """
     level = scene.settings.alpha_review
     ratio = None
@@ -292,7 +295,11 @@ def _probabilities(scene: _Scene, judged: Judged, positives: Sequence[Positive])
     null_p = judged.exposure.prevalence_null_p
     speaks = null_p is not None and null_p < level and judged.exposure.rank_test_p < level
     mixture = fit_mixture(scene.calibration, scene.targets) if speaks else None
-    return leak_probabilities(scene.targets, ratio, mixture)
+    found = leak_probabilities(scene.targets, ratio, mixture)
+    if scene.settings.as_published:
+        published = published_mixture(scene.calibration, scene.targets).leak_probability(scene.targets)
+        found = [{**one, "as published": float(value)} for one, value in zip(found, published, strict=True)]
+    return found
 
 
 def _tier(judged: Judged, settings: Settings, controls: Sequence[ControlOutcome]) -> Tier:

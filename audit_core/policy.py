@@ -27,6 +27,8 @@ from audit_core.results import (
 from audit_core.samples import Settings
 
 MASKS = ("tau_and_z", "fixed_tau", "tau_or_topq", "adaptive_keep", "quantile")
+PUBLISHED_MASKS = MASKS[1:]
+PUBLISHED_DETECTOR = "gradaudit"
 LAYERS = ("auto", "all", "last3")
 DETECTORS = (
     "base_referenced",
@@ -51,6 +53,10 @@ NEEDED_FOR_PASS = (
     ControlName.BLIND_TARGETS,
 )
 WITHOUT_MEMBERS = (References.L4, References.L5)
+AS_PUBLISHED = (
+    "The audit was run as published: reference members are in the mean they are compared with, no control "
+    "shows what it would have found, and it is not this appliance's recommended method."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,8 @@ class Policy:
         required_isolation: names of isolation layers that must be on; checked by the appliance.
         small_sample_note: say on every page that the sample is small.
         simulations: simulated audits per share for the minimum detectable effect.
+        as_published: GradAudit as its authors released it decides; such an audit ends in REVIEW at worst and
+            INCONCLUSIVE at best.
 
     Raises:
         PolicyInvalid: a value has no meaning; the message names the key.
@@ -104,9 +112,11 @@ class Policy:
     permutations: int = 20
     simulations: int = 400
     seed: int = 0
+    as_published: bool = False
 
     def __post_init__(self) -> None:
         _check_words(self)
+        _check_published(self)
         _check_shares(self)
         _check_counts(self)
 
@@ -124,6 +134,21 @@ def _check_words(policy: Policy) -> None:
         raise PolicyInvalid(f"mask {policy.mask!r} is not known", hint=f"one of {', '.join(MASKS)}")
     if policy.layers not in LAYERS:
         raise PolicyInvalid(f"layers {policy.layers!r} is not known", hint=f"one of {', '.join(LAYERS)}")
+
+
+def _check_published(policy: Policy) -> None:
+    if not policy.as_published:
+        return
+    if policy.mask not in PUBLISHED_MASKS:
+        raise PolicyInvalid(
+            f"mask {policy.mask!r} was not published, and as_published asks for one that was",
+            hint=f"one of {', '.join(PUBLISHED_MASKS)}",
+        )
+    if policy.deciding_detector != PUBLISHED_DETECTOR:
+        raise PolicyInvalid(
+            f"deciding_detector {policy.deciding_detector!r} cannot decide an audit as published",
+            hint=f"deciding_detector must be {PUBLISHED_DETECTOR}",
+        )
 
 
 def _check_shares(policy: Policy) -> None:
@@ -166,7 +191,16 @@ def _check_counts(policy: Policy) -> None:
 
 
 def settings(policy: Policy, references: References, design: Design) -> Settings:
-    """The audit's settings under this policy, for a cohort with these references and this design."""
+    """The audit's settings under this policy, for a cohort with these references and this design.
+
+    Raises:
+        PolicyInvalid: as published, and the cohort has no known members.
+    """
+    if policy.as_published and references in WITHOUT_MEMBERS:
+        raise PolicyInvalid(
+            f"as published needs known members, and this cohort's references are {references}",
+            hint="audit it without --as-published",
+        )
     return Settings(
         deciding_detector=policy.deciding_detector,
         references=references,
@@ -188,6 +222,7 @@ def settings(policy: Policy, references: References, design: Design) -> Settings
         spike_in_epochs=policy.spike_in_epochs,
         minimum_bank=policy.minimum_bank,
         max_unscored_share=policy.max_unscored_share,
+        as_published=policy.as_published,
     )
 
 
@@ -245,7 +280,7 @@ def _line_2_too_small(policy: Policy, result: AuditResult) -> tuple[VerdictWord,
 
 def _line_3_fail(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list[str]] | None:
     exposure = result.exposure
-    if exposure is None or result.tier < Tier.E3:
+    if exposure is None or result.tier < Tier.E3 or result.as_published:
         return None
     if policy.exposure_limit == 0.0:
         if not exposure.rank_test_p < policy.alpha_fail:
@@ -282,7 +317,9 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
         reasons.append(_flagged_sentence(result))
     if not reasons:
         return None
-    if result.tier < Tier.E3:
+    if result.as_published:
+        reasons.append(f"{AS_PUBLISHED} It cannot end in FAIL.")
+    elif result.tier < Tier.E3:
         reasons.append(f"The evidence is of tier {result.tier.name}; FAIL needs E3.")
     elif policy.exposure_limit == 0.0:
         reasons.append(f"FAIL needs p below {policy.alpha_fail:g}.")
@@ -307,7 +344,7 @@ def _line_5_pass(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list
 
 
 def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
-    reasons = []
+    reasons = [f"{AS_PUBLISHED} It cannot end in PASS."] if result.as_published else []
     found = {control.name: control for control in result.controls}
     for name in NEEDED_FOR_PASS:
         control = found.get(name)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audit_core.adapters.base import Candidate, Encoded, ModelAdapter
+from audit_core.as_published import published_layers
 from audit_core.batches import Count, Feed, Pace, Tight, in_steps
 from audit_core.errors import CohortTooSmall, ModelRefused
 from audit_core.gradients import add_gradient_sum, audited_layers, capture
@@ -45,6 +46,7 @@ class Reference:
         gram: [F, F, K], dots of the fold sums' slices, all matrices side by side; None without folds.
         members: who is in the mean.
         folds: pair id -> fold of every reference pair, fitting controls included; empty without folds.
+        as_published: cosines of members are with the mean that holds them too.
     """
 
     matrices: tuple[Matrix, ...]
@@ -55,6 +57,7 @@ class Reference:
     gram: NDArray[np.float64] | None = None
     members: frozenset[str] = frozenset()
     folds: Mapping[str, int] = field(default_factory=dict)
+    as_published: bool = False
 
     @property
     def slices(self) -> int:
@@ -72,11 +75,16 @@ class Reference:
 def prepared(feed: Feed, samples: Sequence[Sample], base: ModelAdapter | None) -> Reference:
     """The audited matrices and, with a base model, the lengths of the task vector's slices.
 
+    As published there is no task vector.
+
     Raises:
         ModelRefused: the base model does not have the model's matrices.
         AuditError: no pair can be given to the model, or no layer receives a gradient.
     """
     adapter = feed.adapter
+    if feed.settings.as_published:
+        layers = published_layers(adapter, feed.probe(samples), feed.settings.layers, feed.anchors)
+        return Reference(_matrices(adapter, layers), None, as_published=True)
     audited = audited_layers(adapter, feed.probe(samples), feed.settings.layers, feed.anchors)
     reference = Reference(_matrices(adapter, audited), base)
     if base is not None:

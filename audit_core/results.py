@@ -223,6 +223,7 @@ class AuditResult:
     decision_weights: tuple[tuple[str, float], ...]  # fused: signal -> standardised weight
     model_facts: Mapping[str, str]  # parameters, vision tower audited, bank size, precision …
     timings: tuple[Timing, ...]
+    as_published: bool = False  # GradAudit as its authors released it: neither PASS nor FAIL can follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class Finding:
     scores: Mapping[str, Score | Unscored]
     p_value: float | None
     flagged: bool
-    leak_probability: Mapping[str, float]  # prior ("0.001", "0.01", "0.1") -> posterior, and "mixture"
+    leak_probability: Mapping[str, float]  # prior ("0.001", …) -> posterior, "mixture", "as published"
 
 
 @dataclass(frozen=True, slots=True)

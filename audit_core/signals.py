@@ -58,8 +58,8 @@ class SignalTable:
         fold_sums: what gives reference pairs a cosine under every fold model; None where no folds were dealt
             out before the reading (spike-in, made-up tables). Detectors then use `cosines` for every fold,
             and scores of held-out members come out too high: each was in the means its judges learnt from.
-        as_published: reference members' cosines are with a mean that holds them too, as GradAudit was released;
-            what learns from references must not learn from those.
+        as_published: reference members' cosines are with a mean that holds them too, as in the released
+            GradAudit; what learns from references must not learn from those.
     """
 
     pair_ids: tuple[str, ...]

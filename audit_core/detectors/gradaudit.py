@@ -24,6 +24,7 @@ from audit_core.detectors.slice_model import gaps, held_out_sets, mask, set_mean
 from audit_core.samples import Settings
 from audit_core.signals import Matrix
 
+NOT_HELD_OUT = "as published, a reference pair is not scored: it chose the slices"
 EMPTY = "no slice separates members from controls, so the mask is empty"
 
 
@@ -50,9 +51,10 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
 
 def _as_published(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     scores, found, kept = published_scores(signals, refs, settings)
+    scores[:, refs.rows] = np.nan
     return FoldScores(
         np.tile(scores, (refs.fold_count + 1, 1)),
-        reason="" if kept.any() else EMPTY,
+        reason=NOT_HELD_OUT if kept.any() else EMPTY,
         by_layer=layer_gaps(found.delta[0], signals.table.matrices),
         kept=int(kept.sum()),
         total=kept.shape[1],
