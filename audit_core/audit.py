@@ -9,17 +9,22 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast, get_args
 
 import numpy as np
+import torch
 
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.families import CONTRASTIVE
 from audit_core.adapters.loading import open_model
+from audit_core.adapters.opening import Opening, Precision
 from audit_core.blind import pair_facts
 from audit_core.cohort import judged_pairs, reference_folds
 from audit_core.collect import collect_signals
+from audit_core.errors import PolicyInvalid
 from audit_core.identity import identity_control
 from audit_core.judgement import judge, nothing_judged
+from audit_core.machine import machine
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.results import (
     AuditResult,
@@ -34,6 +39,7 @@ from audit_core.samples import ModelSource, ReportProgress, Sample, Settings
 from audit_core.scoring import SpikeSignals
 from audit_core.signals import SignalTable
 from audit_core.spike_in import spike_in
+from audit_core.store import Shelf, SignalStore, digest_of_samples
 
 LEAST_SPIKED = 4
 LEAST_CONTROLS = 10
@@ -52,10 +58,15 @@ class _Opened:
     members: list[str]
     settings: Settings
     progress: ReportProgress
+    shelf: Shelf | None
 
 
 def run_audit(
-    source: ModelSource, samples: Sequence[Sample], settings: Settings, progress: ReportProgress
+    source: ModelSource,
+    samples: Sequence[Sample],
+    settings: Settings,
+    progress: ReportProgress,
+    store: SignalStore | None = None,
 ) -> tuple[AuditResult, tuple[Finding, ...]]:
     """Audit one model against one cohort.
 
@@ -64,6 +75,8 @@ def run_audit(
         samples: every pair of the cohort, the bank included.
         settings: the policy's numbers.
         progress: small events; any of them may be skipped.
+        store: where finished steps are kept; with the store of an audit that was cut off, its steps are read
+            instead of computed. None keeps nothing.
 
     Returns:
         Aggregates and one finding per pair. A model that is not the registered one, or a cohort too small for
@@ -83,9 +96,11 @@ def run_audit(
     if why:
         return nothing_judged(settings, counts, (identity,), why), ()
     started = time.perf_counter()
-    opened = _open(source, samples, settings, progress)
+    opened = _open(source, samples, settings, progress, store)
     loaded = time.perf_counter()
     table, base_table = _signals(opened)
+    # Later passes take the batch size that was measured, or what was left of it when memory ran out.
+    opened = replace(opened, settings=replace(settings, batch_size=int(table.facts["batch_size"])))
     read = time.perf_counter()
     shuffled = _shuffled_signals(opened)
     spike = _spike_signals(opened)
@@ -129,15 +144,23 @@ def _too_few(counts: dict[str, int], family: str, samples: Sequence[Sample], set
 
 
 def _open(
-    source: ModelSource, samples: Sequence[Sample], settings: Settings, progress: ReportProgress
+    source: ModelSource,
+    samples: Sequence[Sample],
+    settings: Settings,
+    progress: ReportProgress,
+    store: SignalStore | None,
 ) -> _Opened:
     asked = [sample for sample in samples if sample.role is not Role.BANK]
     chosen = judged_pairs(asked, settings.seed)
     members = [s.pair_id for s in asked if s.role is Role.MEMBER and s.pair_id in chosen]
     folders = 1 if source.base is None else 2
     progress(Progress("open", 0, folders, "models"))
-    model = open_model(source.path, source.family)
-    base = None if source.base is None else open_model(source.base, source.family, base=True)
+    opening = Opening(device=device(), precision=precision(settings), peft=source.peft)
+    model = open_model(source.path, source.family, opening=opening)
+    if source.base is None:
+        base = model.without_peft()
+    else:
+        base = open_model(source.base, source.family, base=True, opening=replace(opening, peft=None))
     progress(Progress("open", folders, folders, "models"))
     return _Opened(
         model=model,
@@ -147,7 +170,37 @@ def _open(
         members=[] if settings.references in WITHOUT_MEMBERS else members,
         settings=settings,
         progress=progress,
+        shelf=None if store is None else Shelf(store, model_identity(source)),
     )
+
+
+def device() -> str:
+    """Where models compute: on the graphics card where torch sees one, else on the processor."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def precision(settings: Settings) -> Precision:
+    """The precision that the settings ask for.
+
+    Raises:
+        PolicyInvalid: there is none of that name.
+    """
+    for known in get_args(Precision):
+        if settings.precision == known:
+            return cast("Precision", known)
+    raise PolicyInvalid(
+        f"precision {settings.precision!r} is not known", f"one of {', '.join(get_args(Precision))}"
+    )
+
+
+def model_identity(source: ModelSource) -> dict[str, Any]:
+    """What signals depend on of a checkpoint: the digest of every file, and the family that reads them."""
+    return {
+        "family": source.family,
+        "files": dict(source.digests),
+        "base_files": dict(source.base_digests),
+        "peft_files": dict(source.peft_digests),
+    }
 
 
 def _signals(opened: _Opened) -> tuple[SignalTable, SignalTable | None]:
@@ -160,6 +213,7 @@ def _signals(opened: _Opened) -> tuple[SignalTable, SignalTable | None]:
         settings=opened.settings,
         progress=opened.progress,
         folds=reference_folds(opened.asked, opened.settings),
+        shelf=opened.shelf,
     )
 
 
@@ -185,6 +239,7 @@ def _shuffled_signals(opened: _Opened) -> SignalTable | None:
         settings=opened.settings,
         progress=opened.progress,
         gradients=False,
+        shelf=opened.shelf,
     )
     return table
 
@@ -204,7 +259,10 @@ def _spike_signals(opened: _Opened) -> SpikeSignals | None:
     if opened.settings.spike_in_epochs < 1 or len(spiked) < LEAST_SPIKED:
         return None
     ids = tuple(sample.pair_id for sample in spiked)
-    with spike_in(opened.model, spiked, settings=opened.settings, progress=opened.progress) as copy:
+    shelf = _spike_shelf(opened, spiked)
+    with spike_in(
+        opened.model, spiked, settings=opened.settings, progress=opened.progress, shelf=shelf
+    ) as copy:
         table, base = collect_signals(
             copy,
             [*spiked, *clean],
@@ -213,5 +271,24 @@ def _spike_signals(opened: _Opened) -> SpikeSignals | None:
             base=opened.base,
             settings=opened.settings,
             progress=opened.progress,
+            shelf=shelf,
         )
     return SpikeSignals(table, base, ids, tuple(sample.pair_id for sample in clean))
+
+
+def _spike_shelf(opened: _Opened, spiked: Sequence[Sample]) -> Shelf | None:
+    """What the copy depends on besides the model: whom it was trained on, how long, on which machine."""
+    if opened.shelf is None:
+        return None
+    settings, model = opened.settings, opened.model
+    return opened.shelf.on(
+        copy={
+            **machine(model.device),
+            "spiked": digest_of_samples(spiked),
+            "encoding": model.encoding,
+            "precision": str(model.dtype),
+            "epochs": settings.spike_in_epochs,
+            "seed": settings.seed,
+            "max_text_tokens": settings.max_text_tokens,
+        }
+    )

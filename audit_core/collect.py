@@ -130,7 +130,6 @@ def _conditions(adapter: ModelAdapter, base: ModelAdapter | None, settings: Sett
             for name, one in models.items()
         },
         "asked": {
-            "as_published": settings.as_published,
             "layers": settings.layers,
             "max_text_tokens": settings.max_text_tokens,
             "batch_size": settings.batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +54,26 @@ class PairFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name."""
+    """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name.
+
+    Attributes:
+        family: one of `audit_core.adapters.families.FAMILIES`.
+        base: folder of the model it was fine-tuned from.
+        peft: folder of a LoRA or DoRA adapter to be put on the model.
+        tensors: name -> tensor, for a folder whose weights are pickles: what they held when it was
+            registered. Not part of what is written down about a source.
+        base_tensors: the same of the base.
+    """
 
     path: Path
-    family: str  # audit_core.adapters.families
+    family: str
     digests: Mapping[str, str]
     base: Path | None = None
     base_digests: Mapping[str, str] = field(default_factory=dict)
-    peft: Path | None = None  # a LoRA or DoRA adapter to be put on the model
+    peft: Path | None = None
     peft_digests: Mapping[str, str] = field(default_factory=dict)
+    tensors: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    base_tensors: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,8 @@ class Settings:
     mask: str = "tau_and_z"  # METHOD §2; published variants: fixed_tau, tau_or_topq, adaptive_keep
     tau: float = 0.10
     layers: str = "auto"  # "all", "last3", or auto: all under 1 B parameters
-    batch_size: int = 16
+    batch_size: int = 16  # pairs computed at once; 0: measured on the audit's own pairs
+    precision: str = "auto"  # of the forward pass: float32, bfloat16, or auto (opening.Opening)
     max_text_tokens: int = 256
     permutations: int = 20
     bootstrap: int = 10_000

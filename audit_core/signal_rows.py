@@ -125,6 +125,7 @@ class StepRows:
             "unscored": self.unscored,
             "supervised": self.supervised,
             "batch": self.batch,
+            "slices": self.dots.shape[2],
         }
         arrays: dict[str, NDArray[Any]] = {f"scalar {name}": values for name, values in self.scalars.items()}
         arrays |= {"norms": self.norms, "task": self.task_cosines, "dots": self.dots, "squares": self.squares}
@@ -137,12 +138,13 @@ class StepRows:
         if blob is None:
             return None
         facts, arrays = unpacked(blob)
-        prefix = "scalar "
+        prefix, n, K = "scalar ", len(facts["pair_ids"]), int(facts["slices"])
+        kept = np.empty((n, 0), np.float32) if K == 0 else None
         return cls(
             pair_ids=tuple(facts["pair_ids"]),
             scalars={name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)},
             norms=arrays["norms"],
-            cosines=read_cosines(shelf, arrays["norms"].shape[0]) if cosines else None,
+            cosines=read_cosines(shelf, n) if cosines and K else kept,
             task_cosines=arrays["task"],
             dots=arrays["dots"],
             squares=arrays["squares"],

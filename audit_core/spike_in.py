@@ -20,6 +20,8 @@ from audit_core.adapters.base import ModelAdapter
 from audit_core.errors import AuditError, CohortTooSmall
 from audit_core.results import Progress
 from audit_core.samples import ReportProgress, Sample, Settings
+from audit_core.spike_steps import TrainingSteps
+from audit_core.store import Shelf
 
 RANK = 16
 SCALING = 2.0  # alpha = 2 · rank, a common choice of fine-tuning recipes
@@ -29,7 +31,12 @@ BATCH = 4
 
 @contextmanager
 def spike_in(
-    adapter: ModelAdapter, spiked: Sequence[Sample], *, settings: Settings, progress: ReportProgress
+    adapter: ModelAdapter,
+    spiked: Sequence[Sample],
+    *,
+    settings: Settings,
+    progress: ReportProgress,
+    shelf: Shelf | None = None,
 ) -> Iterator[ModelAdapter]:
     """A copy of the model that has been fine-tuned on `spiked` for `settings.spike_in_epochs` epochs.
 
@@ -40,6 +47,7 @@ def spike_in(
         spiked: pairs the copy is trained on, one role only: half of the fitting controls.
         settings: epochs, seed, text length.
         progress: called with phase `spike-in`.
+        shelf: where the training is kept step by step; it must depend on the model and on `spiked`.
 
     Yields:
         An adapter around the merged copy; its memory is freed afterwards.
@@ -53,7 +61,7 @@ def spike_in(
     if len(spiked) < 2:
         raise CohortTooSmall("a spike-in needs at least two fitting controls")
     twin = adapter.around(copy.deepcopy(adapter.model))
-    _fine_tune(twin, spiked, settings, progress)
+    _fine_tune(twin, spiked, settings, progress, shelf)
     _merge(twin.model)
     try:
         yield adapter.around(twin.model)
@@ -62,7 +70,11 @@ def spike_in(
 
 
 def _fine_tune(
-    adapter: ModelAdapter, spiked: Sequence[Sample], settings: Settings, progress: ReportProgress
+    adapter: ModelAdapter,
+    spiked: Sequence[Sample],
+    settings: Settings,
+    progress: ReportProgress,
+    shelf: Shelf | None,
 ) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -73,28 +85,36 @@ def _fine_tune(
             lora_dropout=0.0,
         )
         inject_adapter_in_model(config, adapter.model)
-        _train(adapter, spiked, settings, progress)
+        _train(adapter, spiked, settings, progress, shelf)
 
 
 def _train(
-    adapter: ModelAdapter, spiked: Sequence[Sample], settings: Settings, progress: ReportProgress
+    adapter: ModelAdapter,
+    spiked: Sequence[Sample],
+    settings: Settings,
+    progress: ReportProgress,
+    shelf: Shelf | None,
 ) -> None:
     trainable = [p for p in adapter.model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=LEARNING_RATE, weight_decay=0.0)
     order = torch.Generator().manual_seed(settings.seed)
     total = settings.spike_in_epochs * len(spiked)
-    done = 0
+    steps = TrainingSteps(shelf, trainable, optimiser, total)
+    learnt, done = steps.begin(), 0
     for _ in range(settings.spike_in_epochs):
         shuffled = [spiked[i] for i in torch.randperm(len(spiked), generator=order).tolist()]
         for start in range(0, len(shuffled), BATCH):
             chunk = shuffled[start : start + BATCH]
+            done += len(chunk)
+            if done <= learnt:
+                continue  # by a process before this one; the order of the rest must not change
             loss = adapter.training_loss(adapter.encode(chunk, settings.max_text_tokens))
             if not bool(torch.isfinite(loss)):
                 raise AuditError("the spike-in's training did not stay finite")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            done += len(chunk)
+            steps.after(done - len(chunk), done)
             progress(Progress("spike-in", done, total))
 
 

@@ -109,7 +109,7 @@ def digest_of_samples(samples: Sequence[Sample]) -> str:
 def packed(facts: Mapping[str, Any], arrays: Arrays) -> bytes:
     """Facts (JSON) and arrays in one blob, in the safetensors format."""
     head = np.frombuffer(json.dumps(facts, allow_nan=False).encode("ascii"), np.uint8)
-    return bytes(save_arrays({_FACTS: head, **{k: np.ascontiguousarray(a) for k, a in arrays.items()}}))
+    return bytes(save_arrays({_FACTS: head, **{k: np.asarray(a, order="C") for k, a in arrays.items()}}))
 
 
 def unpacked(blob: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
