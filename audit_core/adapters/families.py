@@ -66,6 +66,28 @@ KNOWN: Final = (
         "LLaVA-Med v1.5, original layout",
         ("mm_vision_tower", "image_aspect_ratio"),
     ),
+    Known("clip", "CLIPModel", CONTRASTIVE, _parts(("clip_text_model",), ("clip_vision_model",)), "CLIP"),
+    Known(
+        "siglip",
+        "SiglipModel",
+        CONTRASTIVE,
+        _parts(("siglip_text_model",), ("siglip_vision_model",)),
+        "SigLIP",
+    ),
+    Known(
+        "siglip2",
+        "Siglip2Model",
+        CONTRASTIVE,
+        _parts(("siglip2_text_model",), ("siglip2_vision_model",)),
+        "SigLIP 2",
+    ),
+    Known(
+        "blip",
+        "BlipForImageTextRetrieval",
+        MATCHING,
+        _parts(("blip_text_model",), ("blip_vision_model",)),
+        "BLIP, matching head",
+    ),
 )
 
 OPEN_CLIP: Final = Known("open_clip", "BiomedCLIP layout (ViT and BERT)", CONTRASTIVE, {}, "BiomedCLIP")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ class FolderFacts:
     preprocessor: str
     weights: tuple[str, ...]
     pickled: bool = False
-    expected: Mapping[str, frozenset[str]] | None = None
+    expected: Mapping[str, frozenset[str]] = field(default_factory=dict)
     stored_bits: int = 32
 
     def with_tensors(self, shapes: Shapes, stored_bits: int) -> FolderFacts:
@@ -173,6 +173,8 @@ def _parts(
 
 def _check_tokenizer(row: Known, files: Mapping[str, int]) -> None:
     needed = TOKENIZERS[:1] if row is OPEN_CLIP else TOKENIZERS
+    if row.model_type == "clip":
+        needed = ("tokenizer.json", "merges.txt")  # early CLIPs ship their byte pairs and vocab.json
     if not any(name in files for name in needed):
         raise ModelRefused(
             f"the model folder has no {' or '.join(needed)}",

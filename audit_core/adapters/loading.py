@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit_core.adapters.families import GENERATIVE
+from audit_core.adapters.families import GENERATIVE, MATCHING
 from audit_core.adapters.folder import FolderFacts, inspect_adapter, inspect_folder
 from audit_core.errors import AuditError, ModelRefused
 
 if TYPE_CHECKING:
     from audit_core.adapters.base import ModelAdapter
-    from audit_core.adapters.opening import Opening
+    from audit_core.adapters.opening import Opening, Precision
+    from audit_core.samples import ModelSource
 
 OFFLINE_SWITCHES: Mapping[str, str] = {
     "HF_HUB_OFFLINE": "1",
@@ -74,12 +75,41 @@ def open_model(
         raise ModelRefused(message[:300], "compare the folder with the vendor's copy") from error
 
 
+def open_source(
+    source: ModelSource, *, device: str = "cpu", precision: Precision = "auto"
+) -> tuple[ModelAdapter, ModelAdapter | None]:
+    """Open a registered model and its base: a folder, or the same network with its PEFT adapter off.
+
+    Args:
+        source: as registered, with the converted tensors of pickles.
+        device: of both networks.
+        precision: of their forward passes.
+
+    Raises:
+        ModelRefused: as `open_model`; or the base cannot be what the model was fine-tuned from.
+    """
+    from audit_core.adapters.opening import Opening
+
+    opening = Opening(device, precision, source.peft, source.tensors or None)
+    model = open_model(source.path, source.family, opening=opening)
+    if source.base is None:
+        return model, model.without_peft()
+    plain = Opening(device, precision, None, source.base_tensors or None)
+    base = open_model(source.base, source.family, base=True, opening=plain)
+    model.refuse_other_base(base)
+    return model, base
+
+
 def _loader(facts: FolderFacts) -> Callable[[Path, FolderFacts, Opening], ModelAdapter]:
     """What opens this network; its family's libraries are imported only now."""
     if facts.family == GENERATIVE:
         from audit_core.adapters.image_text_to_text import ImageTextToTextAdapter
 
         return ImageTextToTextAdapter.load
+    if facts.family == MATCHING:
+        from audit_core.adapters.matching import MatchingAdapter
+
+        return MatchingAdapter.load
     from audit_core.adapters.contrastive import ContrastiveAdapter
 
     return ContrastiveAdapter.load
