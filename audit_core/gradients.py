@@ -130,7 +130,8 @@ def add_gradient_sum(total_OI: Tensor, layer: LayerCapture) -> None:
 def _traced(adapter: ModelAdapter, names: Sequence[str]) -> Iterator[_Trace]:
     trace = _Trace()
     handles = [
-        adapter.linear(name).register_forward_hook(partial(_keep, trace=trace, name=name)) for name in names
+        adapter.projection(name).register_forward_hook(partial(_keep, trace=trace, name=name))
+        for name in names
     ]
     try:
         yield trace

@@ -149,7 +149,8 @@ def write_blip_itm(folder: Path, seed: int = 0) -> Path:
     settings = {
         "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": CLIP_MEAN,
         "image_processor_type": "BlipImageProcessor", "image_std": CLIP_STD,
-        "processor_class": "BlipProcessor", "resample": 3, "rescale_factor": 1 / 255, "size": {"height": EDGE, "width": EDGE},
+        "processor_class": "BlipProcessor", "resample": 3, "rescale_factor": 1 / 255,
+        "size": {"height": EDGE, "width": EDGE},
     }  # fmt: skip
     _write(folder / "preprocessor_config.json", settings)
     return folder
