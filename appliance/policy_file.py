@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from typing import Any
 from appliance.errors import PolicyError
 from appliance.isolation import LAYERS
 from audit_core.errors import PolicyInvalid
-from audit_core.policy import Policy
+from audit_core.policy import PUBLISHED_DETECTOR, PUBLISHED_MASKS, Policy
 
+PUBLISHED_NAME = ", as published"
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
 _COMPARE = "compare with policies/default.toml"
 _TOP = ("name", "version")
@@ -96,6 +99,42 @@ def parse(text: bytes) -> LoadedPolicy:
     except PolicyInvalid as invalid:
         raise PolicyError(str(invalid), invalid.hint) from invalid
     return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest())
+
+
+def published(loaded: LoadedPolicy, mask: str = "") -> LoadedPolicy:
+    """The same policy, with GradAudit as its authors released it deciding. Its text and digest are its own.
+
+    Args:
+        loaded: the policy the site wrote.
+        mask: one of the published rules; "" keeps the policy's where that was published, else τ alone.
+
+    Raises:
+        PolicyError: no such mask, or the file spreads its keys in a way that cannot be rewritten here.
+    """
+    mask = mask or (loaded.policy.mask if loaded.policy.mask in PUBLISHED_MASKS else PUBLISHED_MASKS[0])
+    name = loaded.policy.name.removesuffix(PUBLISHED_NAME) + PUBLISHED_NAME
+    wanted = {
+        "name": name,
+        "deciding_detector": PUBLISHED_DETECTOR,
+        "mask": mask,
+        "as_published": True,
+    }
+    text = loaded.text.decode("utf-8")
+    for key, value in wanted.items():
+        text = _rewritten(text, key, json.dumps(value))
+    changed = parse(text.encode("utf-8"))
+    if any(getattr(changed.policy, key) != value for key, value in wanted.items()):
+        raise PolicyError(
+            "the policy file cannot be rewritten for an audit as published",
+            "write as_published, mask and deciding_detector into it, each on a line of its own",
+        )
+    return changed
+
+
+def _rewritten(text: str, key: str, value: str) -> str:
+    """The file with another value on the first line that gives this key one; as it is where no line does."""
+    line = re.compile(rf'^([ \t]*{key}[ \t]*=[ \t]*)("[^"\n]*"|true|false)', re.MULTILINE)
+    return line.sub(lambda found: found[1] + value, text, count=1)
 
 
 def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Policy files: every key needed, no unknown one, values with meaning."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -50,3 +51,55 @@ def test_an_absent_policy_says_what_is_shipped() -> None:
     with pytest.raises(PolicyError) as refused:
         policy_file.load("no-such-policy")
     assert "default" in refused.value.hint
+
+
+def test_a_policy_as_published_is_a_policy_of_its_own() -> None:
+    """What decides, the mask and the name change in the text itself, so that digest and pack say it."""
+    own = policy_file.load("default")
+    changed = policy_file.published(own, "tau_or_topq")
+    assert changed == policy_file.parse(changed.text)
+    assert changed.digest != own.digest
+    assert changed.policy == replace(
+        own.policy,
+        name="default, as published",
+        deciding_detector="gradaudit",
+        mask="tau_or_topq",
+        as_published=True,
+    )
+    before, after = own.text.decode().splitlines(), changed.text.decode().splitlines()
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 4
+
+
+def test_the_mask_as_published_comes_from_the_policy_where_it_names_one() -> None:
+    """Without a mask, a published one of the policy stays; ours was never published, so τ alone decides."""
+    own = policy_file.load("default")
+    assert policy_file.published(own).policy.mask == "fixed_tau"
+    adaptive = policy_file.parse(own.text.replace(b'mask = "tau_and_z"', b'mask = "adaptive_keep"'))
+    assert policy_file.published(adaptive).policy.mask == "adaptive_keep"
+    assert policy_file.published(policy_file.published(own, "quantile")) == policy_file.published(
+        own, "quantile"
+    )
+
+
+@pytest.mark.parametrize("mask", ["tau_and_z", "best"])
+def test_only_published_masks_are_as_published(mask: str) -> None:
+    """Ours is refused with those that were."""
+    with pytest.raises(PolicyError, match=mask) as refused:
+        policy_file.published(policy_file.load("default"), mask)
+    assert "fixed_tau" in refused.value.hint
+
+
+def test_a_policy_that_cannot_be_rewritten_is_refused() -> None:
+    """Keys in a form that is valid but not one a line: better no audit than another one."""
+    text = DEFAULT.replace("as_published = false", "'as_published' = false").encode()
+    with pytest.raises(PolicyError, match="rewritten"):
+        policy_file.published(policy_file.parse(text))
+
+
+def test_as_published_names_the_detector_that_decides() -> None:
+    """A policy file that wants both is told which key is wrong."""
+    text = DEFAULT.replace("as_published = false", "as_published = true")
+    with pytest.raises(PolicyError, match="tau_and_z"):
+        policy_file.parse(text.encode())
+    with pytest.raises(PolicyError, match="fused"):
+        policy_file.parse(text.replace('mask = "tau_and_z"', 'mask = "quantile"').encode())
