@@ -52,6 +52,7 @@ def _model(model: ModelRecord) -> dict[str, Any]:
         "preprocessor": model.preprocessor,
         "files": dict(model.digests),
         "base_files": dict(model.base_digests),
+        "adapter_files": dict(model.peft_digests),
         "vendor": model.vendor,
         "released": model.released,
     }

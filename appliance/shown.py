@@ -14,15 +14,19 @@ from appliance.views import (
     AuditRow,
     AuditView,
     CohortView,
+    EstimateView,
+    ModelDifference,
     ModelView,
     OverviewRow,
     QuarantineRow,
     VerdictWord,
 )
 from appliance.workspace.rows import Quarantined, StoredAudit, StoredCohort, StoredModel
+from audit_core.estimates import Trial
 from audit_core.results import AuditResult, Verdict
 from medio.records import Cohort
 
+ESTIMATED_PAIRS = 1000  # cohort size of an estimate, where none is asked for
 SMALL_SAMPLE = "Small sample: intervals are wide, and only large exposures can be found."
 ROLE_ORDER = ("member", "fitting", "calibration", "target", "post_release", "bank")
 
@@ -32,19 +36,84 @@ def model_record(stored: StoredModel) -> ModelRecord:
     return codec.load(ModelRecord, json.dumps(stored.document))
 
 
-def model_view(stored: StoredModel) -> ModelView:
-    """One model for a screen."""
+def inert(text: str) -> str:
+    """Foreign text of one line, for a view."""
+    return safe(text, 300)
+
+
+def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
+    """One model for a screen, with the estimate for a cohort of so many pairs."""
     record = model_record(stored)
+    trial = record.trial
     return ModelView(
         name=safe(record.name),
         family=record.family,
         digest=record.digest,
         vendor=safe(record.vendor),
         released=record.released,
-        has_base=bool(record.base_path),
+        has_base=bool(record.base_path or record.peft_path),
         parameters=record.parameters,
         registered_utc=stored.registered_utc,
+        has_adapter=bool(record.peft_path),
+        architecture=inert(record.architecture),
+        path=inert(record.path),
+        base_path=inert(record.base_path),
+        adapter_path=inert(record.peft_path),
+        audited=_towers([(tower.name, tower.audited) for tower in trial.towers]) if trial else "",
+        not_audited=_towers([(tower.name, tower.left_out) for tower in trial.towers]) if trial else "",
+        matrices=sum(tower.matrices for tower in trial.towers) if trial else 0,
+        converted=_conversions(record),
+        facts={safe(name): inert(value) for name, value in trial.facts.items()} if trial else {},
+        estimate=_estimate(trial, pairs) if trial else None,
+        files={inert(name): digest for name, digest in _files(record).items()},
     )
+
+
+def model_differences(first: ModelRecord, second: ModelRecord) -> tuple[ModelDifference, ...]:
+    """Facts and files of two models that are not the same."""
+    facts = ("family", "architecture", "parameters", "preprocessor", "released")
+    both = (
+        {fact: str(getattr(one, fact)) for fact in facts}
+        | {f"file {name}": digest for name, digest in _files(one).items()}
+        for one in (first, second)
+    )
+    ours, theirs = both
+    return tuple(
+        ModelDifference(inert(what), inert(ours.get(what, "")), inert(theirs.get(what, "")))
+        for what in dict.fromkeys([*ours, *theirs])
+        if ours.get(what) != theirs.get(what)
+    )
+
+
+def _files(record: ModelRecord) -> dict[str, str]:
+    base = {f"base/{name}": digest for name, digest in record.base_digests.items()}
+    adapter = {f"adapter/{name}": digest for name, digest in record.peft_digests.items()}
+    return {**record.digests, **base, **adapter}
+
+
+def _towers(parts: Sequence[tuple[str, str]]) -> str:
+    """`language layers 29–31, vision layers 21–23, projector`."""
+    said = [name if what == "whole" else f"{name} {what}" for name, what in parts if what]
+    return inert(", ".join(said))
+
+
+def _conversions(record: ModelRecord) -> tuple[str, ...]:
+    if not record.tensors:
+        return ()
+    size = sum(len(tensor.objects) for tensor in record.tensors)
+    lines = [f"{len(record.tensors)} tensors of pickled weights converted into {size} sealed objects"]
+    lines += [f"{file}: tensors found under the key {key}" for file, key in record.wrappers.items()]
+    return tuple(map(inert, lines))
+
+
+def _estimate(trial: Trial, pairs: int) -> EstimateView:
+    where = f"{trial.facts.get('device', 'cpu')} in {trial.facts.get('precision', 'float32')}"
+    basis = (
+        f"extrapolated from {trial.pairs} made-up pairs at registration, on {where}: a quarter known "
+        "training pairs, a quarter fitting controls in five folds, one pass for shuffled pairs; without "
+        "judgement and spike-in"
+    )
+    return EstimateView(pairs, round(trial.seconds(pairs), 3), trial.bytes(pairs), basis)
 
 
 def cohort_document(stored: StoredCohort) -> Cohort:

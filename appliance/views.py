@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -38,12 +38,15 @@ __all__ = [  # the result types the front ends may name; they never import audit
     "DetectorReport",
     "DifferenceView",
     "DuplicateView",
+    "EstimateView",
     "Exposure",
     "Histogram",
     "IngestView",
     "Interval",
     "LogHealth",
     "LogRow",
+    "ModelCheck",
+    "ModelDifference",
     "ModelView",
     "OperatingPoint",
     "OverviewRow",
@@ -62,17 +65,75 @@ __all__ = [  # the result types the front ends may name; they never import audit
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateView:
+    """What an audit of a model will take: extrapolated from a trial, not a promise.
+
+    Attributes:
+        pairs: size of the cohort it is for.
+        seconds: of the model's part of the audit.
+        peak_bytes: most memory the worker will hold.
+        basis: what it was extrapolated from, in one sentence.
+    """
+
+    pairs: int
+    seconds: float
+    peak_bytes: int
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
-    """One registered model."""
+    """One registered model.
+
+    Attributes:
+        digest: hex SHA-256 over all file digests of model, base and adapter.
+        released: ISO date or "".
+        audited: what is looked at, such as `language layers 29–31, vision layers 21–23, projector`.
+        not_audited: what is not.
+        matrices: how many matrices are audited.
+        converted: one line for every pickle that was converted into the vault.
+        facts: what the loaded model says of itself: precision, vision tower, preprocessor …
+        files: file -> hex SHA-256; those of base and adapter under `base/` and `adapter/`.
+    """
 
     name: str
     family: str
-    digest: str  # hex SHA-256 over all file digests
+    digest: str
     vendor: str
-    released: str  # ISO date or ""
+    released: str
     has_base: bool
     parameters: int
     registered_utc: str
+    has_adapter: bool = False
+    architecture: str = ""
+    path: str = ""
+    base_path: str = ""
+    adapter_path: str = ""
+    audited: str = ""
+    not_audited: str = ""
+    matrices: int = 0
+    converted: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    estimate: EstimateView | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCheck:
+    """Whether a model's files are still those that were registered; one phrase for each that is not."""
+
+    name: str
+    digest: str
+    different: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDifference:
+    """One file or fact that two models do not share; empty where one has none."""
+
+    what: str
+    first: str
+    second: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +280,7 @@ class AuditRow:
     cohort: str
     policy: str
     started_utc: str
-    state: str  # "running", "done", "failed"
+    state: str  # "running", "interrupted", "done", "failed"
     verdict: VerdictWord | None
     why: str  # first reason, or the failure
 

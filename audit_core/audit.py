@@ -16,8 +16,8 @@ import torch
 
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.families import CONTRASTIVE
-from audit_core.adapters.loading import open_model
-from audit_core.adapters.opening import Opening, Precision
+from audit_core.adapters.loading import open_source
+from audit_core.adapters.opening import Precision
 from audit_core.blind import pair_facts
 from audit_core.cohort import judged_pairs, reference_folds
 from audit_core.collect import collect_signals
@@ -155,12 +155,7 @@ def _open(
     members = [s.pair_id for s in asked if s.role is Role.MEMBER and s.pair_id in chosen]
     folders = 1 if source.base is None else 2
     progress(Progress("open", 0, folders, "models"))
-    opening = Opening(device=device(), precision=precision(settings), peft=source.peft)
-    model = open_model(source.path, source.family, opening=opening)
-    if source.base is None:
-        base = model.without_peft()
-    else:
-        base = open_model(source.base, source.family, base=True, opening=replace(opening, peft=None))
+    model, base = open_source(source, device=device(), precision=precision(settings))
     progress(Progress("open", folders, folders, "models"))
     return _Opened(
         model=model,

@@ -11,17 +11,12 @@ from audit_core.samples import ModelSource
 
 
 def identity_control(source: ModelSource) -> ControlOutcome:
-    """Recompute every file digest of the model and its base against the registered ones.
+    """Recompute every file digest of the model, its adapter and its base against the registered ones.
 
     A file that is missing, changed or new fails the control: each can change what the model computes.
     """
-    wrong = _differences(source.path, source.digests)
-    checked = len(source.digests)
-    if source.base is not None:
-        wrong += [f"base: {what}" for what in _differences(source.base, source.base_digests)]
-        checked += len(source.base_digests)
-    if not source.digests or (source.base is not None and not source.base_digests):
-        wrong.append("no digests were registered")
+    wrong = differences(source)
+    checked = sum(map(len, (source.digests, source.peft_digests, source.base_digests)))
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         sentence = f"The model is not the one that was registered: {'; '.join(wrong[:3])}{more}."
@@ -34,6 +29,23 @@ def identity_control(source: ModelSource) -> ControlOutcome:
         sentence,
         {"files": float(checked), "different": float(len(wrong))},
     )
+
+
+def differences(source: ModelSource) -> list[str]:
+    """What is not as it was registered, one phrase a file; empty where everything is."""
+    parts = (
+        ("", source.path, source.digests),
+        ("adapter: ", source.peft, source.peft_digests),
+        ("base: ", source.base, source.base_digests),
+    )
+    wrong = []
+    for prefix, folder, registered in parts:
+        if folder is None:
+            continue
+        if not registered:
+            wrong.append(f"{prefix}no digests were registered")
+        wrong += [f"{prefix}{what}" for what in _differences(folder, registered)]
+    return wrong
 
 
 def _differences(folder: Path, registered: Mapping[str, str]) -> list[str]:

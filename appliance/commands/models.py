@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from appliance.commands.session import Json, opened
 from appliance.narration import emit, table
 
+if TYPE_CHECKING:
+    from appliance.views import ModelView
+
 models = typer.Typer(help="Vendor models registered on this site.", no_args_is_help=True)
+
+Pairs = Annotated[int, typer.Option(min=1, help="Cohort size that the estimate of time and memory is for.")]
+_LISTED = ("name", "family", "architecture", "parameters", "audited", "vendor", "released", "registered_utc")
 
 
 @models.command("add")
@@ -19,29 +25,105 @@ def models_add(
     name: str,
     path: Path,
     family: Annotated[
-        str, typer.Option(help="image-text-to-text or contrastive; found out when empty.")
+        str,
+        typer.Option(help="image-text-to-text, contrastive or image-text-matching; found out when empty."),
     ] = "",
     base: Annotated[
         Path | None, typer.Option(help="Folder of the model this one was fine-tuned from.")
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Folder of a LoRA or DoRA adapter to be put on the model.")
+    ] = None,
     vendor: Annotated[str, typer.Option(help="Who delivered it.")] = "",
     released: Annotated[str, typer.Option(help="Release date, YYYY-MM-DD.")] = "",
+    pairs: Pairs = 1000,
     json_: Json = False,
 ) -> None:
-    """Register a vendor model: digests of every file, a trial load, refusal of code and pickles."""
+    """Register a vendor model: digests of every file, pickles converted once, a trial load; no code."""
     from appliance.views import plain
 
     with opened(context) as appliance:
-        view = appliance.add_model(name, path, family=family, base=base, vendor=vendor, released=released)
-    emit(
-        json_,
-        plain(view),
-        f"registered {view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…",
-    )
+        view = appliance.add_model(
+            name,
+            path,
+            family=family,
+            base=base,
+            adapter=adapter,
+            vendor=vendor,
+            released=released,
+            pairs=pairs,
+        )
+    emit(json_, plain(view), f"registered {_told(view)}")
 
 
 @models.command("ls")
 def models_ls(context: typer.Context, json_: Json = False) -> None:
     """List registered models."""
     with opened(context) as appliance:
-        table(json_, appliance.models())
+        table(json_, appliance.models(), _LISTED)
+
+
+@models.command("show")
+def models_show(context: typer.Context, name: str, pairs: Pairs = 1000, json_: Json = False) -> None:
+    """Show one model: what it is, what of it is audited, what an audit will take, its files."""
+    from appliance.views import plain
+
+    with opened(context) as appliance:
+        view = appliance.model(name, pairs)
+    files = "".join(f"\n  {digest[:16]}…  {file}" for file, digest in view.files.items())
+    emit(json_, plain(view), f"{_told(view)}\nfiles:{files}")
+
+
+@models.command("verify")
+def models_verify(context: typer.Context, name: str, json_: Json = False) -> None:
+    """Compare a model's files with their registered digests; exit 20 and their names where they differ."""
+    from appliance.errors import IntegrityError
+    from appliance.views import plain
+
+    with opened(context) as appliance:
+        check = appliance.verify_model(name)
+    if json_ or not check.different:
+        emit(json_, plain(check), f"{name} is what was registered: {check.digest}")
+    if check.different:
+        more = f" and {len(check.different) - 5} more" if len(check.different) > 5 else ""
+        raise IntegrityError(
+            f"{name} is not what was registered: {'; '.join(check.different[:5])}{more}",
+            "restore the vendor's files, or register what lies there under another name",
+        )
+
+
+@models.command("diff")
+def models_diff(context: typer.Context, first: str, second: str, json_: Json = False) -> None:
+    """Show which files and facts two registered models do not share."""
+    with opened(context) as appliance:
+        table(json_, appliance.compare_models(first, second))
+
+
+def _told(view: ModelView) -> str:
+    """A model in lines for a reader."""
+    lines = [
+        f"{view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…",
+        f"architecture: {view.architecture}",
+        f"audited: {view.matrices} matrices: {view.audited}",
+    ]
+    lines += [f"not audited: {view.not_audited}"] * bool(view.not_audited)
+    lines += [f"base: {view.base_path or 'the same network with its adapter off'}"] * view.has_base
+    lines += [f"adapter: {view.adapter_path}"] * view.has_adapter
+    lines += [f"converted: {line}" for line in view.converted]
+    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in view.facts.items() if name not in _SAID]
+    if view.estimate is not None:
+        estimate = view.estimate
+        lines.append(
+            f"estimate for {estimate.pairs} pairs: {_duration(estimate.seconds)}, "
+            f"{estimate.peak_bytes / (1 << 30):.1f} GiB of memory ({estimate.basis})"
+        )
+    return "\n".join(lines)
+
+
+_SAID = ("family", "parameters", "architecture")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,131 @@
+"""Models as acts and views: registering, showing, comparing, and whether a folder is still what it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance import registry, shown
+from appliance.collected import Collected
+from appliance.errors import UsageError
+from appliance.views import ModelCheck, ModelDifference, ModelView
+from appliance.workspace.rows import StoredModel
+
+if TYPE_CHECKING:
+    from appliance.registry import ModelRecord
+    from appliance.worker import Worker
+
+
+class Registered(Collected):
+    """What an officer may do with vendor models."""
+
+    def add_model(
+        self,
+        name: str,
+        path: Path,
+        *,
+        family: str = "",
+        base: Path | None = None,
+        adapter: Path | None = None,
+        vendor: str = "",
+        released: str = "",
+        pairs: int = shown.ESTIMATED_PAIRS,
+        worker: Worker | None = None,
+    ) -> ModelView:
+        """Register a vendor model: digests, conversion of pickles in a process of their own, a trial load.
+
+        Registering the same files under the same name again changes nothing.
+
+        Args:
+            name: how it is called on this site.
+            path: folder of the model, or of an adapter together with `base`.
+            family: refused if the folder is of another one; found out when empty.
+            base: folder of the model this one was fine-tuned from.
+            adapter: folder of a LoRA or DoRA adapter to be put on the model.
+            vendor: who delivered it.
+            released: ISO date, or empty.
+            pairs: cohort size that the view's estimate is for.
+            worker: opens the model instead of a worker of its own.
+
+        Raises:
+            UsageError: the name is taken by another model.
+            ModelRejected: code, missing parts or keys, weights that are not tensors; nothing is registered.
+        """
+        from appliance.enrolment import enrolled
+
+        folders = registry.Folders(path, base, adapter)
+        found = registry.described(name, folders, family=family, vendor=vendor, released=released)
+        with self._act("model.add", name):
+            if not self._same(found.record):
+                record = enrolled(self._workspace, found, worker)
+                self._workspace.catalogue.add_model(StoredModel(name, asdict(record), _now()))
+        return self.model(name, pairs)
+
+    def model(self, name: str, pairs: int = shown.ESTIMATED_PAIRS) -> ModelView:
+        """One registered model, with the estimate for a cohort of so many pairs.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        return shown.model_view(self._stored_model(name), pairs)
+
+    def models(self) -> tuple[ModelView, ...]:
+        """Registered models by name."""
+        return tuple(shown.model_view(stored) for stored in self._workspace.catalogue.models())
+
+    def verify_model(self, name: str) -> ModelCheck:
+        """Recompute every digest of a model, its base and adapter, and open its converted weights.
+
+        Raises:
+            UsageError: there is none of that name.
+            IntegrityError: a converted weight in the vault is missing, damaged or another one.
+        """
+        from audit_core.identity import differences
+
+        record = self._model(name)
+        with self._act("model.verify", name):
+            for _ in record.weight_frames(self._workspace.vault):
+                pass  # opening an object proves it
+            return ModelCheck(name, record.digest, tuple(map(shown.inert, differences(record.source()))))
+
+    def compare_models(self, first: str, second: str) -> tuple[ModelDifference, ...]:
+        """What two registered models do not have in common, file by file.
+
+        Raises:
+            UsageError: there is no model of one of the names.
+        """
+        return shown.model_differences(self._model(first), self._model(second))
+
+    def _model(self, name: str) -> ModelRecord:
+        return shown.model_record(self._stored_model(name))
+
+    def _stored_model(self, name: str) -> StoredModel:
+        stored = self._workspace.catalogue.model(name)
+        if stored is None:
+            raise UsageError(
+                f"no model {name}", "see `gradaudit models ls`, or register it with `gradaudit models add`"
+            )
+        return stored
+
+    def _same(self, record: ModelRecord) -> bool:
+        """Whether these very files are registered under this name already.
+
+        Raises:
+            UsageError: others are.
+        """
+        stored = self._workspace.catalogue.model(record.name)
+        if stored is None:
+            return False
+        known = shown.model_record(stored)
+        facts = ("digest", "path", "base_path", "peft_path", "vendor", "released")
+        if any(getattr(known, fact) != getattr(record, fact) for fact in facts):
+            raise UsageError(
+                f"a different model is already registered as {record.name}", "choose another name"
+            )
+        return True
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
