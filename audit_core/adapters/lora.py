@@ -87,6 +87,9 @@ def _fill(model: Any, tensors: dict[str, Tensor]) -> None:
     for _, layer in adapted_layers(model):
         for holder in (layer.lora_A, layer.lora_B, layer.lora_magnitude_vector):
             holder.float()
+    beside = [name for name in tensors if ".lora_" not in name]
+    if beside:  # they would be loaded into the base itself, which is then no base any more
+        raise ModelRefused(f"the adapter holds weights that are no part of LoRA: {_some(beside)}", _TOGETHER)
     bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
         raise ModelRefused(f"the adapter holds numbers that are not finite: {_some(bad)}", _TOGETHER)
