@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from appliance import codec, sealed
-from appliance.errors import ApplianceError, UsageError
+from appliance.errors import (
+    ApplianceError,
+    CannotWrite,
+    IntegrityError,
+    LogUnwritable,
+    UsageError,
+    WorkerFailed,
+)
 from appliance.isolation import ON
+from appliance.packing import code_digest
 from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
 from appliance.views import Progress
 from appliance.worker import SELF_PROBE, Worker
 from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
+from appliance.workspace.steps import Steps
 from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
-from audit_core.results import AuditResult, Design, Finding, References, Verdict
+from audit_core.identity import identity_control
+from audit_core.results import AuditResult, ControlStatus, Design, Finding, References, Verdict
 from audit_core.samples import ModelSource, Settings
 from medio.projection import projected
 from medio.records import Cohort
 
 FINDINGS = "findings"
+STEPS_PER_PAIR = 12  # two objects a step in each of five passes, were every step one pair
+FURTHER_STEPS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +51,43 @@ class Outcome:
     isolation: Mapping[str, str]
 
 
-def begun(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> StoredAudit:
-    """An audit that starts now."""
+def begun(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy, asked: Mapping[str, Any]) -> StoredAudit:
+    """An audit that starts now; `asked` is how its policy was named, to be found again on resuming."""
     return StoredAudit(
         audit_id=f"A-{secrets.token_hex(6)}",
         model=model.name,
         cohort=cohort.name,
         policy=loaded.policy.name,
         started_utc=_now(),
-        digests={"policy": loaded.digest, "cohort": cohort.digest, "model": model.digest},
+        digests={**used(model, cohort, loaded), "asked": dict(asked)},
     )
+
+
+def used(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> dict[str, str]:
+    """Digests of all that makes an audit what it is."""
+    return {
+        "model": model.digest,
+        "cohort": cohort.digest,
+        "policy": loaded.digest,
+        "code": code_digest(),
+    }
+
+
+def refuse_changes(audit: StoredAudit, model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> None:
+    """An audit goes on with what it began with, or not at all.
+
+    Raises:
+        UsageError: naming what is not the same any more: model, cohort, policy or code.
+    """
+    hint = f"give it up with `gradaudit audit abandon {audit.audit_id}` and run a new audit"
+    for what, now in used(model, cohort, loaded).items():
+        if audit.digests.get(what) != now:
+            raise UsageError(f"audit {audit.audit_id} cannot be resumed: the {what} has changed", hint)
+    control = identity_control(model.source())
+    if control.status is not ControlStatus.PASSED:
+        raise UsageError(
+            f"audit {audit.audit_id} cannot be resumed: the model has changed. {control.sentence}", hint
+        )
 
 
 def finished(
@@ -76,6 +117,24 @@ def failed(audit: StoredAudit, why: str) -> StoredAudit:
     return replace(audit, finished_utc=_now(), state="failed", why=why)
 
 
+def interrupted(audit: StoredAudit) -> StoredAudit:
+    """The same audit, cut off; what it has done is kept."""
+    return replace(
+        audit, state="interrupted", why=f"cut off; `gradaudit audit resume {audit.audit_id}` goes on"
+    )
+
+
+def resumed(audit: StoredAudit) -> StoredAudit:
+    """The same audit, running again."""
+    return replace(audit, state="running", why="")
+
+
+def can_go_on(stopped: BaseException) -> bool:
+    """Whether what stopped an audit may be gone next time; a refusal by policy or engine will not be."""
+    passing = (WorkerFailed, IntegrityError, CannotWrite, LogUnwritable)
+    return isinstance(stopped, passing) or not isinstance(stopped, ApplianceError)
+
+
 def check_isolation(worker: Worker, loaded: LoadedPolicy) -> Mapping[str, str]:
     """The worker's layers, if the policy accepts them.
 
@@ -101,11 +160,15 @@ def run(
     cohort: Cohort,
     loaded: LoadedPolicy,
     step: Callable[[Progress], None],
+    audit_id: str,
 ) -> Outcome:
-    """Audit `model` on `cohort` under a policy. The caller has logged that it begins.
+    """Audit `model` on `cohort` under a policy. The caller has logged that it begins, or is resumed.
+
+    Args:
+        audit_id: whose sealed steps are read and added to.
 
     Raises:
-        ApplianceError: the audit could not be carried out; nothing of it was stored.
+        ApplianceError: the audit could not be carried out; see `can_go_on`.
     """
     layers = check_isolation(worker, loaded)
     settings = judgement.settings(loaded.policy, References(cohort.references), Design(cohort.design))
@@ -118,13 +181,45 @@ def run(
     def narrate(event: dict[str, Any], blob: bytes) -> None:
         step(Progress(str(event["phase"]), int(event["done"]), int(event["total"]), str(event["unit"])))
 
-    answer = worker.call(job, frames=sample_frames(workspace, cohort), on_event=narrate)
+    kept = _StepsByQuestion(workspace.steps(audit_id), len(cohort.assignments))
+    answer = worker.call(
+        job,
+        frames=chain(model.weight_frames(workspace.vault), sample_frames(workspace, cohort)),
+        on_event=narrate,
+        on_question=kept.answer,
+    )
     result = codec.load(AuditResult, answer["result"])
     findings = codec.load(tuple[Finding, ...], answer["findings"])
     _check_findings(findings, cohort)
     verdict = judgement.decide(loaded.policy, result)
-    kept = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
-    return Outcome(verdict, result, kept, layers)
+    sealed_findings = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
+    return Outcome(verdict, result, sealed_findings, layers)
+
+
+class _StepsByQuestion:
+    """Answers the worker's questions for finished steps; it may keep so many and no more."""
+
+    def __init__(self, steps: Steps, pairs: int) -> None:
+        self._steps = steps
+        self._left = STEPS_PER_PAIR * pairs + FURTHER_STEPS
+
+    def answer(self, question: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
+        """Read or seal one step.
+
+        Raises:
+            WorkerFailed: the question has no meaning, or the worker wants to keep too much.
+            CannotWrite: the disk is full or refuses.
+            IntegrityError: a sealed step is damaged.
+        """
+        key = str(question.get("key"))
+        if re.fullmatch("[0-9a-f]{64}", key) is None or self._left == 0:
+            raise WorkerFailed("the worker asked for something that its job has not")
+        if question.get("act") == "put":
+            self._left -= 1
+            self._steps.put(key, blob)
+            return {"found": True}, b""
+        found = self._steps.get(key)
+        return {"found": found is not None}, found or b""
 
 
 def sample_frames(workspace: Workspace, cohort: Cohort) -> Iterator[tuple[dict[str, Any], bytes]]:

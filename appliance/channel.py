@@ -17,6 +17,7 @@ from appliance.errors import WorkerFailed, WorkerSilent
 _HEAD = struct.Struct(">II")
 MAX_MESSAGE = 64 << 20  # a result with its findings for a few hundred thousand pairs
 MAX_BLOB = 256 << 20  # one decoded frame
+ASKS = "asks"  # type of a child's frame that waits for one of the parent
 PIPE_BYTES = 1 << 20  # so that a frame goes through without waiting for the reader
 _READ = 1 << 20
 

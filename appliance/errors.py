@@ -8,6 +8,7 @@ ApplianceError (1)
 ├── Locked (21)             the workspace is locked, missing or the passphrase is wrong
 ├── Busy (22)               somebody else is writing; try again
 ├── LogUnwritable (1)       the log cannot take an entry, so the act did not happen
+├── CannotWrite (1)         the disk is full or refuses
 └── WorkerFailed (1)        the worker process died or refused
     └── WorkerSilent        it did not answer in time, or used up its processor time
 """
@@ -61,6 +62,10 @@ class WorkerFailed(ApplianceError):
 
 class WorkerSilent(WorkerFailed):
     """The worker process did not answer in time."""
+
+
+class CannotWrite(ApplianceError):
+    """The disk is full or refuses to write."""
 
 
 class LogUnwritable(ApplianceError):

@@ -38,6 +38,7 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
             "tau",
             "layers",
             "batch_size",
+            "precision",
             "max_text_tokens",
             "bootstrap",
             "simulations",

@@ -19,12 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from appliance.channel import PIPE_BYTES, Channel
+from appliance.channel import ASKS, PIPE_BYTES, Channel
 from appliance.egress import OFFLINE_ENV
 from appliance.errors import ApplianceError, WorkerFailed, WorkerSilent
 from appliance.faults import fault_of
 
 Event = Callable[[dict[str, Any], bytes], None]
+Question = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
 SELF_PROBE = "self-probe"
 _FAULT_ID = re.compile(r"[0-9A-F]{8}")
 _PLACE = re.compile(r"[\w./<>: -]{1,160}", re.ASCII)  # `ValueError in medio/dicom.py:12`
@@ -78,11 +79,13 @@ class Worker:
         *,
         frames: Iterable[tuple[dict[str, Any], bytes]] = (),
         on_event: Event | None = None,
+        on_question: Question | None = None,
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
         """Send one job with its frames, pass every event on, return the answer.
 
         Args:
+            on_question: answers what the child asks for in the middle of its job.
             timeout_s: longest silence between two frames of the child.
 
         Raises:
@@ -94,7 +97,11 @@ class Worker:
             message, blob = self._answer(timeout_s)
             if message["type"] == "answer":
                 return message
-            if on_event is not None:
+            if message["type"] == ASKS:
+                if on_question is None:
+                    raise WorkerFailed("the worker asked for something that its job has not")
+                self._channel.send(*on_question(message, blob))
+            elif on_event is not None:
                 on_event(message, blob)
 
     def begin(self, job: dict[str, Any], frames: Iterable[tuple[dict[str, Any], bytes]] = ()) -> None:

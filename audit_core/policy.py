@@ -30,6 +30,7 @@ MASKS = ("tau_and_z", "fixed_tau", "tau_or_topq", "adaptive_keep", "quantile")
 PUBLISHED_MASKS = MASKS[1:]
 PUBLISHED_DETECTOR = "gradaudit"
 LAYERS = ("auto", "all", "last3")
+PRECISIONS = ("auto", "float32", "bfloat16")
 DETECTORS = (
     "base_referenced",
     "cosine",
@@ -78,6 +79,8 @@ class Policy:
         required_isolation: names of isolation layers that must be on; checked by the appliance.
         small_sample_note: say on every page that the sample is small.
         simulations: simulated audits per share for the minimum detectable effect.
+        batch_size: pairs computed at once; 0 measures what suits machine and model.
+        precision: of the forward pass; statistics are float32 whatever it is.
         as_published: GradAudit as its authors released it decides; such an audit ends in REVIEW at worst and
             INCONCLUSIVE at best.
 
@@ -107,6 +110,7 @@ class Policy:
     tau: float = 0.10
     layers: str = "auto"
     batch_size: int = 16
+    precision: str = "auto"
     max_text_tokens: int = 256
     bootstrap: int = 10_000
     permutations: int = 20
@@ -134,6 +138,10 @@ def _check_words(policy: Policy) -> None:
         raise PolicyInvalid(f"mask {policy.mask!r} is not known", hint=f"one of {', '.join(MASKS)}")
     if policy.layers not in LAYERS:
         raise PolicyInvalid(f"layers {policy.layers!r} is not known", hint=f"one of {', '.join(LAYERS)}")
+    if policy.precision not in PRECISIONS:
+        raise PolicyInvalid(
+            f"precision {policy.precision!r} is not known", hint=f"one of {', '.join(PRECISIONS)}"
+        )
 
 
 def _check_published(policy: Policy) -> None:
@@ -176,7 +184,7 @@ def _check_counts(policy: Policy) -> None:
         "minimum_calibration": 2,
         "minimum_targets": 1,
         "minimum_bank": 1,
-        "batch_size": 1,
+        "batch_size": 0,
         "max_text_tokens": 1,
         "permutations": 5,
         "bootstrap": 100,
@@ -215,6 +223,7 @@ def settings(policy: Policy, references: References, design: Design) -> Settings
         tau=policy.tau,
         layers=policy.layers,
         batch_size=policy.batch_size,
+        precision=policy.precision,
         max_text_tokens=policy.max_text_tokens,
         permutations=policy.permutations,
         bootstrap=policy.bootstrap,

@@ -35,6 +35,21 @@ def audit_run(
     _show_audit(view, json_)
 
 
+@audit.command("resume")
+def audit_resume(context: typer.Context, audit_id: str, json_: Json = False) -> None:
+    """Go on with an audit that was cut off; its finished steps are read. The exit code is the verdict's."""
+    with opened(context) as appliance, progress(json_) as step:
+        view = appliance.resume_audit(audit_id, step)
+    _show_audit(view, json_)
+
+
+@audit.command("abandon")
+def audit_abandon(context: typer.Context, audit_id: str, json_: Json = False) -> None:
+    """Give up an audit that was cut off: its sealed steps are removed."""
+    with opened(context) as appliance:
+        table(json_, (appliance.abandon_audit(audit_id),))
+
+
 @audit.command("show")
 def audit_show(context: typer.Context, audit_id: str, json_: Json = False) -> None:
     """Show a finished audit. The exit code is the verdict's."""

@@ -299,10 +299,20 @@ class Catalogue:
         Raises:
             UsageError: no audit with this id is running: a finished one is never rewritten.
         """
-        running = (AUDITS.c.audit_id == audit.audit_id) & (AUDITS.c.state == "running")
+        self.move_audit(audit, "running")
+
+    def move_audit(self, audit: StoredAudit, was: str) -> None:
+        """Replace an audit that is running or interrupted by what has become of it.
+
+        Raises:
+            UsageError: no audit with this id is in the state `was`.
+        """
+        if was not in ("running", "interrupted"):
+            raise ValueError("a finished audit is never rewritten")
+        there = (AUDITS.c.audit_id == audit.audit_id) & (AUDITS.c.state == was)
         with self._writing() as connection:
-            if connection.execute(update(AUDITS).where(running).values(_values(audit))).rowcount != 1:
-                raise UsageError(f"no audit {audit.audit_id} is running")
+            if connection.execute(update(AUDITS).where(there).values(_values(audit))).rowcount != 1:
+                raise UsageError(f"no audit {audit.audit_id} is {was}")
 
     def audits(self) -> tuple[StoredAudit, ...]:
         """Every audit, newest first."""

@@ -166,13 +166,13 @@ class StoredCohort:
 
 @dataclass(frozen=True, slots=True)
 class StoredAudit:
-    """One audit: running, done or failed. `result` names no pair and no patient.
+    """One audit: running, interrupted, done or failed. `result` names no pair and no patient.
 
     Attributes:
-        state: "running", "done" or "failed".
+        state: "running", "interrupted" (can be resumed), "done" or "failed".
         verdict: the word, "" while there is none.
         findings_object: vault object of kind `findings`, "" while there is none.
-        digests: what was used: policy, cohort, model, base, code.
+        digests: what was used: policy, cohort, model, code; and under `asked` how the policy was named.
     """
 
     audit_id: str

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError, IntegrityError
+from appliance.errors import CannotWrite, IntegrityError
 from appliance.workspace.durable import make_directory, sync_directory, sync_filesystem, write_new
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.keys import RunKeys, SecretKey
@@ -66,7 +66,7 @@ class Vault:
             content: plaintext of any length.
 
         Raises:
-            ApplianceError: the disk is full or refuses.
+            CannotWrite: the disk is full or refuses.
         """
         arriving = self._sealed(kind, content, sync=True)
         if arriving.path is not None:
@@ -81,7 +81,7 @@ class Vault:
         """Seal `content`, to be stored by `settle` with many others; several threads may do so at once.
 
         Raises:
-            ApplianceError: the disk is full or refuses.
+            CannotWrite: the disk is full or refuses.
         """
         return self._sealed(kind, content, sync=False)
 
@@ -91,7 +91,7 @@ class Vault:
         All of it is on disk when this returns, so write catalogue rows that name it afterwards.
 
         Raises:
-            ApplianceError: the disk is full or refuses; what already got its name is complete and harmless.
+            CannotWrite: the disk is full or refuses; what already got its name is complete and harmless.
         """
         waiting = [(one.object_id, one.path) for one in arrivals if one.path is not None]
         try:
@@ -211,7 +211,7 @@ def create_objects(directory: Path) -> None:
     make_directory(directory / "incoming")
 
 
-def _cannot_write(error: OSError) -> ApplianceError:
-    return ApplianceError(
+def _cannot_write(error: OSError) -> CannotWrite:
+    return CannotWrite(
         f"cannot write to the vault: {error.strerror}", "Free some space; nothing was changed."
     )

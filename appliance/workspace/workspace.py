@@ -1,6 +1,7 @@
 """A workspace: one directory with keyring, catalogue, vault and log, and the key that opens the first three.
 
 keyring.json   catalogue.db (SQLCipher)   objects/ab/<id>.ga1   log/ (appliance.evidence)   lock
+steps/<audit id>/<name>.ga1     only while an audit can be resumed
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
 from appliance.workspace.keys import RunKeys, SecretKey
 from appliance.workspace.keyslots import Keyring, new_keyring, read_keyring, write_keyring
+from appliance.workspace.steps import Steps
 from appliance.workspace.vault import Vault, create_objects
 
 KEYRING: Final = "keyring.json"
 CATALOGUE: Final = "catalogue.db"
 OBJECTS: Final = "objects"
 LOG: Final = "log"
+STEPS: Final = "steps"
 LOCK: Final = "lock"
 
 
@@ -171,6 +174,23 @@ class Workspace:
                 yield
         finally:
             self._threads.release()
+
+    def written(self) -> bool:
+        """Whether a command is writing at this moment, in this process or another."""
+        busy = Busy("another command is writing to this workspace")
+        if not self._threads.acquire(blocking=False):
+            return True
+        try:
+            with _locked_file(self.root / LOCK, 0.0, busy):
+                return False
+        except Busy:
+            return True
+        finally:
+            self._threads.release()
+
+    def steps(self, audit_id: str) -> Steps:
+        """Sealed steps of an audit in progress."""
+        return Steps(self.root / STEPS, self.keys, bytes.fromhex(self.workspace_id), audit_id)
 
     def close(self) -> None:
         """Close the catalogue; the object is of no use afterwards."""

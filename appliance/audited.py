@@ -1,0 +1,235 @@
+"""The acts around audits: run one, go on with one that was cut off, give one up, look at what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance import policy_file, shown
+from appliance.errors import ApplianceError, UsageError
+from appliance.registered import Registered
+from appliance.views import AuditRow, AuditView, Progress
+from appliance.workspace.rows import StoredAudit
+from appliance.workspace.steps import kept, remove_steps
+from appliance.workspace.workspace import STEPS
+
+if TYPE_CHECKING:
+    from appliance.policy_file import LoadedPolicy
+    from appliance.registry import ModelRecord
+    from appliance.worker import Worker
+    from medio.records import Cohort
+
+Step = Callable[[Progress], None]
+
+
+class Audited(Registered):
+    """Audits of one site."""
+
+    def run_audit(
+        self, model: str, cohort: str, policy: str, on_progress: Step, worker: Worker | None = None
+    ) -> AuditView:
+        """Run one audit to its end; raising from `on_progress` interrupts it, and it can be resumed.
+
+        Raises:
+            UsageError: no such model, cohort or policy.
+            IntegrityError: cohort or vault does not match its digests.
+            ApplianceError: a required isolation layer is missing, or the worker failed.
+        """
+        from appliance import auditing
+
+        record, document = self._model(model), self._cohort(cohort)
+        asked = {"policy": _place_of(policy)}
+        loaded = _loaded(asked)
+        begun = auditing.begun(record, document, loaded, asked)
+        with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
+            self._tidy_audits()
+            self._workspace.catalogue.start_audit(begun)
+            self._carry_out(begun, record, document, loaded, on_progress, worker)
+        return self.audit(begun.audit_id)
+
+    def resume_audit(self, audit_id: str, on_progress: Step, worker: Worker | None = None) -> AuditView:
+        """Go on with an audit that was cut off; what it had done is read, and the result is the same.
+
+        Raises:
+            UsageError: no such audit, it is not interrupted, or model, cohort, policy or code have changed.
+            IntegrityError: cohort, vault or a sealed step does not match its digests.
+            ApplianceError: as `run_audit`.
+        """
+        from appliance import auditing
+
+        stored = self._stored_audit(audit_id)
+        record, document = self._model(stored.model), self._cohort(stored.cohort)
+        loaded = _loaded(stored.digests.get("asked", {}))
+        with self._act("audit.resume", audit_id, policy_digest=loaded.digest):
+            self._tidy_audits()
+            stored = self._interrupted_audit(audit_id)
+            auditing.refuse_changes(stored, record, document, loaded)
+            running = auditing.resumed(stored)
+            self._workspace.catalogue.move_audit(running, "interrupted")
+            self._carry_out(running, record, document, loaded, on_progress, worker)
+        return self.audit(audit_id)
+
+    def abandon_audit(self, audit_id: str) -> AuditRow:
+        """Give up an audit that was cut off: its sealed steps are removed, and it cannot be resumed.
+
+        Raises:
+            UsageError: no such audit, or it is not interrupted.
+        """
+        from appliance import auditing
+
+        self._stored_audit(audit_id)
+        with self._act("audit.abandon", audit_id):
+            self._tidy_audits()
+            given_up = auditing.failed(self._interrupted_audit(audit_id), "given up before it finished")
+            self._workspace.catalogue.move_audit(given_up, "interrupted")
+            self._workspace.steps(audit_id).clear()
+        return shown.audit_row(given_up)
+
+    def audits(self) -> tuple[AuditRow, ...]:
+        """All audits, newest first. One that nobody works on any more is shown as interrupted."""
+        from appliance import auditing
+
+        stored = self._workspace.catalogue.audits()
+        if any(row.state == "running" for row in stored) and not self._workspace.written():
+            stored = tuple(auditing.interrupted(row) if row.state == "running" else row for row in stored)
+        return tuple(map(shown.audit_row, stored))
+
+    def audit(self, audit_id: str) -> AuditView:
+        """One finished audit whole.
+
+        Raises:
+            UsageError: no such audit, or it has not finished.
+        """
+        return shown.audit_view(self._finished_audit(audit_id), self._workspace.demo)
+
+    def export_pack(self, audit_id: str, path: Path) -> Path:
+        """Write the evidence pack of an audit: no patient data, verifiable alone.
+
+        Raises:
+            UsageError: no such audit, or the folder is not there.
+        """
+        from appliance.evidence.pack import write
+        from appliance.packing import pack_input
+
+        given = pack_input(self._workspace, self._finished_audit(audit_id), self.audit(audit_id))
+        with self._act("evidence.export", audit_id):
+            return write(self._log, given, path.absolute())
+
+    # -- how it is done --------------------------------------------------------------------------------
+
+    def _carry_out(
+        self,
+        audit: StoredAudit,
+        record: ModelRecord,
+        document: Cohort,
+        loaded: LoadedPolicy,
+        on_progress: Step,
+        worker: Worker | None,
+    ) -> None:
+        """From a running audit to one that is done, interrupted or failed."""
+        from appliance import auditing
+        from appliance.worker import Worker
+
+        runner = worker or Worker(read=record.folders(), preload="audit")
+        try:
+            outcome = auditing.run(
+                self._workspace, runner, record, document, loaded, on_progress, audit.audit_id
+            )
+            if worker is None:
+                runner.close()
+            self._close(audit, outcome, record, document, loaded)
+        except BaseException as stopped:
+            runner.kill()
+            self._stopped(audit, stopped)
+            raise
+        self._workspace.steps(audit.audit_id).clear()
+
+    def _close(
+        self,
+        audit: StoredAudit,
+        outcome: Any,
+        record: ModelRecord,
+        document: Cohort,
+        loaded: LoadedPolicy,
+    ) -> None:
+        """Verdict into the log, result into the catalogue."""
+        from appliance import auditing
+        from appliance.evidence.pack import close_audit
+        from appliance.packing import described, pack_input
+
+        pack = described(self._workspace, record, document, loaded.policy.seed)
+        finished = auditing.finished(audit, outcome, loaded, pack)
+        view = shown.audit_view(finished, self._workspace.demo)
+        close_audit(self._log, pack_input(self._workspace, finished, view), actor="officer")
+        self._workspace.catalogue.finish_audit(finished)
+
+    def _stopped(self, audit: StoredAudit, stopped: BaseException) -> None:
+        """Write down why an audit ended early, and keep its steps where it may go on."""
+        from appliance import auditing
+
+        if not auditing.can_go_on(stopped):
+            self._workspace.catalogue.finish_audit(auditing.failed(audit, str(stopped)))
+            self._workspace.steps(audit.audit_id).clear()
+            return
+        if isinstance(stopped, ApplianceError):
+            goes_on = f"`gradaudit audit resume {audit.audit_id}` goes on where it stopped."
+            stopped.hint = f"{stopped.hint} {goes_on}".strip()
+        with suppress(ApplianceError):  # a full disk: the next command finds it running, and nobody at work
+            self._workspace.catalogue.finish_audit(auditing.interrupted(audit))
+
+    def _tidy_audits(self) -> None:
+        """For the only writer: a running audit was cut off, and steps of audits that are over may go."""
+        from appliance import auditing
+
+        resumable = set()
+        for row in self._workspace.catalogue.audits():
+            if row.state == "running":
+                self._workspace.catalogue.finish_audit(auditing.interrupted(row))
+            if row.state in ("running", "interrupted"):
+                resumable.add(row.audit_id)
+        directory = self._workspace.root / STEPS
+        for audit_id in kept(directory):
+            if audit_id not in resumable:
+                remove_steps(directory / audit_id)
+
+    def _cohort(self, name: str) -> Cohort:
+        from appliance.cohorts import checked
+
+        stored = self._workspace.catalogue.cohort(name)
+        if stored is None:
+            raise UsageError(
+                f"no cohort {name}", "see `gradaudit cohort ls`, or freeze one with `gradaudit cohort create`"
+            )
+        return checked(shown.cohort_document(stored))
+
+    def _stored_audit(self, audit_id: str) -> StoredAudit:
+        stored = self._workspace.catalogue.audit(audit_id)
+        if stored is None:
+            raise UsageError(f"no audit {audit_id}", "see `gradaudit audit ls`")
+        return stored
+
+    def _interrupted_audit(self, audit_id: str) -> StoredAudit:
+        stored = self._stored_audit(audit_id)
+        if stored.state != "interrupted":
+            raise UsageError(
+                f"audit {audit_id} was not cut off: it is {stored.state}", "see `gradaudit audit ls`"
+            )
+        return stored
+
+    def _finished_audit(self, audit_id: str) -> StoredAudit:
+        stored = self._stored_audit(audit_id)
+        if stored.result is None:
+            raise UsageError(f"audit {audit_id} has no result: {stored.state}", stored.why)
+        return stored
+
+
+def _place_of(policy: str) -> str:
+    """A shipped policy's name, or the absolute path of a file: to be found again from another folder."""
+    return policy if policy in policy_file.shipped() else str(Path(policy).absolute())
+
+
+def _loaded(asked: Mapping[str, Any]) -> LoadedPolicy:
+    """The policy as an audit was asked for it."""
+    return policy_file.load(str(asked.get("policy", "")))

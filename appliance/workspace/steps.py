@@ -1,0 +1,124 @@
+"""Signals of one audit in progress, sealed step by step, so that a run that was cut off can go on.
+
+    steps/<audit id>/<name>.ga1     one sealed object a step; the whole folder goes when the audit is over
+
+A name is a keyed digest of the step's key, which in turn is a digest of all that the step depends on: the
+folder tells nothing without the key, and no object can stand in for another.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import CannotWrite, IntegrityError
+from appliance.workspace.durable import make_directory, sync_directory, write_atomically
+from appliance.workspace.ga1 import Meaning, Unsealer, seal
+from appliance.workspace.keys import RunKeys
+
+KIND: Final = "signals"
+_AUDIT: Final = re.compile(r"A-[0-9a-f]{12}")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Steps:
+    """Sealed steps of one audit.
+
+    Args:
+        directory: `steps` of the workspace; made when first needed.
+        keys: of the workspace.
+        workspace_id: 16 bytes.
+        audit_id: whose steps these are.
+    """
+
+    def __init__(self, directory: Path, keys: RunKeys, workspace_id: bytes, audit_id: str) -> None:
+        if not _AUDIT.fullmatch(audit_id):
+            raise ValueError("not an audit id")
+        self._home = directory / audit_id
+        self._audit_id = audit_id
+        self._workspace_id = workspace_id
+        self._sealing = keys.vault
+        self._naming = keys.vault.derive("gradaudit step name v1")
+
+    def __repr__(self) -> str:
+        return f"Steps({self._audit_id!r})"
+
+    def get(self, key: str) -> bytes | None:
+        """The step with this key, or None.
+
+        Raises:
+            IntegrityError: it is damaged, cut or another one; the file is named.
+        """
+        name, path = self._place(key)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise IntegrityError(
+                f"steps/{self._audit_id}/{path.name} cannot be opened: {error.strerror}", self._hint
+            ) from None
+        with os.fdopen(descriptor, "rb") as file:
+            size = os.fstat(descriptor).st_size
+
+            def read_at(offset: int, length: int) -> bytes:
+                return os.pread(file.fileno(), length, offset)
+
+            shown = f"steps/{self._audit_id}/{path.name}"
+            try:
+                sealed = Unsealer(self._sealing, self._meaning(name), read_at, size, shown)
+                return sealed.read(0, sealed.size)
+            except IntegrityError as damaged:
+                raise IntegrityError(str(damaged), self._hint) from None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Seal a step; it is on disk when this returns.
+
+        Raises:
+            CannotWrite: the disk is full or refuses; the step is not there, every other one is.
+        """
+        name, path = self._place(key)
+        try:
+            if not self._home.is_dir():
+                make_directory(self._home.parent)
+                make_directory(self._home)
+                sync_directory(self._home.parent)
+            pieces = seal(self._sealing, self._meaning(name), content)
+            write_atomically(path, b"".join(pieces))
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot write to the workspace: {error.strerror}", "Free some space."
+            ) from None
+
+    def clear(self) -> None:
+        """Remove all steps of this audit."""
+        remove_steps(self._home)
+
+    @property
+    def _hint(self) -> str:
+        return f"Give the audit up with `gradaudit audit abandon {self._audit_id}` and run it anew."
+
+    def _place(self, key: str) -> tuple[str, Path]:
+        if not _KEY.fullmatch(key):
+            raise ValueError("not the key of a step")
+        name = self._naming.handle(self._audit_id, key)
+        return name, self._home / f"{name}.ga1"
+
+    def _meaning(self, name: str) -> Meaning:
+        return Meaning(self._workspace_id, bytes.fromhex(name), KIND)
+
+
+def remove_steps(home: Path) -> None:
+    """Remove the folder of one audit's steps, if there is one."""
+    if home.is_dir():
+        shutil.rmtree(home)
+        sync_directory(home.parent)
+
+
+def kept(directory: Path) -> tuple[str, ...]:
+    """Audits that have steps on disk."""
+    return tuple(sorted(one.name for one in directory.iterdir())) if directory.is_dir() else ()
