@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from appliance import codec, limits
-from appliance.channel import MAX_BLOB, Channel
+from appliance import codec, limits, model_jobs
+from appliance.channel import ASKS, MAX_BLOB, Channel
+from appliance.errors import WorkerFailed
 from appliance.frames import packed
 from appliance.reading import Reading, reading_of
+from audit_core.errors import AuditError
 from audit_core.results import AuditResult, Finding, Progress, Role
 from audit_core.samples import ModelSource, Sample, Settings
 from medio.records import FileContent, Outcome
@@ -32,6 +34,7 @@ _LIBRARIES = {
     "ingest": ("medio.ingest",),
     "list": ("medio.sources",),
     "export": ("medio.export",),
+    "convert": ("audit_core.adapters.pickled",),
     "audit": ("audit_core.audit", "audit_core.spike_in"),
 }
 
@@ -182,20 +185,10 @@ def _exported(data: bytes, question: dict[str, Any]) -> tuple[dict[str, Any], by
     return answer, clean
 
 
-def _inspect(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
-    """Load a model as an audit would, so that one that cannot be audited is refused at registration."""
-    from audit_core.adapters.loading import open_model
-
-    adapter = open_model(Path(job["path"]), job["family"])
-    if job["base"]:
-        adapter.refuse_other_base(open_model(Path(job["base"]), job["family"], base=True))
-    return {"parameters": adapter.parameters}
-
-
 def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     from audit_core.audit import run_audit
 
-    source = codec.load(ModelSource, job["source"])
+    source = model_jobs.with_tensors(codec.load(ModelSource, job["source"]), frames)
     settings = codec.load(Settings, job["settings"])
 
     def report(step: Progress) -> None:
@@ -209,11 +202,46 @@ def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, A
             }
         )
 
-    result, findings = run_audit(source, [_sample(*frame) for frame in frames], settings, report)
+    samples = [_sample(*frame) for frame in frames]
+    frames.clear()
+    result, findings = run_audit(source, samples, settings, report, _ParentsStore(channel))
     return {
         "result": codec.dump(result, AuditResult),
         "findings": codec.dump(findings, tuple[Finding, ...]),
     }
+
+
+class _ParentsStore:
+    """Finished steps, on the other side of the channel: this process holds no key and writes nowhere."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def get(self, key: str) -> bytes | None:
+        """What was put under this key, or None."""
+        found, blob = self._asked({"type": ASKS, "act": "get", "key": key})
+        return blob if found["found"] else None
+
+    def put(self, key: str, blob: bytes) -> None:
+        """Keep these bytes; they are sealed and on disk when this returns.
+
+        Raises:
+            AuditError: more than goes through the channel at once.
+        """
+        try:
+            self._asked({"type": ASKS, "act": "put", "key": key}, blob)
+        except OverflowError as large:
+            raise AuditError(
+                f"signals of one step take {len(blob) >> 20} MiB, more than can be kept",
+                'set layers = "last3" in the policy',
+            ) from large
+
+    def _asked(self, question: dict[str, Any], blob: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        self._channel.send(question, blob)
+        answer = self._channel.receive()
+        if answer is None:
+            raise WorkerFailed("nobody listens to the worker")
+        return answer
 
 
 def _sample(message: dict[str, Any], blob: bytes) -> Sample:
@@ -228,4 +256,11 @@ def _sample(message: dict[str, Any], blob: bytes) -> Sample:
     )
 
 
-_JOBS = {"ingest": _ingest, "list": _list, "export": _export, "inspect": _inspect, "audit": _audit}
+_JOBS = {
+    "ingest": _ingest,
+    "list": _list,
+    "export": _export,
+    "convert": model_jobs.convert,
+    "inspect": model_jobs.inspect,
+    "audit": _audit,
+}
