@@ -28,20 +28,34 @@ class Audited(Registered):
     """Audits of one site."""
 
     def run_audit(
-        self, model: str, cohort: str, policy: str, on_progress: Step, worker: Worker | None = None
+        self,
+        model: str,
+        cohort: str,
+        policy: str,
+        on_progress: Step,
+        worker: Worker | None = None,
+        *,
+        as_published: bool = False,
+        mask: str = "",
     ) -> AuditView:
         """Run one audit to its end; raising from `on_progress` interrupts it, and it can be resumed.
 
+        Args:
+            as_published: GradAudit as its authors released it decides, whatever the policy says.
+            mask: one of its rules; "" keeps the policy's where that was published.
+
         Raises:
-            UsageError: no such model, cohort or policy.
+            UsageError: no such model, cohort or policy; a mask without `as_published`.
+            PolicyError: the policy cannot decide as published, or not on this cohort.
             IntegrityError: cohort or vault does not match its digests.
             ApplianceError: a required isolation layer is missing, or the worker failed.
         """
         from appliance import auditing
 
         record, document = self._model(model), self._cohort(cohort)
-        asked = {"policy": _place_of(policy)}
+        asked = {"policy": _place_of(policy), "as_published": as_published, "mask": mask}
         loaded = _loaded(asked)
+        auditing.settings(loaded, document)  # refused before anything is written down
         begun = auditing.begun(record, document, loaded, asked)
         with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
             self._tidy_audits()
@@ -232,4 +246,9 @@ def _place_of(policy: str) -> str:
 
 def _loaded(asked: Mapping[str, Any]) -> LoadedPolicy:
     """The policy as an audit was asked for it."""
-    return policy_file.load(str(asked.get("policy", "")))
+    loaded, mask = policy_file.load(str(asked.get("policy", ""))), str(asked.get("mask", ""))
+    if asked.get("as_published"):
+        return policy_file.published(loaded, mask)
+    if mask:
+        raise UsageError("--mask goes with --as-published", "the policy's method.mask holds for other audits")
+    return loaded

@@ -17,6 +17,7 @@ from appliance.errors import (
     CannotWrite,
     IntegrityError,
     LogUnwritable,
+    PolicyError,
     UsageError,
     WorkerFailed,
 )
@@ -30,6 +31,7 @@ from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
 from appliance.workspace.steps import Steps
 from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
+from audit_core.errors import PolicyInvalid
 from audit_core.identity import identity_control
 from audit_core.results import AuditResult, ControlStatus, Design, Finding, References, Verdict
 from audit_core.samples import ModelSource, Settings
@@ -61,6 +63,18 @@ def begun(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy, asked: Mappi
         started_utc=_now(),
         digests={**used(model, cohort, loaded), "asked": dict(asked)},
     )
+
+
+def settings(loaded: LoadedPolicy, cohort: Cohort) -> Settings:
+    """What the policy asks of an audit of this cohort.
+
+    Raises:
+        PolicyError: it asks for something this cohort does not allow.
+    """
+    try:
+        return judgement.settings(loaded.policy, References(cohort.references), Design(cohort.design))
+    except PolicyInvalid as invalid:
+        raise PolicyError(str(invalid), invalid.hint) from invalid
 
 
 def used(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> dict[str, str]:
@@ -171,11 +185,10 @@ def run(
         ApplianceError: the audit could not be carried out; see `can_go_on`.
     """
     layers = check_isolation(worker, loaded)
-    settings = judgement.settings(loaded.policy, References(cohort.references), Design(cohort.design))
     job = {
         "type": "audit",
         "source": codec.dump(model.source(), ModelSource),
-        "settings": codec.dump(settings, Settings),
+        "settings": codec.dump(settings(loaded, cohort), Settings),
     }
 
     def narrate(event: dict[str, Any], blob: bytes) -> None:

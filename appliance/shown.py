@@ -23,6 +23,7 @@ from appliance.views import (
 )
 from appliance.workspace.rows import Quarantined, StoredAudit, StoredCohort, StoredModel
 from audit_core.estimates import Trial
+from audit_core.policy import AS_PUBLISHED
 from audit_core.results import AuditResult, Verdict
 from medio.records import Cohort
 
@@ -157,17 +158,24 @@ def audit_view(stored: StoredAudit, demo: bool) -> AuditView:
         IntegrityError: the stored result does not fit its form.
     """
     document: Mapping[str, Any] = stored.result or {}
+    result = codec.load(AuditResult, json.dumps(document["result"]))
     notes = ["DEMO"] * demo + [SMALL_SAMPLE] * bool(document["small_sample"])
+    notes += [AS_PUBLISHED] * result.as_published
     return AuditView(
         row=audit_row(stored),
         verdict=codec.load(Verdict, json.dumps(document["verdict"])),
-        result=codec.load(AuditResult, json.dumps(document["result"])),
+        result=result,
         policy_digest=str(stored.digests["policy"]),
         cohort_digest=str(stored.digests["cohort"]),
         model_digest=str(stored.digests["model"]),
         isolation=tuple((str(layer), str(state)) for layer, state in document["isolation"].items()),
-        sample_note=". ".join(notes),
+        sample_note=_together(notes),
     )
+
+
+def _together(notes: Sequence[str]) -> str:
+    """Notes one after another; the last one ends as it ends."""
+    return ". ".join([*(note.removesuffix(".") for note in notes[:-1]), *notes[-1:]])
 
 
 def overview_row(model: ModelView, last: StoredAudit | None) -> OverviewRow:

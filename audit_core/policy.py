@@ -259,6 +259,11 @@ def decide(policy: Policy, result: AuditResult) -> Verdict:
     return Verdict(VerdictWord.INCONCLUSIVE, 6, tuple(_what_bars_pass(policy, result)))
 
 
+def _as_published(policy: Policy, result: AuditResult) -> bool:
+    """Whether the published way decides, as either of policy and result has it."""
+    return policy.as_published or result.as_published
+
+
 def _line_1_void(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list[str]] | None:
     failed = [
         control
@@ -289,7 +294,7 @@ def _line_2_too_small(policy: Policy, result: AuditResult) -> tuple[VerdictWord,
 
 def _line_3_fail(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list[str]] | None:
     exposure = result.exposure
-    if exposure is None or result.tier < Tier.E3 or result.as_published:
+    if exposure is None or result.tier < Tier.E3 or _as_published(policy, result):
         return None
     if policy.exposure_limit == 0.0:
         if not exposure.rank_test_p < policy.alpha_fail:
@@ -326,7 +331,7 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
         reasons.append(_flagged_sentence(result))
     if not reasons:
         return None
-    if result.as_published:
+    if _as_published(policy, result):
         reasons.append(f"{AS_PUBLISHED} It cannot end in FAIL.")
     elif result.tier < Tier.E3:
         reasons.append(f"The evidence is of tier {result.tier.name}; FAIL needs E3.")
@@ -353,7 +358,7 @@ def _line_5_pass(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list
 
 
 def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
-    reasons = [f"{AS_PUBLISHED} It cannot end in PASS."] if result.as_published else []
+    reasons = [f"{AS_PUBLISHED} It cannot end in PASS."] if _as_published(policy, result) else []
     found = {control.name: control for control in result.controls}
     for name in NEEDED_FOR_PASS:
         control = found.get(name)

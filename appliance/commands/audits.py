@@ -27,11 +27,17 @@ def audit_run(
     policy_name: Annotated[
         str, typer.Option("--policy", help="Name of a shipped policy, or a file.")
     ] = "default",
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="GradAudit as released decides: neither PASS nor FAIL.")
+    ] = False,
+    mask: Annotated[str, typer.Option(help="Which released mask; only with --as-published.")] = "",
     json_: Json = False,
 ) -> None:
     """Audit a model on a cohort under a policy. The exit code is the verdict's."""
     with opened(context) as appliance, progress(json_) as step:
-        view = appliance.run_audit(model, cohort_name, policy_name, step)
+        view = appliance.run_audit(
+            model, cohort_name, policy_name, step, as_published=as_published, mask=mask
+        )
     _show_audit(view, json_)
 
 

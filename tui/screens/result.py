@@ -58,7 +58,8 @@ class ResultScreen(Section):
         demo = bool(self.app.known and self.app.known.demo)
         if demo or view.sample_note:
             note = view.sample_note.removeprefix("DEMO. ") or DEMO_NOTE
-            self.query_one(Banner).say("DEMO" if demo else "SMALL SAMPLE", note)
+            word = "AS PUBLISHED" if view.result.as_published else "SMALL SAMPLE"
+            self.query_one(Banner).say("DEMO" if demo else word, note)
         page = self.query_one("#page", VerticalScroll)
         await page.remove_children()
         await page.mount_all(self._page(view))
