@@ -1,7 +1,9 @@
 """Spike-in: what this audit *would* have seen, had this hospital's pairs been trained on (METHOD §6).
 
-A throw-away LoRA copy of the audited model is fine-tuned on known pairs, in memory, and merged into plain
-weights, so that it is audited on the same effective matrices as the original. The original is never touched.
+A throw-away LoRA copy of the audited model is fine-tuned on known pairs, in memory, and audited on the same
+effective matrices as the original. Its layers are its own, its frozen weights are the original's: the copy
+costs its LoRA matrices and no second model. These are float32 and never merged, so that what was learnt is
+not rounded away on a network in half precision. The original is never touched.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig
 from peft.mapping import inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from audit_core.adapters.adapted import adapted_layers
 from audit_core.adapters.base import ModelAdapter
 from audit_core.errors import AuditError, CohortTooSmall
 from audit_core.results import Progress
@@ -23,6 +26,7 @@ from audit_core.samples import ReportProgress, Sample, Settings
 from audit_core.spike_steps import TrainingSteps
 from audit_core.store import Shelf
 
+NAME = "spike"
 RANK = 16
 SCALING = 2.0  # alpha = 2 · rank, a common choice of fine-tuning recipes
 LEARNING_RATE = 1e-3
@@ -50,7 +54,7 @@ def spike_in(
         shelf: where the training is kept step by step; it must depend on the model and on `spiked`.
 
     Yields:
-        An adapter around the merged copy; its memory is freed afterwards.
+        An adapter around the copy; its memory is freed afterwards.
 
     Raises:
         CohortTooSmall: fewer than two pairs to train on.
@@ -60,9 +64,8 @@ def spike_in(
         raise AuditError("a spike-in needs at least one epoch", "set spike_in_epochs in the policy")
     if len(spiked) < 2:
         raise CohortTooSmall("a spike-in needs at least two fitting controls")
-    twin = adapter.around(copy.deepcopy(adapter.model))
+    twin = adapter.around(_over_the_same_weights(adapter.model))
     _fine_tune(twin, spiked, settings, progress, shelf)
-    _merge(twin.model)
     try:
         yield adapter.around(twin.model)
     finally:
@@ -84,7 +87,7 @@ def _fine_tune(
             target_modules=list(adapter.adaptable()),
             lora_dropout=0.0,
         )
-        inject_adapter_in_model(config, adapter.model)
+        _inject(config, adapter.model)
         _train(adapter, spiked, settings, progress, shelf)
 
 
@@ -118,10 +121,20 @@ def _train(
             progress(Progress("spike-in", done, total))
 
 
-def _merge(model: nn.Module) -> None:
-    """Fold every LoRA pair into its weight and put the plain linear layer back under its own name."""
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
-            module.merge()
-            parent = model.get_submodule(name.rpartition(".")[0]) if "." in name else model
-            setattr(parent, name.rpartition(".")[2], module.get_base_layer())
+def _over_the_same_weights(model: nn.Module) -> nn.Module:
+    """A second network of its own layers, over the parameters and buffers of the first."""
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)
+
+
+def _inject(config: LoraConfig, model: Any) -> None:
+    """Put the copy's own LoRA on its layers, after a vendor's adapter where there is one; it alone learns."""
+    inject_adapter_in_model(config, model, NAME)
+    del model.peft_config
+    for _, layer in adapted_layers(model):
+        mine = [NAME] if NAME in layer.lora_A else []
+        layer.set_adapter([*(name for name in layer.lora_A if name != NAME), *mine])
+        layer.requires_grad_(False)
+        for name in mine:
+            layer.lora_A[name].float().requires_grad_(True)
+            layer.lora_B[name].float().requires_grad_(True)
