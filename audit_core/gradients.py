@@ -4,29 +4,37 @@ For a linear layer the gradient of sample b is G_b = Σ_t K_bt ⊗ A_bt, with A 
 its outputs. One forward and one backward to the activations give A and K of a whole batch. Weights are
 frozen, so the graph starts by itself at the first audited layer: nothing below it is differentiated.
 
-Letters: B samples, T positions, I inputs, O outputs of a layer.
+Positions where K is exactly zero for all samples add nothing and are dropped: in the last block of a decoder
+only the report's positions stay. Captures keep the precision of the forward pass; whatever is computed from
+them is float32. bfloat16 has the exponents of float32, so the loss is not scaled.
+
+Letters: B samples, T positions, I inputs, O outputs of a layer, F any of the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from audit_core.adapters.adapted import linear_layers
 from audit_core.adapters.base import BILLION, Anchors, Candidate, Encoded, ModelAdapter, Outcome, last_blocks
-from audit_core.errors import AuditError
+from audit_core.errors import AuditError, ModelRefused
+from audit_core.ownership import by_sample
+from audit_core.products import gradient
 
 LAST_K = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCapture:
-    """Inputs and output gradients of one layer for a batch; a layer used twice has both uses along T."""
+    """Inputs and output gradients of one matrix for a batch; all its uses follow each other along T."""
 
     acts_BTI: Tensor
     grads_BTO: Tensor
@@ -43,6 +51,7 @@ class Capture:
     """One batch: its outcome, the captures by layer name, and which samples are finite throughout.
 
     `layers` lacks the layers that received no gradient at all. Samples that are not finite have zeros there.
+    Taking a layer out of `layers` frees its memory as soon as its statistics are done.
     """
 
     outcome: Outcome
@@ -51,9 +60,14 @@ class Capture:
 
 
 @dataclass(slots=True)
-class _Trace:
-    inputs: dict[str, list[Tensor]] = field(default_factory=dict)
-    outputs: dict[str, list[Tensor]] = field(default_factory=dict)
+class _Use:
+    """One call of an audited matrix: its input, and where in the graph the gradient of its output is."""
+
+    name: str
+    acts: Tensor
+    version: int
+    edge: GradientEdge
+    grads: Tensor | None = None
 
 
 def capture(
@@ -63,29 +77,21 @@ def capture(
 
     Args:
         adapter: the frozen model.
-        batch: B encoded samples.
-        names: layers to audit.
+        batch: B encoded samples, none of which touches another in this model (see `audited_layers`).
+        names: layers to audit. Layers that share one weight are one matrix, under any of their names.
         anchors: the bank, for contrastive models.
 
     Raises:
         BadSample: the model failed on this batch.
+        ModelRefused: rows of a layer cannot be told apart by sample.
     """
-    with torch.enable_grad(), _traced(adapter, names) as trace:
-        outcome = adapter.forward(batch, anchors)
-        flat = [(name, out) for name, outs in trace.outputs.items() for out in outs]
-        # The sum of per-sample losses: no sample's gradient is scaled by its neighbours.
-        grads = torch.autograd.grad(outcome.losses_B.sum(), [out for _, out in flat], allow_unused=True)
-    finite_B = torch.isfinite(outcome.losses_B.detach())
-    layers: dict[str, LayerCapture] = {}
-    for name in names:
-        uses = [g for (owner, _), g in zip(flat, grads, strict=True) if owner == name]
-        pairs = [(a, g) for a, g in zip(trace.inputs.get(name, ()), uses, strict=True) if g is not None]
-        if not pairs:
-            continue
-        layers[name] = LayerCapture(_along_time([a for a, _ in pairs]), _along_time([g for _, g in pairs]))
-        finite_B &= torch.isfinite(layers[name].grads_BTO.sum((1, 2)))
+    outcome, uses = _forward(adapter, batch, names, anchors)
+    # The sum of per-sample losses: no sample's gradient is scaled by its neighbours.
+    _backward(outcome.losses_B.sum(), uses, keep=False)
     outcome = Outcome(outcome.losses_B.detach(), outcome.scalars, outcome.supervised)
-    return Capture(outcome, _without(layers, ~finite_B), finite_B)
+    layers = _layers(uses, batch)
+    finite_B = torch.isfinite(outcome.losses_B)
+    return _cleaned(outcome, layers, finite_B)
 
 
 def audited_layers(
@@ -98,7 +104,8 @@ def audited_layers(
     """The layers an audit looks at: of those that receive a gradient, all or the last three blocks.
 
     A probe decides, not a name: with `vision_feature_layer = −2` the last vision block gets no gradient, is
-    left out here, and is not counted among the last three.
+    left out here, and is not counted among the last three. The same probe proves that the pairs of a batch
+    do not touch each other: the loss of one pair alone must leave the rows of every other exactly zero.
 
     Args:
         adapter: the frozen model.
@@ -107,12 +114,21 @@ def audited_layers(
         anchors: the bank, for contrastive models.
         among: the layers to choose from, where that is not all of the adapter's.
 
+    Returns:
+        The layers in forward order; of layers that share one weight the first.
+
     Raises:
         AuditError: no layer receives a gradient.
+        ModelRefused: the pairs of a batch touch each other in a layer, or cannot be told apart there.
     """
     candidates = adapter.candidates() if among is None else among
-    seen = capture(adapter, probe, [c.name for c in candidates], anchors)
-    alive = [c for c in candidates if c.name in seen.layers and bool(seen.layers[c.name].grads_BTO.any())]
+    alive_names = _reached(adapter, probe, [c.name for c in candidates], anchors)
+    alive, seen = [], set[int]()
+    for candidate in candidates:
+        matrix = _matrix(adapter.projection(candidate.name))
+        if candidate.name in alive_names and matrix not in seen:
+            seen.add(matrix)
+            alive.append(candidate)
     if not alive:
         raise AuditError("no layer of this model receives a gradient from the audited pairs")
     if which == "last3" or (which == "auto" and adapter.parameters >= BILLION):
@@ -121,45 +137,150 @@ def audited_layers(
 
 
 def add_gradient_sum(total_OI: Tensor, layer: LayerCapture) -> None:
-    """Add the weight gradients of all samples of a batch to `total_OI`: one product over B·T."""
+    """Add the weight gradients of all samples of a batch to `total_OI`, float32: one product over B·T."""
     grads = layer.grads_BTO.reshape(-1, layer.grads_BTO.shape[-1])
-    total_OI.addmm_(grads.T, layer.acts_BTI.reshape(-1, layer.acts_BTI.shape[-1]))
+    total_OI.add_(gradient(grads, layer.acts_BTI.reshape(-1, layer.acts_BTI.shape[-1])))
+
+
+# ---- forward and backward ----------------------------------------------------------------------------------
+
+
+def _forward(
+    adapter: ModelAdapter, batch: Encoded, names: Sequence[str], anchors: Anchors | None
+) -> tuple[Outcome, list[_Use]]:
+    uses: list[_Use] = []
+    with torch.enable_grad(), _traced(adapter, names, uses):
+        outcome = adapter.forward(batch, anchors)
+    for use in uses:
+        if use.acts._version != use.version:
+            raise ModelRefused(f"the model overwrites the input of {use.name}", "this network is not audited")
+    return outcome, uses
+
+
+def _backward(loss: Tensor, uses: Sequence[_Use], *, keep: bool) -> None:
+    """Gradients at the outputs of all uses; None where the loss does not depend on one."""
+    if not (uses and loss.requires_grad):
+        return
+    edges = [use.edge for use in uses]
+    found = list(torch.autograd.grad(loss, edges, retain_graph=keep, allow_unused=True))
+    for use in reversed(uses):
+        use.grads = found.pop()
 
 
 @contextmanager
-def _traced(adapter: ModelAdapter, names: Sequence[str]) -> Iterator[_Trace]:
-    trace = _Trace()
+def _traced(adapter: ModelAdapter, names: Sequence[str], uses: list[_Use]) -> Iterator[None]:
+    """Hooks on every module that computes with one of the named matrices, under whatever name."""
+    owner = {_matrix(adapter.projection(name)): name for name in reversed(names)}
+    modules = {id(m): m for m in (adapter.projection(name) for name in names)}
+    modules |= {id(m): m for _, m in linear_layers(adapter.model) if _matrix(m) in owner}
     handles = [
-        adapter.projection(name).register_forward_hook(partial(_keep, trace=trace, name=name))
-        for name in names
+        module.register_forward_hook(partial(_keep, uses=uses, name=owner[_matrix(module)]), with_kwargs=True)
+        for module in modules.values()
     ]
     try:
-        yield trace
+        yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor, *, trace: _Trace, name: str) -> None:
+def _matrix(module: nn.Module) -> int:
+    """What makes two modules one matrix: the same weight; a layer with a PEFT adapter is its own."""
+    return id(module.weight) if isinstance(module, nn.Linear) else id(module)
+
+
+def _keep(
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    named: Mapping[str, Any],
+    output: Tensor,
+    *,
+    uses: list[_Use],
+    name: str,
+) -> None:
     del module
     if not output.requires_grad:
         output.requires_grad_(True)  # a leaf: the graph starts here
-    trace.inputs.setdefault(name, []).append(inputs[0].detach())
-    trace.outputs.setdefault(name, []).append(output)
+    acts = (inputs[0] if inputs else next(iter(named.values()))).detach()
+    # The place in the graph, not the output itself: that may be freed.
+    uses.append(_Use(name, acts, acts._version, get_gradient_edge(output)))
 
 
-def _along_time(uses: Sequence[Tensor]) -> Tensor:
-    """[B, …, F] as [B, T, F] (one vector per sample: T = 1); several uses of one layer follow each other."""
-    flat = [x.reshape(x.shape[0], -1, x.shape[-1]) for x in uses]
-    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+# ---- from uses to matrices ---------------------------------------------------------------------------------
 
 
-def _without(layers: dict[str, LayerCapture], bad_B: Tensor) -> dict[str, LayerCapture]:
-    """Zero the samples that are not finite, so that they can touch no sum; 0·NaN would not do."""
-    if not bool(bad_B.any()):
-        return layers
-    where = bad_B[:, None, None]
+def _layers(uses: list[_Use], batch: Encoded) -> dict[str, LayerCapture]:
+    """Uses of one matrix along T; `uses` is emptied, so that nothing is held twice."""
+    parts: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    while uses:
+        use = uses.pop(0)
+        if use.grads is not None:
+            both = by_sample(use.name, use.acts, batch), by_sample(use.name, use.grads, batch)
+            parts.setdefault(use.name, []).append(both)
     return {
-        name: LayerCapture(layer.acts_BTI.masked_fill(where, 0.0), layer.grads_BTO.masked_fill(where, 0.0))
-        for name, layer in layers.items()
+        name: LayerCapture(*(x[0] if len(x) == 1 else torch.cat(x, dim=1) for x in zip(*found, strict=True)))
+        for name, found in parts.items()
     }
+
+
+def _cleaned(outcome: Outcome, layers: dict[str, LayerCapture], finite_B: Tensor) -> Capture:
+    """Drop positions without a gradient, zero the samples that are not finite; one wait for the device."""
+    live, checked = [], set[int]()
+    for layer in layers.values():
+        peak_BT = _peak(layer.grads_BTO)
+        live.append((peak_BT != 0).any(0))
+        for tensor, known in ((layer.grads_BTO, peak_BT), (layer.acts_BTI, None)):
+            if tensor.data_ptr() not in checked:  # several layers may read one input
+                checked.add(tensor.data_ptr())
+                finite_B = finite_B & torch.isfinite(_peak(tensor) if known is None else known).all(1)
+    flags = torch.cat([finite_B, *live]).tolist()
+    count = len(finite_B)
+    good, flags = flags[:count], flags[count:]
+    bad_B = None if all(good) else ~finite_B
+    for name in list(layers):
+        layer, T = layers.pop(name), live[0].shape[0]
+        live = live[1:]
+        kept, flags = [t for t in range(T) if flags[t]], flags[T:]
+        layers[name] = _only(layer, kept or [0], bad_B)
+    return Capture(outcome, layers, torch.tensor(good))
+
+
+def _peak(tensor_BTF: Tensor) -> Tensor:
+    """Largest magnitude per position, [B, T]; NaN where there is one."""
+    peak_BT: Tensor = torch.linalg.vector_norm(tensor_BTF, ord=torch.inf, dim=2)
+    return peak_BT
+
+
+def _only(layer: LayerCapture, kept: Sequence[int], bad_B: Tensor | None) -> LayerCapture:
+    """These positions; the samples that are not finite are zero, so that they touch no sum (0·NaN would)."""
+    acts, grads = layer.acts_BTI, layer.grads_BTO
+    if len(kept) < acts.shape[1]:
+        index = torch.tensor(kept, device=acts.device)
+        acts, grads = acts.index_select(1, index), grads.index_select(1, index)
+    if bad_B is not None:
+        where = bad_B[:, None, None]
+        acts, grads = acts.masked_fill(where, 0.0), grads.masked_fill(where, 0.0)
+    return LayerCapture(acts, grads)
+
+
+def _reached(
+    adapter: ModelAdapter, probe: Encoded, names: Sequence[str], anchors: Anchors | None
+) -> set[str]:
+    """Layers with a gradient that is not zero; proves on the way that pairs do not touch each other."""
+    outcome, uses = _forward(adapter, probe, names, anchors)
+    reached: set[str] = set()
+    for own, loss in enumerate(outcome.losses_B):
+        _backward(loss, uses, keep=True)
+        for use in uses:
+            if use.grads is None:
+                continue
+            by_sample(use.name, use.acts, probe)
+            live_B = by_sample(use.name, use.grads, probe).ne(0).flatten(1).any(1).tolist()
+            if any(live_B):
+                reached.add(use.name)
+            if any(alive for b, alive in enumerate(live_B) if b != own):
+                raise ModelRefused(
+                    f"the pairs of a batch touch each other in {use.name}",
+                    "the loss of one pair must not depend on its neighbours",
+                )
+    return reached

@@ -1,8 +1,7 @@
 """Row and column statistics of per-sample gradients against a reference, and their cosines (METHOD §2, §5).
 
-Two exact routes give the same numbers; a formula in T, I and O picks the cheaper one per layer:
-- *make*: form one sample's G [O, I] in a buffer that stays in cache, read everything off it;
-- *Gram*: never form G; dots by two products with R, norms by small T×T Grams. Wins where T is short.
+Two exact routes give the same numbers (`slice_routes.py`); a formula in T, I, O and the number of references
+picks the cheaper one per layer. Whatever precision the captures have, statistics are float32.
 
 Letters: B samples, T positions, I inputs, O outputs, S = O + I slices (rows, then columns).
 """
@@ -18,14 +17,14 @@ from torch import Tensor
 
 from audit_core.fold_sums import CARRIED_BY_ONE
 from audit_core.gradients import LayerCapture
+from audit_core.slice_routes import by_grams, by_making, gram_ns, make_ns, row_sums
 
-BUFFER_PASSES = 30.0
-"""Cost of reading statistics off a made G, in multiply-adds per element (measured on one core)."""
+ROW_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class SliceSums:
-    """Per sample and slice: squared norms of G, and dots of G with each reference matrix; float32 [B, S]."""
+    """Per sample and slice: squared norms of G, its dots with each reference; float32 [B, S], CPU."""
 
     squares_BS: Tensor
     dots_BS: tuple[Tensor, ...]
@@ -36,20 +35,48 @@ def slice_sums(layer: LayerCapture, references_OI: tuple[Tensor, ...]) -> SliceS
 
     Args:
         layer: captures of a batch.
-        references_OI: matrices to take dots with (reference mean, task vector); may be empty.
+        references_OI: float32 matrices on the captures' device to take dots with (reference mean, task
+            vector); may be empty.
     """
     _, T, I = layer.acts_BTI.shape  # noqa: E741 - the letter of the header
     O = layer.grads_BTO.shape[2]  # noqa: E741
     count = len(references_OI)
-    make = T * I * O + BUFFER_PASSES * (1 + count) * I * O
-    gram = count * 2 * T * I * O + 2 * T * T * (I + O)
-    return _by_making(layer, references_OI) if make < gram else _by_grams(layer, references_OI)
+    make = layer.acts_BTI.is_cuda or make_ns(T, I, O, count) < gram_ns(T, I, O, count)
+    route = by_making if make else by_grams
+    squares, *dots = (part.cpu() for part in route(layer.acts_BTI, layer.grads_BTO, references_OI))
+    return SliceSums(squares, tuple(dots))
+
+
+def masked_sums(layer: LayerCapture, reference_OI: Tensor, rows: Tensor, cols: Tensor) -> SliceSums:
+    """Statistics of some slices only, once a mask has chosen them: a fraction of the work.
+
+    Args:
+        layer: captures of a batch.
+        reference_OI: float32, on the captures' device.
+        rows: int64 indices of the rows kept.
+        cols: int64 indices of the columns kept.
+
+    Returns:
+        The chosen rows, then the chosen columns, in the order given: the same numbers as `slice_sums`.
+    """
+    device = layer.acts_BTI.device
+    rows, cols = rows.to(device), cols.to(device)
+    acts, grads = layer.acts_BTI, layer.grads_BTO
+    parts = []
+    if len(rows):
+        parts.append(row_sums(acts, grads.index_select(2, rows), reference_OI.index_select(0, rows)))
+    if len(cols):
+        parts.append(row_sums(grads, acts.index_select(2, cols), reference_OI.index_select(1, cols).T))
+    if not parts:
+        none = torch.zeros(len(acts), 0)
+        return SliceSums(none, (none,))
+    squares, dots = (torch.cat(both, dim=1).cpu() for both in zip(*parts, strict=True))
+    return SliceSums(squares, (dots,))
 
 
 def matrix_slices(matrix_OI: Tensor) -> NDArray[np.float64]:
     """Squared norms of the rows, then the columns, of one matrix: float64 [S]."""
-    squares = matrix_OI.double().square()
-    return np.concatenate([squares.sum(1).numpy(), squares.sum(0).numpy()])
+    return _sums(matrix_OI, matrix_OI)
 
 
 def cross_slices(matrices_OI: tuple[Tensor, ...]) -> NDArray[np.float64]:
@@ -58,9 +85,19 @@ def cross_slices(matrices_OI: tuple[Tensor, ...]) -> NDArray[np.float64]:
     found = np.empty((count, count, size))
     for f, one in enumerate(matrices_OI):
         for g in range(f, count):
-            product = one.double() * matrices_OI[g]
-            found[f, g] = found[g, f] = np.concatenate([product.sum(1).numpy(), product.sum(0).numpy()])
+            found[f, g] = found[g, f] = _sums(one, matrices_OI[g])
     return found
+
+
+def _sums(one_OI: Tensor, other_OI: Tensor) -> NDArray[np.float64]:
+    """In float64, block after block of rows: never a second matrix of twice the size."""
+    block = max(1, ROW_BLOCK // one_OI.shape[1])
+    rows, columns = [], torch.zeros(one_OI.shape[1], dtype=torch.float64, device=one_OI.device)
+    for one, other in zip(torch.split(one_OI, block), torch.split(other_OI, block), strict=True):
+        both = one.double() * other
+        rows.append(both.sum(1))
+        columns += both.sum(0)
+    return torch.cat([*rows, columns]).cpu().numpy()
 
 
 def cosines(
@@ -98,40 +135,3 @@ def leave_one_out(
     with np.errstate(divide="ignore", invalid="ignore"):
         value = (members * dots - squares) / (np.sqrt(squares) * np.sqrt(np.where(kept, rest, 1.0)))
     return np.where(kept, value, np.nan).astype(np.float32)
-
-
-def _by_making(layer: LayerCapture, references_OI: tuple[Tensor, ...]) -> SliceSums:
-    B, _, I = layer.acts_BTI.shape  # noqa: E741
-    O = layer.grads_BTO.shape[2]  # noqa: E741
-    squares = torch.empty(B, O + I)
-    dots = tuple(torch.empty(B, O + I) for _ in references_OI)
-    made, product = torch.empty(O, I), torch.empty(O, I)
-    for b, (first, last) in enumerate(_spans(layer.grads_BTO)):
-        torch.mm(layer.grads_BTO[b, first:last].T, layer.acts_BTI[b, first:last], out=made)
-        for out, factor in zip((squares, *dots), (made, *references_OI), strict=True):
-            torch.mul(made, factor, out=product)
-            torch.sum(product, 1, out=out[b, :O])
-            torch.sum(product, 0, out=out[b, O:])
-    return SliceSums(squares, dots)
-
-
-def _by_grams(layer: LayerCapture, references_OI: tuple[Tensor, ...]) -> SliceSums:
-    acts, grads = layer.acts_BTI, layer.grads_BTO
-    rows = (grads * torch.bmm(torch.bmm(acts, acts.mT), grads)).sum(1)
-    cols = (acts * torch.bmm(torch.bmm(grads, grads.mT), acts)).sum(1)
-    dots = tuple(
-        torch.cat([(grads * (acts @ ref.T)).sum(1), (acts * (grads @ ref)).sum(1)], dim=1)
-        for ref in references_OI
-    )
-    # A Gram may leave a norm a rounding error below zero.
-    return SliceSums(torch.cat([rows, cols], dim=1).clamp_min_(0.0), dots)
-
-
-def _spans(grads_BTO: Tensor) -> list[tuple[int, int]]:
-    """First and last position with a gradient: padding and, in the last block, prompt are exactly zero."""
-    alive = grads_BTO.ne(0).any(2)
-    T = alive.shape[1]
-    first = alive.int().argmax(1)
-    last = T - alive.flip(1).int().argmax(1)
-    none = ~alive.any(1)
-    return list(zip(first.masked_fill(none, 0).tolist(), last.masked_fill(none, 0).tolist(), strict=True))

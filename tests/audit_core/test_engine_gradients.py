@@ -9,11 +9,11 @@ import pytest
 import torch
 from opacus import GradSampleModule
 
-from audit_core import slices
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.loading import open_model
 from audit_core.errors import AuditError
 from audit_core.gradients import add_gradient_sum, audited_layers, capture
+from audit_core.slice_routes import by_grams, by_making
 from tests.audit_core import engine_models as tiny
 
 PAIRS = [tiny.sample(n) for n in range(5)]
@@ -60,11 +60,12 @@ def test_captured_slices_equal_an_autograd_loop(adapter: ModelAdapter) -> None:
         ref = torch.randn(G.shape[1:], generator=torch.Generator().manual_seed(0))
         squares = torch.cat([G.square().sum(2), G.square().sum(1)], dim=1)
         dots = torch.cat([(G * ref).sum(2), (G * ref).sum(1)], dim=1)
-        for route in (slices._by_making, slices._by_grams):
-            sums = route(got.layers[name], (ref,))
+        for route in (by_making, by_grams):
+            layer = got.layers[name]
+            found = route(layer.acts_BTI, layer.grads_BTO, (ref,))
             scale = squares.max().item()
-            torch.testing.assert_close(sums.squares_BS, squares, rtol=1e-3, atol=1e-5 * scale)
-            torch.testing.assert_close(sums.dots_BS[0], dots, rtol=1e-3, atol=1e-5 * scale**0.5)
+            torch.testing.assert_close(found[0], squares, rtol=1e-3, atol=1e-5 * scale)
+            torch.testing.assert_close(found[1], dots, rtol=1e-3, atol=1e-5 * scale**0.5)
 
 
 def test_gradient_sum_is_the_plain_weight_gradient(adapter: ModelAdapter) -> None:
