@@ -36,6 +36,9 @@ from audit_core.shift_controls import (
 from audit_core.signals import SignalTable
 
 LEAST_BLIND = 10
+MEMBERS_IN_THEIR_OWN_MEAN = (
+    "As published, known members are in the mean they are compared with: that they are found shows nothing."
+)
 DIFFERENCES = ("neg_loss", "minkpp")
 
 
@@ -67,7 +70,7 @@ def run_controls(run: ControlRun) -> tuple[ControlOutcome, ...]:
         unscored(run.rows, run.facts, run.settings),
         _label_permutation(run),
         control_against_control(calibration, run.settings),
-        positive_control(run.positives),
+        _positive(run),
         members,
         targets,
         conditional,
@@ -103,6 +106,12 @@ def _label_permutation(run: ControlRun) -> ControlOutcome:
     return label_permutation(detector, alone, refs, run.settings, run.stream(0))
 
 
+def _positive(run: ControlRun) -> ControlOutcome:
+    if run.settings.as_published:
+        return not_applicable(ControlName.POSITIVE, Consequence.BARS_PASS, MEMBERS_IN_THEIR_OWN_MEAN)
+    return positive_control(run.positives)
+
+
 def _blind_members(run: ControlRun) -> ControlOutcome:
     name = ControlName.BLIND_MEMBERS
     if run.settings.references in WITHOUT_MEMBERS:
@@ -117,6 +126,8 @@ def _blind_members(run: ControlRun) -> ControlOutcome:
         run.settings.bootstrap,
         run.stream(1),
     )
+    if run.settings.as_published:
+        return blind_control(name, blind, None)
     found = _auroc_or_half(run.decider.at(members), run.decider.at(run.rows.of(Role.FITTING)))
     return blind_control(name, blind, found)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from audit_core.calibration import fit_mixture, likelihood_ratio
 from audit_core.cohort import Rows, references, scored_rows
-from audit_core.control_run import ControlRun, run_controls, unscored
+from audit_core.control_run import MEMBERS_IN_THEIR_OWN_MEAN, ControlRun, run_controls, unscored
 from audit_core.detectors.published.calibration import published_mixture
 from audit_core.detectors.seam import Labelled
 from audit_core.exposure import QUANTIFIER_MINIMUM_AUROC, Judged, detectable_effect, judge_exposure
@@ -269,6 +269,8 @@ def _exchangeable_members(scene: _Scene, report: DetectorReport) -> Floats | Non
 
 
 def _detectable(scene: _Scene, positives: Sequence[Positive]) -> DetectableEffect:
+    if scene.settings.as_published:
+        return DetectableEffect(None, "none", MEMBERS_IN_THEIR_OWN_MEAN)
     basis = _basis(positives)
     if basis == "none":
         why = "Known positives were not found" if positives else "There are no known positives"

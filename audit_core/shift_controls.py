@@ -20,27 +20,35 @@ SEPARATION_LEVEL = 0.05
 CONDITIONAL_DRAWS = 9_999
 
 
-def blind_control(name: ControlName, blind: BlindResult, detector_auroc: float) -> ControlOutcome:
+def blind_control(name: ControlName, blind: BlindResult, detector_auroc: float | None) -> ControlOutcome:
     """Roles that data alone can tell apart cap the tier at E2.
 
     Args:
         name: `BLIND_MEMBERS` or `BLIND_TARGETS`.
         blind: the contrast's result.
-        detector_auroc: the deciding detector on the same contrast; its excess is always printed.
+        detector_auroc: the deciding detector on the same contrast; its excess is always printed. None
+            where it gives these pairs no score (as published, references have none).
     """
     failed = blind.best_ci.low > BLIND_LIMIT
+    beside = "The deciding detector scores no references."
+    excess = {}
+    if detector_auroc is not None:
+        beside = (
+            f"The deciding detector is {detector_auroc - blind.auroc:+.3f} from the blind AUROC of "
+            f"{blind.auroc:.3f}."
+        )
+        excess = {"excess": detector_auroc - blind.auroc}
     return outcome(
         name,
         failed,
         Consequence.TIER_E2,
         f"Without the model, {blind.best_block} predicts the role with AUROC {blind.best_auroc:.3f} "
-        f"(interval from {blind.best_ci.low:.3f}; the limit is {BLIND_LIMIT}). The deciding detector is "
-        f"{detector_auroc - blind.auroc:+.3f} from the blind AUROC of {blind.auroc:.3f}.",
+        f"(interval from {blind.best_ci.low:.3f}; the limit is {BLIND_LIMIT}). {beside}",
         {
             "auroc": blind.auroc,
             "best_auroc": blind.best_auroc,
             "best_low": blind.best_ci.low,
-            "excess": detector_auroc - blind.auroc,
+            **excess,
         },
     )
 

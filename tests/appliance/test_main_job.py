@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pydicom
@@ -149,6 +151,26 @@ def test_the_pack_verifies_alone_and_names_a_flipped_byte(job: Job, tmp_path: Pa
     broken = subprocess.run([*command, pack], capture_output=True, text=True, check=False)
     assert broken.returncode == 1
     assert "results.json" in broken.stdout + broken.stderr
+
+
+def test_an_audit_as_published_says_so_and_does_not_fail_the_model(job: Job, tmp_path: Path) -> None:
+    """Same cohort, same leaky model: a verdict that is no FAIL, marked in result, policy and pack."""
+    asked = ("audit", "run", "--model", "lumen", "--cohort", "spring", "--policy", "demo")
+    done = job.run(*asked, "--as-published", "--mask", "tau_or_topq", "--json")
+    audit = json.loads(done.stdout)
+    assert done.returncode in (10, 12), done.stderr
+    assert "as published" in audit["verdict"]["reasons"][0] + audit["verdict"]["reasons"][-1]
+    assert "as published" in audit["sample_note"]
+    assert audit["row"]["policy"] == "demo, as published"
+    assert (audit["result"]["as_published"], audit["result"]["deciding_detector"]) == (True, "gradaudit")
+    pack = tmp_path / "published.zip"
+    assert job.run("evidence", "pack", audit["row"]["audit_id"], "-o", pack).returncode == 0
+    with zipfile.ZipFile(pack) as opened:
+        (name,) = (name for name in opened.namelist() if name.endswith("policy.toml"))
+        written = tomllib.loads(opened.read(name).decode())
+    assert (written["method"]["as_published"], written["method"]["mask"]) == (True, "tau_or_topq")
+    assert job.run(*asked, "--mask", "tau_or_topq").returncode == 2
+    assert job.run(*asked, "--as-published", "--mask", "tau_and_z").returncode == 2
 
 
 def test_too_few_for_the_policy_is_inconclusive_and_says_how_many(job: Job) -> None:

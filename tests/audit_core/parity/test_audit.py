@@ -10,6 +10,7 @@ import pytest
 
 from audit_core.as_published import inclusive_cosines
 from audit_core.audit import run_audit
+from audit_core.control_run import MEMBERS_IN_THEIR_OWN_MEAN
 from audit_core.detectors.seam import Labelled
 from audit_core.detectors.slice_model import gaps, mask
 from audit_core.errors import PolicyInvalid
@@ -45,7 +46,9 @@ def test_an_audit_as_published_says_so_and_proves_less(family: str, tmp_path: Pa
     status = {control.name: control.status for control in result.controls}
     for name in (ControlName.LABEL_PERMUTATION, ControlName.POSITIVE):
         assert status[name] is ControlStatus.NOT_APPLICABLE
-    assert result.detectable.share is None
+    assert (result.detectable.share, result.detectable.sentence) == (None, MEMBERS_IN_THEIR_OWN_MEAN)
+    blind = next(control for control in result.controls if control.name == ControlName.BLIND_MEMBERS)
+    assert "excess" not in blind.numbers
     assert (result.detectors[0].reference_auroc, result.detectors[0].operating_points) == (None, ())
     assert 0 < result.slices_kept < result.slices_total
     for finding in findings:
