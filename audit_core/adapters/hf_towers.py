@@ -10,6 +10,8 @@ Letters: B samples, T tokens, E embedding.
 from __future__ import annotations
 
 import json
+import string
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLASSES: Final = {"CLIPModel": CLIPModel, "SiglipModel": SiglipModel, "Siglip2Model": Siglip2Model}
+LOWERED: Final = ("GemmaTokenizer", "GemmaTokenizerFast", "Siglip2Tokenizer")  # SigLIP 2, in any image shape
+CANONICAL: Final = ("SiglipTokenizer", "SiglipTokenizerFast")  # letters and figures only, as it was trained
 OLD_END: Final = 2  # CLIP configs that state this pool at the largest id, whatever the closing token is
+_NO_PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
 _PIXELS: Final = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
 _HEADS: Final = (
     ("visual_projection", "image projection"),
@@ -60,12 +65,10 @@ def open_towers(path: Path, facts: FolderFacts, opening: Opening) -> tuple[Any, 
     pixels = Pixels(path)
     if facts.architecture != "Siglip2Model":
         pixels.refuse_other_size(int(vision.image_size))
-    said = read_json(path / "tokenizer_config.json")
-    lower = facts.architecture == "Siglip2Model" or bool(said.get("do_lower_case"))
     towers = (ClipTowers if facts.architecture == "CLIPModel" else SiglipTowers)(
         tokenizer, pixels, int(text.max_position_embeddings), named_token(path, "pad_token", tokenizer)
     )
-    towers.prepare(text, lower)
+    towers.prepare(text, read_json(path / "tokenizer_config.json"))
     return model, towers, pixels.name
 
 
@@ -77,12 +80,14 @@ class HfTowers(TwoTowers):
         self.processor = pixels
         self.positions = positions
         self.pad = 0 if pad is None else pad
-        self.lower = False
 
-    def prepare(self, text: Any, lower: bool) -> None:
-        """Take what else matters from the text tower's config, and see that it fits the tokenizer."""
-        del text
-        self.lower = lower
+    @abstractmethod
+    def prepare(self, text: Any, said: Mapping[str, Any]) -> None:
+        """Take what else matters from the text tower's config and from tokenizer_config.json."""
+
+    def spelled(self, text: str) -> str:
+        """The text as the tokenizer wants it."""
+        return text
 
     def pixels(self, image: NDArray[np.uint8]) -> dict[str, Tensor]:
         """By the folder's own processor."""
@@ -110,12 +115,12 @@ class HfTowers(TwoTowers):
     @property
     def encoding(self) -> str:
         """Tokenizer, lengths, padding and preprocessing."""
-        sizes = [self.positions, self.pad, self.lower, type(self).__name__]
+        sizes = [self.positions, self.pad, self.spelled("A, b"), type(self).__name__]
         return json.dumps([self.tokenizer.to_str(), self.processor.identity, *sizes])
 
     def _ids(self, sample: Sample, max_text_tokens: int) -> list[int]:
-        text = report_text(sample, sample.text.strip())
-        ids: list[int] = self.tokenizer.encode(text.lower() if self.lower else text).ids
+        text = report_text(sample, self.spelled(sample.text).strip())
+        ids: list[int] = self.tokenizer.encode(text).ids
         return shortened(ids, min(max_text_tokens, self.positions))
 
 
@@ -124,13 +129,13 @@ class ClipTowers(HfTowers):
 
     end: int = OLD_END
 
-    def prepare(self, text: Any, lower: bool) -> None:
+    def prepare(self, text: Any, said: Mapping[str, Any]) -> None:
         """See that pooling finds the closing token.
 
         Raises:
             ModelRefused: the tokenizer closes texts with another token than the model pools at.
         """
-        super().prepare(text, lower)
+        del said
         self.end = int(text.eos_token_id)
         ids: list[int] = self.tokenizer.encode("a").ids
         if len(ids) < 2 or self._pooled(ids) != len(ids) - 1:
@@ -162,6 +167,22 @@ class SiglipTowers(HfTowers):
     """SigLIP and SigLIP 2: full-length texts without a mask, pooled at the last position."""
 
     sigmoid = True
+    lower = False
+    canonical = False
+
+    def prepare(self, text: Any, said: Mapping[str, Any]) -> None:
+        """How texts were spelled in training; a tokenizer.json may do the same once more, without effect."""
+        del text
+        kind = said.get("tokenizer_class")
+        self.canonical = kind in CANONICAL
+        self.lower = kind in LOWERED or self.canonical or bool(said.get("do_lower_case"))
+
+    def spelled(self, text: str) -> str:
+        """In lower case; for the first SigLIP without punctuation (Zhai 2023's own evaluation code)."""
+        text = text.lower() if self.lower else text
+        if self.canonical:
+            text = " ".join(text.translate(_NO_PUNCTUATION).split())
+        return text
 
     def texts(self, samples: Sequence[Sample], max_text_tokens: int) -> dict[str, Tensor]:
         """Ids padded to all the positions the tower has."""

@@ -94,7 +94,7 @@ def _fill(model: Any, tensors: dict[str, Tensor]) -> None:
     if bad:
         raise ModelRefused(f"the adapter holds numbers that are not finite: {_some(bad)}", _TOGETHER)
     try:
-        result = set_peft_model_state_dict(model, tensors, NAME)
+        result = set_peft_model_state_dict(model, _today(model, tensors), NAME)
     except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
         message = f"the adapter's matrices do not fit the model: {reason}"
@@ -109,6 +109,18 @@ def _fill(model: Any, tensors: dict[str, Tensor]) -> None:
     ]
     if parts:
         raise ModelRefused(f"the adapter's matrices do not fit the model ({'; '.join(parts)})", _TOGETHER)
+
+
+def _today(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names without the `model.` that transformers put before them in 4.52; peft converts the other changes."""
+    layers = {name for name, _ in adapted_layers(model)}
+    named = {}
+    for name, tensor in tensors.items():
+        plain = name.removeprefix(PREFIX)
+        layer = plain.partition(".lora_")[0]
+        older = layer not in layers and f"model.{layer}" in layers
+        named[f"{PREFIX}model.{plain}" if older else name] = tensor
+    return named
 
 
 def _check_effect(tensors: Mapping[str, Tensor]) -> None:

@@ -81,10 +81,12 @@ def open_tokenizer(path: Path, known: int) -> Tokenizer:
         known: number of tokens the model knows.
 
     Raises:
-        ModelRefused: it knows tokens the model does not.
+        ModelRefused: it is of a kind that cannot be read, or knows tokens the model does not.
     """
     if (path / "tokenizer.json").is_file():
         tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    elif not (path / "merges.txt").is_file():
+        raise ModelRefused("the model folder has no tokenizer.json", "ask the vendor for one of this model")
     else:
         tokenizer = CLIPTokenizer.from_pretrained(str(path), local_files_only=True).backend_tokenizer
     tokenizer.no_padding()

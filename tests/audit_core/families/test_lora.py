@@ -203,6 +203,28 @@ def test_an_adapter_stays_float32_on_a_network_in_half_precision(
     torch.testing.assert_close(_outcome(adapter), _outcome(full), rtol=0.1, atol=0.1)
 
 
+def test_adapters_from_before_names_changed_are_put_in_the_same_places(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """transformers 4.52 renamed the parts of a LLaVA; an adapter trained before is the same adapter."""
+    folder = write_lora(tmp_path, folders["llava"], target_modules=["q_proj", "linear_1", "fc2"])
+    today = _open(folders["llava"], folder)
+    older = {
+        "model.language_model.": "language_model.model.",
+        "model.multi_modal_projector.": "multi_modal_projector.",
+        "model.vision_tower.": "vision_tower.vision_model.",
+    }
+
+    def rename(tensors: dict[str, torch.Tensor]) -> None:
+        for key in list(tensors):
+            new, old = next(pair for pair in older.items() if pair[0] in key)
+            tensors[key.replace(new, old, 1)] = tensors.pop(key)
+
+    before = _open(folders["llava"], _tensors(folder, rename))
+    for layer in today.adaptable():
+        assert torch.equal(before.weight(layer), today.weight(layer))
+
+
 def _changed(folder: Path, **said: Any) -> Path:
     document = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps({**document, **said}))

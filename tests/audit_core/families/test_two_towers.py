@@ -164,6 +164,22 @@ def test_siglip_texts_fill_all_positions_without_a_mask(models: dict[str, ModelA
         assert "attention_mask" not in tensors
 
 
+@pytest.mark.parametrize(
+    ("name", "same"), [("medsiglip", "no opacity 2 cm"), ("siglip2", "no, opacity: 2 cm!")]
+)
+def test_siglip_texts_are_spelled_as_in_training(
+    models: dict[str, ModelAdapter], name: str, same: str
+) -> None:
+    """Lower case for both, no punctuation for the first; what stays is told apart."""
+    adapter = models[name]
+    one, other, third = (
+        adapter.encode([tiny.sample(0, text=text)], 99).tensors["input_ids"]
+        for text in ("No, OPACITY: 2 cm!", same, "no opacity 3 cm")
+    )
+    assert torch.equal(one, other)
+    assert not torch.equal(one, third)
+
+
 @pytest.mark.parametrize("name", SIGLIPS)
 def test_the_sigmoid_loss_is_a_decision_per_anchor(models: dict[str, ModelAdapter], name: str) -> None:
     """One by one in float64: own pair matches, no anchor does, the patient's own anchors are left out."""
