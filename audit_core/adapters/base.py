@@ -126,7 +126,7 @@ class ModelAdapter(ABC):
         switch(self.model, self.peft_on)
         chunks = [bank[i : i + batch_size] for i in range(0, len(bank), batch_size)]
         with torch.no_grad():
-            pairs = [self._embed(self._placed(self.encode(chunk, max_text_tokens))) for chunk in chunks]
+            pairs = [self._embedded(chunk, max_text_tokens) for chunk in chunks]
         return Anchors(
             tuple(s.pair_id for s in bank),
             tuple(s.patient for s in bank),
@@ -258,6 +258,10 @@ class ModelAdapter(ABC):
         twin = copy.copy(self)
         twin.model = model.eval().requires_grad_(False)
         return twin
+
+    def _embedded(self, chunk: Sequence[Sample], max_text_tokens: int) -> tuple[Tensor, Tensor]:
+        batch = self._placed(self.encode(chunk, max_text_tokens))
+        return _walled(batch.pair_ids[0], lambda: self._embed(batch))
 
     def _placed(self, batch: Encoded) -> Encoded:
         """The batch where the network computes, its fractions in the network's precision."""

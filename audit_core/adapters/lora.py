@@ -112,7 +112,7 @@ def _fill(model: Any, tensors: dict[str, Tensor]) -> None:
 
 
 def _today(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names without the `model.` that transformers put before them in 4.52; peft converts the other changes."""
+    """With the `model.` that transformers 4.52 put before all names; peft converts what else changed."""
     layers = {name for name, _ in adapted_layers(model)}
     named = {}
     for name, tensor in tensors.items():

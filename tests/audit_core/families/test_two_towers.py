@@ -254,7 +254,7 @@ def test_the_last_blocks_are_found_in_each_tower(models: dict[str, ModelAdapter]
     assert not any("out_proj" in c.name and "head" in c.name for c in adapter.candidates())
 
 
-@pytest.mark.parametrize("name", ["clip", "medsiglip", BLIP, "biomedclip"])
+@pytest.mark.parametrize("name", [*CLIPS, "medsiglip", BLIP, "biomedclip"])
 def test_tensors_may_stand_in_for_the_weight_files(folders: dict[str, Path], name: str) -> None:
     """Converted weights open the same network as the folder's own file."""
     file = next(folders[name].glob("*.safetensors"))
