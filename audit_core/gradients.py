@@ -227,12 +227,12 @@ def _cleaned(outcome: Outcome, layers: dict[str, LayerCapture], finite_B: Tensor
     """Drop positions without a gradient, zero the samples that are not finite; one wait for the device."""
     live, checked = [], set[int]()
     for layer in layers.values():
-        peak_BT = _peak(layer.grads_BTO)
-        live.append((peak_BT != 0).any(0))
-        for tensor, known in ((layer.grads_BTO, peak_BT), (layer.acts_BTI, None)):
+        size_BT = _size(layer.grads_BTO)
+        live.append((size_BT != 0).any(0))
+        for tensor, known in ((layer.grads_BTO, size_BT), (layer.acts_BTI, None)):
             if tensor.data_ptr() not in checked:  # several layers may read one input
                 checked.add(tensor.data_ptr())
-                finite_B = finite_B & torch.isfinite(_peak(tensor) if known is None else known).all(1)
+                finite_B = finite_B & torch.isfinite(_size(tensor) if known is None else known).all(1)
     flags = torch.cat([finite_B, *live]).tolist()
     count = len(finite_B)
     good, flags = flags[:count], flags[count:]
@@ -245,10 +245,9 @@ def _cleaned(outcome: Outcome, layers: dict[str, LayerCapture], finite_B: Tensor
     return Capture(outcome, layers, torch.tensor(good))
 
 
-def _peak(tensor_BTF: Tensor) -> Tensor:
-    """Largest magnitude per position, [B, T]; NaN where there is one."""
-    peak_BT: Tensor = torch.linalg.vector_norm(tensor_BTF, ord=torch.inf, dim=2)
-    return peak_BT
+def _size(tensor_BTF: Tensor) -> Tensor:
+    """Sum of magnitudes per position, [B, T]: 0 only if all are 0, NaN or infinite if one is."""
+    return tensor_BTF.abs().sum(2)
 
 
 def _only(layer: LayerCapture, kept: Sequence[int], bad_B: Tensor | None) -> LayerCapture:
