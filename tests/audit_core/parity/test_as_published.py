@@ -21,6 +21,7 @@ from audit_core.results import References, Role
 from audit_core.samples import Settings
 from audit_core.scoring import Scored, score_all
 from audit_core.signals import SignalTable
+from audit_core.store import MemoryStore, Shelf
 from tests.audit_core.parity import by_hand
 from tests.audit_core.parity.worlds import WORLDS, World
 from tests.audit_core.planted import silent
@@ -39,10 +40,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield WORLDS[request.param](tmp_path_factory.mktemp("world"))
 
 
-def read(world: World, settings: Settings = SETTINGS) -> SignalTable:
+def read(world: World, settings: Settings = SETTINGS, shelf: Shelf | None = None) -> SignalTable:
     table, _ = collect_signals(
         world.adapter, world.samples, world.ids(Role.MEMBER),
-        bank=world.bank, base=None, settings=settings, progress=silent,
+        bank=world.bank, base=None, settings=settings, progress=silent, shelf=shelf,
     )  # fmt: skip
     return table
 
@@ -141,3 +142,14 @@ def change_basis(world: World) -> None:
             basis = torch.randn(len(a_RI), len(a_RI), generator=generator) + 2 * torch.eye(len(a_RI))
             a_RI.copy_(basis @ a_RI)
             b_OR.copy_(b_OR @ torch.linalg.inv(basis))
+
+
+def test_steps_of_an_audit_of_ours_are_not_found_as_published(tmp_path: Path) -> None:
+    """One store for both ways: each computes its own signals."""
+    world = WORLDS["BiomedCLIP"](tmp_path)
+    own = replace(SETTINGS, as_published=False)
+    shelf = Shelf(MemoryStore(), {})
+    for settings in (own, SETTINGS, own):
+        kept = read(world, settings, shelf)
+        np.testing.assert_array_equal(kept.cosines, read(world, settings).cosines)
+        assert kept.as_published is settings.as_published
