@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -240,6 +241,19 @@ def test_an_error_is_one_line_with_its_hint(key: str, call: str) -> None:
         assert "✗ the catalogue does not answer  hint: run gradaudit doctor" in glass(app)
 
     drive(steps, backend=Simulator(failing=failing))
+
+
+def test_an_audit_as_published_says_so_above_everything() -> None:
+    """The banner of the result names the way it was run, and the note says what that means."""
+    view = audit_view("a-0009", "clear-vlm", VerdictWord.INCONCLUSIVE)
+    view = replace(view, result=replace(view.result, as_published=True), sample_note="Run as published.")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        await until(pilot, lambda: "Run as published." in glass(app))
+        assert "AS PUBLISHED" in glass(app)
+
+    drive(steps, backend=Simulator(view=replace(demo_overview(), demo=False), audits_={"a-0009": view}))
 
 
 def test_an_empty_workspace_names_the_next_step() -> None:
