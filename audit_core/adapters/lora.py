@@ -44,6 +44,7 @@ def put_on(adapter: ModelAdapter, folder: Path) -> None:
     check_adapter_config(config)
     tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     model = adapter.model
+    _check_ranks(config, tensors)
     _check_targets(model, config.get("target_modules"))
     _inject(model, config)
     layers = adapted_layers(model)
@@ -60,6 +61,18 @@ def put_on(adapter: ModelAdapter, folder: Path) -> None:
     if beside:
         facts["peft_not_audited"] = f"{len(beside)} adapted layers are not audited: {', '.join(beside[:3])}"
     adapter.say(**facts)
+
+
+def _check_ranks(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Before any matrix is made: a config alone must not decide how much memory they take."""
+    largest = max(
+        (t.shape[0] for name, t in tensors.items() if ".lora_A" in name and t.dim() == 2), default=0
+    )
+    stated = max([config["r"], *(config.get("rank_pattern") or {}).values()])
+    if stated > largest:
+        raise ModelRefused(
+            f"the adapter's matrices have a rank of {largest} at most, its config says {stated}", _TOGETHER
+        )
 
 
 def _check_targets(model: nn.Module, targets: str | list[str] | None) -> None:

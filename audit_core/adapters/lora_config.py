@@ -16,6 +16,8 @@ from audit_core.errors import ModelRefused
 FILE: Final = "adapter_config.json"
 MAX_RANK: Final = 16_384
 MAX_PATTERN: Final = 4_000
+MAX_REPEATS: Final = 8
+"""Patterns come from the vendor and are matched against every layer's name: none may take for ever."""
 KEPT: Final = (
     "r",
     "lora_alpha",
@@ -54,6 +56,8 @@ PLAIN_STARTS: Final = (True, False, None, "gaussian", "eva", "true", "True")
 LIBRARIES: Final = ("transformers.", "open_clip.")
 QUANTISED: Final = re.compile(r"bnb|gptq|awq|gguf|nf4|fp4|fp8|hqq|[-_.]int[48]|[48][-_]?bits?", re.IGNORECASE)
 
+_REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
+_REPEATS: Final = re.compile(r"[*+]|\{\d*,")
 _REASONS: Final = {
     "modules_to_save": "whole layers were replaced beside the adapter, their base is not known",
     "trainable_token_indices": "embeddings were trained, they are no audited matrix",
@@ -138,4 +142,10 @@ def _alphas(values: Any) -> bool:
 
 def _patterns(value: Any) -> bool:
     words = value if isinstance(value, list) else [value]
-    return all(isinstance(word, str) and 0 < len(word) <= MAX_PATTERN for word in words)
+    return all(
+        isinstance(word, str)
+        and 0 < len(word) <= MAX_PATTERN
+        and not _REPEATED_GROUP.search(word)
+        and len(_REPEATS.findall(word)) <= MAX_REPEATS
+        for word in words
+    )

@@ -253,6 +253,8 @@ def _changed(folder: Path, **said: Any) -> Path:
     ({"lora_alpha": float("inf")}, "value for lora_alpha|no possible value"),
     ({"target_modules": []}, "target_modules"),
     ({"rank_pattern": {"q_proj": -1}}, "rank_pattern"),
+    ({"target_modules": "(.*a)*q_proj"}, "target_modules"),
+    ({"alpha_pattern": {".*.*.*.*.*.*.*.*.*q": 8}}, "alpha_pattern"),
 ])  # fmt: skip
 def test_what_an_adapter_may_not_say(
     folders: dict[str, Path], tmp_path: Path, said: dict[str, Any], reason: str
@@ -336,6 +338,15 @@ def test_targets_that_are_not_there_are_named(
     folder = write_lora(tmp_path, folders["llava"], target_modules=["q_proj"])
     with pytest.raises(ModelRefused, match=reason):
         _open(folders["llava"], _changed(folder, target_modules=targets))
+
+
+def test_a_config_does_not_decide_how_much_memory_is_taken(folders: dict[str, Path], tmp_path: Path) -> None:
+    """A rank the file does not have is refused before a matrix of it is made."""
+    folder = write_lora(tmp_path, folders["llava"], target_modules=["q_proj"])
+    for said in ({"r": 16_384}, {"rank_pattern": {"q_proj": 16_384}}):
+        _changed(folder, **{"r": 3, "rank_pattern": {}, **said})
+        with pytest.raises(ModelRefused, match="rank of 3 at most, its config says 16384"):
+            _open(folders["llava"], folder)
 
 
 def test_pickled_adapters_and_whole_models_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
