@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audit_core.adapters.base import Encoded
-from audit_core.batches import STEP_PAIRS, Feed, Tight
+from audit_core.batches import MORE_MEMORY, STEP_PAIRS, Feed, Tight
 from audit_core.errors import AuditError
 from audit_core.memory import available_bytes, peak_bytes
 from audit_core.samples import Sample
@@ -39,9 +39,7 @@ def choose(tried: Sequence[Tried]) -> int:
         AuditError: not even one pair fits.
     """
     if not tried:
-        raise AuditError(
-            "not even one pair fits into memory", "free some memory, or audit on a larger machine"
-        )
+        raise AuditError("not even one pair fits into memory", MORE_MEMORY)
     fastest = min(one.pair_s for one in tried)
     return next(one.size for one in tried if one.pair_s <= fastest * AS_GOOD)
 
@@ -71,7 +69,7 @@ def measured(
     longest = sorted(samples, key=lambda s: (-len(s.text), s.pair_id))
     floor, tried = peak_bytes(device), list[Tried]()
     size = 1
-    while size <= min(STEP_PAIRS, len(longest)):
+    while size <= (1 if feed.pace.alone else min(STEP_PAIRS, len(longest))):
         try:
             seconds = _timed(feed, longest[:size], work, clock)
         except Tight as tight:

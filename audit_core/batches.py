@@ -21,6 +21,7 @@ PROBE_PAIRS = 2
 STEP_PAIRS = 64
 STEP_BYTES = 128 << 20
 TOO_LARGE = "the pair needs more memory than there is, even alone"
+MORE_MEMORY = "free some memory, or audit on a machine with more"
 
 Take = Callable[[Encoded], None]
 
@@ -41,9 +42,14 @@ class _Kept:
 
 @dataclass(slots=True)
 class Pace:
-    """How many pairs are computed at once; halved where memory runs out, never raised again."""
+    """How many pairs are computed at once; halved where memory runs out, never raised again.
+
+    Attributes:
+        alone: two pairs did not fit into the probe, so that nobody looked at what one does to another.
+    """
 
     batch: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +111,10 @@ class Feed:
         if len(tight.pairs) == 1:
             excluded[tight.pairs[0]] = TOO_LARGE
         else:
-            self.pace.batch = max(1, min(self.pace.batch, len(tight.pairs)) // 2)
+            self.pace.batch = max(1, self.pace.batch // 2)
         release(self.adapter.device)
 
-    def probe(self, samples: Sequence[Sample]) -> Encoded:
+    def probe(self, samples: Sequence[Sample], pairs: int = PROBE_PAIRS) -> Encoded:
         """The first few pairs that can be encoded.
 
         Raises:
@@ -121,7 +127,7 @@ class Feed:
             except BadSample:
                 continue  # the passes name it; the probe only needs pairs that work
             usable.append(sample)
-            if len(usable) == PROBE_PAIRS:
+            if len(usable) == pairs:
                 break
         if not usable:
             raise AuditError(

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audit_core.batches import MORE_MEMORY, TOO_LARGE
 from audit_core.cosines import Block, Cosines, Floats32, StreamedCosines, held
 from audit_core.errors import AuditError
 from audit_core.fold_sums import FoldSums
@@ -262,8 +263,9 @@ class TableRows:
         """
         if len(self.unscored) == len(self.index):
             first = next(iter(self.unscored.values()), "there are no pairs")
+            complete = "check that the model folder is complete and undamaged"
             raise AuditError(
-                f"no pair could be scored: {first}", "check that the model folder is complete and undamaged"
+                f"no pair could be scored: {first}", MORE_MEMORY if first == TOO_LARGE else complete
             )
         shape = (len(self.index), self.columns.slices)
         cosines: Cosines = StreamedCosines(tuple(self.parts), shape) if self.streamed else self.cosines
