@@ -1,67 +1,99 @@
-"""LLaVA-shaped models: an image and a prompt in, the report's tokens supervised.
+"""Image-text-to-text models: an image and a prompt in, the report's tokens supervised.
 
-The prompt is the model's own chat template where it has one. The label mask is built from the ids after the
-image placeholder was expanded to one id per image feature, so the number of supervised tokens is the number
-of report tokens (and the end token) whatever the image size is.
+One adapter for every network of transformers' image-text-to-text mapping that the table of families lists.
+The network's own processor expands the image's placeholder; the label mask is made from the expanded ids, so
+the number of supervised tokens is that of report tokens (and the closing token) whatever the image size is.
 
 Letters: B samples, T positions, V vocabulary.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
+import transformers
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava.modeling_llava import LlavaForConditionalGeneration
-from transformers.utils import logging
 
+from audit_core.adapters import llava_med
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.adapters.families import GENERATIVE
 from audit_core.adapters.folder import FolderFacts
-from audit_core.adapters.loading import refuse_wrong_keys
+from audit_core.adapters.networks import open_network
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.processors import RECIPES, Recipe, open_pixels, open_processor
+from audit_core.adapters.prompts import chat_prompt, folder_template, plain_prompt
+from audit_core.adapters.towers import language_candidates, not_audited
 from audit_core.errors import BadSample, ModelRefused
 from audit_core.samples import Sample
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-INSTRUCTION = "Describe this image."
-PLAIN_PROMPT = "USER: <image>\n" + INSTRUCTION + " ASSISTANT:"
-"""The prompt of models that ship no chat template; the report follows after one space."""
-
 IGNORED = -100
 LOWEST_SHARE = 0.2  # Min-K 20 %
+IMAGE_MARKS = (
+    "image_token",
+    "video_token",
+    "boi_token",
+    "eoi_token",
+    "fake_image_token",
+    "start_image_token",
+    "end_image_token",
+)
+"""Names under which processors keep the texts that stand for images or for their borders."""
 
-_PROCESSORS = {"CLIPImageProcessor": CLIPImageProcessorPil, "LlavaImageProcessor": LlavaImageProcessorPil}
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One sample: ids, labels and what else the network wants per token [T]; its image's tensors."""
+
+    ids: list[int]
+    labels: list[int]
+    per_token: Mapping[str, list[int]]
+    pixels: Mapping[str, Tensor]
 
 
 class ImageTextToTextAdapter(ModelAdapter):
-    """A LLaVA checkpoint in Hugging Face layout (file names up to 4.51 and from 4.52 on)."""
+    """A checkpoint of a network that `processors.RECIPES` has a row for."""
 
     family = GENERATIVE
 
-    def __init__(self, model: nn.Module, tokenizer: Any, processor: Any, facts: Mapping[str, str]) -> None:
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, processor: Any, recipe: Recipe, facts: Mapping[str, str]
+    ) -> None:
         super().__init__(model, facts)
         self.tokenizer = tokenizer
         self.processor = processor
+        self.recipe = recipe
         config: Any = model.config
-        self.image_token_id = int(config.image_token_index)
+        self.image_token_id = image_token_id(config)
         self.image_token = str(tokenizer.convert_ids_to_tokens(self.image_token_id))
-        self.prompt = self._prompt()
-        self.image_tokens = _image_tokens(config)
-        self._check_pixels(int(config.vision_config.image_size))
-        self.positions = int(config.text_config.max_position_embeddings)
+        self.placeholder = str(processor.image_token)
+        self.prompt = (
+            chat_prompt(tokenizer, self.placeholder)
+            if tokenizer.chat_template
+            else plain_prompt(recipe.prompt, tokenizer, self.placeholder)
+        )
+        self.vocabulary = int(config.get_text_config().vocab_size)
+        self.positions = int(config.get_text_config().max_position_embeddings)
+        self._marks = self._image_marks()
+        self._check_prompt()
+        self._check_pixels(config.vision_config)
+        digest = hashlib.sha256(self.encoding.encode()).hexdigest()[:16]
+        self.say(
+            processor=type(processor).__name__,
+            preprocessor=f"{type(processor.image_processor).__name__} {digest}",
+            prompt=hashlib.sha256(self.prompt.identity.encode()).hexdigest()[:16],
+            not_audited=not_audited(model, (c.name for c in self.candidates())),
+        )
 
     @classmethod
     def load(cls, path: Path, facts: FolderFacts, opening: Opening) -> Self:
@@ -70,124 +102,177 @@ class ImageTextToTextAdapter(ModelAdapter):
         Raises:
             ModelRefused: keys are missing or left over, or tokenizer, prompt and model do not fit together.
         """
-        with _no_progress_bar():
-            model, info = LlavaForConditionalGeneration.from_pretrained(
-                str(path),
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=opening.dtype(facts),
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that they are named below, and refused
-            )
-        refuse_wrong_keys(
-            list(info["missing_keys"]),
-            list(info["unexpected_keys"]),
-            [str(key) for key, *_ in info["mismatched_keys"]],
-        )
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
-        if not tokenizer.chat_template:
-            tokenizer.chat_template = _separate_template(path)
-        processor = _image_processor(path)
-        said = {
-            "architecture": facts.architecture,
-            "vision_tower": "the one inside the checkpoint",
-            "preprocessor": f"{type(processor).__name__} {facts.preprocessor[:16]}",
-        }
-        return cls(opening.placed(model, facts), tokenizer, processor, said)
+        recipe = RECIPES[facts.model_type]
+        tokenizer = _tokenizer(path)
+        said = {"architecture": facts.architecture, "vision_tower": "the one inside the checkpoint"}
+        if facts.model_type == llava_med.MODEL_TYPE:
+            image_token = llava_med.name_image_token(tokenizer, facts_vocabulary(path))
+            token_id = int(tokenizer.convert_tokens_to_ids(image_token))
+            layout = llava_med.layout(path, facts, opening, token_id)
+            model = open_network(LlavaForConditionalGeneration, path, facts, opening, **layout)
+            pixels = open_pixels(path, lambda: llava_med.processor_default(path, model.config))
+            said["vision_tower"] = llava_med.tower_said(path)
+        else:
+            model = open_network(getattr(transformers, facts.architecture), path, facts, opening)
+            pixels = open_pixels(path)
+        token = str(tokenizer.convert_ids_to_tokens(image_token_id(model.config)))
+        processor = open_processor(recipe, model.config, pixels, tokenizer, token)
+        return cls(model, tokenizer, processor, recipe, said)
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Linear layers of vision tower, projector and language model."""
-        return tuple(_candidate(name) for name in self.linear_names() if not name.endswith("lm_head"))
+        """Linear layers of vision tower, what joins it to the language model, and language model."""
+        return language_candidates(self.linear_names())
 
     def adaptable(self) -> tuple[str, ...]:
-        """All linear layers of the language model and the projector."""
+        """All linear layers of the language model and of what joins the image to it."""
         return tuple(c.name for c in self.candidates() if c.tower != "vision")
 
     @property
     def encoding(self) -> str:
         """Tokenizer, prompt, preprocessing and the sizes that decide how many image tokens there are."""
-        parts = [self.tokenizer.backend_tokenizer.to_str(), self.processor.to_json_string(), self.prompt]
-        sizes = [self.image_token_id, self.image_tokens, self.positions, self._padding_id()]
-        return json.dumps([*parts, self.tokenizer.eos_token_id, *sizes])
+        config: Any = self.model.config
+        parts = [
+            type(self.processor).__name__,
+            self.processor.image_processor.to_json_string(),
+            json.dumps(self.recipe.numbers(config, self.image_token), sort_keys=True),
+            self.tokenizer.backend_tokenizer.to_str(),
+            str(self.tokenizer.chat_template),
+            self.prompt.identity,
+        ]
+        return json.dumps([*parts, self.image_token_id, self.vocabulary, self.positions, self._padding_id()])
 
     # ---- encoding ---------------------------------------------------------------------------------------
 
     def _encode(self, samples: Sequence[Sample], max_text_tokens: int) -> Encoded:
-        rows = [self._ids_and_labels(sample, max_text_tokens) for sample in samples]
-        width = max(len(ids) for ids, _ in rows)
-        input_ids = torch.full((len(rows), width), self._padding_id())
-        labels = torch.full((len(rows), width), IGNORED)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for row, (ids, marks) in enumerate(rows):
-            input_ids[row, : len(ids)] = torch.tensor(ids)
-            labels[row, : len(ids)] = torch.tensor(marks)
-            mask[row, : len(ids)] = 1
-        pixels = torch.stack([self._pixels(sample.image) for sample in samples])
+        rows = [self._row(sample, max_text_tokens) for sample in samples]
+        width = max(len(row.ids) for row in rows)
+
+        def padded(lists: Sequence[Sequence[int]], fill: int) -> Tensor:
+            return torch.tensor([[*ids, *[fill] * (width - len(ids))] for ids in lists])
+
+        tensors = {
+            "input_ids": padded([row.ids for row in rows], self._padding_id()),
+            "labels": padded([row.labels for row in rows], IGNORED),
+            "attention_mask": padded([[1] * len(row.ids) for row in rows], 0),
+        }
+        for name in rows[0].per_token:
+            tensors[name] = padded([row.per_token[name] for row in rows], 0)
+        tensors |= _together([row.pixels for row in rows])
+        shares = tuple(_units(row.pixels["pixel_values"]) for row in rows)
         return Encoded(
             tuple(s.pair_id for s in samples),
             tuple(s.patient for s in samples),
-            {"input_ids": input_ids, "labels": labels, "attention_mask": mask, "pixel_values": pixels},
+            tensors,
+            shares if len(set(shares)) > 1 else (),
         )
 
-    def _ids_and_labels(self, sample: Sample, max_text_tokens: int) -> tuple[list[int], list[int]]:
+    def _row(self, sample: Sample, max_text_tokens: int) -> _Row:
         text = sample.text.strip()
         if not text:
             raise BadSample(f"pair {sample.pair_id} has no report text")
-        joint = self.prompt + ("" if self.prompt[-1].isspace() else " ") + text
-        special = not (self.tokenizer.bos_token and joint.startswith(self.tokenizer.bos_token))
-        coded = self.tokenizer(joint, add_special_tokens=special, return_offsets_mapping=True)
-        ids, labels, left = [], [], max_text_tokens
-        for token, (_, end) in zip(coded["input_ids"], coded["offset_mapping"], strict=True):
-            supervised = end > len(self.prompt)
-            if supervised and token == self.image_token_id:
-                raise BadSample(f"the report of pair {sample.pair_id} contains the model's image token")
-            if supervised and left == 0:
-                break
-            left -= int(supervised)
-            copies = self.image_tokens if token == self.image_token_id else 1
-            ids += [token] * copies
-            labels += [token if supervised else IGNORED] * copies
-        end_token = self.tokenizer.eos_token_id
-        if left and end_token is not None and ids[-1] != end_token:
-            ids.append(end_token)
-            labels.append(end_token)
-        ids, labels = ids[: self.positions], labels[: self.positions]
-        if all(label == IGNORED for label in labels):
+        start, per_token, pixels = self._expanded(sample.image)
+        kept, report = self._report_ids(text)
+        self._check_report(sample.pair_id, report)
+        start = start[: len(start) - kept]
+        told = report[:max_text_tokens]
+        closing = self.prompt.closing
+        if len(told) < max_text_tokens and closing is not None and told[-1] != closing:
+            told.append(closing)
+        ids = (start + told)[: self.positions]
+        labels = ([IGNORED] * len(start) + told)[: self.positions]
+        if len(ids) <= len(start):
             raise BadSample(f"no token of pair {sample.pair_id}'s report reaches the model")
-        return ids, labels
+        mark = int(self.recipe.suffix)
+        types = {k: (v[: len(start)] + [mark] * len(told))[: self.positions] for k, v in per_token.items()}
+        return _Row(ids, labels, types, pixels)
 
-    def _pixels(self, image: NDArray[np.uint8]) -> Tensor:
-        coded = self.processor(Image.fromarray(image), return_tensors="pt")
-        pixels: Tensor = coded["pixel_values"][0]
-        return pixels.float()
+    def _expanded(
+        self, image: np.ndarray[Any, Any]
+    ) -> tuple[list[int], dict[str, list[int]], dict[str, Tensor]]:
+        """The prompt's ids with the image expanded, further numbers per token, and the image's tensors."""
+        more = {} if self._starts() else {"add_special_tokens": False}
+        coded = self.processor(
+            images=[Image.fromarray(image)], text=[self.prompt.text], return_tensors="pt", **more
+        )
+        shape = coded["input_ids"].shape
+        ids: list[int] = coded["input_ids"][0].tolist()
+        spare = ("input_ids", "attention_mask", "labels")
+        per_token = {k: v[0].tolist() for k, v in coded.items() if k not in spare and v.shape == shape}
+        pixels = {
+            k: v.float() if v.is_floating_point() else v
+            for k, v in coded.items()
+            if k not in spare and k not in per_token
+        }
+        return ids, per_token, pixels
 
-    def _check_pixels(self, edge: int) -> None:
-        made = tuple(self._pixels(np.zeros((edge + 9, edge, 3), np.uint8)).shape)
-        if made != (3, edge, edge):
-            raise ModelRefused(
-                f"the preprocessor makes {made[1]}×{made[2]} images, the vision tower takes {edge}×{edge}",
-                "preprocessor_config.json and config.json must belong to the same model",
-            )
+    def _report_ids(self, text: str) -> tuple[int, list[int]]:
+        """How many ids at the prompt's end are not the same before a report, and the report's ids.
+
+        Prompt and report are tokenised together, as in training; the first id that differs from the prompt's
+        own is where the report starts.
+        """
+        if self.recipe.suffix:
+            return 0, self._ids(text, special=False)
+        alone = self._ids(self.prompt.text, special=self._starts())
+        joint = self._ids(self.prompt.text + self.prompt.between + text, special=self._starts())
+        same = next((i for i, (a, b) in enumerate(zip(alone, joint, strict=False)) if a != b), len(alone))
+        end = self.tokenizer.eos_token_id
+        report = joint[same:]
+        if len(report) > 1 and report[-1] == end and alone[-1:] == [end]:
+            report = report[:-1]  # the tokenizer ends every text; the prompt's closing is put below
+        return len(alone) - same, report
+
+    def _ids(self, text: str, *, special: bool) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=special)["input_ids"])
+
+    def _starts(self) -> bool:
+        """Whether the tokenizer adds its start token: the template may have written it already."""
+        start = self.tokenizer.bos_token
+        return not (start and self.prompt.text.startswith(start))
+
+    def _check_report(self, pair_id: str, report: Sequence[int]) -> None:
+        if not report:
+            raise BadSample(f"no token of pair {pair_id}'s report reaches the model")
+        if self._marks & set(report):
+            raise BadSample(f"the report of pair {pair_id} contains the model's image token")
+        if max(report) >= self.vocabulary:
+            raise BadSample(f"the report of pair {pair_id} contains a token the model does not know")
 
     def _padding_id(self) -> int:
-        pad = self.tokenizer.pad_token_id
-        pad = self.tokenizer.eos_token_id if pad is None else pad
-        return 0 if pad is None or pad == self.image_token_id else int(pad)
+        named = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0, 1)
+        return next(int(i) for i in named if i is not None and i not in self._marks)
 
-    def _prompt(self) -> str:
-        """The model's own template around one image and one instruction; exactly one image placeholder."""
-        prompt = PLAIN_PROMPT.replace("<image>", self.image_token)
-        if self.tokenizer.chat_template:
-            prompt = _render(self.tokenizer, self.image_token)
-        if prompt.count(self.image_token) != 1:
-            raise ModelRefused("the model's chat template does not place exactly one image")
-        if self.tokenizer(prompt)["input_ids"].count(self.image_token_id) != 1:
+    def _image_marks(self) -> frozenset[int]:
+        texts = (str(getattr(self.processor, name, "") or "") for name in IMAGE_MARKS)
+        ids = (self.tokenizer.convert_tokens_to_ids(text) for text in texts if text)
+        unknown = self.tokenizer.unk_token_id
+        return frozenset({self.image_token_id, *(i for i in ids if i is not None and i != unknown)})
+
+    def _check_prompt(self) -> None:
+        ids, _, _ = self._expanded(np.zeros((32, 32, 3), np.uint8))
+        if self.image_token_id not in ids:
             raise ModelRefused(
                 f"the tokenizer does not know the image token {self.image_token!r}",
                 "tokenizer and config must belong to the same model",
             )
-        return prompt
+        if max(ids) >= self.vocabulary:
+            raise ModelRefused(
+                f"the prompt has a token {max(ids)}, the model knows {self.vocabulary}",
+                "tokenizer and config must belong to the same model",
+            )
+
+    def _check_pixels(self, vision: Any) -> None:
+        """The pixels fit the vision tower, for networks whose images or tiles all have one size."""
+        size = getattr(vision, "image_size", None)
+        if size is None:
+            return
+        edge = int(size[0] if isinstance(size, list | tuple) else size)
+        made = self._expanded(np.zeros((edge + 9, edge, 3), np.uint8))[2]["pixel_values"].shape
+        if tuple(made[-3:]) != (3, edge, edge):
+            raise ModelRefused(
+                f"the preprocessor makes {made[-2]}×{made[-1]} images, the vision tower takes {edge}×{edge}",
+                "preprocessor_config.json and config.json must belong to the same model",
+            )
 
     # ---- forward ----------------------------------------------------------------------------------------
 
@@ -213,14 +298,9 @@ class ImageTextToTextAdapter(ModelAdapter):
         labels_BT = batch.tensors["labels"]
         first = int((labels_BT != IGNORED).any(0).int().argmax())
         keep = labels_BT.shape[1] - first + 1
-        out = self.model(
-            input_ids=batch.tensors["input_ids"],
-            attention_mask=batch.tensors["attention_mask"],
-            pixel_values=batch.tensors["pixel_values"],
-            use_cache=False,
-            logits_to_keep=keep,
-        )
-        return out.logits[:, :-1], labels_BT[:, first:]
+        given = {name: tensor for name, tensor in batch.tensors.items() if name != "labels"}
+        out = self.model(**given, use_cache=False, logits_to_keep=keep)
+        return out.logits[:, -keep:-1], labels_BT[:, first:]
 
 
 def _token_scalars(logp_NV: Tensor, chosen_N: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
@@ -242,73 +322,39 @@ def _token_scalars(logp_NV: Tensor, chosen_N: Tensor, counts: Sequence[int]) -> 
     return {name: torch.stack(values) for name, values in out.items()}
 
 
-def _separate_template(path: Path) -> str | None:
-    """Vendors also ship the template beside the processor, as `chat_template.json`."""
-    beside = path / "chat_template.json"
-    if not beside.is_file():
-        return None
-    document = json.loads(beside.read_text(encoding="utf-8"))
-    return str(document["chat_template"])
+def image_token_id(config: Any) -> int:
+    """Id that stands for one image feature, under whichever name the config has it."""
+    found = getattr(config, "image_token_id", None)
+    return int(config.image_token_index if found is None else found)
 
 
-def _render(tokenizer: Any, image_token: str) -> str:
-    structured = [{"type": "image"}, {"type": "text", "text": INSTRUCTION}]
-    for content in (structured, f"{image_token}\n{INSTRUCTION}"):
-        message = [{"role": "user", "content": content}]
-        try:
-            prompt = str(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
-        except Exception as error:
-            if content is structured:
-                continue  # older templates take plain strings only
-            raise ModelRefused(
-                "the model's chat template cannot be used", "ask the vendor for a working one"
-            ) from error
-        if prompt.count(image_token) == 1:
-            return prompt
-    raise ModelRefused("the model's chat template does not place exactly one image")
+def facts_vocabulary(path: Path) -> int:
+    """Number of tokens a flat config says the model knows."""
+    return int(json.loads((path / "config.json").read_text(encoding="utf-8"))["vocab_size"])
 
 
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """The audit reports progress as events; the library's own bar would write into the worker's stderr."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+def _tokenizer(path: Path) -> Any:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
+    tokenizer.chat_template = folder_template(path, tokenizer)
+    return tokenizer
 
 
-def _image_tokens(config: Any) -> int:
-    vision = config.vision_config
-    patches = (int(vision.image_size) // int(vision.patch_size)) ** 2
-    return patches if config.vision_feature_select_strategy == "default" else patches + 1
+def _units(pixels: Tensor) -> int:
+    """How many tiles or patches an image became: [1, n, C, H, W], [n, C, H, W] or [n, D]."""
+    return int(pixels.shape[1] if pixels.dim() == 5 else pixels.shape[0])
 
 
-def _image_processor(path: Path) -> Any:
-    """The PIL class by name: the torchvision-backed one makes slightly different pixels (DESIGN §7)."""
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if not (path / name).is_file():
-            continue
-        document = json.loads((path / name).read_text(encoding="utf-8"))
-        settings = dict(document.get("image_processor", document))
-        kind = str(settings.pop("image_processor_type", "CLIPImageProcessor"))
-        kind = kind.removesuffix("Fast").removesuffix("Pil")
-        settings.pop("processor_class", None)
-        if kind in _PROCESSORS:
-            return _PROCESSORS[kind](**settings)
-        raise ModelRefused(f"image preprocessor {kind} is not known", f"known: {', '.join(_PROCESSORS)}")
-    raise ModelRefused("the model folder has no image preprocessor (preprocessor_config.json)")
+def _together(images: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors of single images as one batch; where tiles have a dimension of their own, filled up with zeros.
 
-
-def _candidate(name: str) -> Candidate:
-    parts = name.split(".")
-    tower = "head"
-    layer = "projector"
-    block = -1
-    if "language_model" in parts or "vision_tower" in parts:
-        tower = "language" if "language_model" in parts else "vision"
-        block = int(parts[parts.index("layers") + 1])
-        layer = f"{tower} layer {block}"
-    return Candidate(name, tower, block, layer)
+    An all-zero tile is no image to the networks that have this dimension: they drop it, or count their own.
+    """
+    most = max(_units(image["pixel_values"]) for image in images)
+    out: dict[str, Tensor] = {}
+    for name, first in images[0].items():
+        parts = [image[name] for image in images]
+        if images[0]["pixel_values"].dim() == 5 and name in ("pixel_values", "pixel_attention_mask"):
+            behind = [0] * (2 * (first.dim() - 2))
+            parts = [functional.pad(part, [*behind, 0, most - part.shape[1]]) for part in parts]
+        out[name] = torch.cat(parts)
+    return out

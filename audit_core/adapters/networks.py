@@ -39,9 +39,16 @@ _TOGETHER: Final = "tokenizer and weights must belong to the same model"
 
 
 def open_network(
-    kind: type[PreTrainedModel], path: Path, facts: FolderFacts, opening: Opening, attention: str = "sdpa"
+    kind: type[PreTrainedModel],
+    path: Path,
+    facts: FolderFacts,
+    opening: Opening,
+    attention: str = "sdpa",
+    **layout: Any,
 ) -> Any:
     """A network of a known class, every tensor from its file or from `opening.tensors`.
+
+    `layout` is for files of another layout than transformers' own: its `config` and `key_mapping`.
 
     Raises:
         ModelRefused: tensors are missing, left over or of another shape.
@@ -49,7 +56,7 @@ def open_network(
     source: str | None = str(path)
     given: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
     if opening.tensors is not None:
-        config = kind.config_class.from_pretrained(str(path), local_files_only=True)
+        config = layout.get("config") or kind.config_class.from_pretrained(str(path), local_files_only=True)
         source, given = None, {"config": config, "state_dict": dict(opening.tensors)}
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # its own bar would write into the worker's stderr
@@ -60,7 +67,7 @@ def open_network(
             attn_implementation=attention,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are named below, and refused
-            **given,
+            **{**given, **layout},
         )
     finally:
         if shown:

@@ -90,7 +90,7 @@ def test_a_report_with_the_image_token_is_refused(llava: ModelAdapter) -> None:
 def test_the_models_own_template_is_used(tmp_path: Path, template: str) -> None:
     """Templates for structured content and older ones for plain strings; one image each, one start token."""
     adapter: Any = open_model(tiny.write_llava(tmp_path, chat_template=template), LLAVA)
-    assert adapter.prompt.endswith(" ASSISTANT :")
+    assert adapter.prompt.text.endswith(" ASSISTANT :")
     ids = adapter.encode([tiny.sample(1)], 99).tensors["input_ids"][0]
     assert (ids == 4).sum() == 4
     assert (ids == 2).sum() == 1  # <s>
@@ -102,7 +102,7 @@ def test_a_template_beside_the_processor_is_used(tmp_path: Path) -> None:
     folder = tiny.write_llava(tmp_path)
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     adapter: Any = open_model(folder, LLAVA)
-    assert adapter.prompt.startswith("<s>USER : <image>")
+    assert adapter.prompt.text.startswith("<s>USER : <image>")
 
 
 def test_a_template_without_the_image_is_refused(tmp_path: Path) -> None:
