@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,15 +19,16 @@ from audit_core.adapters.loading import open_model
 from audit_core.adapters.opening import Opening
 from audit_core.collect import collect_signals
 from audit_core.errors import ModelRefused
-from audit_core.gradients import audited_layers, capture
 from audit_core.samples import Settings
-from audit_core.slices import slice_sums
 from tests.audit_core import engine_models as tiny
+from tests.audit_core.families.merged import PAIRS, assert_same_slices, losses, merged_copy
 from tests.audit_core.families.two_tower_models import TWO_TOWER_MODELS, write_lora
 
-PAIRS = [tiny.sample(n) for n in range(5)]
-BANK = [tiny.sample(n) for n in range(50, 58)]
-WRITERS: dict[str, Callable[..., Path]] = {"llava": tiny.write_llava, **TWO_TOWER_MODELS}
+NAMES = ("biomedclip", "clip", "medsiglip", "siglip2", "blip-itm")
+WRITERS: dict[str, Callable[..., Path]] = {
+    "llava": tiny.write_llava,
+    **{n: TWO_TOWER_MODELS[n] for n in NAMES},
+}
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -43,21 +43,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write(base / name) for name, write in WRITERS.items()}
 
 
-def _merged(adapter: ModelAdapter) -> ModelAdapter:
-    """peft's own merging, on a copy, plain layers put back."""
-    model = copy.deepcopy(adapter.model)
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
-            module.merge()
-            holder, _, last = name.rpartition(".")
-            setattr(model.get_submodule(holder), last, module.get_base_layer())
-    return adapter.around(model)
-
-
-def _outcome(adapter: ModelAdapter) -> torch.Tensor:
-    return adapter.forward(adapter.encode(PAIRS, 99), adapter.anchors(BANK, 99, 4)).losses_B.detach()
-
-
 @pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
 @pytest.mark.parametrize("name", WRITERS)
 def test_the_effective_matrix_is_what_is_computed_and_audited(
@@ -65,7 +50,7 @@ def test_the_effective_matrix_is_what_is_computed_and_audited(
 ) -> None:
     """Weights, losses and slices equal those of the merged model, layer by layer, under plain names."""
     adapter = _open(folders[name], write_lora(tmp_path, folders[name], dora=dora))
-    merged, plain = _merged(adapter), _open(folders[name])
+    merged, plain = merged_copy(adapter), _open(folders[name])
     assert [c.name for c in adapter.candidates()] == [c.name for c in plain.candidates()]
     assert not any(p.requires_grad for p in adapter.model.parameters())
     for layer in adapter.adaptable():
@@ -75,23 +60,9 @@ def test_the_effective_matrix_is_what_is_computed_and_audited(
         torch.testing.assert_close(adapter.projection(layer)(inputs), made, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(adapter.weight(layer), merged.weight(layer), rtol=1e-4, atol=1e-6)
         assert not torch.allclose(adapter.weight(layer), plain.weight(layer), atol=1e-3)
-    torch.testing.assert_close(_outcome(adapter), _outcome(merged), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(_outcome(adapter), _outcome(plain), atol=1e-3)
-    _same_slices(adapter, merged)
-
-
-def _same_slices(one: ModelAdapter, other: ModelAdapter) -> None:
-    batch = one.encode(PAIRS, 99)
-    names = [c.name for c in audited_layers(one, batch, "all", one.anchors(BANK, 99, 4))]
-    got = [capture(a, batch, names, a.anchors(BANK, 99, 4)) for a in (one, other)]
-    assert set(got[0].layers) == set(got[1].layers) == set(names)
-    for layer in names:
-        reference = torch.randn(one.weight(layer).shape, generator=torch.Generator().manual_seed(0))
-        sums = [slice_sums(capture.layers[layer], (reference,)) for capture in got]
-        scale = sums[1].squares_BS.max().item()
-        torch.testing.assert_close(sums[0].squares_BS, sums[1].squares_BS, rtol=1e-3, atol=1e-4 * scale)
-        dots = [s.dots_BS[0] for s in sums]
-        torch.testing.assert_close(dots[0], dots[1], rtol=1e-3, atol=1e-4 * dots[1].abs().max().item())
+    torch.testing.assert_close(losses(adapter), losses(merged), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(losses(adapter), losses(plain), atol=1e-3)
+    assert_same_slices(adapter, merged)
 
 
 @pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
@@ -112,7 +83,7 @@ def test_slices_do_not_depend_on_the_gauge(
     after = _open(folders[name], folder)
     for layer in before.adaptable():
         torch.testing.assert_close(before.weight(layer), after.weight(layer), rtol=1e-4, atol=1e-5)
-    _same_slices(before, after)
+    assert_same_slices(before, after)
 
 
 @pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
@@ -130,16 +101,16 @@ def test_the_base_is_the_same_network_with_the_adapter_off(
     assert base.model is adapter.model
     assert base.encoding == adapter.encoding
     assert base.facts["peft"] == "switched off"
-    first = _outcome(adapter)
+    first = losses(adapter)
     for _ in range(2):
-        assert torch.equal(_outcome(base), _outcome(plain))
-        assert torch.equal(_outcome(adapter), first)
+        assert torch.equal(losses(base), losses(plain))
+        assert torch.equal(losses(adapter), first)
     for layer in adapter.adaptable():
         assert torch.equal(base.weight(layer), plain.weight(layer))
         moved = adapter.weight(layer) - base.weight(layer)
         assert dora or torch.linalg.matrix_rank(moved) == min(3, *moved.shape)
     adapter.refuse_other_base(base)
-    _same_slices(base, plain)
+    assert_same_slices(base, plain)
 
 
 def test_an_audit_has_the_adapter_off_as_its_base(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -159,7 +130,7 @@ def test_an_audit_has_the_adapter_off_as_its_base(folders: dict[str, Path], tmp_
     assert not table.unscored
     assert table.facts["peft"] == "LoRA of rank 3 on 7 layers, not merged"
     torch.testing.assert_close(
-        torch.from_numpy(-base.scalars["neg_loss"]).float(), _outcome(_open(folders["llava"]))
+        torch.from_numpy(-base.scalars["neg_loss"]).float(), losses(_open(folders["llava"]))
     )
     adapted = np.array([m.name.endswith(tuple(targets)) for m in table.matrices])
     assert (table.task_cosines[:, adapted] != 0).all()
@@ -178,7 +149,7 @@ def test_scaling_and_patterns_are_taken_as_peft_takes_them(
 ) -> None:
     """Rank-stabilised scaling, ranks and alphas by name, targets by pattern: equal to the merged copy."""
     adapter = _open(folders["clip"], write_lora(tmp_path, folders["clip"], **settings))
-    merged = _merged(adapter)
+    merged = merged_copy(adapter)
     moved = 0
     for layer in adapter.adaptable():
         torch.testing.assert_close(adapter.weight(layer), merged.weight(layer), rtol=1e-5, atol=1e-6)
@@ -200,7 +171,7 @@ def test_an_adapter_stays_float32_on_a_network_in_half_precision(
         step = adapter.weight(layer) - base.weight(layer)
         exact = full.weight(layer) - full.linear(layer).weight
         torch.testing.assert_close(step, exact, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(_outcome(adapter), _outcome(full), rtol=0.1, atol=0.1)
+    torch.testing.assert_close(losses(adapter), losses(full), rtol=0.1, atol=0.1)
 
 
 def test_adapters_from_before_names_changed_are_put_in_the_same_places(
@@ -268,9 +239,9 @@ def test_what_an_adapter_may_not_say(
 def test_the_named_base_is_never_followed(folders: dict[str, Path], tmp_path: Path) -> None:
     """Whatever its config says of a base, an adapter goes on the folder that was given."""
     folder = write_lora(tmp_path, folders["llava"], target_modules=["q_proj"])
-    before = _outcome(_open(folders["llava"], folder))
+    before = losses(_open(folders["llava"], folder))
     _changed(folder, base_model_name_or_path="/nowhere/at/all", revision="main", peft_version="9.9.9")
-    assert torch.equal(_outcome(_open(folders["llava"], folder)), before)
+    assert torch.equal(losses(_open(folders["llava"], folder)), before)
 
 
 def _tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
