@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from audit_core.cohort import references, scored_rows
 from audit_core.collect import collect_signals
 from audit_core.detectors.gradaudit import NOT_HELD_OUT
 from audit_core.detectors.published.calibration import published_mixture
+from audit_core.errors import ModelRefused
 from audit_core.policy import PUBLISHED_MASKS
 from audit_core.results import References, Role
 from audit_core.samples import Settings
@@ -23,7 +25,7 @@ from audit_core.scoring import Scored, score_all
 from audit_core.signals import SignalTable
 from audit_core.store import MemoryStore, Shelf
 from tests.audit_core.parity import by_hand
-from tests.audit_core.parity.worlds import WORLDS, World
+from tests.audit_core.parity.worlds import WORLDS, World, lora
 from tests.audit_core.planted import silent
 
 SETTINGS = Settings(
@@ -34,10 +36,19 @@ TAUS = (0.10, 0.45)
 PROBES = (Role.CALIBRATION, Role.TARGET)
 
 
+Build = Callable[[str], World]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Trained models by name, each made once."""
+    return cache(lambda name: WORLDS[name](tmp_path_factory.mktemp("world")))
+
+
 @pytest.fixture(scope="module", params=WORLDS)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Each trained model, once for all tests of the file."""
-    yield WORLDS[request.param](tmp_path_factory.mktemp("world"))
+def world(request: pytest.FixtureRequest, build: Build) -> World:
+    """Every trained model in turn."""
+    return build(request.param)
 
 
 def read(world: World, settings: Settings = SETTINGS, shelf: Shelf | None = None) -> SignalTable:
@@ -94,9 +105,9 @@ def test_reference_pairs_have_no_score(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["BiomedCLIP", "Llama-LLaVA"])
-def test_members_gain_from_being_in_their_own_mean(name: str, tmp_path: Path) -> None:
+def test_members_gain_from_being_in_their_own_mean(name: str, build: Build) -> None:
     """Published cosines of members are larger than leave-one-out, those of everybody else are the same."""
-    world = WORLDS[name](tmp_path)
+    world = build(name)
     mine = read(world)
     own = read(world, replace(SETTINGS, as_published=False, layers="all"))
     shared = [m for m in own.matrices if m.name in {one.name for one in mine.matrices}]
@@ -144,12 +155,27 @@ def change_basis(world: World) -> None:
             b_OR.copy_(b_OR @ torch.linalg.inv(basis))
 
 
-def test_steps_of_an_audit_of_ours_are_not_found_as_published(tmp_path: Path) -> None:
+def test_steps_of_an_audit_of_ours_are_not_found_as_published(build: Build) -> None:
     """One store for both ways: each computes its own signals."""
-    world = WORLDS["BiomedCLIP"](tmp_path)
+    world = build("BiomedCLIP")
     own = replace(SETTINGS, as_published=False)
     shelf = Shelf(MemoryStore(), {})
     for settings in (own, SETTINGS, own):
         kept = read(world, settings, shelf)
         np.testing.assert_array_equal(kept.cosines, read(world, settings).cosines)
         assert kept.as_published is settings.as_published
+
+
+@pytest.mark.parametrize(("name", "layers", "blocks"), [("LoRA", "last3", 3), ("Llama-LLaVA", "all", 8)])
+def test_other_choices_of_layers(name: str, layers: str, blocks: int, build: Build) -> None:
+    """`last3` holds for a LoRA too; `all` takes four language and four vision blocks; the fifth is dead."""
+    found = read(build(name), replace(SETTINGS, layers=layers)).matrices
+    assert len({matrix.layer for matrix in found} - {"projector"}) == blocks
+    assert all((".lora_" in matrix.name) is (name == "LoRA") for matrix in found)
+
+
+def test_nothing_was_published_for_dora(tmp_path: Path) -> None:
+    """A magnitude beside the two matrices: refused by name, with the way out."""
+    with pytest.raises(ModelRefused, match="DoRA") as refused:
+        read(lora(tmp_path, dora=True))
+    assert "--as-published" in refused.value.hint

@@ -121,17 +121,18 @@ def llava(folder: Path, text: Any) -> World:
     return World(open_model(folder, "image-text-to-text"), network, names, loss, samples, [])
 
 
-def lora(folder: Path) -> World:
-    """The Llama-LLaVA with a LoRA of rank 4 on attention and MLP of its language model."""
+def lora(folder: Path, *, dora: bool = False) -> World:
+    """The Llama-LLaVA with a LoRA (or DoRA) of rank 4 on attention and MLP of its language model."""
     samples, _ = cohort()
     base = _llava(folder / "base", _text(LlamaConfig))
     adapter = open_model(folder / "base", "image-text-to-text")
     targets = r".*language_model\.layers\.\d+\.(self_attn\.(q|v)_proj|mlp\.down_proj)"
     torch.manual_seed(1)
-    network = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets))
+    config = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets, use_dora=dora)
+    network = get_peft_model(base, config)
     loss = _token_loss(network, _given(adapter, samples))
     together = adapter.encode(planted(samples), 64).tensors
-    train(network, lambda: network(**together).loss, 60)
+    train(network, lambda: network(**together).loss, 30)
     network.eval().save_pretrained(folder / "lora")
     opened = open_model(folder / "base", "image-text-to-text", opening=Opening(peft=folder / "lora"))
     return World(opened, network, by_hand.lora_matrices(network), loss, samples, [])
