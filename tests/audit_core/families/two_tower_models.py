@@ -32,7 +32,7 @@ from audit_core.adapters.folder import inspect_folder
 from audit_core.adapters.loading import open_model
 from tests.audit_core import engine_models as tiny
 
-LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,:-"]
+LETTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,:;-'()/?%>"]
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
 HALF = [0.5, 0.5, 0.5]
