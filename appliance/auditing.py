@@ -21,6 +21,7 @@ from appliance.errors import (
     UsageError,
     WorkerFailed,
 )
+from appliance.frames import FRAME
 from appliance.isolation import ON
 from appliance.packing import code_digest
 from appliance.policy_file import LoadedPolicy
@@ -260,7 +261,7 @@ def sample_frames(workspace: Workspace, cohort: Cohort) -> Iterator[tuple[dict[s
             "width": instance.width,
             "covariates": _covariates(pair, instance),
         }
-        yield message, sealed.frame(workspace, instance).tobytes()
+        yield message, workspace.vault.get(FRAME, instance.frame_object)
 
 
 def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from appliance import codec, limits, model_jobs
 from appliance.channel import ASKS, MAX_BLOB, Channel
 from appliance.errors import WorkerFailed
-from appliance.frames import packed
+from appliance.frames import packed, unpacked
 from appliance.reading import Reading, reading_of
 from audit_core.errors import AuditError
 from audit_core.results import AuditResult, Finding, Progress, Role
@@ -245,12 +243,11 @@ class _ParentsStore:
 
 
 def _sample(message: dict[str, Any], blob: bytes) -> Sample:
-    image = np.frombuffer(blob, np.uint8).reshape(message["height"], message["width"], 3)
     return Sample(
         pair_id=message["pair_id"],
         patient=message["patient"],
         role=Role(message["role"]),
-        image=image,
+        image=unpacked(blob, int(message["height"]), int(message["width"])),
         text=message["text"],
         covariates=message["covariates"],
     )

@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -113,9 +114,12 @@ class Steps:
 
 
 def remove_steps(home: Path) -> None:
-    """Remove the folder of one audit's steps, if there is one."""
-    if home.is_dir():
-        shutil.rmtree(home)
+    """Remove the folder of one audit's steps; what cannot be removed now, the next writer tries.
+
+    An audit that is done stays done, whatever the disk says afterwards.
+    """
+    shutil.rmtree(home, ignore_errors=True)
+    with suppress(OSError):
         sync_directory(home.parent)
 
 
