@@ -31,6 +31,7 @@ from audit_core.adapters.families import GENERATIVE
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.networks import open_network
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.pieces import PIECES_FILE, open_pieces
 from audit_core.adapters.processors import RECIPES, Recipe, open_pixels, open_processor
 from audit_core.adapters.prompts import chat_prompt, folder_template, plain_prompt
 from audit_core.adapters.towers import language_candidates, not_audited
@@ -334,7 +335,10 @@ def facts_vocabulary(path: Path) -> int:
 
 
 def _tokenizer(path: Path) -> Any:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
+    if not (path / "tokenizer.json").is_file() and (path / PIECES_FILE).is_file():
+        tokenizer = open_pieces(path)
+    else:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
     tokenizer.chat_template = folder_template(path, tokenizer)
     return tokenizer
 

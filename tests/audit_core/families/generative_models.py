@@ -6,80 +6,56 @@ special tokens, chat template of the vendor's form, image preprocessor.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audit_core.adapters.loading import OFFLINE_SWITCHES
-
-os.environ.update(OFFLINE_SWITCHES)
-
 import transformers as tf
-from safetensors.torch import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from tests.audit_core import engine_models as tiny
-
-CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
-CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
-HALF = [0.5, 0.5, 0.5]
-BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
-START, END = "<s>", "</s>"
-BASE = ("<pad>", START, END)
-EDGE, PATCH = 8, 4
-
-CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['content'] is string %}"
-    "{{ m['content'] }}{% else %}{% for p in m['content'] %}{% if p['type'] == 'image' %}IMAGE"
-    "{% else %}{{ p['text'] }}{% endif %}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-LLAVA_CHAT = (
-    "{% for m in messages %}{{ m['role'].upper() + ': ' }}"
-    "{% for p in m['content'] | selectattr('type', 'equalto', 'image') %}"
-    "{{ '<image>\n' }}{% endfor %}{% for p in m['content'] | selectattr('type', 'equalto', 'text') %}"
-    "{{ p['text'] + ' ' }}{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
-)
-IDEFICS_CHAT = (
-    "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}"
-    "{% if m['content'][0]['type'] == 'image' %}"
-    "{{ ':' }}{% else %}{{ ': ' }}{% endif %}{% for p in m['content'] %}{% if p['type'] == 'text' %}"
-    "{{ p['text'] }}{% elif p['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}"
-    "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
-)
-GEMMA_CHAT = (
-    "{{ bos_token }}{% for m in messages %}{{ '<start_of_turn>' }}"
-    "{{ (m['role'] if m['role'] == 'user' else 'model') + '\n' }}"
-    "{% if m['content'] is string %}{{ m['content'] | trim }}{% else %}{% for p in m['content'] %}"
-    "{% if p['type'] == 'image' %}{{ '<start_of_image>' }}{% else %}{{ p['text'] | trim }}{% endif %}"
-    "{% endfor %}{% endif %}{{ '<end_of_turn>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
-)
-MISTRAL_CHAT = (
-    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}"
-    "{{ '[INST] ' + m['content'] + ' [/INST]' }}"
-    "{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}"
+from tests.audit_core.families.generative_parts import (
+    CLIP_MEAN,
+    CLIP_STD,
+    EDGE,
+    GEMMA_CHAT,
+    HALF,
+    IDEFICS_CHAT,
+    LLAVA_CHAT,
+    MISTRAL_CHAT,
+    PATCH,
+    byte_words,
+    chatml,
+    clip,
+    piece_words,
+    pixels,
+    save,
+    shard,
+    siglip,
+    square,
+    text_config,
+    write_json,
 )
 
 
 def write_llava(folder: Path, seed: int = 0) -> Path:
     """LLaVA 1.5: CLIP and Llama, names of transformers 4.52 and later."""
-    words = _words(folder, ("<image>",), template=LLAVA_CHAT, start=True)
+    words = byte_words(folder, ("<image>",), template=LLAVA_CHAT, start=True)
     config = tf.LlavaConfig(
-        vision_config=_clip(), text_config=_text(tf.LlamaConfig, words), image_token_index=words["<image>"]
+        vision_config=clip(),
+        text_config=text_config(tf.LlamaConfig, words),
+        image_token_index=words["<image>"],
     )
     names = {"model.vision_tower.": "model.vision_tower.vision_model."}
-    _save(tf.LlavaForConditionalGeneration(config), folder, seed, names)
-    return _pixels(folder, "CLIPImageProcessor", size={"shortest_edge": EDGE}, crop_size=_square(EDGE))
+    save(tf.LlavaForConditionalGeneration(config), folder, seed, names)
+    return pixels(folder, "CLIPImageProcessor", size={"shortest_edge": EDGE}, crop_size=square(EDGE))
 
 
 def write_llava_451(folder: Path, seed: int = 0) -> Path:
     """LLaVA under the file names of transformers up to 4.51, Mistral text, sharded with an index."""
-    words = _words(folder, ("<image>",), template=LLAVA_CHAT, start=True)
+    words = byte_words(folder, ("<image>",), template=LLAVA_CHAT, start=True)
     config = tf.LlavaConfig(
-        vision_config=_clip(), text_config=_text(tf.MistralConfig, words), image_token_index=words["<image>"]
+        vision_config=clip(),
+        text_config=text_config(tf.MistralConfig, words),
+        image_token_index=words["<image>"],
     )
     names = {
         "lm_head.": "language_model.lm_head.",
@@ -87,30 +63,30 @@ def write_llava_451(folder: Path, seed: int = 0) -> Path:
         "model.multi_modal_projector.": "multi_modal_projector.",
         "model.vision_tower.": "vision_tower.vision_model.",
     }
-    _save(tf.LlavaForConditionalGeneration(config), folder, seed, names)
-    _shard(folder)
-    return _pixels(folder, "CLIPImageProcessor", size={"shortest_edge": EDGE}, crop_size=_square(EDGE))
+    save(tf.LlavaForConditionalGeneration(config), folder, seed, names)
+    shard(folder)
+    return pixels(folder, "CLIPImageProcessor", size={"shortest_edge": EDGE}, crop_size=square(EDGE))
 
 
 def write_llava_siglip(folder: Path, seed: int = 0) -> Path:
     """LLaVA with SigLIP and Qwen2; all image features are used."""
-    words = _words(folder, ("<image>", "<|im_start|>", "<|im_end|>"), template=_chatml("<image>\n"))
+    words = byte_words(folder, ("<image>", "<|im_start|>", "<|im_end|>"), template=chatml("<image>\n"))
     config = tf.LlavaConfig(
-        vision_config=_siglip(),
-        text_config=_text(tf.Qwen2Config, words),
+        vision_config=siglip(),
+        text_config=text_config(tf.Qwen2Config, words),
         image_token_index=words["<image>"],
         vision_feature_select_strategy="full",
         vision_feature_layer=-1,
     )
-    _save(tf.LlavaForConditionalGeneration(config), folder, seed)
-    return _pixels(folder, "SiglipImageProcessor", HALF, HALF, size=_square(EDGE))
+    save(tf.LlavaForConditionalGeneration(config), folder, seed)
+    return pixels(folder, "SiglipImageProcessor", HALF, HALF, size=square(EDGE))
 
 
 def write_llava_med(folder: Path, seed: int = 0) -> Path:
     """The original LLaVA-Med v1.5: flat config with `mm_` keys, its own tensor names, no preprocessor."""
-    words = _words(folder, ("<unk>",), template=MISTRAL_CHAT, start=True, pad="<unk>")
-    text = _text(tf.MistralConfig, words, wide=0)
-    vision = _clip(hidden_size=64)
+    words = piece_words(folder, MISTRAL_CHAT)
+    text = text_config(tf.MistralConfig, words, wide=0)
+    vision = clip(hidden_size=64)
     config = tf.LlavaConfig(vision_config=vision, text_config=text, image_token_index=0)
     names = {
         "model.language_model.": "model.",
@@ -118,7 +94,7 @@ def write_llava_med(folder: Path, seed: int = 0) -> Path:
         "model.multi_modal_projector.linear_2.": "model.mm_projector.2.",
         "model.vision_tower.": "model.vision_tower.vision_tower.vision_model.",
     }
-    _save(tf.LlavaForConditionalGeneration(config), folder, seed, names)
+    save(tf.LlavaForConditionalGeneration(config), folder, seed, names)
     flat = {
         "architectures": ["LlavaMistralForCausalLM"],
         "model_type": "llava_mistral",
@@ -149,43 +125,43 @@ def write_llava_med(folder: Path, seed: int = 0) -> Path:
         "use_mm_proj": True,
         "use_cache": True,
     }
-    _write(folder / "config.json", flat)
+    write_json(folder / "config.json", flat)
     return folder
 
 
 def write_llava_next(folder: Path, seed: int = 0) -> Path:
     """LLaVA-NeXT: an image in tiles of a grid that suits its shape."""
-    words = _words(folder, ("<image>",), template=LLAVA_CHAT, start=True)
+    words = byte_words(folder, ("<image>",), template=LLAVA_CHAT, start=True)
     pinpoints = [[8, 16], [16, 8], [16, 16]]
     config = tf.LlavaNextConfig(
-        vision_config=_clip(),
-        text_config=_text(tf.MistralConfig, words),
+        vision_config=clip(),
+        text_config=text_config(tf.MistralConfig, words),
         image_token_index=words["<image>"],
         image_grid_pinpoints=pinpoints,
     )
-    _save(tf.LlavaNextForConditionalGeneration(config), folder, seed)
-    sizes = {"size": {"shortest_edge": EDGE}, "crop_size": _square(EDGE)}
-    return _pixels(folder, "LlavaNextImageProcessor", image_grid_pinpoints=pinpoints, **sizes)
+    save(tf.LlavaNextForConditionalGeneration(config), folder, seed)
+    sizes = {"size": {"shortest_edge": EDGE}, "crop_size": square(EDGE)}
+    return pixels(folder, "LlavaNextImageProcessor", image_grid_pinpoints=pinpoints, **sizes)
 
 
 def write_llava_onevision(folder: Path, seed: int = 0) -> Path:
     """LLaVA-OneVision: SigLIP, Qwen2, tiles."""
-    words = _words(
-        folder, ("<image>", "<video>", "<|im_start|>", "<|im_end|>"), template=_chatml("<image>\n")
+    words = byte_words(
+        folder, ("<image>", "<video>", "<|im_start|>", "<|im_end|>"), template=chatml("<image>\n")
     )
     pinpoints = [[8, 8], [8, 16], [16, 8], [16, 16]]
     config = tf.LlavaOnevisionConfig(
-        vision_config=_siglip(),
-        text_config=_text(tf.Qwen2Config, words),
+        vision_config=siglip(),
+        text_config=text_config(tf.Qwen2Config, words),
         image_token_index=words["<image>"],
         video_token_index=words["<video>"],
         image_grid_pinpoints=pinpoints,
         vision_feature_select_strategy="full",
         vision_feature_layer=-1,
     )
-    _save(tf.LlavaOnevisionForConditionalGeneration(config), folder, seed)
-    settings = {"image_grid_pinpoints": pinpoints, "size": _square(EDGE)}
-    return _pixels(folder, "LlavaOnevisionImageProcessor", HALF, HALF, **settings)
+    save(tf.LlavaOnevisionForConditionalGeneration(config), folder, seed)
+    settings = {"image_grid_pinpoints": pinpoints, "size": square(EDGE)}
+    return pixels(folder, "LlavaOnevisionImageProcessor", HALF, HALF, **settings)
 
 
 def write_qwen2_vl(folder: Path, seed: int = 0) -> Path:
@@ -249,7 +225,7 @@ def write_internvl(folder: Path, seed: int = 0) -> Path:
         "video_token": "<video>",
     }
     special = ("<|im_start|>", "<|im_end|>")
-    words = _words(folder, special, template=_chatml("<IMG_CONTEXT>\n"), named=named)
+    words = byte_words(folder, special, template=chatml("<IMG_CONTEXT>\n"), named=named)
     vision = {
         "hidden_size": 16,
         "intermediate_size": 24,
@@ -260,25 +236,25 @@ def write_internvl(folder: Path, seed: int = 0) -> Path:
     }
     config = tf.InternVLConfig(
         vision_config=vision,
-        text_config=_text(tf.Qwen2Config, words),
+        text_config=text_config(tf.Qwen2Config, words),
         image_seq_length=1,
         image_token_id=words["<IMG_CONTEXT>"],
         downsample_ratio=0.5,
     )
-    _save(tf.InternVLForConditionalGeneration(config), folder, seed)
-    settings = {"size": _square(EDGE), "crop_to_patches": True, "min_patches": 1, "max_patches": 4}
-    return _pixels(folder, "GotOcr2ImageProcessor", CLIP_MEAN, CLIP_STD, **settings)
+    save(tf.InternVLForConditionalGeneration(config), folder, seed)
+    settings = {"size": square(EDGE), "crop_to_patches": True, "min_patches": 1, "max_patches": 4}
+    return pixels(folder, "GotOcr2ImageProcessor", CLIP_MEAN, CLIP_STD, **settings)
 
 
 def write_paligemma(folder: Path, seed: int = 0) -> Path:
     """PaliGemma: the prompt is seen both ways, the report from left to right."""
-    words = _words(folder, ("<image>",), start=True)
-    text = _text(tf.GemmaConfig, words, head_dim=8)
+    words = byte_words(folder, ("<image>",), start=True)
+    text = text_config(tf.GemmaConfig, words, head_dim=8)
     config = tf.PaliGemmaConfig(
-        vision_config=_siglip(), text_config=text, image_token_index=words["<image>"], projection_dim=16
+        vision_config=siglip(), text_config=text, image_token_index=words["<image>"], projection_dim=16
     )
-    _save(tf.PaliGemmaForConditionalGeneration(config), folder, seed)
-    return _pixels(folder, "SiglipImageProcessor", HALF, HALF, size=_square(EDGE), image_seq_length=4)
+    save(tf.PaliGemmaForConditionalGeneration(config), folder, seed)
+    return pixels(folder, "SiglipImageProcessor", HALF, HALF, size=square(EDGE), image_seq_length=4)
 
 
 def write_gemma3(folder: Path, seed: int = 0) -> Path:
@@ -289,23 +265,23 @@ def write_gemma3(folder: Path, seed: int = 0) -> Path:
         "eoi_token": "<end_of_image>",
     }
     special = ("<start_of_turn>", "<end_of_turn>")
-    words = _words(folder, special, template=GEMMA_CHAT, named=named, start=True)
-    text = _text(tf.Gemma3TextConfig, words, head_dim=8, sliding_window=64, sliding_window_pattern=2)
+    words = byte_words(folder, special, template=GEMMA_CHAT, named=named, start=True)
+    text = text_config(tf.Gemma3TextConfig, words, head_dim=8, sliding_window=64, sliding_window_pattern=2)
     config = tf.Gemma3Config(
-        vision_config=_siglip(vision_use_head=False),
+        vision_config=siglip(vision_use_head=False),
         text_config=text,
         mm_tokens_per_image=1,
         image_token_index=words["<image_soft_token>"],
         boi_token_index=words["<start_of_image>"],
         eoi_token_index=words["<end_of_image>"],
     )
-    _save(tf.Gemma3ForConditionalGeneration(config), folder, seed)
-    return _pixels(folder, "Gemma3ImageProcessor", HALF, HALF, size=_square(EDGE))
+    save(tf.Gemma3ForConditionalGeneration(config), folder, seed)
+    return pixels(folder, "Gemma3ImageProcessor", HALF, HALF, size=square(EDGE))
 
 
 def write_blip2(folder: Path, seed: int = 0) -> Path:
     """BLIP-2 with OPT: a Q-Former between image and language, no chat template."""
-    words = _words(folder, ("<image>",), start=True)
+    words = byte_words(folder, ("<image>",), start=True)
     vision = {
         "hidden_size": 16,
         "intermediate_size": 24,
@@ -344,8 +320,8 @@ def write_blip2(folder: Path, seed: int = 0) -> Path:
         num_query_tokens=3,
         image_token_index=words["<image>"],
     )
-    _save(tf.Blip2ForConditionalGeneration(config), folder, seed)
-    return _pixels(folder, "BlipImageProcessor", size=_square(EDGE))
+    save(tf.Blip2ForConditionalGeneration(config), folder, seed)
+    return pixels(folder, "BlipImageProcessor", size=square(EDGE))
 
 
 GENERATIVE_MODELS: dict[str, Callable[..., Path]] = {
@@ -375,7 +351,7 @@ def _qwen(folder: Path, seed: int, config_kind: Any, kind: Any, vision: dict[str
         "<|image_pad|>",
         "<|video_pad|>",
     )
-    words = _words(folder, special, template=_chatml("<|vision_start|><|image_pad|><|vision_end|>"))
+    words = byte_words(folder, special, template=chatml("<|vision_start|><|image_pad|><|vision_end|>"))
     text = {
         "vocab_size": len(words),
         "hidden_size": 16,
@@ -393,7 +369,7 @@ def _qwen(folder: Path, seed: int, config_kind: Any, kind: Any, vision: dict[str
         "vision_start_token_id": words["<|vision_start|>"],
         "vision_end_token_id": words["<|vision_end|>"],
     }
-    _save(kind(config_kind(vision_config=vision, text_config=text, **ids)), folder, seed)
+    save(kind(config_kind(vision_config=vision, text_config=text, **ids)), folder, seed)
     limits = {
         "min_pixels": 64,
         "max_pixels": 1024,
@@ -401,7 +377,7 @@ def _qwen(folder: Path, seed: int, config_kind: Any, kind: Any, vision: dict[str
         "merge_size": 2,
         "temporal_patch_size": 2,
     }
-    return _pixels(folder, "Qwen2VLImageProcessor", CLIP_MEAN, CLIP_STD, **limits)
+    return pixels(folder, "Qwen2VLImageProcessor", CLIP_MEAN, CLIP_STD, **limits)
 
 
 def _idefics(folder: Path, seed: int, config_kind: Any, kind: Any, name: str) -> Path:
@@ -414,7 +390,7 @@ def _idefics(folder: Path, seed: int, config_kind: Any, kind: Any, name: str) ->
         "<end_of_utterance>",
         *rows,
     )
-    words = _words(folder, special, template=IDEFICS_CHAT, end="<end_of_utterance>")
+    words = byte_words(folder, special, template=IDEFICS_CHAT, end="<end_of_utterance>")
     vision = {
         "hidden_size": 16,
         "intermediate_size": 24,
@@ -423,7 +399,7 @@ def _idefics(folder: Path, seed: int, config_kind: Any, kind: Any, name: str) ->
         "image_size": EDGE,
         "patch_size": PATCH,
     }
-    text = _text(tf.LlamaConfig, words).to_dict()
+    text = text_config(tf.LlamaConfig, words).to_dict()
     config = config_kind(
         vision_config=vision,
         text_config=text,
@@ -431,134 +407,11 @@ def _idefics(folder: Path, seed: int, config_kind: Any, kind: Any, name: str) ->
         image_token_id=words["<image>"],
         pad_token_id=0,
     )
-    _save(kind(config), folder, seed)
+    save(kind(config), folder, seed)
     settings = {
         "do_image_splitting": True,
         "size": {"longest_edge": 24},
         "max_image_size": {"longest_edge": EDGE},
         "do_pad": True,
     }
-    return _pixels(folder, f"{name}ImageProcessor", HALF, HALF, **settings)
-
-
-def _chatml(image: str) -> str:
-    return CHATML.replace("IMAGE", "{{ '" + image.replace("\n", "\\n") + "' }}")
-
-
-def _clip(**more: Any) -> Any:
-    return tf.CLIPVisionConfig(
-        **{
-            "hidden_size": 16,
-            "intermediate_size": 24,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 1,
-            "image_size": EDGE,
-            "patch_size": PATCH,
-            "projection_dim": 16,
-            **more,
-        }
-    )
-
-
-def _siglip(**more: Any) -> Any:
-    return tf.SiglipVisionConfig(
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=EDGE,
-        patch_size=PATCH,
-        **more,
-    )
-
-
-def _text(kind: Any, words: dict[str, int], wide: int = 2, **more: Any) -> Any:
-    """Two layers of width 16; `wide`: rows of the embedding beyond the tokenizer's, as vendors round up."""
-    return kind(
-        vocab_size=len(words) + wide,
-        hidden_size=16,
-        intermediate_size=20,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=512,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        **more,
-    )
-
-
-def _words(
-    folder: Path,
-    special: tuple[str, ...],
-    *,
-    template: str | None = None,
-    named: dict[str, str] | None = None,
-    start: bool = False,
-    end: str = "",
-    pad: str = "<pad>",
-) -> dict[str, int]:
-    """A byte-level tokenizer of 256 bytes and a space joined to nothing; returns its vocabulary."""
-    names = [*BASE, *special, *(named or {}).values()]
-    plain = ["<0x00>", *BYTES] if "<unk>" in special else BYTES
-    core = Tokenizer(models.BPE({w: i for i, w in enumerate([*names, *plain])}, []))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-    if start:
-        core.post_processor = processors.TemplateProcessing(
-            single=f"{START} $A", pair=f"{START} $A $B", special_tokens=[(START, 1)]
-        )
-    end = end or next((name for name in ("<|im_end|>",) if name in special), END)
-    given: dict[str, Any] = {"extra_special_tokens": named} if named else {}
-    tokenizer = tf.PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token=pad, bos_token=START if start else None, eos_token=end, **given
-    )
-    tokenizer.chat_template = template
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(folder)
-    return {name: number for number, name in enumerate([*names, *plain])}
-
-
-def _save(model: Any, folder: Path, seed: int, names: dict[str, str] | None = None) -> None:
-    """Save a seeded network as transformers does, which is under its vendor's names; or under those given."""
-    tiny._spread(model, seed)
-    model.save_pretrained(folder)
-    if names is None:
-        return
-    renamed = {}
-    for name, tensor in model.state_dict().items():
-        start = next((start for start in names if name.startswith(start)), "")
-        renamed[names.get(start, "") + name[len(start) :]] = tensor.contiguous()
-    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def _shard(folder: Path) -> None:
-    """Split the weights in two files with an index, as large models come."""
-    tensors = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    names = sorted(tensors)
-    index = {}
-    for part, chosen in enumerate((names[::2], names[1::2]), start=1):
-        file = f"model-0000{part}-of-00002.safetensors"
-        save_file({n: tensors[n] for n in chosen}, folder / file, metadata={"format": "pt"})
-        index.update(dict.fromkeys(chosen, file))
-    size = sum(t.numel() * t.element_size() for t in tensors.values())
-    _write(folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": index})
-
-
-def _pixels(
-    folder: Path, kind: str, mean: list[float] = CLIP_MEAN, std: list[float] = CLIP_STD, **settings: Any
-) -> Path:
-    said = {"image_processor_type": kind, "image_mean": mean, "image_std": std, **settings}
-    _write(folder / "preprocessor_config.json", said)
-    return folder
-
-
-def _square(edge: int) -> dict[str, int]:
-    return {"height": edge, "width": edge}
-
-
-def _write(path: Path, document: Any) -> None:
-    path.write_text(json.dumps(document), encoding="utf-8")
+    return pixels(folder, f"{name}ImageProcessor", HALF, HALF, **settings)

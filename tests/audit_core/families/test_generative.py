@@ -80,7 +80,7 @@ def test_it_is_audited(name: str, model: ModelAdapter) -> None:
 
 
 def test_towers_are_told_apart(name: str, model: ModelAdapter) -> None:
-    """Vision and language have their blocks, the output over the vocabulary is none, each tower has a last."""
+    """Vision and language have their blocks, the output over the vocabulary is none; towers have a last."""
     found = model.candidates()
     assert {c.block for c in found if c.tower == "language"} == {0, 1}
     assert {c.block for c in found if c.tower == "vision"} >= {0, 1}
