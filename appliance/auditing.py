@@ -195,7 +195,7 @@ def run(
     def narrate(event: dict[str, Any], blob: bytes) -> None:
         step(Progress(str(event["phase"]), int(event["done"]), int(event["total"]), str(event["unit"])))
 
-    kept = _StepsByQuestion(workspace.steps(audit_id), len(cohort.assignments))
+    kept = StepsByQuestion(workspace.steps(audit_id), len(cohort.assignments))
     answer = worker.call(
         job,
         frames=chain(model.weight_frames(workspace.vault), sample_frames(workspace, cohort)),
@@ -210,7 +210,7 @@ def run(
     return Outcome(verdict, result, sealed_findings, layers)
 
 
-class _StepsByQuestion:
+class StepsByQuestion:
     """Answers the worker's questions for finished steps; it may keep so many and no more."""
 
     def __init__(self, steps: Steps, pairs: int) -> None:
@@ -225,10 +225,10 @@ class _StepsByQuestion:
             CannotWrite: the disk is full or refuses.
             IntegrityError: a sealed step is damaged.
         """
-        key = str(question.get("key"))
-        if re.fullmatch("[0-9a-f]{64}", key) is None or self._left == 0:
+        key, act = str(question.get("key")), question.get("act")
+        if re.fullmatch("[0-9a-f]{64}", key) is None or act not in ("get", "put") or self._left == 0:
             raise WorkerFailed("the worker asked for something that its job has not")
-        if question.get("act") == "put":
+        if act == "put":
             self._left -= 1
             self._steps.put(key, blob)
             return {"found": True}, b""

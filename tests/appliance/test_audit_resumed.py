@@ -17,7 +17,7 @@ import pytest
 
 from appliance import codec, policy_file
 from appliance.api import Appliance
-from appliance.auditing import FINDINGS, begun, interrupted
+from appliance.auditing import FINDINGS, StepsByQuestion, begun, interrupted
 from appliance.commands.audits import EXIT_BY_VERDICT
 from appliance.errors import ApplianceError, CannotWrite, IntegrityError, UsageError, WorkerFailed
 from appliance.views import AuditView, Progress
@@ -154,6 +154,12 @@ def test_the_parent_killed(
     assert -9 == subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
     with Appliance.unlock(copy, PASSPHRASE) as appliance:
         resumed_alike(appliance, undisturbed, turn)
+        (row,) = appliance.audits()
+        pack = appliance.export_pack(row.audit_id, copy.parent / "evidence.zip")
+    verified = subprocess.run(
+        [sys.executable, ROOT / "verify_evidence.py", pack], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stdout[:5]) == (0, "valid"), verified.stdout
 
 
 @pytest.mark.parametrize("phase", ["signals", "judge"])
@@ -330,3 +336,56 @@ def test_steps_of_an_audit_that_is_over_are_swept(cut_off: Appliance, policy: st
         cut_off.resume_audit("A-111111111111", silent)
     cut_off.abandon_audit(row.audit_id)
     assert not orphan.exists()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"act": "get", "key": "../../../../etc/passwd"},
+        {"act": "get", "key": "A" * 64},
+        {"act": "put", "key": "a" * 63},
+        {"act": "remove", "key": "a" * 64},
+        {"act": "get"},
+        {},
+    ],
+)
+def test_a_question_without_meaning_ends_the_worker(question: dict[str, str], cut_off: Appliance) -> None:
+    """The worker is not trusted: it may read and keep steps by their key, nothing else."""
+    (row,) = cut_off.audits()
+    asked = StepsByQuestion(cut_off._workspace.steps(row.audit_id), 10)
+    with pytest.raises(WorkerFailed, match="its job has not"):
+        asked.answer(question, b"")
+
+
+def test_the_worker_may_keep_so_much_and_no_more(cut_off: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that takes over the worker cannot fill the disk with small objects for ever."""
+    monkeypatch.setattr("appliance.auditing.FURTHER_STEPS", 2)
+    (row,) = cut_off.audits()
+    asked = StepsByQuestion(cut_off._workspace.steps(row.audit_id), 0)
+    for key in ("c" * 64, "d" * 64):
+        assert asked.answer({"act": "put", "key": key}, b"x") == ({"found": True}, b"")
+    with pytest.raises(WorkerFailed):
+        asked.answer({"act": "put", "key": "e" * 64}, b"x")
+
+
+def test_a_finished_audit_is_never_rewritten(cut_off: Appliance) -> None:
+    """Only a running or an interrupted audit can become something else."""
+    (row,) = cut_off.audits()
+    stored = cut_off._workspace.catalogue.audit(row.audit_id)
+    assert stored is not None
+    with pytest.raises(ValueError, match="never rewritten"):
+        cut_off._workspace.catalogue.move_audit(stored, "done")
+    with pytest.raises(UsageError, match="is interrupted"):
+        cut_off._workspace.catalogue.move_audit(stored, "interrupted")
+
+
+def test_steps_hold_no_plaintext_and_no_key(cut_off: Appliance) -> None:
+    """Neither what is kept nor the key it is asked for by can be read off the disk."""
+    (row,) = cut_off.audits()
+    cut_off._workspace.steps(row.audit_id).put("c" * 64, b"canary of a gradient " * 9)
+    home = cut_off._workspace.root / "steps"
+    for file in home.rglob("*.ga1"):
+        assert b"canary" not in file.read_bytes()
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.stem not in {key * 64 for key in "abc"}
+    assert home.stat().st_mode & 0o777 == 0o700
