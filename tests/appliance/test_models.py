@@ -268,8 +268,8 @@ def test_records_of_earlier_versions_are_still_read(site: Appliance) -> None:
     assert record.digest == view.digest
 
 
-def test_the_command_line_shows_verifies_and_compares(tmp_path: Path, shelf: Path) -> None:
-    """add, show, ls, verify, diff: exit codes, one line a finding, json with the same facts."""
+def test_the_command_line_registers_shows_and_verifies(tmp_path: Path, shelf: Path) -> None:
+    """add, show, ls, verify: exit codes, one line a finding, json with the same facts."""
     site = Site(tmp_path)
     folder = shutil.copytree(shelf / "clip-bin", tmp_path / "clip")
     assert site.run("init", "--site", "Test").returncode == 0
@@ -281,10 +281,7 @@ def test_the_command_line_shows_verifies_and_compares(tmp_path: Path, shelf: Pat
     assert shown["estimate"]["pairs"] == 500
     assert BIN in shown["files"]
     assert "clip" in site.run("models", "ls").stdout
-    assert site.run("models", "verify", "clip").returncode == 0
-    assert site.run("models", "diff", "clip", "clip").stdout == ""
     (folder / BIN).write_bytes(b"x")
     assert f"{BIN} has changed" in site.refused(20, "models", "verify", "clip")
     done = site.run("models", "verify", "clip", "--json")
     assert (done.returncode, json.loads(done.stdout)["different"]) == (20, [f"{BIN} has changed"])
-    assert "no model" in site.refused(2, "models", "show", "nobody")
