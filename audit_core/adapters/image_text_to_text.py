@@ -21,7 +21,6 @@ import torch
 import transformers
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 from transformers.models.llava.modeling_llava import LlavaForConditionalGeneration
 
@@ -34,6 +33,7 @@ from audit_core.adapters.opening import Opening
 from audit_core.adapters.pieces import PIECES_FILE, open_pieces
 from audit_core.adapters.processors import RECIPES, Recipe, open_pixels, open_processor
 from audit_core.adapters.prompts import chat_prompt, folder_template, plain_prompt
+from audit_core.adapters.tiles import together, units
 from audit_core.adapters.towers import language_candidates, not_audited
 from audit_core.errors import BadSample, ModelRefused
 from audit_core.samples import Sample
@@ -107,7 +107,7 @@ class ImageTextToTextAdapter(ModelAdapter):
         tokenizer = _tokenizer(path)
         said = {"architecture": facts.architecture, "vision_tower": "the one inside the checkpoint"}
         if facts.model_type == llava_med.MODEL_TYPE:
-            image_token = llava_med.name_image_token(tokenizer, facts_vocabulary(path))
+            image_token = llava_med.name_image_token(path, tokenizer)
             token_id = int(tokenizer.convert_tokens_to_ids(image_token))
             layout = llava_med.layout(path, facts, opening, token_id)
             model = open_network(LlavaForConditionalGeneration, path, facts, opening, **layout)
@@ -158,8 +158,8 @@ class ImageTextToTextAdapter(ModelAdapter):
         }
         for name in rows[0].per_token:
             tensors[name] = padded([row.per_token[name] for row in rows], 0)
-        tensors |= _together([row.pixels for row in rows])
-        shares = tuple(_units(row.pixels["pixel_values"]) for row in rows)
+        tensors |= together([row.pixels for row in rows])
+        shares = tuple(units(row.pixels["pixel_values"]) for row in rows)
         return Encoded(
             tuple(s.pair_id for s in samples),
             tuple(s.patient for s in samples),
@@ -329,11 +329,6 @@ def image_token_id(config: Any) -> int:
     return int(config.image_token_index if found is None else found)
 
 
-def facts_vocabulary(path: Path) -> int:
-    """Number of tokens a flat config says the model knows."""
-    return int(json.loads((path / "config.json").read_text(encoding="utf-8"))["vocab_size"])
-
-
 def _tokenizer(path: Path) -> Any:
     if not (path / "tokenizer.json").is_file() and (path / PIECES_FILE).is_file():
         tokenizer = open_pieces(path)
@@ -341,24 +336,3 @@ def _tokenizer(path: Path) -> Any:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), local_files_only=True)
     tokenizer.chat_template = folder_template(path, tokenizer)
     return tokenizer
-
-
-def _units(pixels: Tensor) -> int:
-    """How many tiles or patches an image became: [1, n, C, H, W], [n, C, H, W] or [n, D]."""
-    return int(pixels.shape[1] if pixels.dim() == 5 else pixels.shape[0])
-
-
-def _together(images: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors of single images as one batch; where tiles have a dimension of their own, filled up with zeros.
-
-    An all-zero tile is no image to the networks that have this dimension: they drop it, or count their own.
-    """
-    most = max(_units(image["pixel_values"]) for image in images)
-    out: dict[str, Tensor] = {}
-    for name, first in images[0].items():
-        parts = [image[name] for image in images]
-        if images[0]["pixel_values"].dim() == 5 and name in ("pixel_values", "pixel_attention_mask"):
-            behind = [0] * (2 * (first.dim() - 2))
-            parts = [functional.pad(part, [*behind, 0, most - part.shape[1]]) for part in parts]
-        out[name] = torch.cat(parts)
-    return out

@@ -75,16 +75,17 @@ def layout(path: Path, facts: FolderFacts, opening: Opening, image_token_id: int
     return {"config": config, "key_mapping": dict(KEYS)}
 
 
-def name_image_token(tokenizer: Any, known: int) -> str:
+def name_image_token(path: Path, tokenizer: Any) -> str:
     """Give an id that no text of a report becomes a name the tokenizer knows; returns the name.
 
     Args:
+        path: the folder, whose config says how many tokens the model knows; the embedding is not resized.
         tokenizer: gets one special token more, or an unused byte of its own becomes special.
-        known: number of tokens the model knows; the embedding is not resized.
 
     Raises:
         ModelRefused: every id the model knows may stand in a report.
     """
+    known = int(read_json(path / "config.json")["vocab_size"])
     vocabulary = tokenizer.get_vocab()
     name = "<image>" if max(vocabulary.values()) + 1 < known or "<image>" in vocabulary else "<0x00>"
     if name not in vocabulary and name != "<image>":

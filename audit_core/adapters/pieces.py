@@ -1,8 +1,8 @@
 """A `tokenizer.model` of Llama's and Mistral's kind, read without the package that trains them.
 
-The file is a protobuf message (sentencepiece_model.proto): field 1 repeats a piece with its text (1), score (2) and
-type (3); field 2 says how it was trained, field 3 how text is normalised. Only byte-pair models that fall back
-to bytes and leave the text as it is are read: those are what a plain list of merges can stand for.
+The file is a protobuf message (sentencepiece_model.proto): field 1 repeats a piece with its text (1), score
+(2) and type (3); field 2 says how it was trained, field 3 how text is normalised. Only byte-pair models that
+fall back to bytes and leave the text as it is are read: those are what a list of merges can stand for.
 """
 
 from __future__ import annotations

@@ -28,6 +28,16 @@ from tests.audit_core.families.generative_models import GENERATIVE_MODELS
 
 SIZES = [(20, 16), (8, 40), (50, 50), (33, 9), (16, 16), (9, 31)]
 TILED = {"llava-next", "llava-onevision", "qwen2-vl", "qwen2.5-vl", "idefics3", "smolvlm"}
+CLOSING = {
+    "llava-siglip": "<|im_end|>",
+    "llava-onevision": "<|im_end|>",
+    "qwen2-vl": "<|im_end|>",
+    "qwen2.5-vl": "<|im_end|>",
+    "internvl": "<|im_end|>",
+    "idefics3": "<end_of_utterance>",
+    "smolvlm": "<end_of_utterance>",
+    "gemma3": "<end_of_turn>",
+}
 _open: dict[str, Any] = {}
 
 
@@ -126,6 +136,12 @@ def test_the_supervised_count_is_the_reports_own(name: str, model: Any) -> None:
         widths.add(int((batch.tensors["input_ids"] == model.image_token_id).sum()))
     assert len(counts) == 1
     assert (len(widths) > 1) == (name in TILED or name == "internvl")
+
+
+def test_the_turn_is_closed_as_the_template_closes_it(name: str, model: Any) -> None:
+    """Not by the tokenizer's own end where the template ends a turn with another token."""
+    ids = model.encode([tiny.sample(1)], 99).tensors["labels"][0]
+    assert model.tokenizer.convert_ids_to_tokens(int(ids[-1])) == CLOSING.get(name, "</s>")
 
 
 def test_ids_are_the_processors_own(name: str, model: Any) -> None:
