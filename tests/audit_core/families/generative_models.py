@@ -6,6 +6,7 @@ special tokens, chat template of the vendor's form, image preprocessor.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,8 @@ def write_llava_onevision(folder: Path, seed: int = 0) -> Path:
 
 
 def write_qwen2_vl(folder: Path, seed: int = 0) -> Path:
-    """Qwen2-VL: patches of all images follow each other."""
-    return _qwen(
+    """Qwen2-VL: patches of all images follow each other; the vendor's flat config."""
+    _qwen(
         folder,
         seed,
         tf.Qwen2VLConfig,
@@ -182,6 +183,10 @@ def write_qwen2_vl(folder: Path, seed: int = 0) -> Path:
             "temporal_patch_size": 2,
         },
     )
+    said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    flat = {**said.pop("text_config"), **said}
+    write_json(folder / "config.json", flat)
+    return folder
 
 
 def write_qwen2_5_vl(folder: Path, seed: int = 0) -> Path:

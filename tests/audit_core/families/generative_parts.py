@@ -12,6 +12,7 @@ from audit_core.adapters.loading import OFFLINE_SWITCHES
 
 os.environ.update(OFFLINE_SWITCHES)
 
+import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
@@ -144,6 +145,10 @@ def byte_words(
 def save(model: Any, folder: Path, seed: int, names: dict[str, str] | None = None) -> None:
     """Save a seeded network as transformers does, which is under its vendor's names; or under those given."""
     tiny._spread(model, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    for name, vector in model.named_parameters():
+        if vector.dim() == 1 and "norm" not in name:  # biases, and what marks the end of a row of patches
+            vector.data.normal_(std=0.05, generator=generator)
     model.save_pretrained(folder)
     if names is None:
         return
