@@ -115,7 +115,8 @@ def audited_layers(
         among: the layers to choose from, where that is not all of the adapter's.
 
     Returns:
-        The layers in forward order; of layers that share one weight the first.
+        The layers in forward order; of those that share one weight the first, of those that share one with an
+        embedding none.
 
     Raises:
         AuditError: no layer receives a gradient.
@@ -123,7 +124,8 @@ def audited_layers(
     """
     candidates = adapter.candidates() if among is None else among
     alive_names = _reached(adapter, probe, [c.name for c in candidates], anchors)
-    alive, seen = [], set[int]()
+    # An embedding with the same weight adds to the gradient what no capture sees: not audited.
+    alive, seen = [], {id(m.weight) for m in adapter.model.modules() if isinstance(m, nn.Embedding)}
     for candidate in candidates:
         matrix = _matrix(adapter.projection(candidate.name))
         if candidate.name in alive_names and matrix not in seen:

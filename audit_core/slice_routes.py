@@ -137,6 +137,15 @@ def row_sums(acts_BTI: Tensor, grads_BTO: Tensor, reference_OI: Tensor) -> tuple
     """Squared norms and dots of rows of G alone: float32 [B, O] each, by the cheaper of both ways."""
     T, I = acts_BTI.shape[1:]  # noqa: E741
     O = grads_BTO.shape[2]  # noqa: E741
+    if 4 * I * O <= TOGETHER:
+        parts = zip(
+            torch.split(acts_BTI, TOGETHER // (I * O)),
+            torch.split(grads_BTO, TOGETHER // (I * O)),
+            strict=True,
+        )
+        made = [torch.bmm(grads.float().mT, acts.float()) for acts, grads in parts]
+        dots = torch.cat([(made_BOI * reference_OI).sum(2) for made_BOI in made])
+        return torch.cat([made_BOI.square_().sum(2) for made_BOI in made]), dots
     large = T * T * (I + O) >= LARGE_GRAM
     gram = T * T * (I + O) * (MULTIPLY_NS if large else BATCHED_NS) + 2 * T * O * TOUCH_NS
     if gram + (4 * CALL_NS if large else 0) <= I * O * READ_NS + 4 * CALL_NS and not acts_BTI.is_cuda:
