@@ -25,6 +25,7 @@ TOWERS: Final = {
 }
 BLOCKS: Final = ("layers", "layer", "blocks", "block")
 OUTPUT: Final = "lm_head"
+POOLING: Final = "vision pooling"  # SigLIP's; most networks take the features before it
 
 
 def language_candidates(names: Iterable[str]) -> tuple[Candidate, ...]:
@@ -49,7 +50,7 @@ def _candidate(name: str) -> Candidate:
     for word, number in pairwise(parts):
         if word in BLOCKS and number.isdecimal() and tower != "head":
             return Candidate(name, tower, int(number), f"{_title(tower)} layer {number}")
-    return Candidate(name, "head", -1, "projector")
+    return Candidate(name, "head", -1, POOLING if "head" in parts else "projector")
 
 
 def _title(tower: str) -> str:

@@ -147,7 +147,9 @@ def save(model: Any, folder: Path, seed: int, names: dict[str, str] | None = Non
     tiny._spread(model, seed)
     generator = torch.Generator().manual_seed(seed + 1)
     for name, vector in model.named_parameters():
-        if vector.dim() == 1 and "norm" not in name:  # biases, and what marks the end of a row of patches
+        if (
+            vector.dim() == 1 and "norm" not in name.lower()
+        ):  # biases, and what marks the end of a row of patches
             vector.data.normal_(std=0.05, generator=generator)
     model.save_pretrained(folder)
     if names is None:
