@@ -156,6 +156,8 @@ class Audited(Registered):
             self._close(audit, outcome, record, document, loaded)
         except BaseException as stopped:
             runner.kill()
+            if worker is None:
+                runner.close()
             self._stopped(audit, stopped)
             raise
         self._workspace.steps(audit.audit_id).clear()
