@@ -48,15 +48,11 @@ def embedded(
     ids, patients = tuple(s.pair_id for s in bank), tuple(s.patient for s in bank)
     blob = None if place is None else place.get()
     if blob is not None:
-        kept = {
-            name: torch.from_numpy(values).to(adapter.device, adapter.dtype)
-            for name, values in unpacked(blob)[1].items()
-        }
+        kept = {name: torch.from_numpy(v).to(adapter.device) for name, v in unpacked(blob)[1].items()}
         return Anchors(ids, patients, kept["image"], kept["text"])
     found = _in_halves(adapter, bank, settings)
     if found is not None and place is not None:
-        # float32 holds every bfloat16 exactly
-        arrays = {"image": found.image_ND.float().cpu().numpy(), "text": found.text_ND.float().cpu().numpy()}
+        arrays = {"image": found.image_ND.cpu().numpy(), "text": found.text_ND.cpu().numpy()}
         place.put(packed({}, arrays))
     return found
 

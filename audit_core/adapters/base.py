@@ -60,7 +60,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """Detached unit embeddings of the bank's pairs (METHOD §4, contrastive models); rows belong to pairs."""
+    """Detached unit embeddings of the bank's pairs, float32 (METHOD §4); rows belong to pairs."""
 
     pair_ids: tuple[str, ...]
     patients: tuple[str, ...]

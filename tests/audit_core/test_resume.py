@@ -15,6 +15,7 @@ import audit_core.spike_in
 from audit_core import batches
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.loading import open_model
+from audit_core.adapters.opening import Opening
 from audit_core.audit import run_audit
 from audit_core.collect import collect_signals
 from audit_core.results import References, Role
@@ -221,6 +222,17 @@ def test_a_whole_audit_cut_off_ends_in_the_same_result(references: References, t
     wanted = run(MemoryStore())
     for _, store in _cut_audit(run, 5):
         assert run(store) == wanted
+
+
+def test_a_bank_comes_back_as_it_was_in_half_precision(tmp_path: Path) -> None:
+    """Embeddings are float32 whatever the network computes in, made or kept."""
+    folder = tiny.write_clip(tmp_path, seed=0)
+    half = open_model(folder, FAMILIES[1], opening=Opening(precision="bfloat16"))
+    store = MemoryStore()
+    with pytest.raises(Cut):
+        collected((half, half), Shelf(Cutting(store, 1)))
+    for one, other in zip(collected((half, half), Shelf(store)), collected((half, half), None), strict=True):
+        assert_same_bits(one, other)
 
 
 def test_an_image_that_changed_is_read_again(
