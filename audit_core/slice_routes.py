@@ -138,21 +138,18 @@ def row_sums(acts_BTI: Tensor, grads_BTO: Tensor, reference_OI: Tensor) -> tuple
     T, I = acts_BTI.shape[1:]  # noqa: E741
     O = grads_BTO.shape[2]  # noqa: E741
     if 4 * I * O <= TOGETHER:
-        parts = zip(
-            torch.split(acts_BTI, TOGETHER // (I * O)),
-            torch.split(grads_BTO, TOGETHER // (I * O)),
-            strict=True,
-        )
-        made = [torch.bmm(grads.float().mT, acts.float()) for acts, grads in parts]
-        dots = torch.cat([(made_BOI * reference_OI).sum(2) for made_BOI in made])
-        return torch.cat([made_BOI.square_().sum(2) for made_BOI in made]), dots
+        group = TOGETHER // (I * O)
+        parts = zip(torch.split(acts_BTI, group), torch.split(grads_BTO, group), strict=True)
+        together = [torch.bmm(grads.float().mT, acts.float()) for acts, grads in parts]
+        dots = torch.cat([(made_BOI * reference_OI).sum(2) for made_BOI in together])
+        return torch.cat([made_BOI.square_().sum(2) for made_BOI in together]), dots
     large = T * T * (I + O) >= LARGE_GRAM
     gram = T * T * (I + O) * (MULTIPLY_NS if large else BATCHED_NS) + 2 * T * O * TOUCH_NS
     if gram + (4 * CALL_NS if large else 0) <= I * O * READ_NS + 4 * CALL_NS and not acts_BTI.is_cuda:
         acts, grads = acts_BTI.float(), grads_BTO.float()
         return gram_norms(acts, grads), product_dots(acts, grads, reference_OI)
-    squares, dots = zip(*_made_rows(acts_BTI, grads_BTO, reference_OI), strict=True)
-    return torch.stack(squares), torch.stack(dots)
+    made = list(_made_rows(acts_BTI, grads_BTO, reference_OI))
+    return torch.stack([squares for squares, _ in made]), torch.stack([dots for _, dots in made])
 
 
 def _made_rows(acts_BTI: Tensor, grads_BTO: Tensor, reference_OI: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
