@@ -28,6 +28,8 @@ WIDTHS: Final = {
 }  # bytes of a number
 MAX_TENSORS: Final = 1_000_000
 MAX_NAME: Final = 300
+MAX_DIMENSIONS: Final = 16
+MAX_FILES: Final = 10_000
 MEMORY_BYTES: Final = 2 << 30  # libraries and one piece; the file itself comes on top
 SILENCE_S: Final = 600.0  # longest wait for one piece
 
@@ -102,8 +104,8 @@ class Receiver:
             self._arriving.append(self._vault.bring(KIND, blob))
             self._objects.append(self._arriving[-1].object_id)
             self._due -= len(blob)
-        elif kind == "file" and self._due == 0:
-            self._wrappers[str(message["name"])] = str(message["wrapper"])[:40]
+        elif kind == "file" and self._due == 0 and len(self._wrappers) < MAX_FILES:
+            self._wrappers[str(message.get("name"))[:MAX_NAME]] = str(message.get("wrapper"))[:40]
         else:
             raise WorkerFailed("the converting process sent something that does not fit")
         if self._open is not None and self._due == 0:
@@ -131,6 +133,7 @@ class Receiver:
             and name not in self._tensors
             and dtype in WIDTHS
             and isinstance(shape, list)
+            and len(shape) <= MAX_DIMENSIONS
             and all(type(n) is int and n >= 0 for n in shape)
         )
         if not sound or len(self._tensors) >= MAX_TENSORS:

@@ -108,7 +108,7 @@ def _conversions(record: ModelRecord) -> tuple[str, ...]:
 
 
 def _estimate(trial: Trial, pairs: int) -> EstimateView:
-    where = f"{trial.facts.get('device', 'cpu')} in {trial.facts.get('precision', 'float32')}"
+    where = inert(f"{trial.facts.get('device', 'cpu')} in {trial.facts.get('precision', 'float32')}")
     basis = (
         f"extrapolated from {trial.pairs} made-up pairs at registration, on {where}: a quarter known "
         "training pairs, a quarter fitting controls in five folds, one pass for shuffled pairs; without "

@@ -5,7 +5,8 @@ An estimate, not a promise: real reports are longer or shorter, and other progra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Final
 
 REFERENCE_SHARE: Final = 0.25  # of a cohort: known training pairs, and as many fitting controls
@@ -48,6 +49,9 @@ class Trial:
         peak_bytes: most memory the process held.
         audited_numbers: numbers in the audited matrices.
         slices: rows and columns of the audited matrices.
+
+    Raises:
+        ValueError: a time or size below zero, or without end.
     """
 
     facts: dict[str, str]
@@ -63,6 +67,11 @@ class Trial:
     peak_bytes: int
     audited_numbers: int
     slices: int
+
+    def __post_init__(self) -> None:
+        for number in (getattr(self, one.name) for one in fields(self)):
+            if isinstance(number, int | float) and not 0 <= number < math.inf:
+                raise ValueError("times and sizes of a trial are finite and not below zero")
 
     def seconds(self, pairs: int) -> float:
         """Estimated seconds of an audit's model part: references, signals, shuffled pairs, base.

@@ -14,13 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from appliance import codec
 from appliance.api import Appliance
 from appliance.conversion import KIND, Receiver
 from appliance.errors import IntegrityError, ModelRejected, UsageError, WorkerFailed
 from appliance.registry import ModelRecord
-from appliance.shown import model_record
+from appliance.shown import model_record, model_view
 from appliance.worker import Worker
 from appliance.workspace.rows import StoredModel
+from audit_core.estimates import Trial
 from tests.appliance.test_command_line import PASSPHRASE, Site
 from tests.audit_core import engine_models as tiny
 from tests.audit_core.families.two_tower_models import write_lora
@@ -156,6 +158,7 @@ def announced(**about: object) -> tuple[dict[str, Any], bytes]:
         [announced(dtype="object")],
         [announced(shape=[-1])],
         [announced(shape="x")],
+        [announced(shape=[0] * 17)],
         [announced(name="")],
         [announced(shape=[10**6])],
         [announced(shape=[0])] * 2,
@@ -207,6 +210,19 @@ def test_a_view_says_what_is_audited_and_what_it_takes(site: Appliance, shelf: P
     assert larger is not None
     assert larger.seconds > 2 * view.estimate.seconds > 0
     assert larger.peak_bytes > view.estimate.peak_bytes > 100 << 20
+
+
+def test_a_trial_has_no_words_and_no_endless_numbers(site: Appliance) -> None:
+    """The process that opened the model is not trusted: what it says of itself is inert and finite."""
+    trial = Trial({"device": "\x1b[2Jcpu", "precision": "x" * 10_000}, 7, (), 4, *[0.5] * 6, *[1] * 3)
+    record = ModelRecord("m", "/m", "contrastive", "A", "p", {}, "", {}, 7, "", "", trial=trial)
+    view = model_view(StoredModel("m", json.loads(codec.dump(record)), ""))
+    assert view.estimate is not None
+    assert "\x1b" not in view.estimate.basis
+    assert len(view.estimate.basis) < 1000
+    for number in ("1e999", "-1"):
+        with pytest.raises(IntegrityError):
+            codec.load(Trial, codec.dump(trial).replace('"open_s":0.5', f'"open_s":{number}'))
 
 
 def test_the_same_files_again_change_nothing_and_others_need_another_name(
