@@ -50,7 +50,6 @@ TYPES: Final = ("float32", "float16", "bfloat16", "torch.float32", "torch.float1
 SIZES: Final = (
     "hidden_size",
     "intermediate_size",
-    "num_hidden_layers",
     "num_attention_heads",
     "num_key_value_heads",
     "vocab_size",
@@ -59,6 +58,8 @@ SIZES: Final = (
     "projection_dim",
 )
 MAX_SIZE: Final = 10_000_000
+DEPTHS: Final = ("num_hidden_layers", "depth")
+MAX_LAYERS: Final = 1000
 MAX_DEPTH: Final = 12
 MAX_WORD: Final = 100_000
 
@@ -183,10 +184,10 @@ def _check_entry(name: str, key: str, value: Any) -> None:
 
 
 def _check_sizes(config: Mapping[str, Any]) -> None:
-    for key in SIZES:
-        value = config.get(key)
+    for key in (*SIZES, *DEPTHS):
+        value, most = config.get(key), MAX_LAYERS if key in DEPTHS else MAX_SIZE
         for size in value if isinstance(value, list) else [value]:
-            if size is not None and (type(size) is not int or not 0 < size <= MAX_SIZE):
+            if size is not None and (type(size) is not int or not 0 < size <= most):
                 raise ModelRefused(
                     f"config.json holds no possible value for {key}: {size!s:.40}",
                     "compare it with the vendor's",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Final
 from audit_core.adapters.configs import CONFIG, check_documents, image_settings, mapping, network
 from audit_core.adapters.contents import digest_files, pickles, plain_files, read_documents
 from audit_core.adapters.families import OPEN_CLIP, Known
-from audit_core.adapters.headers import Shapes
 from audit_core.adapters.layouts import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, read_open_clip
 from audit_core.adapters.lora_config import check_adapter_config
 from audit_core.adapters.weights import WeightFiles, weight_files
@@ -61,13 +59,9 @@ class FolderFacts:
     expected: Mapping[str, frozenset[str]] = field(default_factory=dict)
     stored_bits: int = 32
 
-    def with_tensors(self, shapes: Shapes, stored_bits: int) -> FolderFacts:
+    def with_tensors(self, parameters: int, stored_bits: int) -> FolderFacts:
         """The same folder once its pickles have been converted."""
-        return replace(
-            self,
-            parameters=sum(math.prod(shape) for shape in shapes.values()),
-            stored_bits=stored_bits,
-        )
+        return replace(self, parameters=parameters, stored_bits=stored_bits)
 
 
 @dataclass(frozen=True, slots=True)

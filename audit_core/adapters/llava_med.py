@@ -19,7 +19,7 @@ from transformers.models.llava.image_processing_pil_llava import LlavaImageProce
 from transformers.models.mistral.configuration_mistral import MistralConfig
 
 from audit_core.adapters.folder import FolderFacts
-from audit_core.adapters.headers import tensor_shapes
+from audit_core.adapters.headers import Shapes
 from audit_core.adapters.layouts import HEAD_WIDTH
 from audit_core.adapters.networks import read_json
 from audit_core.adapters.opening import Opening
@@ -58,13 +58,9 @@ def layout(path: Path, facts: FolderFacts, opening: Opening, image_token_id: int
     """
     said = read_json(path / "config.json")
     _check(said)
-    if opening.tensors is not None:
-        shapes = {name: tuple(tensor.shape) for name, tensor in opening.tensors.items()}
-    else:
-        shapes = {k: v for name in facts.weights for k, v in tensor_shapes(path / name).items()}
     text = MistralConfig(**{key: said[key] for key in _LANGUAGE_KEYS if key in said})
     config = LlavaConfig(
-        vision_config=_vision(shapes),
+        vision_config=_vision(opening.shapes(path, facts)),
         text_config=text,
         image_token_index=image_token_id,
         projector_hidden_act=_ACT,
@@ -128,7 +124,7 @@ def _check(said: Mapping[str, Any]) -> None:
         )
 
 
-def _vision(shapes: Mapping[str, tuple[int, ...]]) -> CLIPVisionConfig:
+def _vision(shapes: Shapes) -> CLIPVisionConfig:
     """Sizes of the CLIP tower from its tensors; its heads are 64 wide."""
     try:
         width, _, patch, _ = shapes[_EMBEDDINGS + "patch_embedding.weight"]

@@ -48,26 +48,35 @@ def open_network(
 ) -> Any:
     """A network of a known class, every tensor from its file or from `opening.tensors`.
 
+    It is first filled with shapes alone, by the library's own renaming of older names: a config of other sizes
+    than the weights is refused before it has taken any memory.
+
     `layout` is for files of another layout than transformers' own: its `config` and `key_mapping`.
 
     Raises:
         ModelRefused: tensors are missing, left over or of another shape.
     """
-    source: str | None = str(path)
-    given: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+    config = layout.get("config") or kind.config_class.from_pretrained(str(path), local_files_only=True)
+    given = {**layout, "config": config, "attn_implementation": attention, "dtype": opening.dtype(facts)}
+    shapes = opening.shapes(path, facts)
+    shadows = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    _filled(kind, None, state_dict=shadows, device_map={"": "meta"}, **given)
     if opening.tensors is not None:
-        config = layout.get("config") or kind.config_class.from_pretrained(str(path), local_files_only=True)
-        source, given = None, {"config": config, "state_dict": dict(opening.tensors)}
+        model = _filled(kind, None, state_dict=dict(opening.tensors), **given)
+    else:
+        model = _filled(kind, str(path), use_safetensors=True, local_files_only=True, **given)
+    return opening.placed(model, facts)
+
+
+def _filled(kind: type[PreTrainedModel], source: str | None, **given: Any) -> Any:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # its own bar would write into the worker's stderr
     try:
         model, info = kind.from_pretrained(
             source,
-            dtype=opening.dtype(facts),
-            attn_implementation=attention,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are named below, and refused
-            **{**given, **layout},
+            **given,
         )
     finally:
         if shown:
@@ -77,7 +86,7 @@ def open_network(
         [key for key in info["unexpected_keys"] if key.rpartition(".")[2] != CONSTANT],
         [str(key) for key, *_ in info["mismatched_keys"]],
     )
-    return opening.placed(model, facts)
+    return model
 
 
 def open_tokenizer(path: Path, known: int) -> Tokenizer:

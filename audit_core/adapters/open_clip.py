@@ -41,15 +41,15 @@ def open_biomedclip(
     state = {k: v.float() for k, v in tensors.items() if k not in DROPPED_KEYS}
     config = json.loads((path / OPEN_CLIP_CONFIG).read_text(encoding="utf-8"))
     layout = read_open_clip(config, {k: tuple(v.shape) for k, v in state.items()})
-    with torch.device("meta"):
-        expected = set(BiomedClip(layout).state_dict())
-    refuse_wrong_keys(list(expected - set(state)), list(set(state) - expected))
+    with torch.device("meta"):  # a config of other sizes than the weights takes no memory
+        expected = BiomedClip(layout).state_dict()
+    refuse_wrong_keys(
+        expected.keys() - state.keys(),
+        state.keys() - expected.keys(),
+        (name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape),
+    )
     model = BiomedClip(layout)
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelRefused(f"the weights do not fit the model: {reason}"[:300]) from error
+    model.load_state_dict(state, strict=True)
     tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(layout.text.context)

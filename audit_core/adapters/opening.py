@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from audit_core.adapters.folder import FolderFacts
+from audit_core.adapters.headers import Shapes, tensor_shapes
 from audit_core.errors import ModelRefused
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -49,8 +50,13 @@ class Opening:
             )
         numbers = sum(tensor.numel() for tensor in self.tensors.values())
         narrow = sum(t.numel() for t in self.tensors.values() if t.dtype in (torch.bfloat16, torch.float16))
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
-        return facts.with_tensors(shapes, 16 if 2 * narrow > numbers else 32)
+        return facts.with_tensors(numbers, 16 if 2 * narrow > numbers else 32)
+
+    def shapes(self, path: Path, facts: FolderFacts) -> Shapes:
+        """Names and shapes of the tensors the network is filled from; nothing of them is read."""
+        if self.tensors is not None:
+            return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        return {k: v for name in facts.weights for k, v in tensor_shapes(path / name).items()}
 
     def bytes_needed(self, facts: FolderFacts) -> int:
         """Memory the network takes once it is open; a tenth more while it is being opened."""

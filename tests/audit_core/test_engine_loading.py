@@ -17,6 +17,7 @@ from audit_core.adapters.folder import inspect_folder
 from audit_core.adapters.headers import tensor_shapes
 from audit_core.adapters.layouts import read_open_clip
 from audit_core.adapters.loading import open_model
+from audit_core.adapters.opening import Opening
 from audit_core.errors import AuditError, ModelRefused
 from tests.audit_core import engine_models as tiny
 
@@ -226,6 +227,25 @@ def test_tensors_of_another_size_are_refused_by_name(llava: Path) -> None:
     )
     with pytest.raises(ModelRefused, match=r"of another size: .*embed_tokens"):
         open_model(llava, LLAVA)
+
+
+VAST = 10_000_000
+
+
+@pytest.mark.parametrize("converted", [False, True])
+def test_a_config_alone_decides_no_memory(llava: Path, converted: bool) -> None:
+    """A config of matrices no machine can hold is refused by the tensors' names, before any is made."""
+    tensors = load_file(llava / "model.safetensors") if converted else None
+    _edit("config.json", lambda d: d["text_config"].update(hidden_size=VAST, intermediate_size=VAST))(llava)
+    with pytest.raises(ModelRefused, match=r"of another size: .*embed_tokens"):
+        open_model(llava, LLAVA, opening=Opening(tensors=tensors))
+
+
+def test_a_biomedclip_config_alone_decides_no_memory(clip: Path) -> None:
+    """The same for the one size that BiomedCLIP's layout takes from its json."""
+    _edit("open_clip_config.json", lambda d: d["model_cfg"].update(embed_dim=10**12))(clip)
+    with pytest.raises(ModelRefused, match=r"2 of another size: text\.proj\.\S+, visual\.head\.proj\.weight"):
+        open_model(clip, CLIP)
 
 
 def test_a_base_of_another_shape_is_refused(llava: Path, tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "negative width": (inside("text_config", hidden_size=-16), "hidden_size"),
     "huge width": (inside("text_config", hidden_size=10**12), "hidden_size"),
     "width as a word": (inside("text_config", hidden_size="16"), "hidden_size"),
+    "layers without end": (inside("text_config", num_hidden_layers=5_000_000), "num_hidden_layers: 5000000"),
+    "blocks without end": (inside("vision_config", depth=5_000_000), "depth: 5000000"),
     "infinite": (say(initializer_range=float("inf")), "initializer_range"),
     "deep": (say(nested=json.loads("[" * 40 + "]" * 40)), "nested too deep"),
     # codes instead of numbers
