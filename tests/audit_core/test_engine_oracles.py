@@ -75,9 +75,9 @@ def test_slices_equal_an_autograd_loop_without_padding(name: str) -> None:
         _assert_slices(got.layers[layer], expected[layer], layer)
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "bert", "clip"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_slices_equal_the_opacus_oracle(name: str) -> None:
-    """The same batch, padded, through Opacus' per-sample gradients (positions and class token left out)."""
+    """The same batch, padded, through Opacus' per-sample gradients."""
     adapter, batch = network(name), _batch(name)
     names = _names(adapter, batch)
     got = capture(adapter, batch, names)
