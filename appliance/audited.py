@@ -75,7 +75,11 @@ class Audited(Registered):
 
         stored = self._stored_audit(audit_id)
         record, document = self._model(stored.model), self._cohort(stored.cohort)
-        loaded = _loaded(stored.digests.get("asked", {}))
+        if "asked" not in stored.digests:
+            raise UsageError(
+                f"audit {audit_id} cannot be resumed: an earlier version began it", "run a new audit"
+            )
+        loaded = _loaded(stored.digests["asked"])
         with self._act("audit.resume", audit_id, policy_digest=loaded.digest):
             self._tidy_audits()
             stored = self._interrupted_audit(audit_id)

@@ -299,6 +299,17 @@ def test_what_has_changed_is_named(what: str, site: Path, cut_off: Appliance, po
     assert [one.state for one in cut_off.audits()] == ["interrupted"]
 
 
+def test_an_audit_of_an_earlier_version_is_not_resumed(cut_off: Appliance) -> None:
+    """Its record does not say how the policy was asked for."""
+    (row,) = cut_off.audits()
+    stored = cut_off._workspace.catalogue.audit(row.audit_id)
+    assert stored is not None
+    digests = {name: value for name, value in stored.digests.items() if name != "asked"}
+    cut_off._workspace.catalogue.move_audit(interrupted(replace(stored, digests=digests)), "running")
+    with pytest.raises(UsageError, match="an earlier version began it"):
+        cut_off.resume_audit(row.audit_id, silent)
+
+
 def test_a_damaged_step_is_named_and_not_used(cut_off: Appliance) -> None:
     """Any flipped byte, a cut, or a step under the name of another: the file is named."""
     (row,) = cut_off.audits()
