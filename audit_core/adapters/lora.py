@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 from audit_core.adapters.adapted import adapted_layers
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.lora_config import FILE, KEPT, check_adapter_config
+from audit_core.adapters.patterns import Pattern
 from audit_core.errors import ModelRefused
 
 WEIGHTS: Final = "adapter_model.safetensors"
 NAME: Final = "default"
 PREFIX: Final = "base_model.model."
+ALL_LINEAR: Final = "all-linear"  # peft's own word, no pattern
 _TOGETHER: Final = "adapter and base must belong together"
 
 
@@ -86,33 +89,52 @@ def _check_targets(model: nn.Module, targets: str | list[str] | None) -> None:
 
 def _inject(model: nn.Module, config: Mapping[str, Any]) -> None:
     kept = {key: config[key] for key in KEPT if config.get(key) is not None}
+    names = [name for name, _ in model.named_modules()]
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(kept.get(key), str) and kept[key] not in ("", ALL_LINEAR):
+            kept[key] = _spelled_out(key, kept[key], names)
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is wrong is refused below, by name
-            inject_adapter_in_model(LoraConfig(**kept, inference_mode=True), model, NAME)
+            peft = LoraConfig(**kept, inference_mode=True)
+            inject_adapter_in_model(peft, model, NAME, low_cpu_mem_usage=True)  # until they are filled
     except (ValueError, KeyError, NotImplementedError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelRefused(f"the adapter does not fit the model: {reason}"[:300], _TOGETHER) from error
 
 
+def _spelled_out(key: str, pattern: str, names: Sequence[str]) -> str:
+    """A pattern of the fitting names alone: peft would match the vendor's in time without bound."""
+    found = Pattern(pattern).among(names)
+    if not found and key == "target_modules":
+        raise ModelRefused(f"the adapter does not fit the model: {key} fits none of its layers", _TOGETHER)
+    return "|".join(map(re.escape, found))
+
+
 def _fill(model: Any, tensors: dict[str, Tensor]) -> None:
-    """Every matrix of the adapter from its file: none left as it was drawn, none left over."""
-    for _, layer in adapted_layers(model):
-        for holder in (layer.lora_A, layer.lora_B, layer.lora_magnitude_vector):
-            holder.float()
+    """Every matrix of the adapter from its file: none left empty, none left over."""
     beside = [name for name in tensors if ".lora_" not in name]
     if beside:  # they would be loaded into the base itself, which is then no base any more
         raise ModelRefused(f"the adapter holds weights that are no part of LoRA: {_some(beside)}", _TOGETHER)
     bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
         raise ModelRefused(f"the adapter holds numbers that are not finite: {_some(bad)}", _TOGETHER)
+    named = _today(model, tensors)
+    _set(model, {name: tensor.to("meta") for name, tensor in named.items()}, low_cpu_mem_usage=True)
+    for _, layer in adapted_layers(model):  # they fit: only now are they given memory, in float32
+        for holder in (layer.lora_A, layer.lora_B, layer.lora_magnitude_vector):
+            holder.to_empty(device=layer.get_base_layer().weight.device).float()
+    _set(model, named)
+    del model.peft_config  # the network is used as it is; nothing may load a second adapter by it
+
+
+def _set(model: Any, tensors: dict[str, Tensor], **how: bool) -> None:
     try:
-        result = set_peft_model_state_dict(model, _today(model, tensors), NAME)
+        result = set_peft_model_state_dict(model, tensors, NAME, **how)
     except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
         message = f"the adapter's matrices do not fit the model: {reason}"
         raise ModelRefused(message[:300], _TOGETHER) from error
-    del model.peft_config  # the network is used as it is; nothing may load a second adapter by it
     missing = [_plain(name) for name in result.missing_keys if ".lora_" in name]
     unexpected = [_plain(name) for name in result.unexpected_keys]
     parts = [

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from audit_core.adapters.patterns import Pattern
 from audit_core.errors import ModelRefused
 
 FILE: Final = "adapter_config.json"
 MAX_RANK: Final = 16_384
-MAX_PATTERN: Final = 4_000
-MAX_REPEATS: Final = 8
-"""Patterns come from the vendor and are matched against every layer's name: none may take for ever."""
+MAX_NAMES: Final = 10_000
+MAX_NAMED: Final = 1_000  # ranks and alphas by name; peft searches them layer by layer
 KEPT: Final = (
     "r",
     "lora_alpha",
@@ -56,8 +56,8 @@ PLAIN_STARTS: Final = (True, False, None, "gaussian", "eva", "true", "True")
 LIBRARIES: Final = ("transformers.", "open_clip.")
 QUANTISED: Final = re.compile(r"bnb|gptq|awq|gguf|nf4|fp4|fp8|hqq|[-_.]int[48]|[48][-_]?bits?", re.IGNORECASE)
 
-_REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
-_REPEATS: Final = re.compile(r"[*+]|\{\d*,")
+_NAME: Final = re.compile(r"\^?(?:[\w-]|\\?\.){1,400}\$?")
+"""Names that peft makes a pattern of, without anything that could take long to match."""
 _REASONS: Final = {
     "modules_to_save": "whole layers were replaced beside the adapter, their base is not known",
     "trainable_token_indices": "embeddings were trained, they are no audited matrix",
@@ -117,13 +117,13 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
     fine = {
         "r": _ranks([config.get("r")]),
         "lora_alpha": _alphas([config.get("lora_alpha")]),
-        "rank_pattern": isinstance(ranks, dict) and _patterns(list(ranks)) and _ranks(ranks.values()),
-        "alpha_pattern": isinstance(alphas, dict) and _patterns(list(alphas)) and _alphas(alphas.values()),
-        "target_modules": bool(targets) and _patterns(targets),
-        "exclude_modules": _patterns(excluded),
+        "rank_pattern": isinstance(ranks, dict) and _named(list(ranks)) and _ranks(ranks.values()),
+        "alpha_pattern": isinstance(alphas, dict) and _named(list(alphas)) and _alphas(alphas.values()),
+        "target_modules": bool(targets) and _chosen(targets),
+        "exclude_modules": _chosen(excluded),
         "layers_to_transform": layers is None
-        or all(type(n) is int and n >= 0 for n in (layers if isinstance(layers, list) else [layers])),
-        "layers_pattern": _patterns(holders),
+        or _words(layers, lambda number: type(number) is int and number >= 0),
+        "layers_pattern": _named(holders),
         "use_rslora": isinstance(config.get("use_rslora", False), bool),
         "use_dora": isinstance(config.get("use_dora", False), bool),
     }
@@ -140,12 +140,19 @@ def _alphas(values: Any) -> bool:
     return all(type(value) in (int, float) and math.isfinite(value) and value > 0 for value in values)
 
 
-def _patterns(value: Any) -> bool:
+def _chosen(value: Any) -> bool:
+    """A pattern for whole names, or a list of endings of names."""
+    if isinstance(value, str):
+        Pattern(value)
+        return True
+    return isinstance(value, list) and _words(value, lambda word: isinstance(word, str) and bool(word))
+
+
+def _named(value: Any) -> bool:
+    fits = _words(value, lambda word: isinstance(word, str) and _NAME.fullmatch(word) is not None)
+    return fits and (isinstance(value, str) or len(value) <= MAX_NAMED)
+
+
+def _words(value: Any, fits: Callable[[Any], bool]) -> bool:
     words = value if isinstance(value, list) else [value]
-    return all(
-        isinstance(word, str)
-        and 0 < len(word) <= MAX_PATTERN
-        and not _REPEATED_GROUP.search(word)
-        and len(_REPEATS.findall(word)) <= MAX_REPEATS
-        for word in words
-    )
+    return len(words) <= MAX_NAMES and all(fits(word) for word in words)

@@ -48,8 +48,8 @@ def open_network(
 ) -> Any:
     """A network of a known class, every tensor from its file or from `opening.tensors`.
 
-    It is first filled with shapes alone, by the library's own renaming of older names: a config of other sizes
-    than the weights is refused before it has taken any memory.
+    It is first filled with shapes alone, by the library's own renaming of older names: a config of other
+    sizes than the weights is refused before it has taken any memory.
 
     `layout` is for files of another layout than transformers' own: its `config` and `key_mapping`.
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from audit_core.adapters.folder import inspect_adapter, inspect_folder, is_adapter
 from audit_core.adapters.loading import open_model
-from audit_core.errors import ModelRefused
+from audit_core.errors import ModelRefused, NotEnoughMemory
 from tests.audit_core import engine_models as tiny
 
 WEIGHTS = "model.safetensors"
@@ -283,6 +283,6 @@ def test_a_model_that_does_not_fit_is_said_before_it_is_loaded(
     """Need and what is free are both named; nothing of the weights is read."""
     monkeypatch.setattr("audit_core.memory.available_bytes", lambda device: 1000)
     monkeypatch.setattr("audit_core.adapters.loading._loader", lambda facts: pytest.fail("it was loaded"))
-    with pytest.raises(ModelRefused, match=r"needs 0\.0 GiB of memory and 0\.0 GiB are free") as caught:
+    with pytest.raises(NotEnoughMemory, match=r"needs 0\.0 GiB of memory and 0\.0 GiB are free") as caught:
         open_model(made, "image-text-to-text")
-    assert "more memory" in caught.value.hint
+    assert "machine with more" in caught.value.hint

@@ -13,6 +13,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
+from audit_core.adapters import lora
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.folder import inspect_adapter, inspect_folder
 from audit_core.adapters.loading import open_model
@@ -141,6 +142,7 @@ def test_an_audit_has_the_adapter_off_as_its_base(folders: dict[str, Path], tmp_
     {"use_rslora": True},
     {"rank_pattern": {"fc1": 5}, "alpha_pattern": {"q_proj": 9}},
     {"target_modules": r".*vision_model.*(fc1|fc2)", "layers_to_transform": None},
+    {"target_modules": r"^(?!text).*vision_model.*(fc1|fc2)", "exclude_modules": r".*\.1\..*"},
     {"target_modules": ["fc1"], "layers_to_transform": [1], "layers_pattern": "layers"},
     {"target_modules": "all-linear"},
 ])  # fmt: skip
@@ -224,8 +226,13 @@ def _changed(folder: Path, **said: Any) -> Path:
     ({"lora_alpha": float("inf")}, "value for lora_alpha|no possible value"),
     ({"target_modules": []}, "target_modules"),
     ({"rank_pattern": {"q_proj": -1}}, "rank_pattern"),
-    ({"target_modules": "(.*a)*q_proj"}, "target_modules"),
+    ({"target_modules": "(q)\\1_proj"}, "pattern .* for layer names is not known"),
+    ({"exclude_modules": "(?i)q_proj"}, "pattern .* for layer names is not known"),
+    ({"target_modules": ["q_proj"] * 10_001}, "target_modules"),
     ({"alpha_pattern": {".*.*.*.*.*.*.*.*.*q": 8}}, "alpha_pattern"),
+    ({"rank_pattern": {"(a|b|ab)?(a|b|ab)?": 8}}, "rank_pattern"),
+    ({"rank_pattern": {f"layers.{n}.q_proj": 2 for n in range(1_001)}}, "rank_pattern"),
+    ({"layers_pattern": ["a.?b.?"]}, "layers_pattern"),
 ])  # fmt: skip
 def test_what_an_adapter_may_not_say(
     folders: dict[str, Path], tmp_path: Path, said: dict[str, Any], reason: str
@@ -318,6 +325,33 @@ def test_a_config_does_not_decide_how_much_memory_is_taken(folders: dict[str, Pa
         _changed(folder, **{"r": 3, "rank_pattern": {}, **said})
         with pytest.raises(ModelRefused, match="rank of 3 at most, its config says 16384"):
             _open(folders["llava"], folder)
+
+
+def test_one_matrix_of_a_large_rank_does_not_pay_for_the_others(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Matrices the file lacks are never made: what is missing stays on the meta device and is named."""
+
+    def keep_one(tensors: dict[str, torch.Tensor]) -> None:
+        key = next(k for k in tensors if "layers.1.self_attn.q_proj.lora_A" in k)
+        one = torch.ones(4_000, tensors[key].shape[1])
+        tensors.clear()
+        tensors[key] = one
+        tensors[key.replace("lora_A", "lora_B")] = torch.ones(one.shape[1], 4_000)
+
+    folder = write_lora(tmp_path, folders["llava"], target_modules=["q_proj"])
+    _tensors(_changed(folder, r=4_000), keep_one)
+    made: list[str] = []
+
+    def see(model: torch.nn.Module, *given: Any, **more: Any) -> Any:
+        made.extend(n for n, p in model.named_parameters() if ".lora_" in n and not p.is_meta)
+        return fill(model, *given, **more)
+
+    fill = lora.set_peft_model_state_dict
+    monkeypatch.setattr(lora, "set_peft_model_state_dict", see)
+    with pytest.raises(ModelRefused, match=r"missing: .*q_proj\.lora_A"):
+        _open(folders["llava"], folder)
+    assert made == []
 
 
 def test_pickled_adapters_and_whole_models_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
