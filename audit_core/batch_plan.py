@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from audit_core.adapters.base import Encoded
-from audit_core.batches import MORE_MEMORY, STEP_PAIRS, Feed, Tight
-from audit_core.errors import AuditError
+from audit_core.batches import STEP_PAIRS, Feed, Tight
+from audit_core.errors import NotEnoughMemory
 from audit_core.memory import available_bytes, peak_bytes
 from audit_core.samples import Sample
 from audit_core.store import Shelf, packed, unpacked
@@ -36,10 +36,10 @@ def choose(tried: Sequence[Tried]) -> int:
     """The smallest size that is nearly as fast a pair as the fastest.
 
     Raises:
-        AuditError: not even one pair fits.
+        NotEnoughMemory: not even one pair fits.
     """
     if not tried:
-        raise AuditError("not even one pair fits into memory", MORE_MEMORY)
+        raise NotEnoughMemory("not even one pair fits into memory")
     fastest = min(one.pair_s for one in tried)
     return next(one.size for one in tried if one.pair_s <= fastest * AS_GOOD)
 
@@ -52,7 +52,7 @@ def measured(
     clock: Callable[[], float] = time.perf_counter,
     budget_bytes: int | None = None,
 ) -> int:
-    """Find the batch size.
+    """Find the batch size. Pairs that do not fit alone are passed over: they will be unscored.
 
     Args:
         feed: of the model; its pace is used and left at the size that was found.
@@ -62,19 +62,22 @@ def measured(
         budget_bytes: memory that batches may take; half of what is free when left out.
 
     Raises:
-        AuditError: not even one pair fits.
+        NotEnoughMemory: not even one pair fits.
     """
     device = feed.adapter.device
     budget = int(BUDGET * available_bytes(device)) if budget_bytes is None else budget_bytes
     longest = sorted(samples, key=lambda s: (-len(s.text), s.pair_id))
     floor, tried = peak_bytes(device), list[Tried]()
     size = 1
-    while size <= (1 if feed.pace.alone else min(STEP_PAIRS, len(longest))):
+    while size <= min(1 if feed.pace.alone else STEP_PAIRS, len(longest)):
         try:
             seconds = _timed(feed, longest[:size], work, clock)
         except Tight as tight:
             feed.relieve(tight, {})
-            break
+            if tried:
+                break
+            longest.pop(0)
+            continue
         tried.append(Tried(size, seconds / size, peak_bytes(device)))
         slow = seconds / size > GIVE_UP * min(one.pair_s for one in tried)
         if slow or 2 * (tried[-1].peak_bytes - floor) > budget:

@@ -11,17 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from audit_core.adapters.base import Anchors, Encoded, ModelAdapter
-from audit_core.errors import AuditError, BadSample
+from audit_core.errors import BadSample
 from audit_core.memory import out_of_memory, release
 from audit_core.results import Progress
 from audit_core.samples import ReportProgress, Sample, Settings
 
 MAX_KEPT_BYTES = 256 * 1024 * 1024
-PROBE_PAIRS = 2
 STEP_PAIRS = 64
 STEP_BYTES = 128 << 20
 TOO_LARGE = "the pair needs more memory than there is, even alone"
-MORE_MEMORY = "free some memory, or audit on a machine with more"
 
 Take = Callable[[Encoded], None]
 
@@ -113,28 +111,6 @@ class Feed:
         else:
             self.pace.batch = max(1, self.pace.batch // 2)
         release(self.adapter.device)
-
-    def probe(self, samples: Sequence[Sample], pairs: int = PROBE_PAIRS) -> Encoded:
-        """The first few pairs that can be encoded.
-
-        Raises:
-            AuditError: there are none.
-        """
-        usable: list[Sample] = []
-        for sample in samples:
-            try:
-                self.encode([sample])
-            except BadSample:
-                continue  # the passes name it; the probe only needs pairs that work
-            usable.append(sample)
-            if len(usable) == pairs:
-                break
-        if not usable:
-            raise AuditError(
-                "no pair of this cohort can be given to the model",
-                "check the reports and the model's family",
-            )
-        return self.encode(usable)
 
     def encode(self, chunk: Sequence[Sample]) -> Encoded:
         """One batch as the model wants it; made once while there is room to keep it.

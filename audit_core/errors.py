@@ -4,6 +4,7 @@ AuditError
 ├── ModelRefused        the folder is not a model we can audit rightly
 ├── CohortTooSmall      fewer pairs in a role than the method can work with
 ├── BadSample           one pair cannot be scored (becomes Unscored in the pipeline)
+├── NotEnoughMemory     model or pairs do not fit into the memory that is free now
 └── PolicyInvalid       a policy says something that has no meaning
 """
 
@@ -28,6 +29,12 @@ class CohortTooSmall(AuditError):
 
 class BadSample(AuditError):
     """One pair could not be scored."""
+
+
+class NotEnoughMemory(AuditError):
+    """The audit needs more memory than is free now."""
+
+    hint = "free some memory, or audit on a machine with more"
 
 
 class PolicyInvalid(AuditError):

@@ -276,7 +276,9 @@ def _reached(
             if use.grads is None:
                 continue
             by_sample(use.name, use.acts, probe)
-            live_B = by_sample(use.name, use.grads, probe).ne(0).flatten(1).any(1).tolist()
+            # A row that is not finite is its own pair's fault, 0·NaN: no sign that pairs touch each other.
+            finite = use.grads.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            live_B = by_sample(use.name, finite, probe).ne(0).flatten(1).any(1).tolist()
             if any(live_B):
                 reached.add(use.name)
             if any(alive for b, alive in enumerate(live_B) if b != own):

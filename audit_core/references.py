@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audit_core.adapters.base import Candidate, Encoded, ModelAdapter
-from audit_core.as_published import published_layers
-from audit_core.batches import MORE_MEMORY, PROBE_PAIRS, Count, Feed, Pace, Tight, in_steps
-from audit_core.errors import AuditError, CohortTooSmall, ModelRefused
-from audit_core.gradients import add_gradient_sum, audited_layers, capture
-from audit_core.memory import out_of_memory, release
+from audit_core.batches import Count, Feed, Pace, Tight, in_steps
+from audit_core.errors import CohortTooSmall, ModelRefused, NotEnoughMemory
+from audit_core.gradients import add_gradient_sum, capture
+from audit_core.probe import audited
 from audit_core.samples import Sample
 from audit_core.signals import Matrix
 from audit_core.slices import cross_slices, matrix_slices
@@ -80,10 +79,10 @@ def prepared(feed: Feed, samples: Sequence[Sample], base: ModelAdapter | None) -
 
     Raises:
         ModelRefused: the base model does not have the model's matrices.
-        AuditError: no pair can be given to the model, or no layer receives a gradient.
+        AuditError: no pair gives finite numbers, or no layer receives a gradient.
     """
     adapter = feed.adapter
-    matrices = _matrices(adapter, _audited(feed, samples))
+    matrices = _matrices(adapter, audited(feed, samples))
     if feed.settings.as_published:
         return Reference(matrices, None, as_published=True)
     reference = Reference(matrices, base)
@@ -91,20 +90,6 @@ def prepared(feed: Feed, samples: Sequence[Sample], base: ModelAdapter | None) -
         for matrix in reference.matrices:
             reference.task_squares[matrix.name] = matrix_slices(task_vector(adapter, base, matrix.name))
     return reference
-
-
-def _audited(feed: Feed, samples: Sequence[Sample]) -> tuple[Candidate, ...]:
-    """The layers an audit looks at, by a probe of two pairs; of one, where two do not fit into memory."""
-    find = published_layers if feed.settings.as_published else audited_layers
-    for pairs in (PROBE_PAIRS, 1):
-        try:
-            return find(feed.adapter, feed.probe(samples, pairs), feed.settings.layers, feed.anchors)
-        except Exception as error:
-            if not out_of_memory(error):
-                raise
-        release(feed.adapter.device)
-        feed.pace.batch, feed.pace.alone = 1, True
-    raise AuditError("not even one pair fits into memory", MORE_MEMORY)
 
 
 def task_vector(adapter: ModelAdapter, base: ModelAdapter, name: str) -> Tensor:
@@ -141,7 +126,7 @@ def sum_references(
 
     Raises:
         CohortTooSmall: fewer than two members could be read.
-        AuditError: the same, because they do not fit into memory.
+        NotEnoughMemory: the same, because they do not fit.
     """
     names = [m.name for m in reference.matrices]
     count = max(folds.values(), default=0) + 1
@@ -160,9 +145,8 @@ def sum_references(
             feed.relieve(tight, excluded)
     if len(running.members) < 2:
         if excluded:
-            raise AuditError(
-                f"{len(excluded)} of {len(chosen)} reference members need more memory than there is",
-                MORE_MEMORY,
+            raise NotEnoughMemory(
+                f"{len(excluded)} of {len(chosen)} reference members need more memory than there is"
             )
         raise CohortTooSmall(
             f"only {len(running.members)} of {len(chosen)} reference members could be scored",
@@ -265,9 +249,9 @@ def _places(shelf: Shelf | None, pace: Pace, steps: Sequence[Sequence[Sample]]) 
     return [here.on(batch=pace.batch, step=number) for number in range(len(steps))]
 
 
-def _matrices(adapter: ModelAdapter, audited: Sequence[Candidate]) -> tuple[Matrix, ...]:
+def _matrices(adapter: ModelAdapter, layers: Sequence[Candidate]) -> tuple[Matrix, ...]:
     found, offset = [], 0
-    for candidate in audited:
+    for candidate in layers:
         rows, cols = adapter.weight(candidate.name).shape
         found.append(Matrix(candidate.name, candidate.layer, offset, rows, cols))
         offset += rows + cols

@@ -16,9 +16,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audit_core.batches import MORE_MEMORY, TOO_LARGE
+from audit_core.batches import TOO_LARGE
 from audit_core.cosines import Block, Cosines, Floats32, StreamedCosines, held
-from audit_core.errors import AuditError
+from audit_core.errors import AuditError, NotEnoughMemory
 from audit_core.fold_sums import FoldSums
 from audit_core.signals import Matrix, SignalTable
 from audit_core.store import Shelf, packed, unpacked
@@ -259,13 +259,14 @@ class TableRows:
         """Close the table.
 
         Raises:
-            AuditError: not one pair was scored.
+            AuditError: not one pair was scored; NotEnoughMemory where that is why.
         """
         if len(self.unscored) == len(self.index):
             first = next(iter(self.unscored.values()), "there are no pairs")
-            complete = "check that the model folder is complete and undamaged"
+            if first == TOO_LARGE:
+                raise NotEnoughMemory(f"no pair could be scored: {first}")
             raise AuditError(
-                f"no pair could be scored: {first}", MORE_MEMORY if first == TOO_LARGE else complete
+                f"no pair could be scored: {first}", "check that the model folder is complete and undamaged"
             )
         shape = (len(self.index), self.columns.slices)
         cosines: Cosines = StreamedCosines(tuple(self.parts), shape) if self.streamed else self.cosines

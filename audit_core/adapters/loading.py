@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from audit_core.adapters.families import GENERATIVE, MATCHING
 from audit_core.adapters.folder import FolderFacts, inspect_adapter, inspect_folder
-from audit_core.errors import AuditError, ModelRefused
+from audit_core.errors import AuditError, ModelRefused, NotEnoughMemory
 
 if TYPE_CHECKING:
     from audit_core.adapters.base import ModelAdapter
@@ -28,7 +28,6 @@ OFFLINE_SWITCHES: Mapping[str, str] = {
 """Environment the launcher sets before any import; `open_model` asserts it."""
 
 GIB = 1 << 30
-_MORE_MEMORY = "close other programs, or audit on a machine with more memory"
 
 
 def open_model(
@@ -44,8 +43,8 @@ def open_model(
             own safetensors when left out.
 
     Raises:
-        ModelRefused: the folder cannot be audited rightly, keys are missing or left over, or the machine has
-            not the memory for it.
+        ModelRefused: the folder cannot be audited rightly, or keys are missing or left over.
+        NotEnoughMemory: it does not fit into the memory that is free.
         AuditError: the offline switches are not set.
     """
     assert_offline()
@@ -57,6 +56,7 @@ def open_model(
             "register it again",
         )
     from audit_core.adapters.opening import Opening
+    from audit_core.memory import out_of_memory
 
     opening = opening or Opening()
     facts = opening.described(facts)
@@ -66,9 +66,9 @@ def open_model(
         return adapter if opening.peft is None else _with_peft(adapter, opening.peft.absolute())
     except AuditError:
         raise
-    except MemoryError as error:
-        raise ModelRefused(f"{which} does not fit into memory", _MORE_MEMORY) from error
     except Exception as error:
+        if out_of_memory(error):
+            raise NotEnoughMemory(f"{which} does not fit into memory") from error
         message = (
             f"{which} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         )
@@ -130,8 +130,8 @@ def _check_memory(which: str, needed: int, device: str) -> None:
 
     free = available_bytes(torch.device(device))
     if needed > free:
-        raise ModelRefused(
-            f"{which} needs {needed / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free", _MORE_MEMORY
+        raise NotEnoughMemory(
+            f"{which} needs {needed / GIB:.1f} GiB of memory and {free / GIB:.1f} GiB are free"
         )
 
 

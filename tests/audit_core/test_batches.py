@@ -149,7 +149,7 @@ def test_a_shortage_that_is_over_does_not_change_kept_steps(llava: ModelAdapter,
     machine.room, machine.seen[:] = 10**6, []
     got = collected(llava, 8, shelf=Shelf(store))
     assert got.facts["batch_size"] == "2"
-    assert len(machine.seen) <= 1  # the probe that finds the layers
+    assert machine.seen == [1, 1, 2]  # the probe that finds the layers
     assert_same(got, wanted)
 
 
@@ -206,6 +206,17 @@ def test_memory_that_runs_out_ends_the_search(llava: ModelAdapter, machine: Smal
     """What fitted before is taken."""
     machine.room = 4
     assert collected(llava, 0).facts["batch_size"] in ("1", "2", "4")
+
+
+@pytest.mark.parametrize("asked", [0, 4])
+def test_the_longest_pair_too_large_alone_is_unscored(
+    asked: int, llava: ModelAdapter, machine: Small
+) -> None:
+    """Measured or given, the batch size is that of the pairs that fit; the one that does not ends nothing."""
+    longest = max(PAIRS, key=lambda pair: len(pair.text))
+    machine.never = frozenset({longest.pair_id})
+    got = collected(llava, asked)
+    assert got.unscored == {longest.pair_id: TOO_LARGE}
 
 
 def test_a_resumed_audit_takes_the_size_that_was_found(llava: ModelAdapter) -> None:

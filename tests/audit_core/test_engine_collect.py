@@ -101,29 +101,30 @@ def test_a_slice_carried_by_one_pair_is_dropped() -> None:
     assert np.isnan(got).all()
 
 
-def test_a_pair_that_is_not_finite_touches_nobody(llava: ModelAdapter) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_pair_that_is_not_finite_touches_nobody(place: int, llava: ModelAdapter) -> None:
     """A NaN pair, even as a reference, becomes unscored; every other number is what it is without it."""
     texts = [
         replace(p, text=" ".join(["no acute finding left"][0:1] * (1 + n // 3))) for n, p in enumerate(PAIRS)
     ]
-    bad = replace(texts[2], text="no acute finding poison")
+    bad = replace(texts[place], text="no acute finding poison")
     poisoned = llava.around(llava.model)
     table = poisoned.model.get_input_embeddings().weight
     row = int(llava.encode([bad], 9).tensors["input_ids"][0][-2])  # type: ignore[attr-defined]
     saved = table[row].clone()
-    clean = _collect(llava, texts, members=[t.pair_id for t in (texts[0], texts[1], texts[3])])
+    clean = _collect(llava, texts, members=[t.pair_id for n, t in enumerate(texts[:4]) if n != place])
     try:
         with torch.no_grad():
             table[row] = torch.nan
-        samples = [*texts[:2], bad, *texts[3:]]
+        samples = [*texts[:place], bad, *texts[place + 1 :]]
         got = _collect(poisoned, samples, members=[t.pair_id for t in texts[:4]])
     finally:
         with torch.no_grad():
             table[row] = saved
     assert list(got.unscored) == [bad.pair_id]
     assert "finite" in got.unscored[bad.pair_id]
-    others = [n for n in range(len(texts)) if n != 2]
-    assert all(np.isnan(values[2]) for values in got.scalars.values())
+    others = [n for n in range(len(texts)) if n != place]
+    assert all(np.isnan(values[place]) for values in got.scalars.values())
     for name in LIKELIHOOD_SCALARS:
         np.testing.assert_array_equal(got.scalars[name][others], clean.scalars[name][others])
     np.testing.assert_allclose(got.cosines[others], clean.cosines[others], atol=1e-5)
