@@ -16,9 +16,6 @@ from audit_core.errors import ModelRefused
 
 CONFIG: Final = "config.json"
 PREPROCESSOR_FILES: Final = ("preprocessor_config.json", "processor_config.json")
-VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "added_tokens.json")
-"""A vocabulary may hold any word."""
-
 CODE_KEYS: Final = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_generate")
 SWITCH_PREFIXES: Final = (
     "_attn_implementation",
@@ -74,8 +71,6 @@ def check_documents(documents: Mapping[str, Any]) -> None:
         if name in documents:
             raise ModelRefused(f"the weights are quantised ({name}): {WRONG_STATISTICS}", UNQUANTISED)
     for name, document in documents.items():
-        if name in VOCABULARIES:
-            continue
         for key, value in _entries(name, document):
             if value in (None, False, "", [], {}):
                 continue

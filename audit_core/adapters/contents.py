@@ -52,7 +52,10 @@ NO_WEIGHTS: Final = ("training_args", "optimizer", "scheduler", "rng_state", "sc
 DATA_KINDS: Final = (".json", ".safetensors", ".txt", ".md", ".model", ".jinja", ".png", ".jpg", ".jpeg")
 PLAIN_NAMES: Final = ("LICENSE", "NOTICE", "README", ".gitattributes")
 MAX_FILES: Final = 10_000
-MAX_JSON_BYTES: Final = 64 * 1024 * 1024
+VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "added_tokens.json")
+"""A vocabulary may hold any word, and is not looked into: whoever opens the model reads it, in the box."""
+MAX_JSON_BYTES: Final = 16 * 1024 * 1024
+"""Of all other json files together: parsed, they take some thirty times as much memory."""
 
 
 def plain_files(path: Path) -> dict[str, int]:
@@ -99,12 +102,18 @@ def digest_files(path: Path, files: Mapping[str, int]) -> dict[str, str]:
 
 
 def read_documents(path: Path, files: Mapping[str, int]) -> dict[str, Any]:
-    """Every json file of a folder, parsed.
+    """Every json file of a folder but vocabularies, parsed.
 
     Raises:
-        ModelRefused: one is not json, or too large for a configuration file.
+        ModelRefused: one is not json, or they are too large for configuration files.
     """
-    return {name: _read_json(path / name, name) for name in files if name.endswith(".json")}
+    found: dict[str, Any] = {}
+    left = MAX_JSON_BYTES
+    for name in files:
+        if name.endswith(".json") and name not in VOCABULARIES:
+            found[name] = _read_json(path / name, name, left)
+            left -= files[name]
+    return found
 
 
 def _check_kind(name: str) -> None:
@@ -125,10 +134,12 @@ def _check_kind(name: str) -> None:
         )
 
 
-def _read_json(path: Path, name: str) -> Any:
+def _read_json(path: Path, name: str, most_bytes: int) -> Any:
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        with path.open("rb") as file:
+            text = file.read(most_bytes + 1)
+        if len(text) > most_bytes:
             raise ModelRefused(f"{name} is too large for a configuration file", "keep configuration only")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelRefused(f"{name} is not readable json", "the copy may be incomplete") from error

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from audit_core.adapters import layouts
+from audit_core.adapters import contents, layouts
 from audit_core.adapters.folder import inspect_folder
 from audit_core.adapters.headers import tensor_shapes
 from audit_core.adapters.layouts import read_open_clip
@@ -332,3 +332,14 @@ def test_inspection_imports_no_torch(llava: Path) -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_json_files_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many files, each of a size one would let pass: parsed they would take thirty times their bytes."""
+    tiny.write_llava(tmp_path)
+    monkeypatch.setattr(contents, "MAX_JSON_BYTES", 50_000)
+    inspect_folder(tmp_path, digests=False)
+    for name in ("one.json", "two.json", "six.json"):
+        (tmp_path / name).write_text(json.dumps([0] * 8_000))
+    with pytest.raises(ModelRefused, match="too large for a configuration"):
+        inspect_folder(tmp_path, digests=False)
