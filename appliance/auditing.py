@@ -17,6 +17,7 @@ from appliance.errors import (
     CannotWrite,
     IntegrityError,
     LogUnwritable,
+    NotNow,
     PolicyError,
     UsageError,
     WorkerFailed,
@@ -146,7 +147,7 @@ def resumed(audit: StoredAudit) -> StoredAudit:
 
 def can_go_on(stopped: BaseException) -> bool:
     """Whether what stopped an audit may be gone next time; a refusal by policy or engine will not be."""
-    passing = (WorkerFailed, IntegrityError, CannotWrite, LogUnwritable)
+    passing = (WorkerFailed, IntegrityError, CannotWrite, LogUnwritable, NotNow)
     return isinstance(stopped, passing) or not isinstance(stopped, ApplianceError)
 
 
@@ -154,17 +155,17 @@ def check_isolation(worker: Worker, loaded: LoadedPolicy) -> Mapping[str, str]:
     """The worker's layers, if the policy accepts them.
 
     Raises:
-        ApplianceError: a layer the policy requires is missing, or an attempt of the self-probe got out.
+        NotNow: a layer the policy requires is missing, or an attempt of the self-probe got out.
     """
     layers = worker.isolation
     missing = [layer for layer in loaded.policy.required_isolation if layers.get(layer) != ON]
     if missing:
-        raise ApplianceError(
+        raise NotNow(
             f"the policy requires {missing[0]}, which is missing here: {layers.get(missing[0])}",
             "see `gradaudit doctor`, or use a policy that does not require it",
         )
     if layers[SELF_PROBE] != ON:
-        raise ApplianceError(f"the worker's box leaks: {layers[SELF_PROBE]}", "see `gradaudit doctor`")
+        raise NotNow(f"the worker's box leaks: {layers[SELF_PROBE]}", "see `gradaudit doctor`")
     return layers
 
 

@@ -9,6 +9,7 @@ ApplianceError (1)
 ├── Busy (22)               somebody else is writing; try again
 ├── LogUnwritable (1)       the log cannot take an entry, so the act did not happen
 ├── CannotWrite (1)         the disk is full or refuses
+├── NotNow (1)              this machine lacks memory or isolation; nothing is wrong with the work
 └── WorkerFailed (1)        the worker process died or refused
     └── WorkerSilent        it did not answer in time, or used up its processor time
 """
@@ -66,6 +67,10 @@ class WorkerSilent(WorkerFailed):
 
 class CannotWrite(ApplianceError):
     """The disk is full or refuses to write."""
+
+
+class NotNow(ApplianceError):
+    """The machine lacks something now, memory or a layer of isolation, that may be there next time."""
 
 
 class LogUnwritable(ApplianceError):

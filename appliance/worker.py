@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from appliance.channel import ASKS, PIPE_BYTES, Channel
 from appliance.egress import OFFLINE_ENV
-from appliance.errors import ApplianceError, WorkerFailed, WorkerSilent
+from appliance.errors import ApplianceError, NotNow, WorkerFailed, WorkerSilent
 from appliance.faults import fault_of
 
 Event = Callable[[dict[str, Any], bytes], None]
@@ -90,6 +90,7 @@ class Worker:
 
         Raises:
             ApplianceError: what the child refused, in its words.
+            NotNow: it refused for want of memory.
             WorkerFailed: the child died, went silent or met an unexpected fault.
         """
         self.begin(job, frames)
@@ -174,7 +175,7 @@ class Worker:
         message, blob = received
         kind = message.get("type")
         if kind == "refused":
-            raise ApplianceError(str(message.get("message")), str(message.get("hint")))
+            raise _refused(message)
         if kind == "fault":
             raise WorkerFailed(
                 f"the worker met an unexpected fault{_described(message)}",
@@ -183,6 +184,12 @@ class Worker:
         if not isinstance(kind, str):
             raise WorkerFailed("the worker sent something that is not a message")
         return message, blob
+
+
+def _refused(message: dict[str, Any]) -> ApplianceError:
+    """What the child will not do, in its words; its want of memory may pass."""
+    kind = NotNow if message.get("passing") is True else ApplianceError
+    return kind(str(message.get("message")), str(message.get("hint")))
 
 
 def _described(fault: dict[str, Any]) -> str:
@@ -238,14 +245,15 @@ def _bind(memory_bytes: int) -> None:
 
 def _answer_job(channel: Channel, job: dict[str, Any]) -> None:
     from appliance import pipeline
-    from audit_core.errors import AuditError
+    from audit_core.errors import AuditError, NotEnoughMemory
     from medio.errors import MedioError
 
     try:
         answer = pipeline.run(job, channel)
         channel.send({"type": "answer", **answer})
     except AuditError as refused:
-        channel.send({"type": "refused", "message": str(refused), "hint": refused.hint})
+        passing = isinstance(refused, NotEnoughMemory)
+        channel.send({"type": "refused", "message": str(refused), "hint": refused.hint, "passing": passing})
     except MedioError as refused:
         channel.send({"type": "refused", "message": str(refused), "hint": refused.reason})
 

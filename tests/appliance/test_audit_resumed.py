@@ -15,15 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from appliance import codec, policy_file
+from appliance import codec, pipeline, policy_file
+from appliance import worker as worker_module
 from appliance.api import Appliance
-from appliance.auditing import FINDINGS, StepsByQuestion, begun, interrupted
+from appliance.auditing import FINDINGS, StepsByQuestion, begun, can_go_on, interrupted
+from appliance.channel import Channel
 from appliance.commands.audits import EXIT_BY_VERDICT
-from appliance.errors import ApplianceError, CannotWrite, IntegrityError, UsageError, WorkerFailed
+from appliance.errors import ApplianceError, CannotWrite, IntegrityError, NotNow, UsageError, WorkerFailed
 from appliance.views import AuditView, Progress
 from appliance.worker import Worker
 from appliance.workspace import steps as steps_module
 from appliance.workspace.steps import Steps
+from audit_core.errors import ModelRefused, NotEnoughMemory
 from audit_core.results import Finding
 from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
@@ -336,6 +339,39 @@ def test_a_cancelled_audit_can_be_resumed(copy: Path, policy: str) -> None:
         with pytest.raises(KeyboardInterrupt):
             appliance.run_audit("tiny", "spring", policy, stop)
         assert [row.state for row in appliance.audits()] == ["interrupted"]
+
+
+def test_what_the_machine_lacks_now_costs_no_step(
+    cut_off: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed where a layer of isolation is missing, the audit stays resumable, and says what is missing."""
+    (row,) = cut_off.audits()
+    home = cut_off._workspace.root / "steps" / row.audit_id
+    before = sorted(home.iterdir())
+    monkeypatch.setattr(Worker, "isolation", property(lambda worker: {"seccomp": "off", "self-probe": "on"}))
+    with pytest.raises(NotNow, match=r"the policy requires|box leaks") as stopped:
+        cut_off.resume_audit(row.audit_id, silent)
+    assert "audit resume" in stopped.value.hint
+    assert [one.state for one in cut_off.audits()] == ["interrupted"]
+    assert sorted(home.iterdir()) == before
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_lack_of_memory_passes_and_a_refusal_does_not(passing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Across the channel, the worker's want of memory is told apart from what it will always refuse."""
+    error = NotEnoughMemory("not even one pair fits") if passing else ModelRefused("a wrong model")
+
+    def refusing(job: object, channel: object) -> dict[str, object]:
+        raise error
+
+    monkeypatch.setattr(pipeline, "run", refusing)
+    channel = Channel(*os.pipe())
+    worker_module._answer_job(channel, {})
+    received = channel.receive()
+    assert received is not None
+    stopped = worker_module._refused(received[0])
+    assert str(stopped) == str(error)
+    assert can_go_on(stopped) == passing
 
 
 def test_steps_of_an_audit_that_is_over_are_swept(cut_off: Appliance, policy: str) -> None:
