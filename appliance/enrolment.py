@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from appliance import codec, conversion
-from appliance.errors import ApplianceError, ModelRejected
+from appliance.errors import ApplianceError, ModelRejected, WorkerSilent
 from appliance.registry import Described, ModelRecord
 from appliance.worker import Worker
 from appliance.workspace.workspace import Workspace
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from audit_core.adapters.folder import FolderFacts
 
 TRIAL_SETTINGS: Final = Settings()
+TRIAL_S: Final = 7200.0  # a folder may not hold the workspace for ever; large models on slow disks take long
 
 
 def enrolled(workspace: Workspace, found: Described, trial_worker: Worker | None = None) -> ModelRecord:
@@ -72,7 +73,10 @@ def _tried(workspace: Workspace, record: ModelRecord, given: Worker | None) -> T
     }
     loader = given or Worker(record.folders(), "audit")
     try:
-        answer = loader.call(job, frames=record.weight_frames(workspace.vault))
+        answer = loader.call(job, frames=record.weight_frames(workspace.vault), timeout_s=TRIAL_S)
+    except WorkerSilent:
+        loader.kill()
+        raise
     finally:
         if given is None:
             loader.close()

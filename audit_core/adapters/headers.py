@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from audit_core.errors import ModelRefused
 
-MAX_HEADER_BYTES: Final = 64 * 1024 * 1024
+MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
+"""Of one file; it is json, which parsed takes some thirty times as much memory."""
 WIDTHS: Final = {
     "F64": 8,
     "F32": 4,

@@ -15,6 +15,7 @@ from audit_core.errors import ModelRefused
 
 SAFE_INDEX: Final = "model.safetensors.index.json"
 PICKLED_INDEX: Final = "pytorch_model.bin.index.json"
+MAX_TENSORS: Final = 200_000
 _SHARD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _INCOMPLETE: Final = "the copy may be incomplete"
 
@@ -83,7 +84,7 @@ def weight_files(
         )
     if pickled:
         return WeightFiles(names, True, {}, {}, expected)
-    headers = {name: read_header(path / name) for name in names}
+    headers = _headers(path, names)
     _check_index(headers, expected)
     return WeightFiles(
         names,
@@ -143,6 +144,19 @@ def _shards(
         if file not in files:
             raise ModelRefused(f"weight file {file} is missing", _INCOMPLETE)
     return {file: frozenset(tensors) for file, tensors in shards.items()}
+
+
+def _headers(path: Path, names: tuple[str, ...]) -> dict[str, Header]:
+    found: dict[str, Header] = {}
+    left = MAX_TENSORS
+    for name in names:
+        found[name] = read_header(path / name)
+        left -= len(found[name].shapes)
+        if left < 0:
+            raise ModelRefused(
+                f"the weights are more than {MAX_TENSORS} tensors", "give the folder of one model"
+            )
+    return found
 
 
 def _check_index(headers: Mapping[str, Header], expected: Mapping[str, frozenset[str]]) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from audit_core.adapters import headers, weights
 from audit_core.adapters.folder import inspect_adapter, inspect_folder, is_adapter
 from audit_core.adapters.loading import open_model
 from audit_core.errors import ModelRefused, NotEnoughMemory
@@ -251,6 +252,20 @@ def test_what_vendors_leave_behind_is_no_obstacle(llava: Path, harmless: Spoil) 
     harmless(llava)
     assert inspect_folder(llava).parameters == before
     assert open_model(llava, "image-text-to-text").parameters == before
+
+
+def test_headers_are_bounded_one_by_one_and_together(llava: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header is json that is read in full: neither one nor many of them may fill the memory."""
+    count = len(load_file(llava / WEIGHTS))
+    shards(llava)
+    monkeypatch.setattr(weights, "MAX_TENSORS", count)
+    inspect_folder(llava, digests=False)
+    monkeypatch.setattr(weights, "MAX_TENSORS", count - 1)
+    with pytest.raises(ModelRefused, match=f"more than {count - 1} tensors"):
+        inspect_folder(llava, digests=False)
+    monkeypatch.setattr(headers, "MAX_HEADER_BYTES", 300)
+    with pytest.raises(ModelRefused, match="no possible length"):
+        inspect_folder(llava, digests=False)
 
 
 def test_an_adapter_alone_says_what_it_needs(tmp_path: Path) -> None:
