@@ -74,7 +74,7 @@ class Candidate:
 
     Attributes:
         name: parameter path without `.weight`.
-        tower: `language`, `vision`, `text`, or `head` for projectors and projections.
+        tower: `language`, `vision`, `text`, `qformer`, or `head` for projectors and projections.
         block: index of the transformer block in its tower, −1 for heads.
         layer: what an officer reads.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from audit_core.adapters.families import CONTRASTIVE, OPEN_CLIP
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.networks import stacked
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.towers import not_audited
 from audit_core.adapters.two_towers import TwoTowers
 from audit_core.errors import AuditError
 from audit_core.samples import Sample
@@ -61,9 +62,8 @@ class ContrastiveAdapter(ModelAdapter):
             "preprocessor": f"{pixels} {facts.preprocessor[:16]}",
             "loss": SIGMOID if towers.sigmoid else SOFTMAX,
         }
-        not_linear = sorted({type(m).__name__ for m in model.modules() if isinstance(m, _NOT_LINEAR)})
-        said["not_audited"] = f"no linear layers: {', '.join(not_linear)}"
-        return cls(opening.placed(model, facts), towers, said)
+        adapter = cls(opening.placed(model, facts), towers, said)
+        return adapter.say(not_audited=not_audited(model, adapter.linear_names()))
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Linear layers of both towers, their pooling and their projections."""
@@ -108,6 +108,3 @@ class ContrastiveAdapter(ModelAdapter):
             return -functional.logsigmoid(signs_BB * logits_BB).sum(1).mean()
         own = torch.arange(len(logits_BB), device=logits_BB.device)
         return 0.5 * (functional.cross_entropy(logits_BB, own) + functional.cross_entropy(logits_BB.T, own))
-
-
-_NOT_LINEAR: tuple[Any, ...] = (nn.Embedding, nn.Conv2d, nn.MultiheadAttention)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from audit_core.adapters.configs import CONFIG, check_documents, image_settings, mapping, network
 from audit_core.adapters.contents import digest_files, pickles, plain_files, read_documents
-from audit_core.adapters.families import OPEN_CLIP, Known
+from audit_core.adapters.families import GENERATIVE, OPEN_CLIP, Known
 from audit_core.adapters.layouts import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, read_open_clip
 from audit_core.adapters.lora_config import check_adapter_config
 from audit_core.adapters.weights import WeightFiles, weight_files
@@ -166,7 +166,7 @@ def _parts(
 
 
 def _check_tokenizer(row: Known, files: Mapping[str, int]) -> None:
-    needed = TOKENIZERS[:1] if row is OPEN_CLIP else TOKENIZERS
+    needed = TOKENIZERS if row.family == GENERATIVE else TOKENIZERS[:1]
     if row.model_type == "clip":
         needed = ("tokenizer.json", "merges.txt")  # early CLIPs ship their byte pairs and vocab.json
     if not any(name in files for name in needed):

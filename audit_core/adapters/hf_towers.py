@@ -26,8 +26,9 @@ from transformers.models.siglip2.modeling_siglip2 import Siglip2Model
 
 from audit_core.adapters.base import Candidate
 from audit_core.adapters.folder import FolderFacts
-from audit_core.adapters.networks import Pixels, named_token, open_network, open_tokenizer, read_json
+from audit_core.adapters.networks import named_token, open_network, open_tokenizer, read_json
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.pixels import Pixels
 from audit_core.adapters.two_towers import TwoTowers, padded, report_text, shortened
 from audit_core.errors import BadSample, ModelRefused
 from audit_core.samples import Sample

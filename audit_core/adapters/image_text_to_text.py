@@ -31,7 +31,8 @@ from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.networks import open_network
 from audit_core.adapters.opening import Opening
 from audit_core.adapters.pieces import PIECES_FILE, open_pieces
-from audit_core.adapters.processors import RECIPES, Recipe, open_pixels, open_processor
+from audit_core.adapters.pixels import open_pixels
+from audit_core.adapters.processors import RECIPES, Recipe, open_processor
 from audit_core.adapters.prompts import chat_prompt, folder_template, plain_prompt
 from audit_core.adapters.tiles import together, units
 from audit_core.adapters.towers import language_candidates, not_audited

@@ -27,8 +27,10 @@ from transformers.models.blip.modeling_blip import BlipForImageTextRetrieval
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.adapters.families import MATCHING
 from audit_core.adapters.folder import FolderFacts
-from audit_core.adapters.networks import Pixels, named_token, open_network, open_tokenizer, stacked
+from audit_core.adapters.networks import named_token, open_network, open_tokenizer, stacked
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.pixels import Pixels
+from audit_core.adapters.towers import not_audited
 from audit_core.adapters.two_towers import padded, report_text, shortened
 from audit_core.samples import Sample
 
@@ -73,10 +75,11 @@ class MatchingAdapter(ModelAdapter):
             "vision_tower": "the one inside the checkpoint",
             "preprocessor": f"{pixels.name} {facts.preprocessor[:16]}",
             "loss": LOSS,
-            "not_audited": "no linear layers: Conv2d, Embedding; no gradient: contrastive projections",
         }
         pad = named_token(path, "pad_token", tokenizer)
-        return cls(model, tokenizer, pixels, 0 if pad is None else pad, said)
+        adapter = cls(model, tokenizer, pixels, 0 if pad is None else pad, said)
+        left_out = not_audited(model, adapter.linear_names())
+        return adapter.say(not_audited=f"{left_out}; without a gradient: contrastive projections")
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Linear layers of vision tower, text tower (with its layers across to the image) and head."""

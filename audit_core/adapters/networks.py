@@ -1,40 +1,24 @@
-"""Opening one of transformers' own networks: offline, filled exactly, its tokenizer and pixels pinned."""
+"""Opening one of transformers' own networks: offline, filled exactly, its tokenizer pinned."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
-from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 from transformers.utils import logging
 
-from audit_core.adapters.configs import PREPROCESSOR_FILES
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.loading import refuse_wrong_keys
 from audit_core.adapters.opening import Opening
 from audit_core.errors import ModelRefused
 
 CONSTANT: Final = "position_ids"  # a buffer older versions saved; counted up from 0, never learnt
-PROCESSORS: Final = {
-    "CLIPImageProcessor": CLIPImageProcessorPil,
-    "CLIPFeatureExtractor": CLIPImageProcessorPil,
-    "SiglipImageProcessor": SiglipImageProcessorPil,
-    "Siglip2ImageProcessor": Siglip2ImageProcessorPil,
-    "BlipImageProcessor": BlipImageProcessorPil,
-}
 _TOGETHER: Final = "tokenizer and weights must belong to the same model"
 
 
@@ -122,65 +106,6 @@ def named_token(path: Path, role: str, tokenizer: Tokenizer) -> int | None:
             found: int | None = tokenizer.token_to_id(text)
             return found
     return None
-
-
-class Pixels:
-    """The folder's own image processor, its PIL class by name: the other backend makes other pixels."""
-
-    def __init__(self, path: Path) -> None:
-        """Read the settings.
-
-        Raises:
-            ModelRefused: there are none, or they name a processor that is not known.
-        """
-        for file in PREPROCESSOR_FILES:
-            document = read_json(path / file)
-            settings = dict(document.get("image_processor", document))
-            if "image_mean" in settings:
-                self.processor = _processor(settings)
-                return
-        raise ModelRefused("the model folder has no image preprocessor (preprocessor_config.json)")
-
-    @property
-    def name(self) -> str:
-        """Class of the processor."""
-        return type(self.processor).__name__
-
-    @property
-    def identity(self) -> str:
-        """All its settings."""
-        return str(self.processor.to_json_string())
-
-    def __call__(self, image: NDArray[np.uint8]) -> dict[str, Tensor]:
-        """Tensors of one image, without the leading B; fractions in float32."""
-        coded: Mapping[str, Tensor] = self.processor(Image.fromarray(image), return_tensors="pt")
-        return {k: v[0].float() if v.is_floating_point() else v[0] for k, v in coded.items()}
-
-    def refuse_other_size(self, edge: int) -> None:
-        """Refuse settings that do not make what the vision tower takes.
-
-        Args:
-            edge: of the square image it takes, in pixels.
-
-        Raises:
-            ModelRefused: naming both sizes.
-        """
-        made = tuple(self(np.zeros((edge + 9, edge, 3), np.uint8))["pixel_values"].shape)
-        if made != (3, edge, edge):
-            raise ModelRefused(
-                f"the preprocessor makes {'×'.join(map(str, made[1:]))} images, "
-                f"the vision tower takes {edge}×{edge}",
-                "preprocessor_config.json and config.json must belong to the same model",
-            )
-
-
-def _processor(settings: dict[str, Any]) -> Any:
-    older = settings.pop("feature_extractor_type", "CLIPImageProcessor")
-    kind = str(settings.pop("image_processor_type", older)).removesuffix("Fast").removesuffix("Pil")
-    settings.pop("processor_class", None)
-    if kind not in PROCESSORS:
-        raise ModelRefused(f"image preprocessor {kind!s:.60} is not known", f"known: {', '.join(PROCESSORS)}")
-    return PROCESSORS[kind](**settings)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,67 +1,33 @@
-"""The family's own processor, with the PIL image processor pinned by name and no video side.
+"""The family's own processor, without its video side.
 
 A row of the table says which processor class a network has and which of its numbers follow from the config;
 they are taken from the config and not from the processor's file, since the config is what the network obeys.
-
-A folder's settings of the image processor are taken as they are. The torchvision-backed classes make slightly
-different pixels, so the PIL class is used whatever the folder names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from transformers import ProcessorMixin
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.blip_2.processing_blip_2 import Blip2Processor
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.gemma3.processing_gemma3 import Gemma3Processor
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
-from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 from transformers.models.internvl.processing_internvl import InternVLProcessor
-from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava.processing_llava import LlavaProcessor
-from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
-from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
-    LlavaOnevisionImageProcessorPil,
-)
 from transformers.models.llava_onevision.processing_llava_onevision import LlavaOnevisionProcessor
 from transformers.models.paligemma.processing_paligemma import PaliGemmaProcessor
 from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen2_vl.processing_qwen2_vl import Qwen2VLProcessor
-from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm import processing_smolvlm
-from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-from audit_core.adapters.configs import PREPROCESSOR_FILES
-from audit_core.adapters.networks import read_json
 from audit_core.errors import ModelRefused
 
 INSTRUCTION: Final = "Describe this image."
 PLAIN_PROMPT: Final = "USER: <image>\n" + INSTRUCTION + " ASSISTANT:"
 """The prompt of models that ship no chat template; the report follows after one space."""
-
-IMAGE_PROCESSORS: Final[Mapping[str, Any]] = {
-    "CLIPImageProcessor": CLIPImageProcessorPil,
-    "CLIPFeatureExtractor": CLIPImageProcessorPil,
-    "SiglipImageProcessor": SiglipImageProcessorPil,
-    "LlavaImageProcessor": LlavaImageProcessorPil,
-    "LlavaNextImageProcessor": LlavaNextImageProcessorPil,
-    "LlavaOnevisionImageProcessor": LlavaOnevisionImageProcessorPil,
-    "Qwen2VLImageProcessor": Qwen2VLImageProcessorPil,
-    "Idefics3ImageProcessor": Idefics3ImageProcessorPil,
-    "SmolVLMImageProcessor": SmolVLMImageProcessorPil,
-    "GotOcr2ImageProcessor": GotOcr2ImageProcessorPil,
-    "Gemma3ImageProcessor": Gemma3ImageProcessorPil,
-    "BlipImageProcessor": BlipImageProcessorPil,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,34 +128,6 @@ def open_processor(recipe: Recipe, config: Any, pixels: Any, tokenizer: Any, ima
     kind = _without(recipe.processor, recipe.dummies) if recipe.dummies else recipe.processor
     given = dict.fromkeys(recipe.dummies)
     return kind(image_processor=pixels, tokenizer=tokenizer, **given, **recipe.numbers(config, image_token))
-
-
-def open_pixels(path: Path, default: Callable[[], Any] | None = None) -> Any:
-    """The folder's image processor, its PIL class by name.
-
-    Args:
-        path: the model folder.
-        default: makes one where the folder has no settings.
-
-    Raises:
-        ModelRefused: there are no settings, or they name a processor that is not known.
-    """
-    for name in PREPROCESSOR_FILES:
-        document = read_json(path / name)
-        settings = dict(document.get("image_processor", document))
-        if "image_mean" not in settings:
-            continue
-        older = settings.pop("feature_extractor_type", "CLIPImageProcessor")
-        kind = str(settings.pop("image_processor_type", older)).removesuffix("Fast").removesuffix("Pil")
-        settings.pop("processor_class", None)
-        if kind in IMAGE_PROCESSORS:
-            return IMAGE_PROCESSORS[kind](**settings)
-        raise ModelRefused(
-            f"image preprocessor {kind!s:.60} is not known", f"known: {', '.join(IMAGE_PROCESSORS)}"
-        )
-    if default is not None:
-        return default()
-    raise ModelRefused("the model folder has no image preprocessor (preprocessor_config.json)")
 
 
 def _without(processor: type[ProcessorMixin], dummies: tuple[str, ...]) -> type[Any]:

@@ -25,6 +25,17 @@ TOWERS: Final = {
 }
 BLOCKS: Final = ("layers", "layer", "blocks", "block")
 OUTPUT: Final = "lm_head"
+LEFT_OUT: Final = {
+    OUTPUT: "output over the vocabulary",
+    "Embedding": "tables of words and positions",
+    "Trunk": "tables of words and positions",
+    "Conv": "cutting of patches",
+    "MultiheadAttention": "attention pool",
+    "NonDynamicallyQuantizableLinear": "attention pool",  # torch's name for a part of it
+    "MultiModalProjector": "projector (a bare matrix)",
+    "Blip2For": "learnt queries",
+}
+"""Part of a class's name -> what an officer reads."""
 POOLING: Final = "vision pooling"  # SigLIP's; most networks take the features before it
 
 
@@ -34,14 +45,18 @@ def language_candidates(names: Iterable[str]) -> tuple[Candidate, ...]:
 
 
 def not_audited(model: nn.Module, audited: Iterable[str]) -> str:
-    """Kinds of modules that hold matrices of their own and are not linear layers, for the reader."""
+    """What holds matrices of its own and is not audited, as an officer reads it."""
     names = set(audited)
-    kinds = {
-        OUTPUT if name.rpartition(".")[2] == OUTPUT else type(module).__name__
+    parts = {
+        _said(OUTPUT if name.rpartition(".")[2] == OUTPUT else type(module).__name__)
         for name, module in model.named_modules()
         if name not in names and any(p.dim() > 1 for p in module.parameters(recurse=False))
     }
-    return f"no linear layers, or tied to the vocabulary: {', '.join(sorted(kinds))}"
+    return ", ".join(sorted(parts))
+
+
+def _said(kind: str) -> str:
+    return next((words for part, words in LEFT_OUT.items() if part in kind), f"numbers of {kind} in no layer")
 
 
 def _candidate(name: str) -> Candidate:

@@ -20,6 +20,7 @@ from audit_core.adapters.loading import open_model
 from audit_core.adapters.opening import Opening
 from audit_core.errors import AuditError, ModelRefused
 from tests.audit_core import engine_models as tiny
+from tests.audit_core.families.two_tower_models import TWO_TOWER_MODELS
 
 LLAVA, CLIP = "image-text-to-text", "contrastive"
 # From the names the library saves today; each line of DESIGN §7's table that is a Hugging Face layout.
@@ -268,6 +269,14 @@ def test_hostile_numbers_in_a_config_are_refused(clip: Path) -> None:
             inspect_folder(clip)
 
 
+def test_a_tokenizer_model_is_no_tokenizer_of_two_towers(tmp_path: Path) -> None:
+    """Only image-text-to-text networks read one; others are refused at the first look, not when opened."""
+    folder = TWO_TOWER_MODELS["medsiglip"](tmp_path / "siglip")
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    with pytest.raises(ModelRefused, match=r"has no tokenizer\.json$"):
+        inspect_folder(folder)
+
+
 def test_papers_beside_the_weights_are_no_obstacle(llava: Path) -> None:
     """Licence, readme and git attributes are digested like the rest."""
     for name in ("LICENSE", "README.md", ".gitattributes"):
@@ -279,6 +288,23 @@ def test_a_preprocessor_of_another_size_is_refused(llava: Path) -> None:
     """Pixels that do not fit the vision tower are found at loading, not at the first pair."""
     _edit("preprocessor_config.json", lambda d: d.update(crop_size={"height": 12, "width": 12}))(llava)
     with pytest.raises(ModelRefused, match=r"12×12 images, the vision tower takes 8×8"):
+        open_model(llava, LLAVA)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"size": {"shortest_edge": 100_000}},
+        {"crop_size": 2**40},
+        {"size": float("1e300")},
+        {"image_processor_type": "Qwen2VLImageProcessor", "size": {"longest_edge": 10**9}},
+        {"image_processor_type": "GotOcr2ImageProcessor", "max_patches": 5_000},
+    ],
+)
+def test_a_preprocessor_cannot_ask_for_any_size(llava: Path, said: dict[str, object]) -> None:
+    """Settings alone never make an image that fills the memory: refused before one is made, by the key."""
+    _edit("preprocessor_config.json", lambda d: d.update(said))(llava)
+    with pytest.raises(ModelRefused, match=rf"no possible value for {list(said)[-1]}$"):
         open_model(llava, LLAVA)
 
 

@@ -87,6 +87,8 @@ def test_it_is_audited(name: str, model: ModelAdapter) -> None:
     alive = np.isfinite(table.cosines).mean()
     assert alive > 0.9, f"{name}: {alive:.3f} of the cosines are finite"
     assert {"vision_tower", "preprocessor", "processor", "prompt", "not_audited"} <= set(table.facts)
+    assert "output over the vocabulary" in table.facts["not_audited"]
+    assert "in no layer" not in table.facts["not_audited"]  # a kind of module nobody has words for
 
 
 def test_towers_are_told_apart(name: str, model: ModelAdapter) -> None:

@@ -96,6 +96,8 @@ def test_every_model_is_audited_end_to_end(models: dict[str, ModelAdapter], name
     assert table.cosines.shape == (12, sum(m.rows + m.cols for m in table.matrices))
     assert np.isfinite(table.cosines).mean() > 0.9
     assert {"vision_tower", "preprocessor", "loss", "not_audited"} <= set(table.facts)
+    assert "tables of words and positions" in table.facts["not_audited"]
+    assert ("attention pool" in table.facts["not_audited"]) == (name in SIGLIPS)
     assert adapter.uses_bank == ("bank_digest" in table.facts)
 
 
