@@ -227,13 +227,14 @@ def _layers(uses: list[_Use], batch: Encoded) -> dict[str, LayerCapture]:
 
 def _cleaned(outcome: Outcome, layers: dict[str, LayerCapture], finite_B: Tensor) -> Capture:
     """Drop positions without a gradient, zero the samples that are not finite; one wait for the device."""
-    live, checked = [], set[int]()
+    live, checked = [], set[tuple[object, ...]]()
     for layer in layers.values():
         size_BT = _size(layer.grads_BTO)
         live.append((size_BT != 0).any(0))
         for tensor, known in ((layer.grads_BTO, size_BT), (layer.acts_BTI, None)):
-            if tensor.data_ptr() not in checked:  # several layers may read one input
-                checked.add(tensor.data_ptr())
+            place = (tensor.data_ptr(), tensor.shape, tensor.stride())
+            if place not in checked:  # several layers may read one input
+                checked.add(place)
                 finite_B = finite_B & torch.isfinite(_size(tensor) if known is None else known).all(1)
     flags = torch.cat([finite_B, *live]).tolist()
     count = len(finite_B)

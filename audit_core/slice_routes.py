@@ -3,7 +3,8 @@
 *Make* forms G [O, I] of one sample, block after block of rows that stay in cache, and reads every statistic
 off it; matrices so small that calling torch costs more than computing are made for many samples at once.
 *Gram* never forms G: the norms come from T×T Grams, ‖G_r‖² = K_rᵀ(AAᵀ)K_r, the dots from products with R,
-⟨G_r, R_r⟩ = Σ_t K_tr (A Rᵀ)_tr; columns the same with A and K in each other's place (METHOD §5).
+⟨G_r, R_r⟩ = Σ_t K_tr (A Rᵀ)_tr; columns the same with A and K in each other's place (METHOD §5). Slices that
+nearly cancel along T are made there, too.
 
 Letters: B samples, T positions, I inputs, O outputs, S = O + I slices (rows, then columns).
 """
@@ -32,6 +33,8 @@ TOGETHER = 65_536
 """Elements of the matrices that are made at once, where at least four of them fit in."""
 BLOCK = {"cpu": 1 << 20, "cuda": 1 << 24}
 """Elements of a block of rows of G: on the CPU it stays in cache beside its product with R."""
+CANCELS = 3e-5
+"""Share of its bound under which a squared norm from Grams is not trusted: rounding may be 1e-9 of that."""
 LARGE_GRAM = 2_500_000
 """T·T·(I + O) from which Grams are faster one sample at a time than all at once."""
 
@@ -51,7 +54,7 @@ def gram_ns(T: int, I: int, O: int, references: int) -> float:  # noqa: E741
     large = T * T * (I + O) >= LARGE_GRAM
     norms = squares * MULTIPLY_NS + 8 * CALL_NS if large else squares * BATCHED_NS
     dots = references * 2 * T * I * O * MULTIPLY_NS
-    return norms + dots + (1 + references) * T * (I + O) * TOUCH_NS
+    return norms + dots + (2 + references) * T * (I + O) * TOUCH_NS
 
 
 # ---- making ------------------------------------------------------------------------------------------------
@@ -98,13 +101,28 @@ def _made_together(acts_BTI: Tensor, grads_BTO: Tensor, references_OI: tuple[Ten
 def by_grams(acts_BTI: Tensor, grads_BTO: Tensor, references_OI: tuple[Tensor, ...]) -> list[Tensor]:
     """Squared norms, then dots with each reference: float32 [B, S] each."""
     acts, grads = acts_BTI.float(), grads_BTO.float()
-    rows = gram_norms(acts, grads)
-    columns = gram_norms(grads, acts)
-    out = [torch.cat([rows, columns], dim=1)]
-    for reference in references_OI:
-        dots = (product_dots(acts, grads, reference), product_dots(grads, acts, reference.T))
-        out.append(torch.cat(dots, dim=1))
-    return out
+    rows = _gram_rows(acts, grads, references_OI)
+    columns = _gram_rows(grads, acts, tuple(reference.T for reference in references_OI))
+    return [torch.cat(both, dim=1) for both in zip(rows, columns, strict=True)]
+
+
+def _gram_rows(acts_BTI: Tensor, grads_BTO: Tensor, references_OI: tuple[Tensor, ...]) -> list[Tensor]:
+    """Squared norms and dots of the rows of G, [B, O]; those that cancel along T are made after all.
+
+    A Gram's sum is off by rounding of its terms, whose size ‖K_r‖²·‖A‖² bounds ‖G_r‖². Behind a softmax, say,
+    K sums to zero over T, and an input that hardly varies along T leaves a difference of large numbers.
+    """
+    squares_BO = gram_norms(acts_BTI, grads_BTO)
+    dots_BO = [product_dots(acts_BTI, grads_BTO, reference) for reference in references_OI]
+    whole_B1 = torch.linalg.vector_norm(acts_BTI, dim=(1, 2)).square_()[:, None]
+    lost_BO = squares_BO < grads_BTO.square().sum(1).mul_(whole_B1).mul_(CANCELS)
+    for b in lost_BO.any(1).nonzero().flatten().tolist():
+        rows = lost_BO[b].nonzero().flatten()
+        made_OI = gradient(grads_BTO[b].index_select(1, rows), acts_BTI[b])
+        for dots, reference in zip(dots_BO, references_OI, strict=True):
+            dots[b, rows] = (made_OI * reference.index_select(0, rows)).sum(1)
+        squares_BO[b, rows] = made_OI.square_().sum(1)
+    return [squares_BO, *dots_BO]
 
 
 def gram_norms(acts_BTI: Tensor, grads_BTO: Tensor) -> Tensor:
@@ -144,10 +162,10 @@ def row_sums(acts_BTI: Tensor, grads_BTO: Tensor, reference_OI: Tensor) -> tuple
         dots = torch.cat([(made_BOI * reference_OI).sum(2) for made_BOI in together])
         return torch.cat([made_BOI.square_().sum(2) for made_BOI in together]), dots
     large = T * T * (I + O) >= LARGE_GRAM
-    gram = T * T * (I + O) * (MULTIPLY_NS if large else BATCHED_NS) + 2 * T * O * TOUCH_NS
+    gram = T * T * (I + O) * (MULTIPLY_NS if large else BATCHED_NS) + T * (I + 3 * O) * TOUCH_NS
     if gram + (4 * CALL_NS if large else 0) <= I * O * READ_NS + 4 * CALL_NS and not acts_BTI.is_cuda:
-        acts, grads = acts_BTI.float(), grads_BTO.float()
-        return gram_norms(acts, grads), product_dots(acts, grads, reference_OI)
+        squares, dots = _gram_rows(acts_BTI.float(), grads_BTO.float(), (reference_OI,))
+        return squares, dots
     made = list(_made_rows(acts_BTI, grads_BTO, reference_OI))
     return torch.stack([squares for squares, _ in made]), torch.stack([dots for _, dots in made])
 

@@ -120,8 +120,8 @@ def leave_one_out(
 ) -> NDArray[np.float32]:
     """Cosine of each slice with the reference mean of the *other* members, from scalars already at hand.
 
-    METHOD §2: c = (n·d − q) / (√q · √(n²r − 2nd + q)); slices with n²r − 2nd + q ≤ 1e-6·n²r are carried by
-    this one pair and dropped (NaN). Everything in float64: the terms cancel.
+    METHOD §2: c = (n·d − q) / (√q · √(n²r − 2nd + q)); slices where n²r − 2nd + q is too small a share of n²r
+    (`CARRIED_BY_ONE`) are carried by this one pair and dropped (NaN). In float64: the terms cancel.
 
     Args:
         dots: d = ⟨G, R⟩, [B, S].

@@ -131,6 +131,23 @@ def test_a_pair_that_is_not_finite_touches_nobody(place: int, llava: ModelAdapte
     np.testing.assert_allclose(got.norms[others], clean.norms[others], atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [10.0, 30.0, 100.0, 300.0, 1000.0])
+def test_a_pair_that_outweighs_the_others_has_right_cosines_or_none(scale: float) -> None:
+    """From the float32 sums the engine makes: within 1e-4 of really leaving the pair out, or dropped."""
+    generator = torch.Generator().manual_seed(0)
+    G = torch.randn(10, 400, 64, generator=generator) + torch.randn(400, 64, generator=generator)
+    G[0] *= scale
+    R = G.mean(0)
+    d, q = ((G[0] * R).sum(1).double().numpy(), G[0].square().sum(1).double().numpy())
+    r = R.double().square().sum(1).numpy()
+    found = leave_one_out(d[None], q[None], r, 10)[0]
+    rest = G[1:].double().sum(0)
+    wanted = torch.nn.functional.cosine_similarity(G[0].double(), rest, dim=1).numpy()
+    kept = np.isfinite(found)
+    assert kept.all() if scale == 10.0 else not kept.all() if scale == 1000.0 else True
+    np.testing.assert_allclose(found[kept], wanted[kept], atol=1e-4)
+
+
 def test_a_pair_the_model_cannot_take_costs_only_itself(
     pair_of_models: tuple[ModelAdapter, ModelAdapter],
 ) -> None:
