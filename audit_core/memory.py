@@ -8,7 +8,15 @@ from pathlib import Path
 
 import torch
 
-_CPU_SAYS = ("can't allocate memory", "defaultcpuallocator", "not enough memory", "std::bad_alloc")
+_CPU_SAYS = (
+    "can't allocate memory",
+    "defaultcpuallocator",
+    "not enough memory",
+    "std::bad_alloc",
+    "could not create a primitive",  # oneDNN, where it cannot allocate
+    "could not create a memory",
+    "could not execute a primitive",
+)
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 KIBI = 1024
 
