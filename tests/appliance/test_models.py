@@ -252,6 +252,7 @@ def test_verify_names_what_is_no_longer_the_same(
         "adapter: adapter_model.safetensors is missing",
         "base: new.json is new",
     )
+    site.add_model("clip-bin", shelf / "clip-bin", worker=auditor)
     stored = site._workspace.catalogue.model("clip-bin")
     assert stored is not None
     object_id = model_record(stored).tensors[0].objects[0]
