@@ -28,6 +28,7 @@ MEMBERS = [pair.pair_id for pair in PAIRS[:6]]
 FULL: dict[str, Callable[[], Exception]] = {
     "python": MemoryError,
     "device": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    "products": lambda: RuntimeError("could not create a primitive"),
     "processor": lambda: RuntimeError(
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
         " to allocate 68719476736 bytes. Error code 12 (Cannot allocate memory)"
