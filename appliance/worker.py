@@ -29,8 +29,6 @@ Question = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
 SELF_PROBE = "self-probe"
 _FAULT_ID = re.compile(r"[0-9A-F]{8}")
 _PLACE = re.compile(r"[\w./<>: -]{1,160}", re.ASCII)  # `ValueError in medio/dicom.py:12`
-_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072"}
-"""Of models: freed tensors go back to the system at once, since holes in the heap count as memory in use."""
 _SECRETS = ("GRADAUDIT_PASSPHRASE", "GRADAUDIT_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 
 
@@ -48,8 +46,7 @@ class Worker:
         self, read: Sequence[Path], preload: str, *, memory_bytes: int = 0, threads: int = 0
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
-        allocator = _ALLOCATOR if preload == "audit" else {}
-        environment = {**_threads(), **allocator, **environment, **OFFLINE_ENV}
+        environment = {**_threads(), **environment, **OFFLINE_ENV}
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
         self._process = subprocess.Popen(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import re
 import subprocess
@@ -33,9 +32,7 @@ from speed_work import activation_bytes, work_on
 from audit_core.gradients import LayerCapture, audited_layers
 from audit_core.slice_routes import by_grams, by_making, gram_ns, make_ns
 
-TURNS = 7
-GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072"}
-"""glibc: freed tensors go back at once. Otherwise the holes between tensors count as resident too."""
+TURNS = 5
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIZES = ((64, 64), (128, 352), (256, 256), (512, 512), (512, 1376), (896, 2432), (3072, 768))
 POSITIONS = (12, 36, 72, 144, 256, 576)
@@ -49,6 +46,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quick", action="store_true", help="the 30M network only")
     parser.add_argument("--crossing", action="store_true", help="both routes by layer shape and positions")
+    parser.add_argument("--models", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--flat", type=int, metavar="N", help="peak memory along N samples")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -59,7 +57,7 @@ def main() -> int:
     elif asked.flat:
         show(flat(asked.flat), asked.json)
     else:
-        show(table(["30M"] if asked.quick else list(SHAPES)), asked.json)
+        show(table(["30M"] if asked.quick else asked.models), asked.json)
     return 0
 
 
@@ -82,7 +80,6 @@ def table(models: list[str]) -> dict[str, Any]:
             [sys.executable, __file__, "--row", asked],
             check=True,
             stdout=subprocess.PIPE,
-            env={**os.environ, **GIVEN_BACK},
         )
         rows.append(json.loads(child.stdout))
         print(" ".join(str(rows[-1][c]) for c in COLUMNS), file=sys.stderr)

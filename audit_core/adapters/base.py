@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from audit_core.adapters.adapted import adapted_layers, effective_weight, linear_layers, switch
 from audit_core.errors import AuditError, BadSample, ModelRefused
+from audit_core.products import frozen_products
 from audit_core.samples import Sample
 
 _T = TypeVar("_T")
@@ -113,7 +114,8 @@ class ModelAdapter(ABC):
             BadSample: the model failed on this batch.
         """
         switch(self.model, self.peft_on)
-        return _walled(batch.pair_ids[0], lambda: self._forward(self._placed(batch), anchors))
+        with frozen_products(self.model):
+            return _walled(batch.pair_ids[0], lambda: self._forward(self._placed(batch), anchors))
 
     def anchors(self, bank: Sequence[Sample], max_text_tokens: int, batch_size: int) -> Anchors | None:
         """Embed the bank once, without gradients; None for families that need no bank.
