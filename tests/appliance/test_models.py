@@ -183,7 +183,7 @@ def test_a_converting_process_that_was_taken_over_cannot_lie_far(
 
 def test_an_adapter_has_its_own_network_as_base(site: Appliance, shelf: Path, auditor: Worker) -> None:
     """--adapter, or the adapter as PATH with --base: one model, whose digest covers the adapter's files."""
-    plain = site.model("llava")
+    plain = site.add_model("llava", shelf / "llava", worker=auditor)
     view = site.add_model("lora", shelf / "llava", adapter=shelf / "lora", worker=auditor)
     same = site.add_model("lora-2", shelf / "lora", base=shelf / "llava", worker=auditor)
     assert view.has_base
