@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from audit_core.adapters.adapted import linear_layers
-from audit_core.adapters.base import BILLION, Anchors, Candidate, Encoded, ModelAdapter, Outcome, last_blocks
+from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome, last_blocks
+from audit_core.adapters.opening import BILLION
 from audit_core.errors import AuditError, ModelRefused
 from audit_core.ownership import by_sample
 from audit_core.products import gradient

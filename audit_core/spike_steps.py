@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from audit_core.batches import STEP_PAIRS
 from audit_core.references import ONE_BLOB
 from audit_core.store import Shelf, packed, unpacked
 
-STEP_PAIRS = 64
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
 

@@ -25,8 +25,6 @@ from audit_core.samples import Sample
 
 _T = TypeVar("_T")
 
-BILLION = 1_000_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -155,7 +153,13 @@ class ModelAdapter(ABC):
         Raises:
             ModelRefused: one of its matrices is missing there or has another shape.
         """
+        known = set(base.linear_names())
         for candidate in self.candidates():
+            if candidate.name not in known:
+                raise ModelRefused(
+                    f"the base model is another network: it has no {candidate.name}",
+                    "give the base model this one was fine-tuned from",
+                )
             ours = tuple(self.linear(candidate.name).weight.shape)
             theirs = tuple(base.linear(candidate.name).weight.shape)
             if ours != theirs:

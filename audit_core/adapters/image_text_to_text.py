@@ -252,9 +252,13 @@ class ImageTextToTextAdapter(ModelAdapter):
 
     def _check_prompt(self) -> None:
         ids, _, _ = self._expanded(np.zeros((32, 32, 3), np.uint8))
-        if self.image_token_id not in ids:
+        plain = self.tokenizer(self.prompt.text)["input_ids"]
+        foreign = self.placeholder != self.image_token  # some processors expand a mark to image tokens
+        if self.image_token_id not in ids or (
+            foreign and ids.count(self.image_token_id) <= plain.count(self.image_token_id)
+        ):
             raise ModelRefused(
-                f"the tokenizer does not know the image token {self.image_token!r}",
+                f"no image reaches the model: to the tokenizer its image token is {self.image_token!r:.60}",
                 "tokenizer and config must belong to the same model",
             )
         if max(ids) >= self.vocabulary:

@@ -69,9 +69,8 @@ def open_model(
     except Exception as error:
         if out_of_memory(error):
             raise NotEnoughMemory(f"{which} does not fit into memory") from error
-        message = (
-            f"{which} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        )
+        said = " ".join(str(error).split()) or type(error).__name__
+        message = f"{which} cannot be loaded: {said}"
         raise ModelRefused(message[:300], "compare the folder with the vendor's copy") from error
 
 

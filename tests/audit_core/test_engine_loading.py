@@ -369,3 +369,33 @@ def test_json_files_are_bounded_together(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / name).write_text(json.dumps([0] * 8_000))
     with pytest.raises(ModelRefused, match="too large for a configuration"):
         inspect_folder(tmp_path, digests=False)
+
+
+def test_a_tokenizer_with_another_image_token_is_refused(tmp_path: Path) -> None:
+    """The processor expands what the tokenizer calls its image token; the network would see no image."""
+    template = "<image> poison Describe this image . ASSISTANT :"
+    folder = tiny.write_llava(tmp_path, chat_template=template)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "image_token": "poison"}))
+    with pytest.raises(ModelRefused, match="no image reaches the model") as refused:
+        open_model(folder, LLAVA)
+    assert refused.value.hint
+
+
+def test_a_config_the_library_finds_wrong_is_refused_with_the_library_s_reason(llava: Path) -> None:
+    """Its message has a heading and the reason on another line: both are told, on one."""
+    config = json.loads((llava / "config.json").read_text())
+    config["vision_config"]["num_attention_heads"] = 5
+    (llava / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelRefused, match="heads") as refused:
+        open_model(llava, LLAVA)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_base_that_is_another_network_is_refused_as_that(tmp_path: Path) -> None:
+    """The message says that it is the base that lacks a layer."""
+    model = open_model(tiny.write_llava(tmp_path / "llava"), LLAVA)
+    base = open_model(tiny.write_clip(tmp_path / "clip"), CLIP)
+    with pytest.raises(ModelRefused, match="the base model is another network") as refused:
+        model.refuse_other_base(base)
+    assert "fine-tuned from" in refused.value.hint
