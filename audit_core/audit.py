@@ -26,6 +26,7 @@ from audit_core.identity import identity_control
 from audit_core.judgement import judge, nothing_judged
 from audit_core.machine import machine
 from audit_core.policy import WITHOUT_MEMBERS
+from audit_core.readings.seam import Reading, suited
 from audit_core.results import (
     AuditResult,
     ControlStatus,
@@ -36,7 +37,7 @@ from audit_core.results import (
     Timing,
 )
 from audit_core.samples import ModelSource, ReportProgress, Sample, Settings
-from audit_core.scoring import SpikeSignals
+from audit_core.scoring import SpikeSignals, readings_asked_for
 from audit_core.signals import SignalTable
 from audit_core.spike_in import spike_in
 from audit_core.store import Shelf, SignalStore, digest_of_samples
@@ -209,7 +210,12 @@ def _signals(opened: _Opened) -> tuple[SignalTable, SignalTable | None]:
         progress=opened.progress,
         folds=reference_folds(opened.asked, opened.settings),
         shelf=opened.shelf,
+        readings=_readings(opened),
     )
+
+
+def _readings(opened: _Opened) -> tuple[Reading, ...]:
+    return suited(readings_asked_for(opened.settings), opened.model.family)
 
 
 def _shuffled_signals(opened: _Opened) -> SignalTable | None:
@@ -267,6 +273,7 @@ def _spike_signals(opened: _Opened) -> SpikeSignals | None:
             settings=opened.settings,
             progress=opened.progress,
             shelf=shelf,
+            readings=_readings(opened),
         )
     return SpikeSignals(table, base, ids, tuple(sample.pair_id for sample in clean))
 

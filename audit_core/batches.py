@@ -22,6 +22,7 @@ STEP_BYTES = 128 << 20
 TOO_LARGE = "the pair needs more memory than there is, even alone"
 
 Take = Callable[[Encoded], None]
+TakeSamples = Callable[[Sequence[Sample]], None]
 
 
 class Tight(Exception):
@@ -75,6 +76,12 @@ class Feed:
         return replace(self, adapter=adapter, anchors=anchors, _kept=kept)
 
     def give(self, samples: Sequence[Sample], take: Take, told: Callable[[int], None]) -> dict[str, str]:
+        """As `give_samples`, every batch encoded as the model wants it."""
+        return self.give_samples(samples, lambda chunk: take(self.encode(chunk)), told)
+
+    def give_samples(
+        self, samples: Sequence[Sample], take: TakeSamples, told: Callable[[int], None]
+    ) -> dict[str, str]:
         """Give every sample of a step to `take`, in batches, in the step's order.
 
         A batch that raises `BadSample` is given again pair by pair; `take` must bear that.
@@ -128,9 +135,9 @@ class Feed:
             self._kept.size += size
         return batch
 
-    def _take(self, chunk: Sequence[Sample], take: Take) -> None:
+    def _take(self, chunk: Sequence[Sample], take: TakeSamples) -> None:
         try:
-            take(self.encode(chunk))
+            take(chunk)
         except Exception as error:  # also a BadSample that memory caused
             if not out_of_memory(error):
                 raise

@@ -14,7 +14,7 @@ Letters: N pairs, M audited matrices, K slices of all of them, S slices of one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,9 +25,11 @@ from audit_core.adapters.base import Encoded, ModelAdapter, Outcome
 from audit_core.as_published import inclusive_cosines
 from audit_core.bank import drawn, embedded
 from audit_core.batch_plan import kept_or_measured
-from audit_core.batches import Count, Feed, Pace, Tight, in_steps
+from audit_core.batches import Count, Feed, Pace
+from audit_core.further import with_readings
 from audit_core.gradients import LayerCapture, capture
 from audit_core.machine import machine
+from audit_core.readings.seam import Reading, Scene
 from audit_core.references import (
     PHASE,
     Reference,
@@ -41,12 +43,11 @@ from audit_core.samples import ReportProgress, Sample, Settings
 from audit_core.signal_rows import Columns, StepRows, TableRows
 from audit_core.signals import GRADIENT_SCALAR, LIKELIHOOD_SCALARS, SignalTable
 from audit_core.slices import cosines, leave_one_out, slice_sums
+from audit_core.stepwise import Read, read_in_steps
 from audit_core.store import Shelf, digest_of_samples
 
 HELD_BYTES = 256 << 20
 """Cosines of a table up to this size are held in memory; above it they are read from the shelf in blocks."""
-
-Read = Callable[[Encoded, StepRows], None]
 
 
 def collect_signals(
@@ -61,6 +62,7 @@ def collect_signals(
     gradients: bool = True,
     folds: Mapping[str, int] | None = None,
     shelf: Shelf | None = None,
+    readings: Sequence[Reading] = (),
 ) -> tuple[SignalTable, SignalTable | None]:
     """Read every signal off a model (and its base) for every sample.
 
@@ -78,6 +80,7 @@ def collect_signals(
             them the table gets its `fold_sums`. Not looked at as published: there is one mean.
         shelf: where finished steps are kept and found; it must depend on the digests of model and base. With
             None nothing is kept, and all cosines are held in memory.
+        readings: further forward passes to be made, each a phase of its own; their scalars join the tables.
 
     Returns:
         The model's table, and the base model's table of scalars or None.
@@ -111,10 +114,22 @@ def collect_signals(
     else:
         _settle_batch(feed, samples, None, shelf)
         table = _likelihoods(feed, samples, "signals", shelf)
+    known = _known(samples, chosen, folds)
+    table = with_readings(table, readings, Scene(feed, *known), samples, shelf)
     if base is None:
         return table, None
     other = feed.towards(base, embedded(base, anchors_of, settings, shelf, "bank of the base model"))
-    return table, _likelihoods(other, samples, "base model", shelf)
+    theirs = _likelihoods(other, samples, "base model", shelf)
+    of_base = [reading for reading in readings if reading.of_base]
+    return table, with_readings(theirs, of_base, Scene(other, *known), samples, shelf, "base model")
+
+
+def _known(
+    samples: Sequence[Sample], members: Sequence[Sample], folds: Mapping[str, int]
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Reference members, and the pairs with a fold that are none: fitting controls."""
+    inside = {sample.pair_id for sample in members}
+    return tuple(members), tuple(s for s in samples if s.pair_id in folds and s.pair_id not in inside)
 
 
 # ---- what everything depends on ----------------------------------------------------------------------------
@@ -164,7 +179,11 @@ def _all_signals(
     feed: Feed, samples: Sequence[Sample], reference: Reference, shelf: Shelf | None
 ) -> SignalTable:
     columns = Columns(
-        _scalars(feed, gradients=True), reference.matrices, reference.slices, _has_task(reference)
+        _scalars(feed, gradients=True),
+        reference.matrices,
+        reference.slices,
+        reference.base is not None,
+        _most_tokens(feed),
     )
     streamed = shelf is not None and 4 * len(samples) * columns.slices > HELD_BYTES
     rows = TableRows.empty([s.pair_id for s in samples], columns, streamed=streamed)
@@ -180,78 +199,21 @@ def _all_signals(
         chosen = [s for s in samples if s.pair_id in in_fold]
         read = _reader(feed, reference, further)
         F = reference.gram.shape[0]
-        _steps(feed, chosen, rows, read, count, shelf and shelf.on(folds_read=True), F)
+        read_in_steps(feed, chosen, rows, read, count, shelf and shelf.on(folds_read=True), F)
     reference.add_up()
     others = [s for s in samples if reference.gram is None or s.pair_id not in in_fold]
     read = _reader(feed, reference, further)
-    _steps(feed, others, rows, read, count, shelf and shelf.on(folds_read=False), 0)
+    read_in_steps(feed, others, rows, read, count, shelf and shelf.on(folds_read=False), 0)
     table = rows.table(_facts(feed, reference))
     return replace(table, as_published=reference.as_published)
-
-
-def _has_task(reference: Reference) -> bool:
-    return reference.base is not None
-
-
-def _steps(
-    feed: Feed,
-    samples: Sequence[Sample],
-    rows: TableRows,
-    read: Read,
-    count: Count,
-    shelf: Shelf | None,
-    folds: int,
-) -> None:
-    """Find or compute every step of these pairs, and add it to the table."""
-    steps = in_steps(samples, rows.columns.row_bytes(folds))
-    for number, step in enumerate(steps):
-        ids = tuple(s.pair_id for s in step)
-        place = None if shelf is None else shelf.on(step=number, pairs=ids)
-        done = _found(place, feed.pace.batch, cosines=bool(folds) or not rows.streamed)
-        if done is None:
-            done = _computed(feed, step, rows.columns, read, count, folds)
-            if place is not None:
-                done.keep(place.on(batch=done.batch))
-        else:
-            count.add(len(step))
-        feed.pace.batch = done.batch
-        rows.add(done, None if place is None else place.on(batch=done.batch))
-
-
-def _found(place: Shelf | None, batch: int, *, cosines: bool) -> StepRows | None:
-    """A kept step, computed with this batch size or, after memory had run out, with a half of it …"""
-    while place is not None and batch >= 1:
-        done = StepRows.found(place.on(batch=batch), cosines=cosines)
-        if done is not None:
-            return done
-        batch //= 2
-    return None
-
-
-def _computed(
-    feed: Feed, step: Sequence[Sample], columns: Columns, read: Read, count: Count, folds: int
-) -> StepRows:
-    excluded: dict[str, str] = {}
-    before = count.done
-    while True:
-        ids = tuple(s.pair_id for s in step)
-        done = StepRows.empty(ids, columns, folds, feed.pace.batch)
-        try:
-            fit = [s for s in step if s.pair_id not in excluded]
-            failed = feed.give(fit, lambda batch, into=done: read(batch, into), count.add)  # type: ignore[misc]
-        except Tight as tight:
-            feed.relieve(tight, excluded)
-            count.done = before
-            continue
-        done.close({**failed, **excluded})
-        return done
 
 
 def _reader(feed: Feed, reference: Reference, further: frozenset[str]) -> Read:
     """What is read off a batch whose pairs all have a fold, or all have none."""
     names = [m.name for m in reference.matrices]
 
-    def read(batch: Encoded, into: StepRows) -> None:
+    def read(chunk: Sequence[Sample], into: StepRows) -> None:
+        batch = feed.encode(chunk)
         got = capture(feed.adapter, batch, names, feed.anchors)
         where = into.where(batch.pair_ids)
         inside = np.array([pair in reference.members for pair in batch.pair_ids], dtype=np.bool_)
@@ -264,8 +226,7 @@ def _reader(feed: Feed, reference: Reference, further: frozenset[str]) -> Read:
             into.cosines[where[[pair in further for pair in batch.pair_ids]]] = np.nan
         with np.errstate(divide="ignore"):  # captures of a pair that is not finite are zero: log 0 marks it
             norm = {GRADIENT_SCALAR: -0.5 * np.log(total)}
-        into.put(batch.pair_ids, _plain(got.outcome) | norm)
-        into.supervised += sum(got.outcome.supervised)
+        _put(into, batch, got.outcome, norm)
 
     return read
 
@@ -321,16 +282,14 @@ def _fill_matrix(
 
 
 def _likelihoods(feed: Feed, samples: Sequence[Sample], phase: str, shelf: Shelf | None) -> SignalTable:
-    def read(batch: Encoded, into: StepRows) -> None:
-        outcome = _without_gradients(feed, batch)
-        into.put(batch.pair_ids, _plain(outcome))
-        into.supervised += sum(outcome.supervised)
+    def read(chunk: Sequence[Sample], into: StepRows) -> None:
+        batch = feed.encode(chunk)
+        _put(into, batch, _without_gradients(feed, batch), {})
 
-    rows = TableRows.empty(
-        [s.pair_id for s in samples], Columns(_scalars(feed, gradients=False)), streamed=False
-    )
+    columns = Columns(_scalars(feed, gradients=False), tokens=_most_tokens(feed))
+    rows = TableRows.empty([s.pair_id for s in samples], columns, streamed=False)
     count = Count(phase, len(samples), feed.progress)
-    _steps(feed, samples, rows, read, count, None if shelf is None else shelf.on(phase=phase), 0)
+    read_in_steps(feed, samples, rows, read, count, None if shelf is None else shelf.on(phase=phase), 0)
     return rows.table(_facts(feed, None))
 
 
@@ -339,13 +298,23 @@ def _without_gradients(feed: Feed, batch: Encoded) -> Outcome:
         return feed.adapter.forward(batch, feed.anchors)
 
 
+def _most_tokens(feed: Feed) -> int:
+    return feed.settings.max_text_tokens + 1 if feed.adapter.predicts_tokens else 0
+
+
 def _scalars(feed: Feed, *, gradients: bool) -> tuple[str, ...]:
     names = [*LIKELIHOOD_SCALARS, *(["cosine"] if feed.adapter.uses_bank else [])]
     return (*names, *([GRADIENT_SCALAR] if gradients else []))
 
 
-def _plain(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
-    return {name: values.double().cpu().numpy() for name, values in outcome.scalars.items()}
+def _put(into: StepRows, batch: Encoded, outcome: Outcome, more: Mapping[str, NDArray[np.float64]]) -> None:
+    """Scalars and tokens of a batch; `more` are scalars that the forward pass does not give."""
+    plain = {name: values.double().cpu().numpy() for name, values in outcome.scalars.items()}
+    into.put(batch.pair_ids, {**plain, **more})
+    if outcome.tokens_PC is not None:
+        blocks = torch.split_with_sizes(outcome.tokens_PC.float().cpu(), list(outcome.supervised))
+        into.put_tokens(batch.pair_ids, [block.numpy() for block in blocks])
+    into.supervised += sum(outcome.supervised)
 
 
 def _facts(feed: Feed, reference: Reference | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from audit_core.controls import (
     unscored_control,
 )
 from audit_core.detectors.base_referenced import differences
-from audit_core.detectors.seam import Labelled, battery
+from audit_core.detectors.seam import Labelled, all_detectors
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import auroc
 from audit_core.results import Consequence, ControlName, ControlOutcome, ControlStatus, Interval, Role
@@ -88,7 +88,7 @@ def unscored(rows: Rows, facts: Sequence[PairFacts], settings: Settings) -> Cont
 
 
 def _label_permutation(run: ControlRun) -> ControlOutcome:
-    detector = battery()[run.decider.name]
+    detector = all_detectors()[run.decider.name]
     if run.settings.as_published:
         return not_applicable(
             ControlName.LABEL_PERMUTATION,

@@ -73,11 +73,15 @@ class Trial:
             if isinstance(number, int | float) and not 0 <= number < math.inf:
                 raise ValueError("times and sizes of a trial are finite and not below zero")
 
-    def seconds(self, pairs: int) -> float:
-        """Estimated seconds of an audit's model part: references, signals, shuffled pairs, base.
+    def seconds(self, pairs: int, passes: float = 0.0) -> float:
+        """Estimated seconds of an audit's model part: references, signals, shuffled pairs, base, readings.
 
         A quarter of the pairs are taken as known training pairs and a quarter as fitting controls, in five
         folds; the judgement at the end and a spike-in come on top.
+
+        Args:
+            pairs: of the cohort.
+            passes: further forward passes a pair, what its readings declare.
         """
         known = REFERENCE_SHARE * pairs
         return (
@@ -86,7 +90,7 @@ class Trial:
             + known * self.reference_s
             + 2 * known * self.fold_s
             + (pairs - 2 * known) * self.signal_s
-            + pairs * self.forward_s
+            + pairs * (1.0 + passes) * self.forward_s
         )
 
     def bytes(self, pairs: int) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -89,7 +89,7 @@ def capture(
     outcome, uses = _forward(adapter, batch, names, anchors)
     # The sum of per-sample losses: no sample's gradient is scaled by its neighbours.
     _backward(outcome.losses_B.sum(), uses, keep=False)
-    outcome = Outcome(outcome.losses_B.detach(), outcome.scalars, outcome.supervised)
+    outcome = replace(outcome, losses_B=outcome.losses_B.detach())
     layers = _layers(uses, batch)
     finite_B = torch.isfinite(outcome.losses_B)
     return _cleaned(outcome, layers, finite_B)

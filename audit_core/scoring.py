@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from audit_core.cohort import Rows
 from audit_core.cosines import stacked
 from audit_core.detectors.fused import MINIMUM_REFERENCES
-from audit_core.detectors.seam import Detector, FoldScores, Ints, Labelled, Signals, battery
+from audit_core.detectors.seam import Detector, FoldScores, Ints, Labelled, Signals, all_detectors, wanted
 from audit_core.errors import PolicyInvalid
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.results import Role
@@ -72,7 +72,7 @@ def deciding_detector(settings: Settings, signals: Signals, refs: Labelled) -> s
     Raises:
         PolicyInvalid: no such detector.
     """
-    known = battery()
+    known = all_detectors()
     name = settings.deciding_detector
     if name not in known:
         raise PolicyInvalid(
@@ -86,7 +86,15 @@ def deciding_detector(settings: Settings, signals: Signals, refs: Labelled) -> s
 
 def score_all(rows: Rows, refs: Labelled, settings: Settings) -> Mapping[str, Scored]:
     """Every detector of the battery on every row; what cannot run says why."""
-    return {name: _score(detector, rows, refs, settings) for name, detector in battery().items()}
+    detectors = wanted(settings.deciding_detector)
+    return {name: _score(detector, rows, refs, settings) for name, detector in detectors.items()}
+
+
+def readings_asked_for(settings: Settings) -> frozenset[str]:
+    """Names of the readings that this audit's detectors need."""
+    return frozenset(
+        name for detector in wanted(settings.deciding_detector).values() for name in detector.readings
+    )
 
 
 def _score(detector: Detector, rows: Rows, refs: Labelled, settings: Settings) -> Scored:
@@ -132,7 +140,7 @@ def score_spike(
     """
     wanted = [*spike.leaked, *spike.clean]
     signals = _spiked_signals(spike, [pair for pair in wanted if pair not in spike.table.unscored])
-    detector = battery()[name]
+    detector = all_detectors()[name]
     if detector.fitted:
         stacked = _stack(rows.signals, signals)
         values = detector.score(stacked, refs, settings).scores[-1, rows.signals.pairs :]
@@ -166,4 +174,5 @@ def _stack_tables(first: SignalTable, second: SignalTable) -> SignalTable:
         norms=np.concatenate([first.norms, second.norms]),
         cosines=stacked(first.cosines, second.cosines),
         task_cosines=np.concatenate([first.task_cosines, second.task_cosines]),
+        tokens=None if first.tokens is None or second.tokens is None else first.tokens.then(second.tokens),
     )

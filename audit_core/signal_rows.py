@@ -22,9 +22,11 @@ from audit_core.errors import AuditError, NotEnoughMemory
 from audit_core.fold_sums import FoldSums
 from audit_core.signals import Matrix, SignalTable
 from audit_core.store import Shelf, packed, unpacked
+from audit_core.tokens import TOKEN_COLUMNS, TokenSignals
 
 NOT_FINITE = "the loss or its gradient is not a finite number"
 _ROWS, _COSINES = "rows", "cosines"
+_NO_TOKENS: Floats32 = np.empty((0, len(TOKEN_COLUMNS)), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,19 @@ class Columns:
         matrices: audited matrices; empty where gradients are not read.
         slices: K; 0 without references.
         task: whether there is a task vector.
+        tokens: most report tokens a pair can have; 0 where none are predicted.
     """
 
     scalars: tuple[str, ...]
     matrices: tuple[Matrix, ...] = ()
     slices: int = 0
     task: bool = False
+    tokens: int = 0
 
     def row_bytes(self, folds: int) -> int:
         """Bytes of one pair's signals; `folds` sums are compared with it, 0 for pairs without a fold."""
         floats = self.slices * (1 + (folds + 1 if folds else 0)) + 2 * len(self.matrices)
-        return 4 * floats + 8 * len(self.scalars)
+        return 4 * (floats + self.tokens * len(TOKEN_COLUMNS)) + 8 * len(self.scalars)
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class StepRows:
         unscored: pair id -> reason.
         supervised: loss terms of all pairs.
         batch: pairs computed at once.
+        tokens: float32 [T, C] of every pair, T = 0 where there are none; None where tokens are not read.
     """
 
     pair_ids: tuple[str, ...]
@@ -75,6 +80,7 @@ class StepRows:
     batch: int
     unscored: dict[str, str] = field(default_factory=dict)
     supervised: int = 0
+    tokens: list[Floats32] | None = None
 
     @classmethod
     def empty(cls, pair_ids: tuple[str, ...], columns: Columns, folds: int, batch: int) -> Self:
@@ -89,6 +95,7 @@ class StepRows:
             dots=np.full((folds, n, K), np.nan, np.float32),
             squares=np.full((n, K if folds else 0), np.nan, np.float32),
             batch=batch,
+            tokens=[_NO_TOKENS] * n if columns.tokens else None,
         )
 
     def where(self, pair_ids: Sequence[str]) -> NDArray[np.int64]:
@@ -107,6 +114,12 @@ class StepRows:
             if not good:
                 self.unscored[pair_id] = NOT_FINITE
 
+    def put_tokens(self, pair_ids: Sequence[str], blocks: Sequence[Floats32]) -> None:
+        """Fill the tokens of some pairs, [T, C] each."""
+        if self.tokens is not None:
+            for row, block in zip(self.where(pair_ids).tolist(), blocks, strict=True):
+                self.tokens[row] = block
+
     def close(self, failed: Mapping[str, str]) -> None:
         """Every number of an unscored pair becomes NaN; `failed` gives further ones with their reasons."""
         self.unscored |= failed
@@ -116,6 +129,7 @@ class StepRows:
         for block in (self.norms, self.cosines, self.task_cosines, self.squares):
             if block is not None:
                 block[out] = np.nan
+        self.put_tokens(tuple(self.unscored), [_NO_TOKENS] * len(self.unscored))
 
     def keep(self, shelf: Shelf) -> None:
         """Put the step where a later process finds it; it counts as done once its last part is there."""
@@ -130,6 +144,9 @@ class StepRows:
         }
         arrays: dict[str, NDArray[Any]] = {f"scalar {name}": values for name, values in self.scalars.items()}
         arrays |= {"norms": self.norms, "task": self.task_cosines, "dots": self.dots, "squares": self.squares}
+        if self.tokens is not None:
+            ragged = TokenSignals.of(self.tokens)
+            arrays |= {"token starts": ragged.starts, "tokens": ragged.values}
         shelf.on(part=_ROWS).put(packed(facts, arrays))
 
     @classmethod
@@ -152,7 +169,15 @@ class StepRows:
             batch=int(facts["batch"]),
             unscored=dict(facts["unscored"]),
             supervised=int(facts["supervised"]),
+            tokens=_read_tokens(arrays),
         )
+
+
+def _read_tokens(arrays: Mapping[str, NDArray[Any]]) -> list[Floats32] | None:
+    if "tokens" not in arrays:
+        return None
+    ragged = TokenSignals(arrays["token starts"], arrays["tokens"])
+    return [ragged.pair(row) for row in range(len(ragged.starts) - 1)]
 
 
 def read_cosines(shelf: Shelf, rows: int) -> Floats32:
@@ -190,6 +215,7 @@ class TableRows:
     fold_sums: FoldSums | None = None
     unscored: dict[str, str] = field(default_factory=dict)
     supervised: int = 0
+    tokens: list[Floats32] | None = None
 
     @classmethod
     def empty(cls, pair_ids: Sequence[str], columns: Columns, *, streamed: bool) -> Self:
@@ -210,6 +236,7 @@ class TableRows:
             norms=np.full((N, M), np.nan, np.float32),
             task_cosines=np.full((N, M if columns.task else 0), np.nan, np.float32),
             cosines=np.full((0 if streamed else N, K), np.nan, np.float32),
+            tokens=[_NO_TOKENS] * N if columns.tokens else None,
         )
 
     def expect_folds(
@@ -241,6 +268,9 @@ class TableRows:
         if self.fold_sums is not None and step.dots.shape[0]:
             place = np.searchsorted(self.fold_sums.rows, where)
             self.fold_sums.dots[:, place], self.fold_sums.squares[place] = step.dots, step.squares
+        if self.tokens is not None and step.tokens is not None:
+            for row, block in zip(where.tolist(), step.tokens, strict=True):
+                self.tokens[row] = block
         self._add_cosines(step, where, shelf)
         self.unscored |= step.unscored
         self.supervised += step.supervised
@@ -280,4 +310,5 @@ class TableRows:
             unscored={p: self.unscored[p] for p in sorted(self.unscored)},
             facts={**facts, "supervised_tokens": str(self.supervised)},
             fold_sums=self.fold_sums,
+            tokens=None if self.tokens is None else TokenSignals.of(self.tokens),
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from audit_core.cosines import Cosines
 from audit_core.fold_sums import FoldSums
+from audit_core.tokens import TokenSignals
 
 LIKELIHOOD_SCALARS = ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")
 """Scalars of both families, larger = more member-like; contrastive tables add `cosine`."""
@@ -60,6 +61,7 @@ class SignalTable:
             and scores of held-out members come out too high: each was in the means its judges learnt from.
         as_published: reference members' cosines are with a mean that holds them too, as in the released
             GradAudit; what learns from references must not learn from those.
+        tokens: what the model says at every report token; None for models that do not predict tokens.
     """
 
     pair_ids: tuple[str, ...]
@@ -72,3 +74,4 @@ class SignalTable:
     facts: Mapping[str, str] = field(default_factory=dict)
     fold_sums: FoldSums | None = None
     as_published: bool = False
+    tokens: TokenSignals | None = None

@@ -50,11 +50,14 @@ class Outcome:
         losses_B: per-sample loss, differentiable where the graph was kept.
         scalars: scalar signals by name (`audit_core.signals.LIKELIHOOD_SCALARS` …), float32 [B], detached.
         supervised: number of loss terms per sample (report tokens; 1 for contrastive).
+        tokens_PC: what is said at every report token, sample after sample, columns as in
+            `audit_core.tokens.TOKEN_COLUMNS`; None for models that do not predict tokens.
     """
 
     losses_B: Tensor
     scalars: Mapping[str, Tensor]
     supervised: tuple[int, ...]
+    tokens_PC: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class ModelAdapter(ABC):
 
     family: str
     uses_bank: bool = False
+    predicts_tokens: bool = False
     peft_on: bool = True  # only means something where the network has a PEFT adapter
 
     def __init__(self, model: nn.Module, facts: Mapping[str, str]) -> None:

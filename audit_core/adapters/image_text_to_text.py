@@ -67,6 +67,7 @@ class ImageTextToTextAdapter(ModelAdapter):
     """A checkpoint of a network that `processors.RECIPES` has a row for."""
 
     family = GENERATIVE
+    predicts_tokens = True
 
     def __init__(
         self, model: nn.Module, tokenizer: Any, processor: Any, recipe: Recipe, facts: Mapping[str, str]
@@ -293,8 +294,9 @@ class ImageTextToTextAdapter(ModelAdapter):
         zeros = torch.zeros(len(batch.pair_ids), device=counts_B.device)
         losses_B = zeros.index_add(0, owner, -chosen) / counts_B
         with torch.no_grad():
-            scalars = _token_scalars(logp.detach(), chosen.detach(), counts_B.tolist())
-        return Outcome(losses_B, scalars, tuple(counts_B.tolist()))
+            tokens_PC = _token_columns(logp.detach(), chosen.detach())
+            scalars = _token_scalars(tokens_PC, counts_B.tolist())
+        return Outcome(losses_B, scalars, tuple(counts_B.tolist()), tokens_PC)
 
     def _training_loss(self, batch: Encoded) -> Tensor:
         return self._forward(batch, None).losses_B.mean()
@@ -309,13 +311,18 @@ class ImageTextToTextAdapter(ModelAdapter):
         return out.logits[:, -keep:-1], labels_BT[:, first:]
 
 
-def _token_scalars(logp_NV: Tensor, chosen_N: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
-    """Likelihood signals of METHOD §4 from the log-probabilities at report tokens, sample after sample."""
-    p_NV = logp_NV.exp()
-    mean_N = (p_NV * logp_NV).sum(1)
-    spread_N = ((p_NV * logp_NV.square()).sum(1) - mean_N.square()).clamp_min(1e-12).sqrt()
+def _token_columns(logp_PV: Tensor, chosen_P: Tensor) -> Tensor:
+    """[P, C] numbers of `TOKEN_COLUMNS` from the log-probabilities at report tokens."""
+    p_PV = logp_PV.exp()
+    mean_P = (p_PV * logp_PV).sum(1)
+    spread_P = ((p_PV * logp_PV.square()).sum(1) - mean_P.square()).clamp_min(1e-12).sqrt()
+    return torch.stack([chosen_P, mean_P, spread_P, logp_PV.amax(1)], dim=1)
+
+
+def _token_scalars(tokens_PC: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
+    """Likelihood signals of METHOD §4 of every sample, from its tokens."""
+    chosen_N, mean_N, spread_N, best_N = tokens_PC.unbind(1)
     standard_N = (chosen_N - mean_N) / spread_N
-    best_N = logp_NV.amax(1)
     out: dict[str, list[Tensor]] = {k: [] for k in ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")}
     parts = (torch.split_with_sizes(t, list(counts)) for t in (chosen_N, standard_N, mean_N, best_N))
     for chosen, standard, mean, best in zip(*parts, strict=True):

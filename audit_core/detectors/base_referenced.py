@@ -30,4 +30,4 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     return unfitted(differences(signals)["neg_loss"], refs)
 
 
-register(Detector("base_referenced", "ours", fitted=False, missing=needs_base, score=score))
+register(__name__, Detector("base_referenced", "ours", fitted=False, missing=needs_base, score=score))

@@ -100,4 +100,4 @@ def missing(signals: Signals, refs: Labelled) -> str:
     return needs_references(signals, refs)
 
 
-register(Detector("fused", "ours", fitted=True, missing=missing, score=score))
+register(__name__, Detector("fused", "ours", fitted=True, missing=missing, score=score))

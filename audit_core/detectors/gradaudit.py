@@ -73,4 +73,4 @@ def layer_gaps(delta: Floats, matrices: tuple[Matrix, ...]) -> dict[str, float]:
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
-register(Detector("gradaudit", "Zhu 2026", fitted=True, missing=needs_references, score=score))
+register(__name__, Detector("gradaudit", "Zhu 2026", fitted=True, missing=needs_references, score=score))

@@ -20,4 +20,7 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     return unfitted(signals.table.scalars[GRADIENT_SCALAR], refs)
 
 
-register(Detector("gradnorm", "Nasr 2019", fitted=False, missing=needs_scalar(GRADIENT_SCALAR), score=score))
+register(
+    __name__,
+    Detector("gradnorm", "Nasr 2019", fitted=False, missing=needs_scalar(GRADIENT_SCALAR), score=score),
+)

@@ -35,4 +35,4 @@ def _reader(signal: str, name: str, source: str) -> Detector:
 
 
 for _name, (_signal, _source) in SOURCES.items():
-    register(_reader(_signal, _name, _source))
+    register(__name__, _reader(_signal, _name, _source))

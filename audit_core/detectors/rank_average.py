@@ -43,4 +43,6 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     return unfitted(np.mean(ranks, axis=0), refs)
 
 
-register(Detector("rank_average", "ours", fitted=False, missing=needs_scalar("minkpp"), score=score))
+register(
+    __name__, Detector("rank_average", "ours", fitted=False, missing=needs_scalar("minkpp"), score=score)
+)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-import audit_core.detectors
+import audit_core.detectors.published
 from audit_core.cosines import taken
 from audit_core.samples import Settings
 from audit_core.signals import SignalTable
@@ -95,6 +96,7 @@ class Detector:
         fitted: learns from references, so that the label-permutation control applies.
         missing: why it cannot run on these signals, or "".
         score: the pure function.
+        readings: names of the readings it needs (`audit_core.readings`).
     """
 
     name: str
@@ -102,23 +104,54 @@ class Detector:
     fitted: bool
     missing: Callable[[Signals, Labelled], str]
     score: Callable[[Signals, Labelled, Settings], FoldScores]
+    readings: tuple[str, ...] = ()
 
 
-_REGISTRY: dict[str, Detector] = {}
+_REGISTRY: dict[str, tuple[str, Detector]] = {}
 
 
-def register(detector: Detector) -> Detector:
-    """Add a detector to the battery; called once, at import, by the module that defines it."""
-    _REGISTRY[detector.name] = detector
+def register(module: str, detector: Detector) -> Detector:
+    """Make a detector known; called once, at import.
+
+    Args:
+        module: `__name__` of the module that defines it; its package says whether it is of the battery.
+        detector: under a name that no other has.
+    """
+    where = _REGISTRY.setdefault(detector.name, (module, detector))[0]
+    if where != module:
+        raise ValueError(f"two detectors are called {detector.name}")
     return detector
 
 
 @cache
 def battery() -> Mapping[str, Detector]:
-    """Every detector of this package by name; a new module in the package is found by itself."""
-    for module in iter_modules(audit_core.detectors.__path__):
-        import_module(f"audit_core.detectors.{module.name}")
-    return dict(sorted(_REGISTRY.items()))
+    """The detectors of an officer's audit by name; a new module in the package is found by itself."""
+    return _imported(audit_core.detectors)
+
+
+@cache
+def published() -> Mapping[str, Detector]:
+    """Further detectors as their authors published them, for benchmarks and for policies that name one."""
+    return _imported(audit_core.detectors.published)
+
+
+@cache
+def all_detectors() -> Mapping[str, Detector]:
+    """The battery and the published ones, by name."""
+    return {**battery(), **published()}
+
+
+def wanted(deciding: str) -> Mapping[str, Detector]:
+    """What an audit runs: the battery, and the deciding detector where that is a published one."""
+    return {**battery(), **{name: found for name, found in published().items() if name == deciding}}
+
+
+def _imported(package: ModuleType) -> dict[str, Detector]:
+    """The detectors that the modules of a package register."""
+    inside = {f"{package.__name__}.{module.name}" for module in iter_modules(package.__path__)}
+    for name in inside:
+        import_module(name)
+    return {name: one for name, (where, one) in sorted(_REGISTRY.items()) if where in inside}
 
 
 def unfitted(values: Floats, refs: Labelled) -> FoldScores:
@@ -159,4 +192,5 @@ def _take(table: SignalTable, rows: Ints) -> SignalTable:
         task_cosines=table.task_cosines[rows],
         unscored={},
         fold_sums=None if table.fold_sums is None else table.fold_sums.take(rows),
+        tokens=None if table.tokens is None else table.tokens.take(rows),
     )

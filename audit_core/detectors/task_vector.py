@@ -27,4 +27,4 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     return unfitted(task_mean(signals), refs)
 
 
-register(Detector("task_vector", "ours", fitted=False, missing=missing, score=score))
+register(__name__, Detector("task_vector", "ours", fitted=False, missing=missing, score=score))
