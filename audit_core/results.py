@@ -195,6 +195,53 @@ class DetectableEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetInference:
+    """Are the targets as a set unlike the controls (Maini 2024)? Shown with its null check; decides nothing.
+
+    Attributes:
+        p: targets against calibration controls, splits combined; None where it could not run.
+        null_p: the same among calibration controls, where nothing may be found; None where it could not run.
+        splits: random halvings by patient.
+        signals: what the model on the first half may weigh.
+        sentence: what the two numbers say, or why there are none.
+    """
+
+    p: float | None
+    null_p: float | None
+    splits: int
+    signals: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpsilonBound:
+    """A lower bound from counts. Speaks of differential privacy only where coins drew the members.
+
+    Attributes:
+        name: "one-run bound" or "empirical separation".
+        lower: the bound at `level`; 0.0 says that nothing is shown.
+        level: its confidence.
+        counts: what it was computed from, in words -> number.
+        sentence: what it says and what it does not.
+    """
+
+    name: str
+    lower: float
+    level: float
+    counts: Mapping[str, int]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Something this audit could not do, why, and what would help; each one sentence for an officer."""
+
+    what: str
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds spent in one phase of the audit."""
 
@@ -224,6 +271,9 @@ class AuditResult:
     model_facts: Mapping[str, str]  # parameters, vision tower audited, bank size, precision …
     timings: tuple[Timing, ...]
     as_published: bool = False  # GradAudit as its authors released it: neither PASS nor FAIL can follow
+    dataset_inference: DatasetInference | None = None
+    epsilon: tuple[EpsilonBound, ...] = ()  # only where the design was by coins or a random split
+    limits: tuple[Limit, ...] = ()  # what could not be done
 
 
 @dataclass(frozen=True, slots=True)
