@@ -121,11 +121,29 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
     picked = select(request, pair_rows(workspace))
     _check_references(request, picked.keys())
     _check_apart(picked)
-    picked = _sized(request, picked)
+    return freeze_picked(workspace, request, _sized(request, picked))
+
+
+def freeze_picked(
+    workspace: Workspace,
+    request: CohortRequest,
+    picked: Mapping[str, Sequence[PairRow]],
+    commitment: str = "",
+) -> Cohort:
+    """Check and freeze pairs whose roles are settled: role -> pairs.
+
+    Args:
+        commitment: of the design whose coins gave the roles; "" where there was none.
+
+    Raises:
+        UsageError: as `freeze`.
+    """
     candidates = _candidates(picked)
-    _frozen(request, candidates)  # whatever forbids it without a look at the pictures, which takes minutes
-    prints = _fingerprints(workspace, {one.pair_id for one in candidates})
-    return _frozen(request, [replace(one, fingerprint=prints[one.pair_id]) for one in candidates])
+    # First whatever forbids it without a look at the pictures, which takes minutes.
+    _frozen(request, candidates, commitment)
+    prints = fingerprints(workspace, {one.pair_id for one in candidates})
+    printed = [replace(one, fingerprint=prints[one.pair_id]) for one in candidates]
+    return _frozen(request, printed, commitment)
 
 
 def _candidates(picked: Mapping[str, Sequence[PairRow]]) -> list[Candidate]:
@@ -143,7 +161,7 @@ def _candidates(picked: Mapping[str, Sequence[PairRow]]) -> list[Candidate]:
     ]
 
 
-def _frozen(request: CohortRequest, candidates: Sequence[Candidate]) -> Cohort:
+def _frozen(request: CohortRequest, candidates: Sequence[Candidate], commitment: str) -> Cohort:
     try:
         return freeze_candidates(
             request.name,
@@ -152,6 +170,7 @@ def _frozen(request: CohortRequest, candidates: Sequence[Candidate]) -> Cohort:
             references=request.references,
             seed=request.seed,
             fitting_share=request.fitting_share,
+            commitment=commitment,
         )
     except CohortRefused as refused:
         raise UsageError(f"the cohort cannot be frozen: {refused}", HINTS[refused.reason]) from refused
@@ -175,7 +194,10 @@ def checked(cohort: Cohort) -> Cohort:
     Raises:
         IntegrityError: what is stored is not what was frozen.
     """
-    if cohort_digest(cohort.design, cohort.references, cohort.seed, cohort.assignments) != cohort.digest:
+    found = cohort_digest(
+        cohort.design, cohort.references, cohort.seed, cohort.assignments, cohort.commitment
+    )
+    if found != cohort.digest:
         raise IntegrityError(
             f"cohort {cohort.name} is not what was frozen", "restore the workspace from a backup"
         )
@@ -237,6 +259,12 @@ def _check_words(request: CohortRequest) -> None:
     for word, known in ((request.design, Design), (request.references, References)):
         if word not in {member.value for member in known}:
             raise UsageError(f"not known: {word}", "one of " + ", ".join(member.value for member in known))
+    if request.design == Design.COMMITTED:
+        raise UsageError(
+            "roles are committed by a design, not by a word",
+            "`gradaudit design new` before data leave, `gradaudit design reveal` when a model comes back; "
+            "a documented random split is --design random",
+        )
     for role, size in request.sizes.items():
         if role not in ROLES or size < 1:
             raise UsageError(
@@ -332,7 +360,7 @@ def _by_patient(pairs: Sequence[PairRow]) -> dict[str, list[PairRow]]:
     return found
 
 
-def _fingerprints(workspace: Workspace, wanted: set[str]) -> dict[str, Fingerprint]:
+def fingerprints(workspace: Workspace, wanted: set[str]) -> dict[str, Fingerprint]:
     """Fingerprints of the chosen pairs, one unsealed pair in memory at a time."""
     catalogue = workspace.catalogue
     instances = {instance.content_digest: instance for instance in catalogue.instances()}

@@ -21,6 +21,7 @@ class Role(StrEnum):
     TARGET = "target"
     BANK = "bank"  # anchors of contrastive losses
     POST_RELEASE = "post_release"
+    CANARY = "canary"  # made-up pair of a design, planted or not; never a patient
 
 
 class References(StrEnum):
@@ -233,6 +234,46 @@ class EpsilonBound:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryDose:
+    """Canaries planted in so many copies, against the never-planted ones of the same design.
+
+    Attributes:
+        ranks: of each one among the never-planted, 1 = above all of them; in no order that names one.
+        p_value: one-sided rank test; None without a score on either side.
+    """
+
+    copies: int
+    ranks: tuple[int, ...]
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryReport:
+    """What a design's canaries say of a model; they are pairs without a patient (METHOD §7).
+
+    Attributes:
+        ids: canaries of the design.
+        planted: those of them with a copy among the released studies, by a coin each.
+        unscored: canaries without a score; each counts as a wrong guess.
+        p_value: one-sided rank test, all planted against all never-planted.
+        guesses: "planted" or "never planted", half of them each; their number was committed beforehand.
+        correct: guesses that were right.
+        epsilon_lower: one-run bound at 95 %, for a canary with all its copies; None without guesses.
+    """
+
+    ids: int
+    planted: int
+    unscored: int
+    doses: tuple[CanaryDose, ...]
+    p_value: float | None
+    auroc: float | None
+    guesses: int
+    correct: int
+    epsilon_lower: float | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """Something this audit could not do, why, and what would help; each one sentence for an officer."""
 
@@ -274,6 +315,7 @@ class AuditResult:
     dataset_inference: DatasetInference | None = None
     epsilon: tuple[EpsilonBound, ...] = ()  # only where the design was by coins or a random split
     limits: tuple[Limit, ...] = ()  # what could not be done
+    canaries: CanaryReport | None = None  # only where a design planted some
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,11 +50,13 @@ def freeze(
     references: str,
     seed: int,
     fitting_share: float = 0.4,
+    commitment: str = "",
 ) -> Cohort:
     """Check the candidates and freeze them.
 
     Args:
         fitting_share: share of control patients used for mask and fusion; the others give p-values.
+        commitment: of the design whose coins gave the roles; "" where there was none.
 
     Raises:
         CohortRefused: `no-targets`, `no-controls`, `unknown-role`, `pair-twice`, `patient-in-two-roles`,
@@ -69,11 +71,14 @@ def freeze(
         Assignment(one.pair_id, one.patient, halves[one.patient] if one.role == CONTROL else Role(one.role))
         for one in offered
     )
-    digest = cohort_digest(design, references, seed, assignments)
-    return Cohort(name, design, references, seed, assignments, digest, tuple(_repetitions(offered)))
+    digest = cohort_digest(design, references, seed, assignments, commitment)
+    told = tuple(_repetitions(offered))
+    return Cohort(name, design, references, seed, assignments, digest, told, commitment)
 
 
-def cohort_digest(design: str, references: str, seed: int, assignments: Sequence[Assignment]) -> str:
+def cohort_digest(
+    design: str, references: str, seed: int, assignments: Sequence[Assignment], commitment: str = ""
+) -> str:
     """Hex SHA-256 over canonical JSON of the choice; independent of the name and of the site's key."""
     choice = {
         "design": design,
@@ -81,7 +86,7 @@ def cohort_digest(design: str, references: str, seed: int, assignments: Sequence
         "pairs": sorted([one.pair_id, str(one.role)] for one in assignments),
         "references": references,
         "seed": str(seed),
-    }
+    } | ({"commitment": commitment} if commitment else {})
     canonical = json.dumps(choice, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

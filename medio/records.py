@@ -51,6 +51,7 @@ class Role(StrEnum):
     TARGET = "target"
     BANK = "bank"
     POST_RELEASE = "post_release"
+    CANARY = "canary"  # made-up pair of a design, planted or not; never a patient
 
 
 class PairRule(StrEnum):
@@ -243,6 +244,8 @@ class Cohort:
         assignments: sorted by pair id.
         digest: hex SHA-256 over format, design, references, seed, pair ids and roles.
         warnings: what may mislead, in numbers of patients; no part of the digest.
+        commitment: of the design whose coins gave the roles, hex SHA-256; "" where there was none. Part of
+            the digest where there is one.
     """
 
     name: str
@@ -252,3 +255,4 @@ class Cohort:
     assignments: tuple[Assignment, ...]
     digest: str
     warnings: tuple[str, ...] = ()
+    commitment: str = ""
