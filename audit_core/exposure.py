@@ -20,7 +20,7 @@ from audit_core.calibration import (
     missing_controls,
     mixture_null_p,
 )
-from audit_core.ranking import rank_test_p, rank_test_p_many
+from audit_core.ranking import rank_test_p, rank_test_p_many, resampled
 from audit_core.results import Design, DetectableEffect, Exposure, Interval
 from audit_core.samples import Settings
 
@@ -64,7 +64,9 @@ def judge_exposure(
     p_values = conformal_p(controls, targets)
     flagged = benjamini_hochberg(p_values, settings.q)
     count = int(flagged.sum())
-    estimate, interval = quantifier(targets, controls, members, rng) if members is not None else (None, None)
+    estimate, interval = None, None
+    if members is not None:
+        estimate, interval = quantifier(targets, controls, members, rng, settings.bootstrap)
     exposure = Exposure(
         flagged=count,
         patients=targets.size,
@@ -103,19 +105,15 @@ def prevalence_lower(targets: Floats, controls: Floats, alpha: float = 0.05) -> 
 
 
 def quantifier(
-    targets: Floats, controls: Floats, members: Floats, rng: np.random.Generator, replicates: int = 2000
+    targets: Floats, controls: Floats, members: Floats, rng: np.random.Generator, replicates: int = 10_000
 ) -> tuple[float | None, Interval | None]:
     """Median over thresholds of (S_x − S_0)/(S_1 − S_0), with a patient bootstrap; None without contrast."""
     cuts = np.unique(np.quantile(np.concatenate([targets, controls, members]), np.linspace(0.02, 0.98, 49)))
-    above = [(group[:, None] > cuts[None, :]).astype(np.float64) for group in (targets, controls, members)]
+    above = [(group[:, None] > cuts[None, :]).astype(np.float32) for group in (targets, controls, members)]
     point = _share(*(indicator.mean(axis=0, keepdims=True) for indicator in above))
     if not np.isfinite(point[0]):
         return None, None
-    tails = []
-    for indicator in above:
-        size = indicator.shape[0]
-        counts = rng.multinomial(size, np.full(size, 1.0 / size), size=replicates)
-        tails.append(counts @ indicator / size)
+    tails = [resampled(len(group), replicates, rng) @ group / len(group) for group in above]
     drawn = _share(*tails)
     low, high = np.quantile(drawn[np.isfinite(drawn)], [0.025, 0.975])
     return float(point[0]), Interval(float(low), float(high))

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 EXACT_UP_TO = 10
 """Group size up to which the rank test counts arrangements instead of using the normal law."""
+ROWS_AT_ONCE = 500
+"""Resamples drawn together, which bounds memory in large cohorts."""
 
 
 def auroc(positives: Floats, negatives: Floats) -> float:
@@ -32,8 +34,8 @@ class Resampler:
     """Stratified patient bootstrap of two groups; the same draws serve every detector."""
 
     def __init__(self, positives: int, negatives: int, replicates: int, rng: np.random.Generator) -> None:
-        self.up = _multinomial(positives, replicates, rng)
-        self.down = _multinomial(negatives, replicates, rng)
+        self.up = resampled(positives, replicates, rng)
+        self.down = resampled(negatives, replicates, rng)
 
     def interval(self, positives: Floats, negatives: Floats, level: float = 0.95) -> Interval:
         """Percentile interval of the AUROC.
@@ -54,11 +56,14 @@ class Resampler:
         return Interval(float(low), float(high), level)
 
 
-def _multinomial(size: int, replicates: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """[B, size] how often each patient is drawn."""
-    drawn = rng.integers(0, size, (replicates, size)) + size * np.arange(replicates)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=replicates * size)
-    return counts.reshape(replicates, size).astype(np.float32)
+def resampled(size: int, replicates: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """[B, size] how often each of `size` patients is drawn in B resamples with replacement."""
+    counts = np.empty((replicates, size), dtype=np.float32)
+    for start in range(0, replicates, ROWS_AT_ONCE):
+        part = counts[start : start + ROWS_AT_ONCE]
+        drawn = rng.integers(0, size, part.shape) + size * np.arange(len(part))[:, None]
+        part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+    return counts
 
 
 def rank_test_p(targets: Floats, controls: Floats) -> float:
@@ -72,8 +77,11 @@ def rank_test_p(targets: Floats, controls: Floats) -> float:
 
 
 def rank_test_p_many(targets_Bm: Floats, controls_Bn: Floats) -> Floats:
-    """[B] normal-law p-values of the same test for B simulated audits; scores must have no ties."""
+    """[B] p-values of the same test for B simulated audits; scores must have no ties."""
     m, n = targets_Bm.shape[1], controls_Bn.shape[1]
+    if min(m, n) <= EXACT_UP_TO:
+        exact = mannwhitneyu(targets_Bm, controls_Bn, axis=1, alternative="greater", method="exact")
+        return np.asarray(exact.pvalue, dtype=np.float64)
     order = np.argsort(np.concatenate([targets_Bm, controls_Bn], axis=1), axis=1)
     place = np.arange(1.0, m + n + 1)
     rank_sum = np.where(order < m, place, 0.0).sum(axis=1)
