@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from audit_core.canary_rules import asks_for_review, bars_pass, with_canaries
 from audit_core.results import (
     AuditResult,
     Consequence,
@@ -76,8 +77,9 @@ def decide(policy: Policy, result: AuditResult) -> Verdict:
     for number, line in enumerate(lines, start=1):
         answer = line(policy, result)
         if answer is not None:
-            return Verdict(answer[0], number, tuple(answer[1]))
-    return Verdict(VerdictWord.INCONCLUSIVE, 6, tuple(_what_bars_pass(policy, result)))
+            return with_canaries(Verdict(answer[0], number, tuple(answer[1])), result)
+    barred = Verdict(VerdictWord.INCONCLUSIVE, 6, tuple(_what_bars_pass(policy, result)))
+    return with_canaries(barred, result)
 
 
 def _as_published(policy: Policy, result: AuditResult) -> bool:
@@ -151,7 +153,8 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
     if exposure.flagged > 0:
         reasons.append(_flagged_sentence(result))
     if not reasons:
-        return None
+        found = asks_for_review(policy, result)
+        return (VerdictWord.REVIEW, [found]) if found else None
     if _as_published(policy, result):
         reasons.append(f"{AS_PUBLISHED} It cannot end in FAIL.")
     elif result.tier < Tier.E3:
@@ -180,6 +183,7 @@ def _line_5_pass(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list
 
 def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
     reasons = [f"{AS_PUBLISHED} It cannot end in PASS."] if _as_published(policy, result) else []
+    reasons += filter(None, [bars_pass(policy, result)])
     found = {control.name: control for control in result.controls}
     for name in NEEDED_FOR_PASS:
         control = found.get(name)

@@ -140,15 +140,24 @@ def score_spike(
     """
     wanted = [*spike.leaked, *spike.clean]
     signals = _spiked_signals(spike, [pair for pair in wanted if pair not in spike.table.unscored])
+    values = score_apart(signals, name, rows, refs, settings)
+    leaked = np.isin(signals.table.pair_ids, spike.leaked) & np.isfinite(values)
+    return values[leaked], values[~leaked & np.isfinite(values)]
+
+
+def score_apart(signals: Signals, name: str, rows: Rows, refs: Labelled, settings: Settings) -> Floats:
+    """[n] scores of pairs that stand beside the audit: no row and no number of the audit changes by them.
+
+    A fitted detector is fitted on the audit's references; any other sees these pairs alone.
+    """
     detector = all_detectors()[name]
     if detector.fitted:
         stacked = _stack(rows.signals, signals)
-        values = detector.score(stacked, refs, settings).scores[-1, rows.signals.pairs :]
-    else:
-        none = np.array([], dtype=np.int64)
-        values = detector.score(signals, Labelled(none, none.astype(np.bool_), none), settings).scores[-1]
-    leaked = np.isin(signals.table.pair_ids, spike.leaked) & np.isfinite(values)
-    return values[leaked], values[~leaked & np.isfinite(values)]
+        beside: Floats = detector.score(stacked, refs, settings).scores[-1, rows.signals.pairs :]
+        return beside
+    none = np.array([], dtype=np.int64)
+    alone: Floats = detector.score(signals, Labelled(none, none.astype(np.bool_), none), settings).scores[-1]
+    return alone
 
 
 def _spiked_signals(spike: SpikeSignals, pairs: list[str]) -> Signals:
