@@ -30,7 +30,7 @@ DETECTORS = (
     "rank_average",
     "task_vector",
 )
-"""The battery's names, written down because reading a policy must not import numpy."""
+"""Of the battery and the published ones, written down because reading a policy must not import numpy."""
 WITHOUT_MEMBERS = (References.L4, References.L5)
 
 

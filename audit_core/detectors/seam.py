@@ -159,13 +159,35 @@ def unfitted(values: Floats, refs: Labelled) -> FoldScores:
     return FoldScores(np.tile(values, (refs.fold_count + 1, 1)))
 
 
-def needs_scalar(name: str) -> Callable[[Signals, Labelled], str]:
-    """A `missing` that asks for one scalar."""
+def needs_scalar(name: str, where: str = "") -> Callable[[Signals, Labelled], str]:
+    """A `missing` that asks for one scalar; `where` says what kind of model or cohort has it."""
 
     def missing(signals: Signals, refs: Labelled) -> str:
-        return "" if name in signals.table.scalars else f"the signal {name} was not read"
+        if name in signals.table.scalars:
+            return ""
+        return f"the signal {name} was not read" + (f" ({where})" if where else "")
 
     return missing
+
+
+def one_scalar(
+    name: str, signal: str, source: str, where: str = "", readings: tuple[str, ...] = ()
+) -> Detector:
+    """A detector whose score is one scalar of the table.
+
+    Args:
+        name: as policies write it.
+        signal: the scalar, larger = more member-like.
+        source: paper, or "ours".
+        where: what kind of model or cohort has it, said where it is missing.
+        readings: that give the scalar.
+    """
+
+    def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
+        return unfitted(signals.table.scalars[signal], refs)
+
+    missing = needs_scalar(signal, where)
+    return Detector(name, source, fitted=False, missing=missing, score=score, readings=readings)
 
 
 def needs_base(signals: Signals, refs: Labelled) -> str:
