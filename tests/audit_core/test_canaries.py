@@ -12,7 +12,7 @@ from audit_core.canary_rules import asks_for_review, bars_pass
 from audit_core.epsilon import one_run_lower
 from audit_core.policy import decide
 from audit_core.results import Consequence, ControlOutcome, ControlStatus, VerdictWord
-from tests.audit_core.test_policy import POLICY, STRONG
+from tests.audit_core.test_policy import CLEAN, POLICY, STRONG
 
 
 def _plan(rng: np.random.Generator, size: int = 64) -> dict[str, int]:
@@ -88,9 +88,6 @@ def _report(separated: bool) -> object:
     rng = np.random.default_rng(3)
     noise = {name: float(rng.normal()) + 9.0 * separated * (copies[name] > 0) for name in copies}
     return canary_report(noise, copies, 20)
-
-
-CLEAN = replace(STRONG, exposure=replace(STRONG.exposure, rank_test_p=0.4, flagged=0))  # type: ignore[type-var]
 
 
 def test_canaries_ask_for_a_review_and_never_for_more() -> None:
