@@ -33,10 +33,11 @@ from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
 from appliance.workspace.steps import Steps
 from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
+from audit_core.code_version import code_digest as engine_digest
 from audit_core.errors import PolicyInvalid
-from audit_core.identity import identity_control
+from audit_core.identity import identity_control, order_digest
 from audit_core.results import AuditResult, ControlStatus, Design, Finding, References, Verdict
-from audit_core.samples import ModelSource, Settings
+from audit_core.samples import ModelSource, Registered, Settings
 from medio.projection import projected
 from medio.records import Cohort
 
@@ -191,6 +192,7 @@ def run(
         "type": "audit",
         "source": codec.dump(model.source(), ModelSource),
         "settings": codec.dump(settings(loaded, cohort), Settings),
+        "registered": codec.dump(_registered(cohort), Registered),
     }
 
     def narrate(event: dict[str, Any], blob: bytes) -> None:
@@ -209,6 +211,12 @@ def run(
     verdict = judgement.decide(loaded.policy, result)
     sealed_findings = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
     return Outcome(verdict, result, sealed_findings, layers)
+
+
+def _registered(cohort: Cohort) -> Registered:
+    """What the worker must find itself to be given: this cohort in this order, and this code."""
+    assigned = ((one.pair_id, one.patient, str(one.role)) for one in cohort.assignments)
+    return Registered(order_digest(assigned), engine_digest())
 
 
 class StepsByQuestion:

@@ -21,7 +21,7 @@ from appliance.frames import packed, unpacked
 from appliance.reading import Reading, reading_of
 from audit_core.errors import AuditError
 from audit_core.results import AuditResult, Finding, Progress, Role
-from audit_core.samples import ModelSource, Sample, Settings
+from audit_core.samples import ModelSource, Registered, Sample, Settings
 from medio.records import FileContent, Outcome
 from medio.sources import Reader, is_archive
 
@@ -202,7 +202,8 @@ def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, A
 
     samples = [_sample(*frame) for frame in frames]
     frames.clear()
-    result, findings = run_audit(source, samples, settings, report, _ParentsStore(channel))
+    registered = codec.load(Registered, job["registered"])
+    result, findings = run_audit(source, samples, settings, report, _ParentsStore(channel), registered)
     return {
         "result": codec.dump(result, AuditResult),
         "findings": codec.dump(findings, tuple[Finding, ...]),

@@ -75,6 +75,7 @@ class ModelRecord:
             base_digests=self.base_digests,
             peft=Path(self.peft_path) if self.peft_path else None,
             peft_digests=self.peft_digests,
+            self_check=self.trial.self_check if self.trial is not None else None,
         )
 
     def folders(self) -> list[Path]:

@@ -21,14 +21,15 @@ from audit_core.adapters.opening import Precision
 from audit_core.blind import pair_facts
 from audit_core.cohort import judged_pairs, reference_folds
 from audit_core.collect import collect_signals
-from audit_core.errors import PolicyInvalid
-from audit_core.identity import identity_control
+from audit_core.errors import CohortNotDisjoint, PolicyInvalid, StaleStep
+from audit_core.identity import identity_control, not_identical, with_self_check
 from audit_core.judgement import judge, nothing_judged
 from audit_core.machine import machine
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.readings.seam import Reading, suited
 from audit_core.results import (
     AuditResult,
+    ControlOutcome,
     ControlStatus,
     Finding,
     Progress,
@@ -36,8 +37,9 @@ from audit_core.results import (
     Role,
     Timing,
 )
-from audit_core.samples import ModelSource, ReportProgress, Sample, Settings
+from audit_core.samples import ModelSource, Registered, ReportProgress, Sample, Settings
 from audit_core.scoring import SpikeSignals, readings_asked_for
+from audit_core.self_check import self_check
 from audit_core.signals import SignalTable
 from audit_core.spike_in import spike_in
 from audit_core.store import Shelf, SignalStore, digest_of_samples
@@ -58,6 +60,7 @@ class _Opened:
     asked: list[Sample]
     members: list[str]
     settings: Settings
+    asked_settings: Settings
     progress: ReportProgress
     shelf: Shelf | None
 
@@ -68,6 +71,7 @@ def run_audit(
     settings: Settings,
     progress: ReportProgress,
     store: SignalStore | None = None,
+    registered: Registered | None = None,
 ) -> tuple[AuditResult, tuple[Finding, ...]]:
     """Audit one model against one cohort.
 
@@ -78,6 +82,7 @@ def run_audit(
         progress: small events; any of them may be skipped.
         store: where finished steps are kept; with the store of an audit that was cut off, its steps are read
             instead of computed. None keeps nothing.
+        registered: cohort and code as written down before the audit; None where nobody did.
 
     Returns:
         Aggregates and one finding per pair. A model that is not the registered one, or a cohort too small for
@@ -85,11 +90,13 @@ def run_audit(
 
     Raises:
         ModelRefused: the folder cannot be audited rightly.
+        CohortNotDisjoint: a patient or a pair stands in two roles.
         CohortTooSmall: too few anchors or references for the engine.
         PolicyInvalid: a setting has no meaning.
     """
+    _refuse_shared(samples)
     counts = _patients(samples)
-    identity = identity_control(source)
+    identity = identity_control(source, samples, registered)
     progress(Progress("identity", 1, 1, "steps"))
     if identity.status is not ControlStatus.PASSED:
         return nothing_judged(settings, counts, (identity,), identity.sentence), ()
@@ -98,10 +105,25 @@ def run_audit(
         return nothing_judged(settings, counts, (identity,), why), ()
     started = time.perf_counter()
     opened = _open(source, samples, settings, progress, store)
+    identity = with_self_check(identity, source.self_check, self_check(opened.model, opened.base))
+    if identity.status is not ControlStatus.PASSED:
+        return nothing_judged(settings, counts, (identity,), identity.sentence), ()
+    try:
+        return _measured(opened, identity, started)
+    except StaleStep as stale:
+        identity = not_identical(identity, str(stale))
+        return nothing_judged(settings, counts, (identity,), identity.sentence), ()
+
+
+def _measured(
+    opened: _Opened, identity: ControlOutcome, started: float
+) -> tuple[AuditResult, tuple[Finding, ...]]:
+    """Every signal that needs the model, then judgement."""
     loaded = time.perf_counter()
     table, base_table = _signals(opened)
     # Later passes take the batch size that was measured, or what was left of it when memory ran out.
-    opened = replace(opened, settings=replace(settings, batch_size=int(table.facts["batch_size"])))
+    batch_size = int(table.facts["batch_size"])
+    opened = replace(opened, settings=replace(opened.settings, batch_size=batch_size))
     read = time.perf_counter()
     shuffled = _shuffled_signals(opened)
     spike = _spike_signals(opened)
@@ -110,11 +132,11 @@ def run_audit(
         table,
         base_table,
         [pair_facts(sample) for sample in opened.asked],
-        settings,
+        opened.asked_settings,
         identity=identity,
         spike=spike,
         shuffled=shuffled,
-        progress=progress,
+        progress=opened.progress,
     )
     before = (
         Timing("open", loaded - started),
@@ -122,6 +144,19 @@ def run_audit(
         Timing("shuffled pairs and spike-in", controls_read - read),
     )
     return replace(result, timings=before + result.timings), findings
+
+
+def _refuse_shared(samples: Sequence[Sample]) -> None:
+    """One patient, one role; one pair, one place: anything else would pass for memory, or hide some."""
+    roles: dict[str, set[Role]] = {}
+    for sample in samples:
+        roles.setdefault(sample.patient, set()).add(sample.role)
+    shared = sum(len(found) > 1 for found in roles.values())
+    if shared:
+        raise CohortNotDisjoint(f"{shared} patients stand in more than one role")
+    twice = len(samples) - len({sample.pair_id for sample in samples})
+    if twice:
+        raise CohortNotDisjoint(f"{twice} pairs stand in the cohort more than once")
 
 
 def _patients(samples: Sequence[Sample]) -> dict[str, int]:
@@ -165,6 +200,7 @@ def _open(
         asked=asked,
         members=[] if settings.references in WITHOUT_MEMBERS else members,
         settings=settings,
+        asked_settings=settings,
         progress=progress,
         shelf=None if store is None else Shelf(store, model_identity(source)),
     )

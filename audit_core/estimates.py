@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Final
 
+from audit_core.samples import SelfCheck
+
 REFERENCE_SHARE: Final = 0.25  # of a cohort: known training pairs, and as many fitting controls
 FOLDS: Final = 5
 HELD_BYTES: Final = 256 << 20  # signals beyond this stay in the vault
@@ -49,6 +51,8 @@ class Trial:
         peak_bytes: most memory the process held.
         audited_numbers: numbers in the audited matrices.
         slices: rows and columns of the audited matrices.
+        self_check: what the model said of the self-check pairs; None where it gave no numbers, and in
+            records older than it.
 
     Raises:
         ValueError: a time or size below zero, or without end.
@@ -67,6 +71,7 @@ class Trial:
     peak_bytes: int
     audited_numbers: int
     slices: int
+    self_check: SelfCheck | None = None
 
     def __post_init__(self) -> None:
         for number in (getattr(self, one.name) for one in fields(self)):

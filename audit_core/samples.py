@@ -53,6 +53,36 @@ class PairFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """What a model says of the made-up self-check pairs (`self_check.py`), to be compared later.
+
+    Attributes:
+        losses: of each pair, in their order; finite.
+        base_losses: the same of the base; empty without one.
+        precision: of the forward passes: `float32`, `bfloat16` or `float16`.
+        device: `cpu` or `cuda`.
+    """
+
+    losses: tuple[float, ...]
+    base_losses: tuple[float, ...]
+    precision: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Digests written down before an audit begins; what reaches the engine must have the same.
+
+    Attributes:
+        cohort: hex SHA-256 of pairs, patients and roles in the cohort's order (`identity.order_digest`).
+        code: hex SHA-256 of the engine's source files (`code_version.code_digest`).
+    """
+
+    cohort: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSource:
     """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name.
 
@@ -63,6 +93,7 @@ class ModelSource:
         tensors: name -> tensor, for a folder whose weights are pickles: what they held when it was
             registered. Not part of what is written down about a source.
         base_tensors: the same of the base.
+        self_check: what the model said of made-up pairs when it was registered; None in older records.
     """
 
     path: Path
@@ -74,6 +105,7 @@ class ModelSource:
     peft_digests: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, Any] = field(default_factory=dict, repr=False)
     base_tensors: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    self_check: SelfCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)

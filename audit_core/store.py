@@ -2,7 +2,8 @@
 
 A `Shelf` is a store with the facts that everything on it depends on: weights, preprocessor, code, machine. A
 pass adds its own (pairs in order, references, bank, batch size, step), and the canonical JSON of all of them
-gives the key. An artefact of another model, order or code version has another key, so it is never found.
+gives the key. An artefact of another model, order or code version has another key, so it is never found. Each
+also begins with its own key: one that a store hands out under another name is not read either.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from audit_core.errors import StaleStep
 from audit_core.samples import Sample
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -76,12 +78,24 @@ class Shelf:
         return hashlib.sha256(canonical(self.depends)).hexdigest()
 
     def get(self) -> bytes | None:
-        """What lies here, or None."""
-        return self.store.get(self.key)
+        """What lies here, or None.
+
+        Raises:
+            StaleStep: something lies here that was put elsewhere.
+        """
+        key = self.key
+        blob = self.store.get(key)
+        if blob is None:
+            return None
+        own = bytes.fromhex(key)
+        if blob[: len(own)] != own:
+            raise StaleStep("a kept step was made from another model, other pairs or other code")
+        return blob[len(own) :]
 
     def put(self, blob: bytes) -> None:
         """Put this here."""
-        self.store.put(self.key, blob)
+        key = self.key
+        self.store.put(key, bytes.fromhex(key) + blob)
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:

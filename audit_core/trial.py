@@ -20,6 +20,7 @@ from audit_core.estimates import FOLDS, AuditedTower, Trial
 from audit_core.gradients import add_gradient_sum, audited_layers, capture
 from audit_core.results import Role
 from audit_core.samples import Sample, Settings
+from audit_core.self_check import self_check
 from audit_core.slices import slice_sums
 
 _T = TypeVar("_T")
@@ -88,6 +89,7 @@ def try_out(
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         audited_numbers=sum(weight.numel() for weight in weights.values()),
         slices=sum(sum(weight.shape) for weight in weights.values()),
+        self_check=self_check(adapter, base),
     )
 
 
