@@ -115,7 +115,7 @@ def collect_signals(
         _settle_batch(feed, samples, None, shelf)
         table = _likelihoods(feed, samples, "signals", shelf)
     known = _known(samples, chosen, folds)
-    table = with_readings(table, readings, Scene(feed, *known), samples, shelf)
+    table = with_readings(table, readings, Scene(feed, *known, base), samples, shelf)
     if base is None:
         return table, None
     other = feed.towards(base, embedded(base, anchors_of, settings, shelf, "bank of the base model"))

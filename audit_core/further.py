@@ -39,7 +39,7 @@ def with_readings(
         AuditError: not one pair could be read.
     """
     for reading in readings:
-        if reading.needs_references and not (scene.members and scene.controls):
+        if not _possible(reading, scene):
             continue
         found = _made(reading, scene, samples, shelf, whose)
         unscored = {pair: f"{reading.name}: {why}" for pair, why in found.unscored.items()}
@@ -49,6 +49,11 @@ def with_readings(
             unscored={**unscored, **table.unscored},
         )
     return table
+
+
+def _possible(reading: Reading, scene: Scene) -> bool:
+    known = bool(scene.members and scene.controls) or not reading.needs_references
+    return known and (scene.base is not None or not reading.needs_base)
 
 
 def _made(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audit_core.readings
+from audit_core.adapters.base import ModelAdapter
 from audit_core.batches import Feed
 from audit_core.samples import Sample
 
@@ -33,11 +34,13 @@ class Scene:
         feed: model, embedded bank and settings; `feed.encode` gives a batch as the model wants it.
         members: reference members, one pair per patient; empty where there are none.
         controls: fitting controls, one pair per patient; empty where there are none.
+        base: the model it was fine-tuned from, where there is one.
     """
 
     feed: Feed
     members: tuple[Sample, ...] = ()
     controls: tuple[Sample, ...] = ()
+    base: ModelAdapter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Reading:
             which is then given again pair by pair.
         of_base: also read off the base model, where there is one.
         needs_references: cannot be read where there are neither members nor fitting controls.
+        needs_base: cannot be read without a base model.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Reading:
     open: Callable[[Scene], Read]
     of_base: bool = False
     needs_references: bool = False
+    needs_base: bool = False
 
 
 _REGISTRY: dict[str, Reading] = {}
