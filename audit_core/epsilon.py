@@ -43,8 +43,9 @@ def one_run_lower(correct: int, guesses: int, beta: float = BETA) -> float:
 def two_sample_lower(tp: int, members: int, fp: int, controls: int, beta: float = BETA) -> float:
     """ε lower bound from the rates above one threshold: ln(TPR_L / FPR_U), METHOD §7.
 
-    Each rate has its exact one-sided bound at beta/2, so both hold together with 1 − beta. Only this branch
-    is computed: taking the better of two branches would need a further split of the error.
+    As a bound on ε it needs patients that are runs of their own; within one model they are not, and it is an
+    empirical separation (`audit_core.bounds`). Each rate has its exact one-sided bound at beta/2, so both
+    hold together with 1 − beta. Only this branch is computed: the better of two would need a further split.
 
     Args:
         tp: members beyond the threshold, 0 … members.

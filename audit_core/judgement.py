@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from audit_core.bounds import epsilon_bounds
 from audit_core.calibration import fit_mixture, likelihood_ratio
 from audit_core.cohort import Rows, references, scored_rows
 from audit_core.control_run import MEMBERS_IN_THEIR_OWN_MEAN, ControlRun, run_controls, unscored
+from audit_core.dataset_inference import dataset_inference
 from audit_core.detectors.published.calibration import published_mixture
 from audit_core.detectors.seam import Labelled
 from audit_core.exposure import QUANTIFIER_MINIMUM_AUROC, Judged, detectable_effect, judge_exposure
@@ -32,10 +34,13 @@ from audit_core.reports import (
 )
 from audit_core.results import (
     AuditResult,
+    ControlName,
     ControlOutcome,
+    ControlStatus,
     Design,
     DetectableEffect,
     DetectorReport,
+    EpsilonBound,
     Finding,
     Interval,
     Progress,
@@ -155,6 +160,8 @@ def judge(
         controls=controls,
         tier=_tier(judged, settings, controls),
         detectable=detectable,
+        dataset_inference=dataset_inference(scene.rows, settings),
+        epsilon=_epsilon(scene, controls),
     )
     odds = _probabilities(scene, judged, positives)
     findings = make_findings(scene.scored, scene.rows, facts, scene.target_rows, judged, odds)
@@ -307,6 +314,19 @@ def _probabilities(scene: _Scene, judged: Judged, positives: Sequence[Positive])
 def _tier(judged: Judged, settings: Settings, controls: Sequence[ControlOutcome]) -> Tier:
     fires = judged.exposure.rank_test_p < settings.alpha_review or judged.exposure.flagged > 0
     return evidence_tier(fires, settings.design, settings.references, controls)
+
+
+def _epsilon(scene: _Scene, controls: Sequence[ControlOutcome]) -> tuple[EpsilonBound, ...]:
+    status = {control.name: control.status for control in controls}
+    return epsilon_bounds(
+        scene.targets,
+        scene.calibration,
+        scene.members,
+        scene.decider.at(scene.rows.of(Role.FITTING)),
+        scene.settings.design,
+        status[ControlName.BLIND_TARGETS] is ControlStatus.PASSED,
+        np.random.default_rng([scene.settings.seed, 6]),
+    )
 
 
 def _described(
