@@ -16,6 +16,7 @@ from appliance.workspace.steps import kept, remove_steps
 from appliance.workspace.workspace import STEPS
 
 if TYPE_CHECKING:
+    from appliance.designs.assignment import Assignment
     from appliance.policy_file import LoadedPolicy
     from appliance.registry import ModelRecord
     from appliance.worker import Worker
@@ -56,6 +57,7 @@ class Audited(Registered):
         asked = {"policy": _place_of(policy), "as_published": as_published, "mask": mask}
         loaded = _loaded(asked)
         auditing.settings(loaded, document)  # refused before anything is written down
+        self._design_of(record, document)
         begun = auditing.begun(record, document, loaded, asked)
         with self._act("audit.run", begun.audit_id, policy_digest=loaded.digest):
             self._tidy_audits()
@@ -152,8 +154,9 @@ class Audited(Registered):
 
         runner = worker or Worker(read=record.folders(), preload="audit")
         try:
+            design = self._design_of(record, document)
             outcome = auditing.run(
-                self._workspace, runner, record, document, loaded, on_progress, audit.audit_id
+                self._workspace, runner, record, document, loaded, on_progress, audit.audit_id, design
             )
             if worker is None:
                 runner.close()
@@ -165,6 +168,13 @@ class Audited(Registered):
             self._stopped(audit, stopped)
             raise
         self._workspace.steps(audit.audit_id).clear()
+
+    def _design_of(self, record: ModelRecord, document: Cohort) -> Assignment | None:
+        """The verified design behind a cohort, None where it names none. Raises as `verified.behind`."""
+        from appliance.designs.verified import behind
+
+        found = behind(self._workspace, self._log, document, record.released)
+        return found.assignment if found is not None else None
 
     def _close(
         self,

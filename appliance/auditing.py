@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from appliance import codec, sealed
+from appliance.designs.assignment import Assignment
+from appliance.designs.planted import canary_frames, places, with_canaries
 from appliance.errors import (
     ApplianceError,
     CannotWrite,
@@ -41,6 +43,7 @@ from audit_core.samples import ModelSource, Registered, Settings
 from medio.projection import projected
 from medio.records import Cohort
 
+Place = tuple[str, str, str]
 FINDINGS = "findings"
 STEPS_PER_PAIR = 12  # two objects a step in each of five passes, were every step one pair
 FURTHER_STEPS = 256
@@ -178,11 +181,13 @@ def run(
     loaded: LoadedPolicy,
     step: Callable[[Progress], None],
     audit_id: str,
+    design: Assignment | None = None,
 ) -> Outcome:
     """Audit `model` on `cohort` under a policy. The caller has logged that it begins, or is resumed.
 
     Args:
         audit_id: whose sealed steps are read and added to.
+        design: whose coins gave the cohort its roles, verified; its canaries are scored beside the patients.
 
     Raises:
         ApplianceError: the audit could not be carried out; see `can_go_on`.
@@ -192,31 +197,41 @@ def run(
         "type": "audit",
         "source": codec.dump(model.source(), ModelSource),
         "settings": codec.dump(settings(loaded, cohort), Settings),
-        "registered": codec.dump(_registered(cohort), Registered),
+        "registered": codec.dump(_registered(_placed(cohort, design)), Registered),
     }
 
     def narrate(event: dict[str, Any], blob: bytes) -> None:
         step(Progress(str(event["phase"]), int(event["done"]), int(event["total"]), str(event["unit"])))
 
-    kept = StepsByQuestion(workspace.steps(audit_id), len(cohort.assignments))
+    given = _placed(cohort, design)
+    kept = StepsByQuestion(workspace.steps(audit_id), len(given))
     answer = worker.call(
         job,
-        frames=chain(model.weight_frames(workspace.vault), sample_frames(workspace, cohort)),
+        frames=chain(
+            model.weight_frames(workspace.vault),
+            sample_frames(workspace, cohort),
+            canary_frames(workspace, design),
+        ),
         on_event=narrate,
         on_question=kept.answer,
     )
     result = codec.load(AuditResult, answer["result"])
     findings = codec.load(tuple[Finding, ...], answer["findings"])
-    _check_findings(findings, cohort)
+    _check_findings(findings, given)
+    result = with_canaries(result, findings, design)
     verdict = judgement.decide(loaded.policy, result)
     sealed_findings = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
     return Outcome(verdict, result, sealed_findings, layers)
 
 
-def _registered(cohort: Cohort) -> Registered:
-    """What the worker must find itself to be given: this cohort in this order, and this code."""
-    assigned = ((one.pair_id, one.patient, str(one.role)) for one in cohort.assignments)
-    return Registered(order_digest(assigned), engine_digest())
+def _registered(given: Sequence[Place]) -> Registered:
+    """What the worker must find itself to be given: these pairs in this order, and this code."""
+    return Registered(order_digest(given), engine_digest())
+
+
+def _placed(cohort: Cohort, design: Assignment | None) -> list[Place]:
+    """(pair, patient, role) of all that the worker is given, in its order."""
+    return [*((one.pair_id, one.patient, str(one.role)) for one in cohort.assignments), *places(design)]
 
 
 class StepsByQuestion:
@@ -281,9 +296,9 @@ def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
     return projected({**instance.attributes, **facts})
 
 
-def _check_findings(findings: tuple[Finding, ...], cohort: Cohort) -> None:
+def _check_findings(findings: tuple[Finding, ...], given: Sequence[Place]) -> None:
     """The worker is not trusted to invent pairs or to move one to another role."""
-    assigned = {one.pair_id: (one.patient, str(one.role)) for one in cohort.assignments}
+    assigned = {pair: (patient, role) for pair, patient, role in given}
     for finding in findings:
         if assigned.get(finding.pair_id) != (finding.patient, str(finding.role)):
             raise ApplianceError("the worker answered for a pair it was not given", "see `gradaudit doctor`")

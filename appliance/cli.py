@@ -14,6 +14,7 @@ import typer
 from appliance import egress
 from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
 from appliance.commands.cohorts import cohort, pairs
+from appliance.commands.designs import design
 from appliance.commands.evidence import evidence, log
 from appliance.commands.library import reports, studies
 from appliance.commands.machine import demo, doctor
@@ -41,6 +42,7 @@ for command in (init, unlock, lock, ingest, doctor, demo):
 for name, group in (
     ("models", models),
     ("cohort", cohort),
+    ("design", design),
     ("audit", audit),
     ("policy", policy),
     ("studies", studies),

@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 from appliance import sealed
+from appliance.designs.shelf import canary_studies
 from appliance.errors import IntegrityError, UsageError
 from appliance.selection import REST, ROLES, PairRow, chosen, queried, roles_of
 from appliance.shown import cohort_document, cohort_view
@@ -64,8 +65,11 @@ class CohortRequest:
 
 
 def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...]:
-    """Pairs of the workspace with their handles, by pair id: those that stand, or all there ever were."""
-    catalogue = workspace.catalogue
+    """Pairs of the workspace with their handles, by pair id: those that stand, or all there ever were.
+
+    Studies of a design's canaries that have come back are no pairs of patients and are left out.
+    """
+    catalogue, canaries = workspace.catalogue, canary_studies(workspace)
     instances = {instance.content_digest: instance for instance in catalogue.instances()}
     reports = {report.content_digest: report for report in catalogue.reports()}
     people = _people(instances.values(), reports.values())
@@ -98,7 +102,7 @@ def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...
             report_digest=pair.report_digest,
         )
         for pair in catalogue.pairs()
-        if pair.standing or not standing
+        if (pair.standing or not standing) and pair.StudyInstanceUID not in canaries
     )
 
 
@@ -117,9 +121,9 @@ def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
     """
     _check_words(request)
     if not request.roles_file:
-        _check_references(request, {role for role, text in request.selections.items() if text})
+        check_references(request, {role for role, text in request.selections.items() if text})
     picked = select(request, pair_rows(workspace))
-    _check_references(request, picked.keys())
+    check_references(request, picked.keys())
     _check_apart(picked)
     return freeze_picked(workspace, request, _sized(request, picked))
 
@@ -251,11 +255,20 @@ def described(workspace: Workspace, cohort: Cohort) -> CohortView:
     return replace(cohort_view(cohort), balance=view, warnings=(*cohort.warnings, *warnings(view), *since))
 
 
-def _check_words(request: CohortRequest) -> None:
-    if not _NAME.fullmatch(request.name):
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that could be mistaken for something else.
+
+    Raises:
+        UsageError: it has other signs than letters, digits, dot, dash and underscore, or too many.
+    """
+    if not _NAME.fullmatch(name):
         raise UsageError(
-            "a cohort name has letters, digits, dot, dash and underscore", "for example chest-2026"
+            f"a {what} name has letters, digits, dot, dash and underscore", "for example chest-2026"
         )
+
+
+def _check_words(request: CohortRequest) -> None:
+    check_name(request.name, "cohort")
     for word, known in ((request.design, Design), (request.references, References)):
         if word not in {member.value for member in known}:
             raise UsageError(f"not known: {word}", "one of " + ", ".join(member.value for member in known))
@@ -273,8 +286,12 @@ def _check_words(request: CohortRequest) -> None:
             )
 
 
-def _check_references(request: CohortRequest, roles: Set[str]) -> None:
-    """Members that would be ignored, or are promised and not there, are a mistake of the command."""
+def check_references(request: CohortRequest, roles: Set[str]) -> None:
+    """Members that would be ignored, or are promised and not there, are a mistake of the command.
+
+    Raises:
+        UsageError: references and roles do not fit.
+    """
     without = request.references in (References.L4, References.L5)
     if "member" in roles and without:
         raise UsageError(

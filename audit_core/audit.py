@@ -19,6 +19,7 @@ from audit_core.adapters.families import CONTRASTIVE
 from audit_core.adapters.loading import open_source
 from audit_core.adapters.opening import Precision
 from audit_core.blind import pair_facts
+from audit_core.canaries import canary_findings
 from audit_core.cohort import judged_pairs, reference_folds
 from audit_core.collect import collect_signals
 from audit_core.errors import CohortNotDisjoint, PolicyInvalid, StaleStep
@@ -77,7 +78,7 @@ def run_audit(
 
     Args:
         source: the registered checkpoint; its digests are recomputed before anything is loaded.
-        samples: every pair of the cohort, the bank included.
+        samples: every pair of the cohort, the bank included, and a design's canaries where there are some.
         settings: the policy's numbers.
         progress: small events; any of them may be skipped.
         store: where finished steps are kept; with the store of an audit that was cut off, its steps are read
@@ -128,10 +129,14 @@ def _measured(
     shuffled = _shuffled_signals(opened)
     spike = _spike_signals(opened)
     controls_read = time.perf_counter()
+    facts, canaries = (
+        [pair_facts(sample) for sample in opened.asked if (sample.role is Role.CANARY) is beside]
+        for beside in (False, True)
+    )
     result, findings = judge(
         table,
         base_table,
-        [pair_facts(sample) for sample in opened.asked],
+        facts,
         opened.asked_settings,
         identity=identity,
         spike=spike,
@@ -143,6 +148,8 @@ def _measured(
         Timing("signals", read - loaded),
         Timing("shuffled pairs and spike-in", controls_read - read),
     )
+    if canaries:
+        findings += canary_findings(table, base_table, facts, canaries, opened.asked_settings)
     return replace(result, timings=before + result.timings), findings
 
 
@@ -160,8 +167,9 @@ def _refuse_shared(samples: Sequence[Sample]) -> None:
 
 
 def _patients(samples: Sequence[Sample]) -> dict[str, int]:
-    """Role -> patients."""
-    found = Counter(role for role, _ in {(sample.role.value, sample.patient) for sample in samples})
+    """Role -> patients; a canary is none."""
+    people = {(sample.role.value, sample.patient) for sample in samples if sample.role is not Role.CANARY}
+    found = Counter(role for role, _ in people)
     return dict(sorted(found.items()))
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import random
-from collections.abc import Set
+import string
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -18,7 +21,7 @@ from medio.canary_objects import CanaryStudy, Person, image_object, report_objec
 from medio.canary_picture import drawn_chest
 from medio.canary_text import written_report
 
-__all__ = ["Canary", "CanaryStudy", "Manner", "Person", "canary"]
+__all__ = ["Canary", "CanaryStudy", "Manner", "Person", "canary", "form_of"]
 
 _FAMILY = (
     *("Adler", "Bennett", "Calder", "Dawson", "Ellery", "Farrow", "Garner", "Hollis", "Ingram", "Jarvis"),
@@ -29,7 +32,8 @@ _GIVEN = (
     *("Alan", "Brenda", "Carl", "Diane", "Edward", "Frances", "George", "Helen", "Ivan", "Joan", "Karl"),
     *("Laura", "Martin", "Nora", "Oscar", "Paula", "Robert", "Susan", "Thomas", "Vera", "Walter", "Anna"),
 )
-_LEAST_DIGITS = 7  # of a number that is drawn; shorter examples get more
+_NUMBERS = 10_000_000  # a form must have room for, so that a number nobody has is found at once
+_ALIKE = 5  # numbers of one length that make a form
 _AGES = (23, 88)
 _GAP_DAYS = (2, 19)  # between two copies
 
@@ -40,13 +44,13 @@ class Manner:
 
     Attributes:
         issuer: IssuerOfPatientID.
-        patient_id, accession: examples; digits are drawn anew, all other characters stay.
+        patient_id, accession: how numbers look, for each place the characters seen there; see `form_of`.
         first, last: ISO dates between which studies were made.
     """
 
     issuer: str
-    patient_id: str
-    accession: str
+    patient_id: tuple[str, ...]
+    accession: tuple[str, ...]
     first: str
     last: str
 
@@ -115,11 +119,25 @@ def _person(dice: random.Random, manner: Manner, taken: Set[str]) -> Person:
     )
 
 
-def _number(dice: random.Random, example: str, taken: Set[str]) -> str:
-    """A number in the form of an example that nobody has."""
-    form = example + "0" * max(0, _LEAST_DIGITS - sum(sign.isdigit() for sign in example))
+def form_of(numbers: Sequence[str]) -> tuple[str, ...]:
+    """For each place of a number of the usual length, the characters seen there; nothing where few agree.
+
+    Places are drawn apart, so no number comes back that the form was taken from, but by chance.
+    """
+    length, times = Counter(map(len, numbers)).most_common(1)[0] if numbers else (0, 0)
+    if times < _ALIKE:
+        return ()
+    usual = [number for number in numbers if len(number) == length]
+    return tuple("".join(sorted({number[place] for number in usual})) for place in range(length))
+
+
+def _number(dice: random.Random, form: Sequence[str], taken: Set[str]) -> str:
+    """A number of this form that nobody has; a form of few numbers gets further digits."""
+    places = list(form)
+    while math.prod(map(len, places)) < _NUMBERS:
+        places.append(string.digits)
     while True:
-        number = "".join(dice.choice("0123456789") if sign.isdigit() else sign for sign in form)
+        number = "".join(map(dice.choice, places))
         if number not in taken:
             return number
 

@@ -38,7 +38,7 @@ def audit_run(
         view = appliance.run_audit(
             model, cohort_name, policy_name, step, as_published=as_published, mask=mask
         )
-    _show_audit(view, json_)
+    show_audit(view, json_)
 
 
 @audit.command("resume")
@@ -46,7 +46,7 @@ def audit_resume(context: typer.Context, audit_id: str, json_: Json = False) -> 
     """Go on with an audit that was cut off; its finished steps are read. The exit code is the verdict's."""
     with opened(context) as appliance, progress(json_) as step:
         view = appliance.resume_audit(audit_id, step)
-    _show_audit(view, json_)
+    show_audit(view, json_)
 
 
 @audit.command("abandon")
@@ -61,7 +61,7 @@ def audit_show(context: typer.Context, audit_id: str, json_: Json = False) -> No
     """Show a finished audit. The exit code is the verdict's."""
     with opened(context) as appliance:
         view = appliance.audit(audit_id)
-    _show_audit(view, json_)
+    show_audit(view, json_)
 
 
 @audit.command("ls")
@@ -93,7 +93,8 @@ def policy_check(file: Path, json_: Json = False) -> None:
     )
 
 
-def _show_audit(view: AuditView, json_: bool) -> None:
+def show_audit(view: AuditView, json_: bool) -> None:
+    """Print an audit, and leave with its verdict's exit code."""
     from appliance.evidence.report.text import verdict_text
     from appliance.views import plain
 

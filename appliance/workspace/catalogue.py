@@ -328,6 +328,13 @@ class Catalogue:
         with self._reading() as connection:
             return connection.scalar(select(SETTINGS.c.value).where(SETTINGS.c.key == key))
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Settings whose key begins like this, by key."""
+        begins = SETTINGS.c.key.startswith(prefix, autoescape=True)
+        query = select(SETTINGS.c.key, SETTINGS.c.value).where(begins).order_by(SETTINGS.c.key)
+        with self._reading() as connection:
+            return {str(key): str(value) for key, value in connection.execute(query)}
+
     def set_setting(self, key: str, value: str) -> None:
         """Store or replace one setting."""
         statement = insert(SETTINGS).values(key=key, value=value)

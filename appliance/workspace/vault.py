@@ -25,7 +25,12 @@ from appliance.workspace.durable import make_directory, sync_directory, sync_fil
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.keys import RunKeys, SecretKey
 
-FINDINGS: Final = "findings"  # this kind has its own key: what it holds is about one patient
+FINDINGS: Final = "findings"
+ASSIGNMENT: Final = "assignment"  # of a design: who may leave, and what was planted
+_ANSWERS: Final = (
+    FINDINGS,
+    ASSIGNMENT,
+)  # these kinds have their own key: what they hold is about one patient
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -193,7 +198,7 @@ class Vault:
         return home
 
     def _sealing_key(self, kind: str) -> SecretKey:
-        return self._keys.findings if kind == FINDINGS else self._keys.vault
+        return self._keys.findings if kind in _ANSWERS else self._keys.vault
 
     def _object_id(self, kind: str, content: bytes) -> str:
         naming_key = self._sealing_key(kind).derive("gradaudit object id v1")

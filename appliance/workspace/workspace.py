@@ -7,22 +7,20 @@ steps/<audit id>/<name>.ga1     only while an audit can be resumed
 from __future__ import annotations
 
 import fcntl
-import glob
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from appliance.errors import ApplianceError, Busy, Locked, UsageError
 from appliance.workspace import session
+from appliance.workspace.building import building_up
 from appliance.workspace.catalogue import Catalogue
-from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
+from appliance.workspace.durable import FILE_MODE, make_directory
 from appliance.workspace.keys import RunKeys, SecretKey
 from appliance.workspace.keyslots import Keyring, new_keyring, read_keyring, write_keyring
 from appliance.workspace.steps import Steps
@@ -98,7 +96,7 @@ class Workspace:
         keyring, run_key = new_keyring(passphrase, unsafe_fast_kdf=unsafe_fast_kdf)
         settings = {"site_name": site_name, "demo": "yes" if demo else "no"}
         try:
-            with _building(root) as building:
+            with building_up(root) as building:
                 create_objects(building / OBJECTS)
                 make_directory(building / LOG)
                 catalogue_key = RunKeys.derive(run_key, keyring.workspace_id).catalogue
@@ -206,37 +204,6 @@ class Workspace:
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
-
-
-@contextmanager
-def _building(root: Path) -> Iterator[Path]:
-    """A directory beside `root` that takes its name when the block succeeds and vanishes when it fails."""
-    prefix = f".{root.name}.building-"
-    _remove_abandoned(root.parent, prefix)
-    building = Path(tempfile.mkdtemp(prefix=prefix, dir=root.parent))
-    descriptor = os.open(building, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # says "not abandoned" for as long as this process lives
-        yield building
-        sync_directory(building)
-        building.rename(root)
-        sync_directory(root.parent)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _remove_abandoned(parent: Path, prefix: str) -> None:
-    for left in parent.glob(f"{glob.escape(prefix)}*"):
-        with suppress(OSError):  # another account's, or still being built: not ours to remove
-            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left)
-            finally:
-                os.close(descriptor)
 
 
 @contextmanager

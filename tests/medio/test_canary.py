@@ -8,13 +8,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from medio.canary import Canary, Manner, canary
+from medio.canary import Canary, Manner, canary, form_of
 from medio.canary_text import written_report
 from medio.duplicates import image_hash, same_picture, same_text
 from medio.ingest import read_content
 from medio.records import Outcome
 
-MANNER = Manner("SITE", "MRN-00123456", "X24-0098123", "2023-01-05", "2024-11-30")
+NUMBERS = [f"X24-{number:07}" for number in range(0, 9_999_999, 1_234_567)]
+MANNER = Manner("SITE", (), form_of(NUMBERS), "2023-01-05", "2024-11-30")
 
 
 def _made(number: int, copies: int = 1, **changes: object) -> Canary:
@@ -72,21 +73,29 @@ def test_two_canaries_are_not_taken_for_near_duplicates() -> None:
 
 
 def test_numbers_look_like_the_sites_own_and_belong_to_nobody() -> None:
-    """Digits are drawn, letters and signs stay; what exists is never given away; short ones get longer."""
-    short = Manner("", "P-000000", "7", "2024-01-01", "2024-01-01")
-    taken = frozenset(f"P-000000{digit}" for digit in range(10))
+    """Each place is drawn from what stands there; a form with little room gets further digits."""
+    narrow = Manner("", form_of(["P-7"] * 5), form_of(["7", "8"]), "2024-01-01", "2024-01-01")
     for number in range(40):
-        made = _made(number, manner=short, taken=taken)
-        assert made.person.PatientID.startswith("P-")
-        assert len(made.person.PatientID) == 9
-        assert made.person.PatientID not in taken
+        made = _made(number, manner=narrow)
+        assert made.person.PatientID.startswith("P-7")
+        assert len(made.person.PatientID) == 10
         assert len(made.studies[0].AccessionNumber) == 7
         assert made.studies[0].StudyDate == "20240101"
-    assert _made(1).studies[0].AccessionNumber.startswith("X")
+        usual = _made(number).studies[0].AccessionNumber
+        assert usual.startswith("X24-")
+        assert usual not in NUMBERS
+
+
+def test_no_number_that_exists_is_given_to_a_canary() -> None:
+    """What is taken is drawn again, for the patient and for every copy."""
+    first = _made(7, 4)
+    numbers = frozenset({first.person.PatientID, *(study.AccessionNumber for study in first.studies)})
+    again = _made(7, 4, taken=numbers)
+    assert not numbers & {again.person.PatientID, *(study.AccessionNumber for study in again.studies)}
 
 
 @pytest.mark.parametrize(("copies", "last"), [(0, "2024-11-30"), (1, "2022-12-31")])
 def test_a_canary_without_copy_or_day_is_refused(copies: int, last: str) -> None:
     """Nothing is made of a request that has no meaning."""
     with pytest.raises(ValueError, match="canary"):
-        _made(1, copies, manner=Manner("", "1", "1", "2023-01-05", last))
+        _made(1, copies, manner=Manner("", (), (), "2023-01-05", last))

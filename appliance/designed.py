@@ -1,0 +1,160 @@
+"""The acts around designs: draw and commit one before data leave, reveal it when a model comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance import codec
+from appliance.audited import Audited
+from appliance.errors import UsageError
+from appliance.views import AuditView, Progress
+from appliance.workspace.rows import StoredCohort
+
+if TYPE_CHECKING:
+    from appliance.designs.making import DesignRequest
+    from appliance.designs.revealing import RevealRequest
+    from appliance.designs.shelf import Design
+    from appliance.designs.views import DesignView, ReleaseRow
+    from medio.records import Cohort
+
+Step = Callable[[Progress], None]
+
+
+class Designed(Audited):
+    """Evidence by design: randomised hold-out and canaries (METHOD §7)."""
+
+    def new_design(self, request: DesignRequest, folder: Path, step: Step) -> DesignView:
+        """Throw the coins, seal them, write what may leave into `folder`; the commitment comes last.
+
+        A draw that was cut off is not thrown again: the same request goes on with it.
+
+        Raises:
+            UsageError: the name is taken, the folder is not empty, or the selection is too small.
+            CannotWrite: the disk is full or refuses; nothing is committed then.
+        """
+        from appliance.cohorts import check_name
+        from appliance.designs import making, outgoing, shelf
+
+        making.check(request)
+        check_name(request.name, "design")
+        folder = folder.absolute()
+        with self._act("design.new", request.name):
+            before = shelf.found(self._workspace, self._log, request.name)
+            if before is not None and before.committed is not None:
+                raise UsageError(
+                    f"a design is already committed as {request.name}",
+                    "choose another name; what is committed is never replaced",
+                )
+            if before is None or not outgoing.written(folder, before.assignment):
+                outgoing.check(folder, self._workspace.root)
+            assignment = making.begun(self._workspace, request, before, step)
+            if not outgoing.written(folder, assignment):
+                outgoing.write(folder, assignment, making.made_again(self._workspace, assignment))
+            self._log.append(
+                shelf.COMMIT,
+                self._log.identifier(request.name),
+                "done",
+                actor="officer",
+                detail_digest=assignment.commitment,
+            )
+        return self.design(request.name)
+
+    def designs(self) -> tuple[DesignView, ...]:
+        """Every design by name, those that were cut off before their commitment among them."""
+        from appliance.designs import shelf
+        from appliance.designs.views import design_view
+
+        return tuple(map(design_view, shelf.designs(self._workspace, self._log)))
+
+    def design(self, name: str) -> DesignView:
+        """One design, in counts.
+
+        Raises:
+            UsageError: there is none of that name.
+            IntegrityError: it is not what the log committed to.
+        """
+        from appliance.designs import shelf
+        from appliance.designs.views import design_view
+
+        found = shelf.found(self._workspace, self._log, name)
+        if found is None:
+            raise UsageError(f"no design {name}", "see `gradaudit design ls`")
+        return design_view(found)
+
+    def release_list(self, name: str) -> tuple[ReleaseRow, ...]:
+        """Who may leave under a committed design, with handles; an entry says that it was looked at.
+
+        Raises:
+            UsageError: there is none of that name, or it was cut off before its commitment.
+        """
+        from appliance.designs import revealing
+
+        found = self._committed(name)
+        self._record("design.release", name, "allowed")
+        return revealing.release_rows(self._workspace, found)
+
+    def reveal_design(self, request: RevealRequest, on_progress: Step) -> AuditView:
+        """Open a design, freeze its cohort, and audit a model against it.
+
+        Opening puts the seed into the log: whoever has the log can check the draw, and the canaries are known
+        from then on. The same design may be revealed again for another model.
+
+        Raises:
+            UsageError: no such design, model or policy; the model is older than the commitment; a named
+                member was held back.
+            IntegrityError: design, log or vault is not what was committed.
+            ApplianceError: as `run_audit`.
+        """
+        from appliance.designs import revealing, verified
+
+        record, design = self._model(request.model), self._committed(request.name)
+        verified.check_release(design, record.released)
+        self._loaded_policy(request.policy)
+        with self._act("design.reveal", request.name):
+            cohort = revealing.cohort_of(self._workspace, design, request)
+            self._open(design)
+            cohort = self._stored_once(cohort)
+        return self.run_audit(request.model, cohort.name, request.policy, on_progress)
+
+    def _committed(self, name: str) -> Design:
+        from appliance.designs import shelf
+
+        return shelf.named(self._workspace, self._log, name)
+
+    def _loaded_policy(self, policy: str) -> None:
+        """Read a policy before anything is opened: a misspelt name must not cost the canaries."""
+        from appliance import policy_file
+
+        policy_file.load(policy)
+
+    def _open(self, design: Design) -> None:
+        """Put seed and assignment digest into the log, once."""
+        from appliance.designs import shelf
+
+        if design.opened is None:
+            self._log.append(
+                shelf.OPEN,
+                self._log.identifier(design.assignment.name),
+                "done",
+                actor="officer",
+                detail_digest=design.assignment.seed,
+                result_root=design.assignment.digest,
+            )
+
+    def _stored_once(self, cohort: Cohort) -> Cohort:
+        """The cohort under its name, or under the next free one: what is frozen is never replaced."""
+        number, name = 1, cohort.name
+        while (stored := self._workspace.catalogue.cohort(name)) is not None:
+            if stored.digest == cohort.digest:
+                return replace(cohort, name=name)
+            number, name = number + 1, f"{cohort.name}.{number + 1}"
+        named = replace(cohort, name=name)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        document = json.loads(codec.dump(named))
+        self._workspace.catalogue.add_cohort(StoredCohort(name, named.digest, document, now))
+        return named

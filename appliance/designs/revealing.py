@@ -1,0 +1,100 @@
+"""From a committed design to the cohort that a model is audited on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from appliance.cohorts import CohortRequest, check_references, freeze_picked, pair_rows
+from appliance.designs.assignment import Arm
+from appliance.designs.losses import remaining
+from appliance.designs.shelf import Design
+from appliance.designs.views import ReleaseRow
+from appliance.errors import UsageError
+from appliance.selection import PairRow, chosen
+from appliance.workspace.workspace import Workspace
+from audit_core.results import Design as DesignWord
+from medio.records import Cohort
+
+
+@dataclass(frozen=True, slots=True)
+class RevealRequest:
+    """What the officer asked for.
+
+    Attributes:
+        members: known members, a list or a query; "" with references L4 and L5.
+        without: patients who must not be counted: withdrawn, or gone although held back; a list or a query.
+    """
+
+    name: str
+    model: str
+    policy: str
+    members: str = ""
+    references: str = "L5"
+    without: str = ""
+    fitting_share: float = 0.4
+    seed: int = 0
+
+
+def cohort_of(workspace: Workspace, design: Design, request: RevealRequest) -> Cohort:
+    """Freeze the cohort of a design: released against held back, as the coins had it.
+
+    Raises:
+        UsageError: a selection cannot be read, a named member was held back, or too few are left.
+    """
+    rows = pair_rows(workspace, standing=False)
+    out = chosen(request.without, rows, "without") if request.without else []
+    roles, losses = remaining(design, rows, out)
+    members = chosen(request.members, rows, "member") if request.members else []
+    if members:
+        roles = with_members(roles, design, members)
+    word = DesignWord.COMMITTED if losses.tolerable else DesignWord.RANDOM
+    asked = CohortRequest(
+        name=request.name,
+        selections={},
+        design=word,
+        references=request.references,
+        fitting_share=request.fitting_share,
+        seed=request.seed,
+    )
+    check_references(asked, {role for role, found in roles.items() if found})
+    cohort = freeze_picked(workspace, asked, roles, design.assignment.commitment)
+    return replace(cohort, warnings=(*losses.sentences(), *cohort.warnings))
+
+
+def release_rows(workspace: Workspace, design: Design) -> tuple[ReleaseRow, ...]:
+    """Who may leave, by pseudonym, with the handles of their studies; planted canaries among them."""
+    by_id = {row.pair_id: row for row in pair_rows(workspace, standing=False)}
+    found = []
+    for one in design.assignment.patients:
+        rows = [by_id[pair] for pair in one.pairs if pair in by_id]
+        if one.arm is Arm.RELEASED and rows:
+            accessions = tuple(sorted({row.accession for row in rows}))
+            found.append(ReleaseRow(one.patient, rows[0].patient_id, accessions))
+    for canary in design.assignment.canaries:
+        if canary.copies:
+            found.append(ReleaseRow(canary.patient, canary.patient_id, tuple(sorted(canary.accessions))))
+    return tuple(sorted(found, key=lambda row: row.pseudonym))
+
+
+def with_members(
+    roles: Mapping[str, tuple[PairRow, ...]], design: Design, members: Sequence[PairRow]
+) -> dict[str, tuple[PairRow, ...]]:
+    """The roles with known members, who are no targets any more.
+
+    Raises:
+        UsageError: a named member was held back: then it left although its coin said no.
+    """
+    persons = {one.patient: one for one in design.assignment.patients}
+    placed = [persons[row.patient] for row in members if row.patient in persons]
+    held = len({one.person for one in placed if one.arm is Arm.HELD_BACK})
+    if held:
+        raise UsageError(
+            f"{held} of the named members were held back: they left although their coins said no, or "
+            "the list is wrong",
+            "if they left, take them out with --without and say so; a vendor that names them had them from "
+            "elsewhere",
+        )
+    known = {row.who for row in members}
+    kept = tuple(row for row in roles["target"] if row.who not in known)
+    return {**roles, "target": kept, "member": tuple(members)}
