@@ -27,17 +27,24 @@ from audit_core.detectors.seam import (
 )
 from audit_core.detectors.slice_model import fisher_weights, gaps, held_out_sets, mask, set_means
 from audit_core.detectors.task_vector import task_mean
+from audit_core.detectors.word_rows import word_rows
 from audit_core.samples import Settings
+from audit_core.signals import GRADIENT_SCALAR, LIKELIHOOD_SCALARS
 
-C = 0.1
+C = 0.3
+SIGNALS = (*LIKELIHOOD_SCALARS, "cosine", GRADIENT_SCALAR)
+"""What is read whatever detector decides; a reading that another detector asked for has no say here."""
 MINIMUM_REFERENCES = 60
 """Under this many references nothing is fitted and the rank average decides (METHOD §4)."""
 
 
 def plain_features(signals: Signals) -> Mapping[str, Floats]:
     """Signals that need no fitting, name -> [N]: the model's, minus the base's, the task vector's."""
-    found = dict(signals.table.scalars)
-    found |= {f"{name} minus base": values for name, values in differences(signals).items()}
+    found = {name: signals.table.scalars[name] for name in SIGNALS if name in signals.table.scalars}
+    found |= {
+        f"{name} minus base": values for name, values in differences(signals).items() if name in SIGNALS
+    }
+    found |= word_rows(signals)
     if signals.table.task_cosines.shape[1]:
         found["task_vector"] = task_mean(signals)
     return found
@@ -100,4 +107,7 @@ def missing(signals: Signals, refs: Labelled) -> str:
     return needs_references(signals, refs)
 
 
-register(__name__, Detector("fused", "ours", fitted=True, missing=missing, score=score))
+register(
+    __name__,
+    Detector("fused", "ours", fitted=True, missing=missing, score=score, readings=("word_rows",)),
+)

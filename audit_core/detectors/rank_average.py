@@ -1,6 +1,6 @@
 """Rank average (METHOD §3, §7): what decides without members or with fewer than 60 references. Fits nothing.
 
-The list is fixed beforehand: base-referenced, Min-K%++, loss, task vector, each where its signal exists,
+The list is fixed beforehand: base-referenced, Min-K%++, loss, task vector, word rows, each where it exists,
 with equal weights. Ranks are taken over all pairs of the table at once, so the score treats controls and
 targets alike and conformal p-values stay exact.
 """
@@ -22,6 +22,7 @@ from audit_core.detectors.seam import (
     unfitted,
 )
 from audit_core.detectors.task_vector import task_mean
+from audit_core.detectors.word_rows import word_rows
 from audit_core.samples import Settings
 
 
@@ -34,6 +35,8 @@ def parts(signals: Signals) -> dict[str, Floats]:
     found["loss"] = signals.table.scalars["neg_loss"]
     if signals.table.task_cosines.shape[1]:
         found["task_vector"] = task_mean(signals)
+    if moved := word_rows(signals):
+        found["word_rows"] = moved["word_rows"]
     return found
 
 
@@ -44,5 +47,13 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
 
 
 register(
-    __name__, Detector("rank_average", "ours", fitted=False, missing=needs_scalar("minkpp"), score=score)
+    __name__,
+    Detector(
+        "rank_average",
+        "ours",
+        fitted=False,
+        missing=needs_scalar("minkpp"),
+        score=score,
+        readings=("word_rows",),
+    ),
 )
