@@ -56,7 +56,7 @@ def open_reading(scene: Scene) -> Read:
     def read(chunk: Sequence[Sample]) -> Mapping[str, NDArray[np.float64]]:
         batch = feed.encode(chunk)
         table = word_table(adapter.model)
-        if table is None:
+        if table is None or not still:  # nothing moved: no pass is needed to say so
             return {name: np.zeros(len(chunk)) for name in SCALARS}
         words = _gradients(adapter, batch, table, scene)
         known = words.word_U < len(move_VD)
