@@ -78,8 +78,8 @@ def run(world: World, case: Case, policy: Policy) -> dict[str, Any]:
         return _row(world, case, policy, deal(world, case, case.share, rng), case.share)
     state = rng.bit_generator.state
     first = _row(world, case, policy, deal(world, case, 0.0, rng), 0.0)
-    if first["detectable"] is None:
-        return first
+    if first["detectable"] is None:  # it names no share; what is left is one more audit of clean targets
+        return {**first, "part": "null", "setting": f"clean targets, {case.setting}"}
     rng.bit_generator.state = state
     share = float(first["detectable"])
     return _row(world, case, policy, deal(world, case, share, rng), share)
@@ -153,19 +153,30 @@ def possible(world: World, case: Case) -> bool:
 
 
 def tilt(world: World, shift: str) -> NDArray[np.float64]:
-    """[N] standardised ranks of what the targets have more of."""
-    facts = world.reading.facts
-    if shift == "hidden":
-        found = world.reading.table.scalars["neg_loss"]
-    elif shift in ("longer", "shorter"):
-        found = np.array([float(len(fact.text)) for fact in facts])
-    else:
-        found = np.array([float(fact.pixels[0]) for fact in facts])
-    if shift in ("shorter", "darker"):
-        found = -found
-    ranks = np.argsort(np.argsort(found, kind="stable"), kind="stable").astype(np.float64)
-    values: NDArray[np.float64] = (ranks - ranks.mean()) / ranks.std()
-    return values
+    """[N] standardised ranks of what the targets have more of.
+
+    "hidden" is how easy a pair is for the model beyond what length, brightness and source tell: a difference
+    between cohorts that hardly any look at the data alone can see.
+    """
+    length = np.array([float(len(fact.text)) for fact in world.reading.facts])
+    brightness = np.array([float(fact.pixels[0]) for fact in world.reading.facts])
+    seen = {"longer": length, "shorter": -length, "brighter": brightness, "darker": -brightness}
+    if shift in seen:
+        return _standard_ranks(seen[shift])
+    big = largest_source(world)
+    source = [float(world.lots.source[fact.pair_id] == big) for fact in world.reading.facts]
+    known = np.column_stack(
+        [_standard_ranks(length), _standard_ranks(brightness), source, np.ones(len(source))]
+    )
+    loss = _standard_ranks(world.reading.table.scalars["neg_loss"])
+    return _standard_ranks(loss - known @ np.linalg.lstsq(known, loss)[0])
+
+
+def _standard_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks with mean 0 and variance 1."""
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
+    found: NDArray[np.float64] = (ranks - ranks.mean()) / ranks.std()
+    return found
 
 
 def largest_source(world: World) -> str:
@@ -207,7 +218,7 @@ def judged(
     world: World, case: Case, roles: Roles, asked: Settings
 ) -> tuple[AuditResult, tuple[Finding, ...]]:
     """The appliance's judgement of one deal."""
-    reading = world.reading if case.base else world.reading.without_base()
+    reading = world.reading if case.base else world.bare
     by_id = {fact.pair_id: fact for fact in reading.facts}
     facts = [replace(by_id[pair], role=role) for pair, role in roles.items()]
     folds = reference_folds(facts, asked)

@@ -184,6 +184,7 @@ def verdicts(rows: Rows) -> list[dict[str, Any]]:
                 "share": key[2],
                 "audits": len(group),
                 **{word: words[word] for word in WORDS},
+                "E2+": sum(row["tier"] > 1 for row in group),
                 "p<.001": sum(row["p"] < 0.001 for row in group),
                 "PASS if": f"{sum(row['had_to_find_it'] == 'PASS' for row in group)}/{len(group)}",
                 "covered": f"{sum(map(covered, printed))}/{len(printed)}" if printed else "–",

@@ -20,10 +20,13 @@ from torch import Tensor
 from audit_core.adapters.base import ModelAdapter
 from audit_core.blind import pair_facts
 from audit_core.collect import collect_signals
+from audit_core.detectors.seam import Signals
 from audit_core.fold_sums import FoldSums
 from audit_core.gradients import capture
+from audit_core.readings.seam import suited
 from audit_core.results import Progress
 from audit_core.samples import PairFacts, Sample, Settings
+from audit_core.scoring import readings_asked_for
 from audit_core.signals import SignalTable
 from audit_core.slices import cosines, cross_slices, leave_one_out
 
@@ -57,11 +60,6 @@ class Reading:
         place = {pair: row for row, pair in enumerate(self.table.pair_ids)}
         return np.array([place[pair] for pair in pairs], dtype=np.int64)
 
-    def without_base(self) -> Reading:
-        """The same reading by somebody who has no base model."""
-        bare = replace(self.table, task_cosines=self.table.task_cosines[:, :0])
-        return replace(self, table=bare, base=None)
-
 
 def read_model(
     adapter: ModelAdapter,
@@ -87,11 +85,7 @@ def read_model(
     Raises:
         SystemExit: a pair could not be scored; a failure is never a number.
     """
-    table, base_table = collect_signals(
-        adapter, samples, (), bank=bank, base=base, settings=settings, progress=silent
-    )
-    if table.unscored or (base_table is not None and base_table.unscored):
-        raise SystemExit(f"{len(table.unscored)} pairs could not be scored")
+    table, base_table = signals_of(adapter, samples, settings, base=base, bank=bank)
     kept = _gradients(adapter, samples, table, settings, bank) if gradients else {}
     squares = [_squares(rows) for rows in kept.values()]
     return Reading(
@@ -101,6 +95,46 @@ def read_model(
         kept,
         np.concatenate(squares, axis=1) if squares else np.empty((len(samples), 0)),
     )
+
+
+def signals_of(
+    adapter: ModelAdapter,
+    samples: Sequence[Sample],
+    settings: Settings,
+    *,
+    base: ModelAdapter | None,
+    bank: Sequence[Sample] = (),
+    members: Sequence[str] = (),
+    folds: Mapping[str, int] | None = None,
+) -> tuple[SignalTable, SignalTable | None]:
+    """The engine's tables, with the readings that an officer's audit makes.
+
+    Raises:
+        SystemExit: a pair could not be scored; a failure is never a number.
+    """
+    tables = collect_signals(
+        adapter,
+        samples,
+        members,
+        bank=bank,
+        base=base,
+        settings=settings,
+        progress=silent,
+        folds=folds,
+        readings=suited(readings_asked_for(settings), adapter.family),
+    )
+    for table in tables:
+        if table is not None and table.unscored:
+            raise SystemExit(f"{len(table.unscored)} pairs could not be scored")
+    return tables
+
+
+def without_base(
+    reading: Reading, adapter: ModelAdapter, samples: Sequence[Sample], settings: Settings
+) -> Reading:
+    """What somebody without the base model reads; the gradients are the same."""
+    table, _ = signals_of(adapter, samples, settings, base=None)
+    return replace(reading, table=table, base=None)
 
 
 def _gradients(
@@ -146,21 +180,8 @@ def dealt(
         folds: reference pair -> fold, fitting controls included.
     """
     rows = reading.where(pairs)
-    table = replace(
-        reading.table,
-        pair_ids=tuple(pairs),
-        scalars={name: values[rows] for name, values in reading.table.scalars.items()},
-        norms=reading.table.norms[rows],
-        cosines=np.empty((len(pairs), 0), np.float32),
-        task_cosines=reading.table.task_cosines[rows],
-    )
-    base = reading.base
-    if base is not None:
-        scalars = {name: values[rows] for name, values in base.scalars.items()}
-        none = np.empty((len(pairs), 0), np.float32)
-        base = replace(
-            base, pair_ids=tuple(pairs), scalars=scalars, norms=none, cosines=none, task_cosines=none
-        )
+    asked = Signals(reading.table, reading.base).take(rows)
+    table, base = asked.table, asked.base
     if not members:
         return table, base
     place = {pair: row for row, pair in enumerate(pairs)}

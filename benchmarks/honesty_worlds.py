@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from honesty_gradients import Reading, dealt, difference, read_model, silent
+from honesty_gradients import Reading, dealt, difference, read_model, signals_of, silent, without_base
 from PIL import Image
 
 from audit_core.adapters.base import ModelAdapter
@@ -23,7 +23,6 @@ from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
 from audit_core.adapters.loading import open_model
 from audit_core.blind import pair_facts
 from audit_core.cohort import reference_folds
-from audit_core.collect import collect_signals
 from audit_core.results import Role
 from audit_core.samples import PairFacts, Sample, Settings
 from audit_core.scoring import SpikeSignals
@@ -62,6 +61,7 @@ class World:
     Attributes:
         name: as tables print it.
         reading: of all audited pairs.
+        bare: the same without the base model.
         lots: who was trained on what.
         exposed: whether `trained` pairs were in fact trained on.
         copies: spiked copies as (spiked pair ids, table, base table).
@@ -69,6 +69,7 @@ class World:
 
     name: str
     reading: Reading
+    bare: Reading
     lots: Lots
     exposed: bool
     copies: tuple[tuple[tuple[str, ...], SignalTable, SignalTable | None], ...] = ()
@@ -185,7 +186,8 @@ class Workshop:
             if not recipe.spikes
             else tuple(self._copy(model, base, i) for i in range(1 if self.quick else COPIES))
         )
-        return World(recipe.name, reading, self.lots, recipe.exposed, copies)
+        bare = without_base(reading, model, self.lots.audited, READ) if generative else reading
+        return World(recipe.name, reading, bare, self.lots, recipe.exposed, copies)
 
     def difference(self, recipe: Recipe, world: World) -> float:
         """Largest difference between one dealt table and what the engine reads for the same roles."""
@@ -196,14 +198,13 @@ class Workshop:
         members = [s.pair_id for s in samples if s.role is Role.MEMBER]
         ours, _ = dealt(world.reading, [s.pair_id for s in samples], members, folds)
         generative = recipe.family == GENERATIVE
-        engine, _ = collect_signals(
+        engine, _ = signals_of(
             open_model(self.folder / folder_name(recipe), recipe.family),
             samples,
-            members,
-            bank=() if generative else self.lots.base,
+            READ,
             base=open_model(self._base(), recipe.family, base=True) if generative else None,
-            settings=READ,
-            progress=silent,
+            bank=() if generative else self.lots.base,
+            members=members,
             folds=folds,
         )
         return difference(ours, engine)
@@ -215,9 +216,7 @@ class Workshop:
         coin = random.Random(f"honesty spike {self.seed} {number}")
         spiked = coin.sample(self.lots.fresh, SPIKED)
         with spike_in(model, spiked, settings=READ, progress=silent) as copy:
-            table, base_table = collect_signals(
-                copy, self.lots.audited, (), bank=(), base=base, settings=READ, progress=silent
-            )
+            table, base_table = signals_of(copy, self.lots.audited, READ, base=base)
         return tuple(sample.pair_id for sample in spiked), table, base_table
 
     def _base(self) -> Path:

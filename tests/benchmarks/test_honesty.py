@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from honesty_audits import LEAST, SIZES, Case, deal, possible
+from honesty_audits import LEAST, SIZES, Case, deal, possible, tilt
 from honesty_figures import (
     Promise,
     bound_holds,
@@ -19,16 +19,15 @@ from honesty_figures import (
     share_promise,
     verdicts,
 )
-from honesty_gradients import Reading, dealt, difference, read_model
+from honesty_gradients import Reading, dealt, difference, read_model, signals_of
 from honesty_plan import QUICK, cases
 from honesty_worlds import LEAST_PATIENTS, RECIPES, World, deal_lots
 
 from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
 from audit_core.adapters.loading import open_model
-from audit_core.collect import collect_signals
 from audit_core.policy import Policy
 from audit_core.results import References, Role
-from audit_core.samples import Sample, Settings
+from audit_core.samples import PairFacts, Sample, Settings
 from audit_core.signals import SignalTable
 from tests.audit_core.engine_models import sample, write_clip, write_llava
 
@@ -45,12 +44,13 @@ def _pairs(count: int) -> list[tuple[Sample, str]]:
 
 
 def _world(*, exposed: bool) -> World:
-    return World("made up", NOTHING, deal_lots(_pairs(LEAST_PATIENTS), 1), exposed)
+    return World("made up", NOTHING, NOTHING, deal_lots(_pairs(LEAST_PATIENTS), 1), exposed)
 
 
 def _row(**changed: Any) -> dict[str, Any]:
     return {
-        "part": "planted", "setting": "s", "share": 0.1, "verdict": "REVIEW", "p": 0.01, "mixture_p": 0.5,
+        "part": "planted", "setting": "s", "tier": 1, "share": 0.1,
+        "verdict": "REVIEW", "p": 0.01, "mixture_p": 0.5,
         "lower": 0.05, "low": 0.05, "high": 0.2, "estimate": 0.1, "patients": 100, "exposed": 10,
         "flagged": 8, "false": 2, "detectable": 0.3, "failed": [], "reference_auroc": 0.9,
         "target_auroc": 0.6, "had_to_find_it": "REVIEW", **changed,
@@ -70,10 +70,7 @@ def test_a_dealt_table_is_the_one_the_engine_reads(family: str, tmp_path: Path) 
     members = [s.pair_id for s in chosen[:6]]
     folds = {s.pair_id: n % 2 for n, s in enumerate(chosen[:8])}
     ours, _ = dealt(reading, [s.pair_id for s in chosen], members, folds)
-    engine, _ = collect_signals(
-        model, chosen, members, bank=bank, base=None, settings=asked,
-        progress=lambda event: None, folds=folds,
-    )  # fmt: skip
+    engine, _ = signals_of(model, chosen, asked, base=None, bank=bank, members=members, folds=folds)
     assert difference(ours, engine) < 1e-3
     moved = replace(ours, cosines=np.asarray(ours.cosines) + np.float32(0.01))
     assert difference(moved, engine) > 5e-3
@@ -105,6 +102,26 @@ def test_too_few_patients_are_refused() -> None:
     """The default policy's minima would make every audit INCONCLUSIVE."""
     with pytest.raises(SystemExit, match="patients"):
         deal_lots(_pairs(LEAST_PATIENTS - 1), 0)
+
+
+def test_a_hidden_shift_is_one_that_length_and_brightness_do_not_show() -> None:
+    """What is left of the loss once what data tell is taken out has nothing in common with them."""
+    lots = deal_lots(_pairs(LEAST_PATIENTS), 1)
+    rng = np.random.default_rng(1)
+    count = len(lots.audited)
+    length, brightness = rng.integers(5, 60, count), rng.random(count)
+    facts = tuple(
+        PairFacts(s.pair_id, s.patient, s.role, "x" * int(n), {}, np.array([b]))
+        for s, n, b in zip(lots.audited, length, brightness, strict=True)
+    )
+    none = np.empty((count, 0), np.float32)
+    loss = length + 10 * brightness + rng.normal(size=count)
+    table = SignalTable(tuple(f.pair_id for f in facts), {"neg_loss": loss}, none, none, none, ())
+    reading = Reading(table, None, facts, {}, np.empty((count, 0)))
+    world = World("made up", reading, reading, lots, exposed=False)
+    assert abs(np.corrcoef(tilt(world, "longer"), loss)[0, 1]) > 0.9
+    for seen in ("longer", "brighter"):
+        assert abs(np.corrcoef(tilt(world, "hidden"), tilt(world, seen))[0, 1]) < 0.05
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.35, 0.5])
@@ -141,7 +158,7 @@ def test_controls_from_elsewhere_share_no_source_with_members_and_targets() -> N
 def test_one_source_alone_allows_no_shift_between_sources() -> None:
     """A stranger's folder without a second source is simulated without these audits."""
     lots = deal_lots([(pair, "a") for pair, _ in _pairs(LEAST_PATIENTS)], 1)
-    world = World("made up", NOTHING, lots, exposed=False)
+    world = World("made up", NOTHING, NOTHING, lots, exposed=False)
     assert not possible(world, Case("shifted", "s", 1, shift="targets elsewhere"))
     assert possible(world, Case("shifted", "s", 1, shift="longer"))
 
