@@ -14,9 +14,9 @@ def code_digest() -> str:
 
 
 def digest_of(package: Path) -> str:
-    """Hex SHA-256 over every Python file below `package`, by path."""
+    """Hex SHA-256 over every Python and json file below `package`, by path."""
     digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
+    for file in sorted([*package.rglob("*.py"), *package.rglob("*.json")]):
         content = hashlib.sha256(file.read_bytes()).digest()
         digest.update(f"{file.relative_to(package).as_posix()}\0".encode() + content)
     return digest.hexdigest()

@@ -278,6 +278,7 @@ def _fill_matrix(
         counted = np.maximum(1, np.isfinite(along).sum(1))
         # A matrix that did not move from the base says nothing: 0, not NaN.
         into.task_cosines[where, number] = np.nansum(along, axis=1) / counted
+        into.task_slopes[where, number] = -dots[-1][:, : matrix.rows].sum(1)
     return length
 
 

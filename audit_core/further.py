@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from audit_core.batches import Count
-from audit_core.readings.seam import Read, Reading, Scene
+from audit_core.readings.seam import Read, Reading, Scalars, Scene
 from audit_core.samples import Sample
 from audit_core.signal_rows import Columns, StepRows, TableRows
 from audit_core.signals import SignalTable
@@ -77,9 +74,7 @@ def _made(
     return rows.table({})
 
 
-def _checked(
-    reading: Reading, found: Mapping[str, NDArray[np.float64]], size: int
-) -> Mapping[str, NDArray[np.float64]]:
+def _checked(reading: Reading, found: Scalars, size: int) -> Scalars:
     if set(found) != set(reading.scalars) or any(values.shape != (size,) for values in found.values()):
         raise ValueError(f"reading {reading.name} gave something else than it declares")
     return found

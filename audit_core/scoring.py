@@ -184,4 +184,11 @@ def _stack_tables(first: SignalTable, second: SignalTable) -> SignalTable:
         cosines=stacked(first.cosines, second.cosines),
         task_cosines=np.concatenate([first.task_cosines, second.task_cosines]),
         tokens=None if first.tokens is None or second.tokens is None else first.tokens.then(second.tokens),
+        task_slopes=_both(first.task_slopes, second.task_slopes),
     )
+
+
+def _both(
+    first: NDArray[np.float32] | None, second: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    return None if first is None or second is None else np.concatenate([first, second])

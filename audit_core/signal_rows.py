@@ -49,7 +49,7 @@ class Columns:
 
     def row_bytes(self, folds: int) -> int:
         """Bytes of one pair's signals; `folds` sums are compared with it, 0 for pairs without a fold."""
-        floats = self.slices * (1 + (folds + 1 if folds else 0)) + 2 * len(self.matrices)
+        floats = self.slices * (1 + (folds + 1 if folds else 0)) + 3 * len(self.matrices)
         return 4 * (floats + self.tokens * len(TOKEN_COLUMNS)) + 8 * len(self.scalars)
 
 
@@ -62,6 +62,7 @@ class StepRows:
         norms: float32 [n, M].
         cosines: float32 [n, K]; None where they were kept and not read back.
         task_cosines: float32 [n, M], or [n, 0].
+        task_slopes: the same shape.
         dots: float32 [F, n, K], with every fold's sum; F = 0 for pairs without a fold.
         squares: float32 [n, K], or [n, 0] without folds.
         unscored: pair id -> reason.
@@ -75,6 +76,7 @@ class StepRows:
     norms: Floats32
     cosines: Floats32 | None
     task_cosines: Floats32
+    task_slopes: Floats32
     dots: Floats32
     squares: Floats32
     batch: int
@@ -92,6 +94,7 @@ class StepRows:
             norms=np.full((n, M), np.nan, np.float32),
             cosines=np.full((n, K), np.nan, np.float32),
             task_cosines=np.full((n, M if columns.task else 0), np.nan, np.float32),
+            task_slopes=np.full((n, M if columns.task else 0), np.nan, np.float32),
             dots=np.full((folds, n, K), np.nan, np.float32),
             squares=np.full((n, K if folds else 0), np.nan, np.float32),
             batch=batch,
@@ -126,7 +129,7 @@ class StepRows:
         out = self.where(tuple(self.unscored))
         for values in self.scalars.values():
             values[out] = np.nan
-        for block in (self.norms, self.cosines, self.task_cosines, self.squares):
+        for block in (self.norms, self.cosines, self.task_cosines, self.task_slopes, self.squares):
             if block is not None:
                 block[out] = np.nan
         self.put_tokens(tuple(self.unscored), [_NO_TOKENS] * len(self.unscored))
@@ -143,7 +146,8 @@ class StepRows:
             "slices": self.dots.shape[2],
         }
         arrays: dict[str, NDArray[Any]] = {f"scalar {name}": values for name, values in self.scalars.items()}
-        arrays |= {"norms": self.norms, "task": self.task_cosines, "dots": self.dots, "squares": self.squares}
+        arrays |= {"norms": self.norms, "task": self.task_cosines, "slopes": self.task_slopes}
+        arrays |= {"dots": self.dots, "squares": self.squares}
         if self.tokens is not None:
             ragged = TokenSignals.of(self.tokens)
             arrays |= {"token starts": ragged.starts, "tokens": ragged.values}
@@ -164,6 +168,7 @@ class StepRows:
             norms=arrays["norms"],
             cosines=read_cosines(shelf, n) if cosines and K else kept,
             task_cosines=arrays["task"],
+            task_slopes=arrays["slopes"],
             dots=arrays["dots"],
             squares=arrays["squares"],
             batch=int(facts["batch"]),
@@ -210,6 +215,7 @@ class TableRows:
     scalars: dict[str, NDArray[np.float64]]
     norms: Floats32
     task_cosines: Floats32
+    task_slopes: Floats32
     cosines: Floats32
     parts: list[Block] = field(default_factory=list)
     fold_sums: FoldSums | None = None
@@ -235,6 +241,7 @@ class TableRows:
             scalars={name: np.full(N, np.nan) for name in columns.scalars},
             norms=np.full((N, M), np.nan, np.float32),
             task_cosines=np.full((N, M if columns.task else 0), np.nan, np.float32),
+            task_slopes=np.full((N, M if columns.task else 0), np.nan, np.float32),
             cosines=np.full((0 if streamed else N, K), np.nan, np.float32),
             tokens=[_NO_TOKENS] * N if columns.tokens else None,
         )
@@ -265,6 +272,7 @@ class TableRows:
         for name, values in step.scalars.items():
             self.scalars[name][where] = values
         self.norms[where], self.task_cosines[where] = step.norms, step.task_cosines
+        self.task_slopes[where] = step.task_slopes
         if self.fold_sums is not None and step.dots.shape[0]:
             place = np.searchsorted(self.fold_sums.rows, where)
             self.fold_sums.dots[:, place], self.fold_sums.squares[place] = step.dots, step.squares
@@ -311,4 +319,5 @@ class TableRows:
             facts={**facts, "supervised_tokens": str(self.supervised)},
             fold_sums=self.fold_sums,
             tokens=None if self.tokens is None else TokenSignals.of(self.tokens),
+            task_slopes=self.task_slopes if self.columns.matrices else None,
         )

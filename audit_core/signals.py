@@ -24,6 +24,9 @@ LIKELIHOOD_SCALARS = ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")
 GRADIENT_SCALAR = "neg_log_grad_norm"
 """The scalar that exists only where gradients were captured."""
 
+OWN_SCALARS = (*LIKELIHOOD_SCALARS, "cosine", GRADIENT_SCALAR)
+"""All scalars that an audit reads without any further pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
@@ -62,6 +65,8 @@ class SignalTable:
         as_published: reference members' cosines are with a mean that holds them too, as in the released
             GradAudit; what learns from references must not learn from those.
         tokens: what the model says at every report token; None for models that do not predict tokens.
+        task_slopes: float32 [N, M], ⟨−G, ΔW⟩ of every matrix: how much the loss would still fall along the
+            task vector; None where gradients were not captured, [N, 0] without a base.
     """
 
     pair_ids: tuple[str, ...]
@@ -75,3 +80,4 @@ class SignalTable:
     fold_sums: FoldSums | None = None
     as_published: bool = False
     tokens: TokenSignals | None = None
+    task_slopes: NDArray[np.float32] | None = None

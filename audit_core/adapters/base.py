@@ -1,7 +1,8 @@
 """The seam between the audit and a vendor's model. Adding a model family is one subclass with six methods.
 
 Vendor code may raise anything; the public methods here are the wall that turns it into one of our errors,
-naming pairs by their opaque ids. Subclasses implement the underscored methods and never see a caller.
+naming pairs by their opaque ids. Subclasses implement the underscored methods and never see a caller. What a
+reading may ask for besides is in `capabilities`.
 
 Letters: B samples in a batch, T positions.
 """
@@ -9,21 +10,21 @@ Letters: B samples in a batch, T positions.
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import Self
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from audit_core.adapters.adapted import adapted_layers, effective_weight, linear_layers, switch
-from audit_core.errors import AuditError, BadSample, ModelRefused
+from audit_core.adapters.capabilities import Capabilities
+from audit_core.adapters.wall import walled
+from audit_core.errors import AuditError, ModelRefused
 from audit_core.products import frozen_products
 from audit_core.samples import Sample
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Candidate:
     layer: str
 
 
-class ModelAdapter(ABC):
+class ModelAdapter(Capabilities):
     """A loaded checkpoint, frozen, in evaluation mode, placed where and as it will compute."""
 
     family: str
@@ -107,7 +108,7 @@ class ModelAdapter(ABC):
         Raises:
             BadSample: one of the samples cannot be given to this model.
         """
-        return _walled(samples[0].pair_id, lambda: self._encode(samples, max_text_tokens))
+        return walled(samples[0].pair_id, lambda: self._encode(samples, max_text_tokens))
 
     def forward(self, batch: Encoded, anchors: Anchors | None = None) -> Outcome:
         """Per-sample losses and scalar signals of a batch; differentiable when gradients are enabled.
@@ -117,7 +118,7 @@ class ModelAdapter(ABC):
         """
         switch(self.model, self.peft_on)
         with frozen_products(self.model):
-            return _walled(batch.pair_ids[0], lambda: self._forward(self._placed(batch), anchors))
+            return walled(batch.pair_ids[0], lambda: self._forward(self._placed(batch), anchors))
 
     def anchors(self, bank: Sequence[Sample], max_text_tokens: int, batch_size: int) -> Anchors | None:
         """Embed the bank once, without gradients; None for families that need no bank.
@@ -141,7 +142,7 @@ class ModelAdapter(ABC):
     def training_loss(self, batch: Encoded) -> Tensor:
         """The loss this family is fine-tuned with, a differentiable scalar; used by the spike-in."""
         switch(self.model, self.peft_on)
-        return _walled(batch.pair_ids[0], lambda: self._training_loss(self._placed(batch)))
+        return walled(batch.pair_ids[0], lambda: self._training_loss(self._placed(batch)))
 
     @abstractmethod
     def candidates(self) -> tuple[Candidate, ...]:
@@ -271,7 +272,7 @@ class ModelAdapter(ABC):
 
     def _embedded(self, chunk: Sequence[Sample], max_text_tokens: int) -> tuple[Tensor, Tensor]:
         batch = self._placed(self.encode(chunk, max_text_tokens))
-        return _walled(batch.pair_ids[0], lambda: self._embed(batch))
+        return walled(batch.pair_ids[0], lambda: self._embed(batch))
 
     def _placed(self, batch: Encoded) -> Encoded:
         """The batch where the network computes, its fractions in the network's precision."""
@@ -309,14 +310,3 @@ def last_blocks(candidates: Sequence[Candidate], count: int) -> tuple[Candidate,
         blocks = sorted({c.block for c in candidates if c.tower == tower and c.block >= 0})
         kept[tower] = set(blocks[-count:])
     return tuple(c for c in candidates if c.block < 0 or c.block in kept[c.tower])
-
-
-def _walled(pair_id: str, act: Callable[[], _T]) -> _T:
-    try:
-        return act()
-    except AuditError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:  # the exception wall: vendor code may raise anything
-        raise BadSample(f"the model failed at pair {pair_id}: {type(error).__name__}") from error

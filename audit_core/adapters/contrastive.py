@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audit_core.adapters.bank_losses import SIGMOID, SOFTMAX, closed, sigmoid_loss, softmax_loss
+from audit_core.adapters.bank_predictions import choices, decisions
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.adapters.families import CONTRASTIVE, OPEN_CLIP
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.networks import stacked
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.predictions import REPORT, Predictions
 from audit_core.adapters.towers import not_audited
 from audit_core.adapters.two_towers import TwoTowers
 from audit_core.errors import AuditError
@@ -98,6 +100,17 @@ class ContrastiveAdapter(ModelAdapter):
         else:
             losses_B, scalars = softmax_loss(image_BE, text_BE, scale, anchors, closed_BN)
         return Outcome(losses_B, scalars, (1,) * len(batch.pair_ids))
+
+    def _predictions(self, batch: Encoded, anchors: Anchors | None, where: str) -> tuple[Predictions, ...]:
+        if anchors is None or where != REPORT:
+            return super()._predictions(batch, anchors, where)
+        image_BE, text_BE = self._embed(batch)
+        scale, bias = self.towers.temperature(self.model)
+        decide = decisions if self.towers.sigmoid else choices
+        return decide(image_BE, text_BE, scale, bias, anchors, closed(batch, anchors))
+
+    def _image_vectors(self, batch: Encoded) -> Tensor:
+        return self._embed(batch)[0]
 
     def _training_loss(self, batch: Encoded) -> Tensor:
         image_BE, text_BE = self._embed(batch)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 from transformers.models.llava.modeling_llava import LlavaForConditionalGeneration
 
-from audit_core.adapters import llava_med
+from audit_core.adapters import language_passes, llava_med
 from audit_core.adapters.base import Anchors, Candidate, Encoded, ModelAdapter, Outcome
 from audit_core.adapters.families import GENERATIVE
 from audit_core.adapters.folder import FolderFacts
@@ -32,15 +32,17 @@ from audit_core.adapters.networks import open_network
 from audit_core.adapters.opening import Opening
 from audit_core.adapters.pieces import PIECES_FILE, open_pieces
 from audit_core.adapters.pixels import open_pixels
+from audit_core.adapters.predictions import Predictions
 from audit_core.adapters.processors import RECIPES, Recipe, open_processor
 from audit_core.adapters.prompts import chat_prompt, folder_template, plain_prompt
 from audit_core.adapters.tiles import together, units
+from audit_core.adapters.token_signals import token_columns, token_scalars
 from audit_core.adapters.towers import language_candidates, not_audited
-from audit_core.errors import BadSample, ModelRefused
+from audit_core.errors import AuditError, BadSample, ModelRefused
 from audit_core.samples import Sample
 
 IGNORED = -100
-LOWEST_SHARE = 0.2  # Min-K 20 %
+_BEFORE = "a"  # a word inside a text may be another token than the same word alone
 IMAGE_MARKS = (
     "image_token",
     "video_token",
@@ -147,7 +149,14 @@ class ImageTextToTextAdapter(ModelAdapter):
     # ---- encoding ---------------------------------------------------------------------------------------
 
     def _encode(self, samples: Sequence[Sample], max_text_tokens: int) -> Encoded:
-        rows = [self._row(sample, max_text_tokens) for sample in samples]
+        return self._encode_after(samples, (), max_text_tokens)
+
+    def _encode_after(
+        self, samples: Sequence[Sample], before: Sequence[str], max_text_tokens: int
+    ) -> Encoded:
+        read = [token for text in before for token in self._report_ids(text.strip())[1]]
+        read = [token for token in read if token not in self._marks and token < self.vocabulary]
+        rows = [self._row(sample, max_text_tokens, read) for sample in samples]
         width = max(len(row.ids) for row in rows)
 
         def padded(lists: Sequence[Sequence[int]], fill: int) -> Tensor:
@@ -169,24 +178,27 @@ class ImageTextToTextAdapter(ModelAdapter):
             shares if len(set(shares)) > 1 else (),
         )
 
-    def _row(self, sample: Sample, max_text_tokens: int) -> _Row:
+    def _row(self, sample: Sample, max_text_tokens: int, before: Sequence[int] = ()) -> _Row:
         text = sample.text.strip()
         if not text:
             raise BadSample(f"pair {sample.pair_id} has no report text")
         start, per_token, pixels = self._expanded(sample.image)
         kept, report = self._report_ids(text)
         self._check_report(sample.pair_id, report)
-        start = start[: len(start) - kept]
+        kept_to = len(start) - kept
+        start = start[:kept_to]
         told = report[:max_text_tokens]
         closing = self.prompt.closing
         if len(told) < max_text_tokens and closing is not None and told[-1] != closing:
             told.append(closing)
+        room = max(0, self.positions - len(start) - len(told))
+        start += before[len(before) - min(room, len(before)) :]
         ids = (start + told)[: self.positions]
         labels = ([IGNORED] * len(start) + told)[: self.positions]
         if len(ids) <= len(start):
             raise BadSample(f"no token of pair {sample.pair_id}'s report reaches the model")
         mark = int(self.recipe.suffix)
-        types = {k: (v[: len(start)] + [mark] * len(told))[: self.positions] for k, v in per_token.items()}
+        types = {k: (v[:kept_to] + [mark] * (len(ids) - kept_to))[: len(ids)] for k, v in per_token.items()}
         return _Row(ids, labels, types, pixels)
 
     def _expanded(
@@ -294,8 +306,8 @@ class ImageTextToTextAdapter(ModelAdapter):
         zeros = torch.zeros(len(batch.pair_ids), device=counts_B.device)
         losses_B = zeros.index_add(0, owner, -chosen) / counts_B
         with torch.no_grad():
-            tokens_PC = _token_columns(logp.detach(), chosen.detach())
-            scalars = _token_scalars(tokens_PC, counts_B.tolist())
+            tokens_PC = token_columns(logp.detach(), chosen.detach())
+            scalars = token_scalars(tokens_PC, counts_B.tolist())
         return Outcome(losses_B, scalars, tuple(counts_B.tolist()), tokens_PC)
 
     def _training_loss(self, batch: Encoded) -> Tensor:
@@ -310,29 +322,47 @@ class ImageTextToTextAdapter(ModelAdapter):
         out = self.model(**given, use_cache=False, logits_to_keep=keep)
         return out.logits[:, -keep:-1], labels_BT[:, first:]
 
+    # ---- further passes -----------------------------------------------------------------------------------
 
-def _token_columns(logp_PV: Tensor, chosen_P: Tensor) -> Tensor:
-    """[P, C] numbers of `TOKEN_COLUMNS` from the log-probabilities at report tokens."""
-    p_PV = logp_PV.exp()
-    mean_P = (p_PV * logp_PV).sum(1)
-    spread_P = ((p_PV * logp_PV.square()).sum(1) - mean_P.square()).clamp_min(1e-12).sqrt()
-    return torch.stack([chosen_P, mean_P, spread_P, logp_PV.amax(1)], dim=1)
+    @property
+    def outcomes(self) -> int:
+        """Size of the vocabulary."""
+        return self.vocabulary
 
+    def feed_forward(self) -> tuple[str, ...]:
+        """Those of the language model alone: it is what predicts the report."""
+        inside = {c.name for c in self.candidates() if c.tower == "language"}
+        return tuple(name for name in super().feed_forward() if name in inside)
 
-def _token_scalars(tokens_PC: Tensor, counts: Sequence[int]) -> dict[str, Tensor]:
-    """Likelihood signals of METHOD §4 of every sample, from its tokens."""
-    chosen_N, mean_N, spread_N, best_N = tokens_PC.unbind(1)
-    standard_N = (chosen_N - mean_N) / spread_N
-    out: dict[str, list[Tensor]] = {k: [] for k in ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")}
-    parts = (torch.split_with_sizes(t, list(counts)) for t in (chosen_N, standard_N, mean_N, best_N))
-    for chosen, standard, mean, best in zip(*parts, strict=True):
-        lowest = max(1, int(LOWEST_SHARE * len(chosen)))
-        out["neg_loss"].append(chosen.mean())
-        out["mink"].append(chosen.topk(lowest, largest=False).values.mean())
-        out["minkpp"].append(standard.topk(lowest, largest=False).values.mean())
-        out["neg_entropy"].append(mean.mean())
-        out["max_logp"].append(best.mean())
-    return {name: torch.stack(values) for name, values in out.items()}
+    def text_positions(self, batch: Encoded) -> Tensor:
+        """Those that predict a token of the report."""
+        told_BT = batch.tensors["labels"] != IGNORED
+        return torch.cat([told_BT[:, 1:], torch.zeros_like(told_BT[:, :1])], dim=1)
+
+    def _predictions(self, batch: Encoded, anchors: Anchors | None, where: str) -> tuple[Predictions, ...]:
+        del anchors
+        return language_passes.predictions(self.model, batch, self.image_token_id, where)
+
+    def _image_vectors(self, batch: Encoded) -> Tensor:
+        return language_passes.image_vectors(self.model, batch, self.image_token_id)
+
+    def _generated(self, batch: Encoded) -> tuple[str, ...]:
+        if len(batch.pair_ids) != 1:
+            raise AuditError("text is generated for one pair at a time")
+        ends = {self.prompt.closing, self.tokenizer.eos_token_id} - {None}
+        closing = tuple(sorted(int(one) for one in ends if one is not None))
+        return (self._spelled(language_passes.greedy(self.model, batch, closing, self._padding_id())),)
+
+    def _report_ids_of(self, batch: Encoded) -> tuple[tuple[int, ...], ...]:
+        labels = batch.tensors["labels"]
+        return tuple(tuple(row[row != IGNORED].tolist()) for row in labels)
+
+    def _token_ids(self, text: str) -> tuple[int, ...]:
+        alone, joint = (self._ids(words, special=False) for words in (_BEFORE, f"{_BEFORE} {text}"))
+        return tuple(joint[len(alone) :])
+
+    def _spelled(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 def image_token_id(config: Any) -> int:

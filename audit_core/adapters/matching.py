@@ -30,6 +30,7 @@ from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.networks import named_token, open_network, open_tokenizer, stacked
 from audit_core.adapters.opening import Opening
 from audit_core.adapters.pixels import Pixels
+from audit_core.adapters.predictions import REPORT, Predictions
 from audit_core.adapters.towers import not_audited
 from audit_core.adapters.two_towers import padded, report_text, shortened
 from audit_core.samples import Sample
@@ -117,6 +118,20 @@ class MatchingAdapter(ModelAdapter):
             }
             scalars = {name: values.detach().clone() for name, values in scalars.items()}
         return Outcome(losses_B, scalars, (1,) * len(batch.pair_ids))
+
+    def _predictions(self, batch: Encoded, anchors: Anchors | None, where: str) -> tuple[Predictions, ...]:
+        if where != REPORT:
+            return super()._predictions(batch, anchors, where)
+        logits_B2 = self._logits(batch)
+        truth_1 = torch.full((1,), MATCH, device=logits_B2.device)
+        return tuple(
+            Predictions(row[None], truth_1, lambda z: torch.log_softmax(z, dim=-1)) for row in logits_B2
+        )
+
+    def _image_vectors(self, batch: Encoded) -> Tensor:
+        model: Any = self.model
+        seen: Tensor = model.vision_model(pixel_values=batch.tensors["pixel_values"]).last_hidden_state
+        return seen[:, 0]
 
     def _training_loss(self, batch: Encoded) -> Tensor:
         """Own pairs match, each image with the next pair's text does not (Li 2022, with random negatives)."""

@@ -18,6 +18,7 @@ from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 import audit_core.detectors.published
 from audit_core.cosines import taken
@@ -159,6 +160,25 @@ def unfitted(values: Floats, refs: Labelled) -> FoldScores:
     return FoldScores(np.tile(values, (refs.fold_count + 1, 1)))
 
 
+def oriented(values: Floats, refs: Labelled) -> FoldScores:
+    """Scores of a signal that points one way in one model and the other way in another.
+
+    Under every fold model the sign is that of AUROC − ½ of the references outside the fold; + where it is ½.
+
+    Args:
+        values: [N].
+        refs: members and controls.
+    """
+    scores = np.empty((refs.fold_count + 1, values.size))
+    for row in range(refs.fold_count + 1):
+        inside = refs.folds != row
+        known = rankdata(values[refs.rows[inside]])
+        member = refs.member[inside]
+        points_up = known[member].mean() >= known[~member].mean()
+        scores[row] = values if points_up else -values
+    return FoldScores(scores)
+
+
 def needs_scalar(name: str, where: str = "") -> Callable[[Signals, Labelled], str]:
     """A `missing` that asks for one scalar; `where` says what kind of model or cohort has it."""
 
@@ -199,6 +219,11 @@ def needs_references(signals: Signals, refs: Labelled) -> str:
     """A `missing` that asks for members and fitting controls in at least two folds, and for slices."""
     if signals.table.cosines.shape[1] == 0:
         return "no gradients were read"
+    return needs_labels(signals, refs)
+
+
+def needs_labels(signals: Signals, refs: Labelled) -> str:
+    """A `missing` that asks for members and fitting controls in at least two folds."""
     if not 0 < int(refs.member.sum()) < refs.rows.size or refs.fold_count < 2:
         return "there are no known members to learn from"
     return ""
@@ -215,4 +240,5 @@ def _take(table: SignalTable, rows: Ints) -> SignalTable:
         unscored={},
         fold_sums=None if table.fold_sums is None else table.fold_sums.take(rows),
         tokens=None if table.tokens is None else table.tokens.take(rows),
+        task_slopes=None if table.task_slopes is None else table.task_slopes[rows],
     )

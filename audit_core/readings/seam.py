@@ -15,14 +15,17 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import audit_core.readings
-from audit_core.adapters.base import ModelAdapter
+from audit_core.adapters.base import Encoded, ModelAdapter
 from audit_core.batches import Feed
 from audit_core.samples import Sample
 
-Read = Callable[[Sequence[Sample]], Mapping[str, NDArray[np.float64]]]
+Floats = NDArray[np.float64]
+Scalars = Mapping[str, Floats]
+Read = Callable[[Sequence[Sample]], Scalars]
 """A batch of samples -> scalar name -> [n], every number finite."""
 
 
@@ -51,7 +54,7 @@ class Reading:
         name: the module's.
         scalars: what it adds to the table; larger = more member-like where the source says which way.
         families: model families it can be read off.
-        passes: forward passes a pair, for the estimate; a generated token counts as one tenth.
+        passes: forward passes a pair, for the estimate, from `prices.PASSES`.
         open: prepares once and gives the function that reads a batch; it may raise `BadSample` for a batch,
             which is then given again pair by pair.
         of_base: also read off the base model, where there is one.
@@ -84,6 +87,18 @@ def readings() -> Mapping[str, Reading]:
     for module in iter_modules(audit_core.readings.__path__):
         import_module(f"audit_core.readings.{module.name}")
     return dict(sorted(_REGISTRY.items()))
+
+
+def losses(feed: Feed, batch: Encoded) -> Floats:
+    """Loss of every pair of a batch, [n], without gradients."""
+    with torch.no_grad():
+        found = feed.adapter.forward(batch, feed.anchors).losses_B
+    return np.asarray(found.double().cpu().numpy())
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> Scalars:
+    """One mapping of scalars per pair, as one array per scalar."""
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def suited(names: Iterable[str], family: str) -> tuple[Reading, ...]:
