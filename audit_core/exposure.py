@@ -1,11 +1,10 @@
-"""Dataset-level answers: how many patients are exposed, with bounds, and what the audit could have seen.
+"""Dataset-level answers: how many patients are exposed, with bounds.
 
-METHOD §7, Prevalence and Minimum detectable effect. One score per patient everywhere.
+METHOD §7, Prevalence. One score per patient everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,8 @@ from audit_core.calibration import (
     missing_controls,
     mixture_null_p,
 )
-from audit_core.ranking import rank_test_p, rank_test_p_many, resampled
-from audit_core.results import Design, DetectableEffect, Exposure, Interval
+from audit_core.ranking import rank_test_p, resampled
+from audit_core.results import Exposure, Interval
 from audit_core.samples import Settings
 
 Floats = NDArray[np.float64]
@@ -31,8 +30,6 @@ TAILS = (0.0, 0.05, 0.10, 0.25, 0.50)
 
 QUANTIFIER_MINIMUM_AUROC = 0.75
 QUANTIFIER_MINIMUM_GAP = 0.15
-POWER = 0.80
-RESOLUTION = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,59 +124,3 @@ def _share(s_x: Floats, s_0: Floats, s_1: Floats) -> Floats:
     share = np.full(ratio.shape[0], np.nan)
     share[usable] = np.clip(np.nanmedian(ratio[usable], axis=1), 0.0, 1.0)
     return share
-
-
-def detectable_effect(
-    leaked: Floats, controls: Floats, targets: int, settings: Settings, basis: str, seed: int
-) -> DetectableEffect:
-    """Smallest exposed share at which line 3's test fires in 80 % of simulated audits (METHOD §7).
-
-    Args:
-        leaked: scores of known members, or of the spike-in's, on the scale of `controls`.
-        controls: scores of calibration controls.
-        targets: patients asked about, m.
-        settings: alpha_fail, exposure_limit, simulations; design, since a convenience cohort cannot FAIL.
-        basis: "members" or "spike-in".
-        seed: the same draws are used for every share, so that power grows with it.
-    """
-    fires = _simulated_audit(leaked, controls, targets, settings, seed)
-    found = "found it" if settings.design is not Design.CONVENIENCE else "asked for a review of it"
-    if fires(1.0) < POWER:
-        return DetectableEffect(
-            None,
-            basis,
-            f"Even if all {targets} patients were exposed, the audit would have {found} in only "
-            f"{fires(1.0):.0%} of simulated audits (basis: {basis}).",
-        )
-    low, high = 0.0, 1.0
-    while high - low > RESOLUTION:
-        middle = (low + high) / 2
-        low, high = (low, middle) if fires(middle) >= POWER else (middle, high)
-    return DetectableEffect(
-        high,
-        basis,
-        f"If {high:.1%} of the {targets} patients were exposed, the audit would have {found} in 80 % of "
-        f"simulated audits (basis: {basis}).",
-    )
-
-
-def _simulated_audit(
-    leaked: Floats, controls: Floats, m: int, settings: Settings, seed: int
-) -> Callable[[float], float]:
-    """Share of simulated audits in which line 3's test fires, as a function of the exposed share."""
-    rng = np.random.default_rng(seed)
-    runs, n = settings.simulations, controls.size
-    jitter = 1e-6 * max(float(controls.std()), 1e-12)  # drawn with replacement: break ties at random
-    clean = rng.choice(controls, (runs, m)) + jitter * rng.standard_normal((runs, m))
-    exposed = rng.choice(leaked, (runs, m)) + jitter * rng.standard_normal((runs, m))
-    fresh = rng.choice(controls, (runs, n)) + jitter * rng.standard_normal((runs, n))
-    coin = rng.random((runs, m))
-
-    def fires(share: float) -> float:
-        drawn = np.where(coin < share, exposed, clean)
-        if settings.exposure_limit == 0.0:
-            return float((rank_test_p_many(drawn, fresh) < settings.alpha_fail).mean())
-        bounds = [prevalence_lower(x, y) for x, y in zip(drawn, fresh, strict=True)]
-        return float((np.array(bounds) > settings.exposure_limit).mean())
-
-    return fires

@@ -18,9 +18,10 @@ from audit_core.calibration import fit_mixture, likelihood_ratio
 from audit_core.cohort import Rows, references, scored_rows
 from audit_core.control_run import MEMBERS_IN_THEIR_OWN_MEAN, ControlRun, run_controls, unscored
 from audit_core.dataset_inference import dataset_inference
+from audit_core.detectable import detectable_effect
 from audit_core.detectors.published.calibration import published_mixture
 from audit_core.detectors.seam import Labelled
-from audit_core.exposure import QUANTIFIER_MINIMUM_AUROC, Judged, detectable_effect, judge_exposure
+from audit_core.exposure import QUANTIFIER_MINIMUM_AUROC, Judged, judge_exposure
 from audit_core.findings import leak_probabilities, make_findings
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import Resampler, auroc

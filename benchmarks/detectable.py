@@ -12,7 +12,7 @@ import argparse
 
 import numpy as np
 
-from audit_core.exposure import detectable_effect
+from audit_core.detectable import detectable_effect
 from audit_core.samples import Settings
 
 SIZES = (40, 100, 170, 200, 500, 1000)

@@ -20,7 +20,8 @@ from audit_core.calibration import (
     missing_controls,
     mixture_null_p,
 )
-from audit_core.exposure import TAILS, detectable_effect, prevalence_lower, quantifier
+from audit_core.detectable import detectable_effect
+from audit_core.exposure import TAILS, prevalence_lower, quantifier
 from audit_core.ranking import (
     Resampler,
     auroc,

@@ -125,17 +125,17 @@ def test_bounds_of_an_audit_speak_of_its_targets() -> None:
     assert judged(World(effect=1.5, slices=100), 0, design=Design.CONVENIENCE)[0].epsilon == ()
 
 
-@pytest.mark.parametrize("epsilon", [0.0, 1.5])
+@pytest.mark.parametrize("epsilon", [0.0, 0.6])
 def test_one_run_bound_errs_in_at_most_five_percent(epsilon: float) -> None:
     """Couples whose order follows a known ε, in groups of unequal size: the bound exceeds it in ≤ 5 %."""
-    draw, wrong, runs = rng(4), 0, 600
+    draw, wrong, runs = rng(4), 0, 1000
     truth = 1.0 / (1.0 + math.exp(-epsilon))  # randomised response: a bit says "in" with this chance
     for _ in range(runs):
-        targets = (draw.random(70) < truth) + 0.5 * draw.random(70)
-        controls = (draw.random(40) > truth) + 0.5 * draw.random(40)
+        targets = (draw.random(300) < truth) + 0.5 * draw.random(300)
+        controls = (draw.random(200) > truth) + 0.5 * draw.random(200)
         found = epsilon_bounds(targets, controls, NOBODY, NOBODY, Design.COMMITTED, True, draw)
         wrong += found[0].lower > 2.0 * epsilon  # one patient in another's place changes two bits
-    assert 0.002 <= wrong / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+    assert 0.01 <= wrong / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
 def test_separation_errs_in_at_most_five_percent() -> None:
