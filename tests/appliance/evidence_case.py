@@ -16,9 +16,11 @@ from audit_core.results import (
     ControlName,
     ControlOutcome,
     ControlStatus,
+    DatasetInference,
     Design,
     DetectableEffect,
     DetectorReport,
+    EpsilonBound,
     Exposure,
     Histogram,
     Interval,
@@ -95,6 +97,8 @@ def result() -> AuditResult:
         decision_weights=(("loss below base", 1.42),),
         model_facts={"parameters": "2113408"},
         timings=(Timing("signals", 4.2),),
+        dataset_inference=DatasetInference(0.004, 0.7, 20, ("neg_loss",), "As sets they differ (p = 0.004)."),
+        epsilon=(EpsilonBound("one run", 1.82, 0.95, {"guesses": 20}, "Epsilon is at least 1.82."),),
     )
 
 

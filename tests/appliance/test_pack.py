@@ -286,6 +286,8 @@ def test_every_verdict_has_its_page(tmp_path: Path, word: VerdictWord) -> None:
     assert log.key_words in page
     assert ("No result" in page) == (word is VerdictWord.VOID)
     assert "21 of 46 patients" in text
+    for shown in ("As sets they differ", "Epsilon is at least 1.82"):
+        assert (shown in page, shown in text) == (word is not VerdictWord.VOID,) * 2
 
 
 def test_unreadable_is_told_from_broken(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def verdict_page(view: AuditView, facts: PageFacts) -> str:
         _signature(facts),
         _controls(view),
         _detectors(view),
+        _beside(view),
         _method(view),
         _provenance(view, facts),
         f"<footer>{wording.NOT_LEGAL_ADVICE} No patient, no pseudonym and no score of one is on this page; "
@@ -211,6 +212,14 @@ def _detectors(view: AuditView) -> str:
         "<th>AUROC, patients in question against controls</th><th>Unscored pairs</th></tr>"
         f"{rows}</table>{absent}"
     )
+
+
+def _beside(view: AuditView) -> str:
+    rows = "".join(
+        f"<dt>{_text(name)}</dt><dd>{_text(sentence, 400)}</dd>"
+        for name, sentence in wording.beside(view.result, view.verdict.word)
+    )
+    return f"<h2>Beside the verdict, deciding nothing</h2><dl>{rows}</dl>" if rows else ""
 
 
 def _is_measured(detector: DetectorReport) -> bool:

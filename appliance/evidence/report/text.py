@@ -45,6 +45,9 @@ def verdict_text(view: AuditView) -> str:
         decides = " (decides)" if detector.decides else ""
         area = wording.area(detector.target_auroc, detector.target_auroc_ci)
         lines.append(f"  {detector.name}{decides}: AUROC {area}")
+    beside = wording.beside(result, view.verdict.word)
+    lines += ["", "Beside the verdict, deciding nothing:"] * bool(beside)
+    lines += [f"  {name}: {safe(sentence, 400)}" for name, sentence in beside]
     return "\n".join(line.rstrip() for line in lines if line != _fact("share", "")) + "\n"
 
 

@@ -156,3 +156,13 @@ def share_bounds(result: AuditResult, word: VerdictWord) -> str:
 def does_not_prove(tier: Tier) -> str:
     """What this audit leaves open, as a sentence."""
     return f"It does not prove {TIER_LEAVES_OPEN[tier]}"
+
+
+def beside(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...]:
+    """(name, sentence) of the numbers that no verdict follows from; a void run has none."""
+    if word is VerdictWord.VOID:
+        return ()
+    found = [(bound.name, bound.sentence) for bound in result.epsilon]
+    if result.dataset_inference is not None:
+        found.insert(0, ("dataset inference", result.dataset_inference.sentence))
+    return tuple(found)
