@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import policy_file, shown
 from appliance.errors import ApplianceError, UsageError
 from appliance.registered import Registered
-from appliance.views import AuditRow, AuditView, Progress
+from appliance.views import AuditRow, AuditView, EstimateView, Progress
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.steps import kept, remove_steps
 from appliance.workspace.workspace import STEPS
@@ -27,6 +27,17 @@ Step = Callable[[Progress], None]
 
 class Audited(Registered):
     """Audits of one site."""
+
+    def audit_price(self, model: str, cohort: str, policy: str) -> EstimateView | None:
+        """What an audit takes whose deciding detector makes it dearer than an officer's; None for any other.
+
+        Raises:
+            UsageError: no such model or cohort.
+            PolicyError: no such policy, or one that means nothing.
+        """
+        deciding = policy_file.load(policy).policy.deciding_detector
+        trial, pairs = self._model(model).trial, len(self._cohort(cohort).assignments)
+        return shown.estimate(trial, pairs, deciding) if trial and shown.is_dear(deciding) else None
 
     def run_audit(
         self,

@@ -23,10 +23,12 @@ from appliance.views import (
 )
 from appliance.workspace.rows import Quarantined, StoredAudit, StoredCohort, StoredModel
 from audit_core.estimates import Trial
-from audit_core.policy import AS_PUBLISHED
+from audit_core.policy import AS_PUBLISHED, Policy
+from audit_core.readings.prices import passes
 from audit_core.results import AuditResult, Verdict
 from medio.records import Cohort
 
+OFFICERS_DETECTOR = Policy("default", "0").deciding_detector
 ESTIMATED_PAIRS = 1000  # cohort size of an estimate, where none is asked for
 SMALL_SAMPLE = "Small sample: intervals are wide, and only large exposures can be found."
 ROLE_ORDER = ("member", "fitting", "calibration", "target", "post_release", "bank")
@@ -65,7 +67,7 @@ def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
         matrices=sum(tower.matrices for tower in trial.towers) if trial else 0,
         converted=_conversions(record),
         facts={safe(name): inert(value) for name, value in trial.facts.items()} if trial else {},
-        estimate=_estimate(trial, pairs) if trial else None,
+        estimate=estimate(trial, pairs, OFFICERS_DETECTOR) if trial else None,
         files={inert(name): digest for name, digest in _files(record).items()},
     )
 
@@ -107,14 +109,23 @@ def _conversions(record: ModelRecord) -> tuple[str, ...]:
     return tuple(map(inert, lines))
 
 
-def _estimate(trial: Trial, pairs: int) -> EstimateView:
+def estimate(trial: Trial, pairs: int, deciding: str) -> EstimateView:
+    """What an audit of so many pairs will take where this detector decides."""
+    further = passes(deciding)
     where = inert(f"{trial.facts.get('device', 'cpu')} in {trial.facts.get('precision', 'float32')}")
     basis = (
         f"extrapolated from {trial.pairs} made-up pairs at registration, on {where}: a quarter known "
         "training pairs, a quarter fitting controls in five folds, one pass for shuffled pairs; without "
         "judgement and spike-in"
     )
-    return EstimateView(pairs, round(trial.seconds(pairs), 3), trial.bytes(pairs), basis)
+    if further:
+        basis += f"; {deciding} needs up to {further:g} further forward passes a pair"
+    return EstimateView(pairs, round(trial.seconds(pairs, further), 3), trial.bytes(pairs), basis)
+
+
+def is_dear(deciding: str) -> bool:
+    """Whether this deciding detector needs more forward passes than an officer's audit."""
+    return passes(deciding) > passes(OFFICERS_DETECTOR)
 
 
 def cohort_document(stored: StoredCohort) -> Cohort:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, progress, table
+from appliance.narration import emit, progress, say, table
 
 if TYPE_CHECKING:
+    from appliance.api import Appliance
     from appliance.views import AuditView
 
 EXIT_BY_VERDICT = {"PASS": 0, "REVIEW": 10, "FAIL": 11, "INCONCLUSIVE": 12, "VOID": 13}
@@ -35,6 +36,8 @@ def audit_run(
 ) -> None:
     """Audit a model on a cohort under a policy. The exit code is the verdict's."""
     with opened(context) as appliance, progress(json_) as step:
+        if not (json_ or as_published):
+            _say_price(appliance, model, cohort_name, policy_name)
         view = appliance.run_audit(
             model, cohort_name, policy_name, step, as_published=as_published, mask=mask
         )
@@ -91,6 +94,15 @@ def policy_check(file: Path, json_: Json = False) -> None:
         {"name": loaded.policy.name, "digest": loaded.digest},
         f"{loaded.policy.name}: usable, {loaded.digest[:16]}…",
     )
+
+
+def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) -> None:
+    """One line on what an audit takes whose deciding detector needs further forward passes; else none."""
+    from appliance.commands.models import duration
+
+    price = appliance.audit_price(model, cohort, policy_name)
+    if price is not None:
+        say(f"about {duration(price.seconds)} for {price.pairs} pairs: {price.basis}")
 
 
 def show_audit(view: AuditView, json_: bool) -> None:

@@ -114,7 +114,7 @@ def _told(view: ModelView) -> str:
     if view.estimate is not None:
         estimate = view.estimate
         lines.append(
-            f"estimate for {estimate.pairs} pairs: {_duration(estimate.seconds)}, "
+            f"estimate for {estimate.pairs} pairs: {duration(estimate.seconds)}, "
             f"{estimate.peak_bytes / (1 << 30):.1f} GiB of memory ({estimate.basis})"
         )
     return "\n".join(lines)
@@ -123,7 +123,8 @@ def _told(view: ModelView) -> str:
 _SAID = ("family", "parameters", "architecture")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a reader takes them: seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
