@@ -148,7 +148,8 @@ def score_spike(
 def score_apart(signals: Signals, name: str, rows: Rows, refs: Labelled, settings: Settings) -> Floats:
     """[n] scores of pairs that stand beside the audit: no row and no number of the audit changes by them.
 
-    A fitted detector is fitted on the audit's references; any other sees these pairs alone.
+    A fitted detector is fitted on the audit's references; any other sees these pairs alone. NaN where it
+    lacks what it needs.
     """
     detector = all_detectors()[name]
     if detector.fitted:
@@ -156,7 +157,10 @@ def score_apart(signals: Signals, name: str, rows: Rows, refs: Labelled, setting
         beside: Floats = detector.score(stacked, refs, settings).scores[-1, rows.signals.pairs :]
         return beside
     none = np.array([], dtype=np.int64)
-    alone: Floats = detector.score(signals, Labelled(none, none.astype(np.bool_), none), settings).scores[-1]
+    nobody = Labelled(none, none.astype(np.bool_), none)
+    if detector.missing(signals, nobody):  # a signal that only a cohort with references has
+        return np.full(signals.pairs, np.nan)
+    alone: Floats = detector.score(signals, nobody, settings).scores[-1]
     return alone
 
 

@@ -24,9 +24,6 @@ LIKELIHOOD_SCALARS = ("neg_loss", "mink", "minkpp", "neg_entropy", "max_logp")
 GRADIENT_SCALAR = "neg_log_grad_norm"
 """The scalar that exists only where gradients were captured."""
 
-OWN_SCALARS = (*LIKELIHOOD_SCALARS, "cosine", GRADIENT_SCALAR)
-"""All scalars that an audit reads without any further pass."""
-
 
 @dataclass(frozen=True, slots=True)
 class Matrix:

@@ -21,7 +21,7 @@ from audit_core.detectors.seam import (
 )
 from audit_core.samples import Settings
 
-GAMMA = 1.0
+GAMMA = 0.5
 LEAST = 1e-9
 WHERE = "it needs known members, fitting controls, and a model that predicts a report's tokens"
 CONTROLS, MEMBERS = "neg_loss_after_controls", "neg_loss_after_members"
