@@ -50,8 +50,8 @@ def missing_controls(controls: int, targets: int, q: float, flagged: int = 1) ->
 def clopper_pearson(count: int, total: int, level: float = 0.95) -> Interval:
     """Exact two-sided interval of a binomial share (Clopper & Pearson 1934).
 
-    By scipy's inverse of the incomplete beta function, which its `binomtest` searches for at 370 times the
-    time; simulated audits need tens of thousands of bounds.
+    By scipy's inverse of the incomplete beta function, which its `binomtest` searches for, far more slowly;
+    simulated audits need tens of thousands of bounds.
     """
     tail = (1.0 - level) / 2.0
     return Interval(binomial_lower(count, total, tail), binomial_upper(count, total, tail), level)

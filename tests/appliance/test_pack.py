@@ -21,6 +21,7 @@ from appliance.evidence import pack
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.report import wording
 from appliance.evidence.verify import verify
 from appliance.views import VerdictWord
 from tests.appliance.evidence_case import AUDIT, closed_audit, renamed, view
@@ -321,3 +322,13 @@ def test_a_pack_is_small_and_quick(case: Case) -> None:
     checked.check_pack(case[2])
     assert time.perf_counter() - began < 1.0
     assert len(case[2]) < 200_000
+
+
+def test_the_controls_that_are_missing_are_told() -> None:
+    """Where no single patient can be flagged alone, the number of further controls stands with the share."""
+    result = view().result
+    assert result.exposure is not None
+    assert "further controls" not in wording.share_bounds(result, VerdictWord.REVIEW)
+    short = replace(result, exposure=replace(result.exposure, missing_controls=1419))
+    assert "1,419 further controls needed" in wording.share_bounds(short, VerdictWord.REVIEW)
+    assert wording.share_bounds(short, VerdictWord.VOID) == ""

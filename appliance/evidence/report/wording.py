@@ -141,16 +141,18 @@ def exposure(result: AuditResult, word: VerdictWord) -> str:
 
 
 def share_bounds(result: AuditResult, word: VerdictWord) -> str:
-    """What is known about the exposed share beyond the patients flagged."""
+    """What is known about the exposed share beyond the patients flagged, and what flagging one would need."""
     found = result.exposure
     if found is None or word is VerdictWord.VOID:
         return ""
-    bound = f"at least {percent(found.prevalence_lower)} of the patients are exposed (95 % lower bound)"
+    said = f"at least {percent(found.prevalence_lower)} of the patients are exposed (95 % lower bound)"
     if found.prevalence_lower <= 0:
-        bound = "no lower bound above 0 % for the share of exposed patients"
-    if found.prevalence_estimate is None or found.prevalence_ci is None:
-        return bound
-    return f"{bound}; estimate {percent(found.prevalence_estimate)}, {percent_interval(found.prevalence_ci)}"
+        said = "no lower bound above 0 % for the share of exposed patients"
+    if found.prevalence_estimate is not None and found.prevalence_ci is not None:
+        said += f"; estimate {percent(found.prevalence_estimate)}, {percent_interval(found.prevalence_ci)}"
+    if found.missing_controls:
+        said += f"; {found.missing_controls:,} further controls needed to flag a single patient alone"
+    return said
 
 
 def does_not_prove(tier: Tier) -> str:
