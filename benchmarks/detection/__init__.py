@@ -1,0 +1,1 @@
+"""The parts of benchmarks/detectors.py and benchmarks/paper.py."""

@@ -1,0 +1,174 @@
+"""Jobs over processes: first every seed's untrained models and base, then one job per exposure and seed.
+
+Nothing is kept outside the scratch folder. A process has one thread, reads the pairs once, and gives back
+scores only.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
+from detection import robustness
+from detection.exposures import EXPOSURES, PERTURBED, Exposure, expose, make_base, make_start
+from detection.pairs import Folder, Lots, deal, read
+from detection.scoring import Outcome, Tested, score
+
+ROBUST = "robustness"
+
+_Job = TypeVar("_Job")
+_folder: Folder | None = None  # of this process; read once by `begin`
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        key: of an exposure, `robustness`, or a start: `start`, `base`, `start-contrastive`.
+    """
+
+    key: str
+    seed: int
+    scratch: Path
+
+    def place(self, name: str) -> Path:
+        """A folder of this seed."""
+        return self.scratch / f"{self.seed}-{name}"
+
+
+def run(
+    pairs: Path, keys: Sequence[str], seeds: int, scratch: Path, processes: int, say: Callable[[str], None]
+) -> list[Outcome]:
+    """All jobs; the dearest first, so that no process waits long at the end."""
+    chosen = [exposure for exposure in EXPOSURES if exposure.key in keys]
+    if ROBUST in keys:
+        chosen.append(PERTURBED)
+    starts = dict.fromkeys(_start_of(exposure) for exposure in chosen)
+    first = [Job(start, seed, scratch) for start in sorted(starts) for seed in range(seeds)]
+    dear = sorted(keys, key=_cost, reverse=True)
+    then = [Job(key, seed, scratch) for key in dear for seed in range(seeds)]
+    return in_processes(pairs, [(make, first), (expose_and_score, then)], processes, say)
+
+
+def in_processes(
+    pairs: Path,
+    stages: Sequence[tuple[Callable[[_Job], Outcome], Sequence[_Job]]],
+    processes: int,
+    say: Callable[[str], None],
+) -> list[Outcome]:
+    """Stage after stage, the jobs of one stage in any order."""
+    found: list[Outcome] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, begin, (pairs,)) as pool:
+        for work, jobs in stages:
+            for future in as_completed([pool.submit(work, job) for job in jobs]):
+                outcome = future.result()
+                found.append(outcome)
+                for what, (wall, cpu) in outcome.seconds.items():
+                    say(f"{what}: {wall:.0f} s, of which {cpu:.0f} s on a processor")
+    return found
+
+
+def begin(pairs: Path) -> None:
+    """What every process does first."""
+    global _folder  # a pool's initialiser has no other way to hand something to its jobs
+    torch.set_num_threads(1)
+    disable_progress_bar()
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries, about their next version
+    _folder = read(pairs)
+
+
+def folder() -> Folder:
+    """The pairs this process has read."""
+    if _folder is None:
+        raise RuntimeError("this process has read no pairs")
+    return _folder
+
+
+@dataclass(slots=True)
+class Watch:
+    """Seconds since the last look, on the wall and on a processor."""
+
+    wall: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.process_time)
+
+    def look(self) -> tuple[float, float]:
+        """Wall and processor seconds since the last look."""
+        before = self.wall, self.cpu
+        self.wall, self.cpu = time.monotonic(), time.process_time()
+        return self.wall - before[0], self.cpu - before[1]
+
+
+def make(job: Job) -> Outcome:
+    """Untrained models, and bases trained on other pairs."""
+    watch = Watch()
+    lots = deal(folder(), job.seed)
+    if job.key == "base":
+        make_base(job.place("base"), lots.base, job.seed)
+    else:
+        family = CONTRASTIVE if job.key.endswith(CONTRASTIVE) else GENERATIVE
+        make_start(job.place(job.key), family, [pair.text for pair in lots.base], job.seed)
+    return Outcome(seconds={f"seed {job.seed}: {job.key}": watch.look()})
+
+
+def expose_and_score(job: Job) -> Outcome:
+    """Train one model on the members and judge the tested pairs."""
+    watch = Watch()
+    exposure = next((one for one in EXPOSURES if one.key == job.key), PERTURBED)
+    lots = deal(folder(), job.seed)
+    trained = expose(exposure, job.place(_start_of(exposure)), job.place(job.key), lots.members, job.seed)
+    training = watch.look()
+    known, tested = zip(lots.split(lots.members), lots.split(lots.others), strict=True)
+    asked = perturbations(lots, job.seed) if job.key == ROBUST else [Tested(exposure.name, *tested)]
+    outcome = score(trained, lots, known, asked, job.seed)
+    name = f"seed {job.seed}: {job.key}"
+    outcome.seconds |= {f"{name}, training": training, f"{name}, audit": watch.look()}
+    return outcome
+
+
+def perturbations(lots: Lots, seed: int) -> list[Tested]:
+    """The tested pairs as they are and under every perturbation."""
+    _, members = lots.split(lots.members)
+    _, others = lots.split(lots.others)
+    return [
+        Tested(
+            setting_of(name),
+            *(
+                pairs if name == robustness.UNCHANGED else robustness.perturbed(pairs, name, seed)
+                for pairs in (members, others)
+            ),
+        )
+        for name in robustness.CONDITIONS
+    ]
+
+
+def setting_of(condition: str) -> str:
+    """What the tables call a perturbation."""
+    return f"{PERTURBED.name}, {condition}"
+
+
+def _start_of(exposure: Exposure) -> str:
+    if exposure.start != "scratch":
+        return "base"
+    return f"start-{CONTRASTIVE}" if exposure.family == CONTRASTIVE else "start"
+
+
+def _cost(key: str) -> int:
+    return 100 if key == ROBUST else next(one.epochs for one in EXPOSURES if one.key == key)
+
+
+def to_stderr(line: str) -> None:
+    """Narration."""
+    print(line, file=sys.stderr, flush=True)
