@@ -27,10 +27,12 @@ from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import Resampler, auroc
 from audit_core.reports import (
     audited_layers,
+    decision_carried,
     decision_weights,
     detector_reports,
     histogram,
     memory_by_layer,
+    slices_by_layer,
     slices_kept,
 )
 from audit_core.results import (
@@ -339,6 +341,7 @@ def _described(
     if not scene.members.size:
         by_role.pop(Role.MEMBER)
     flagged = scene.targets[judged.flagged]
+    chosen = scene.target_rows[judged.flagged] if flagged.size else scene.target_rows
     empty = nothing_judged(scene.settings, _counts(scene.rows), (), "")
     return replace(
         empty,
@@ -351,5 +354,7 @@ def _described(
         audited_layers=audited_layers(scene.rows),
         memory_by_layer=memory_by_layer(scene.scored),
         decision_weights=decision_weights(scene.decider),
+        decision_carried=decision_carried(scene.decider, chosen, scene.rows.of(Role.CALIBRATION)),
+        slices_by_layer=slices_by_layer(scene.scored),
         model_facts=dict(facts),
     )

@@ -121,6 +121,34 @@ def decision_weights(decider: Scored) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(decider.found.weights.items(), key=lambda item: -abs(item[1])))
 
 
+def decision_carried(
+    decider: Scored, targets: NDArray[np.int64], controls: NDArray[np.int64]
+) -> tuple[tuple[str, float], ...]:
+    """What every signal adds to the mean score of these targets above the controls', largest first.
+
+    Args:
+        decider: the deciding detector.
+        targets: rows of the flagged targets, or of all where nobody is flagged.
+        controls: rows of the calibration controls.
+    """
+    if decider.found is None or not targets.size or not controls.size:
+        return ()
+    added = {
+        name: float(values[targets].mean() - values[controls].mean())
+        for name, values in decider.found.parts.items()
+    }
+    return tuple(sorted(added.items(), key=lambda item: -item[1]))
+
+
+def slices_by_layer(scored: Mapping[str, Scored]) -> tuple[tuple[str, int, int], ...]:
+    """Layer, slices that pass the mask, slices it has; largest share first, empty where none was fitted."""
+    one = scored.get("gradaudit")
+    if one is None or one.found is None:
+        return ()
+    counts = ((layer, kept, total) for layer, (kept, total) in one.found.kept_by_layer.items())
+    return tuple(sorted(counts, key=lambda item: -item[1] / item[2]))
+
+
 def audited_layers(rows: Rows) -> tuple[str, ...]:
     """Names of the audited layers, in the model's order."""
     return tuple(dict.fromkeys(matrix.layer for matrix in rows.signals.table.matrices))

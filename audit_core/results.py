@@ -316,6 +316,8 @@ class AuditResult:
     epsilon: tuple[EpsilonBound, ...] = ()  # only where the design was by coins or a random split
     limits: tuple[Limit, ...] = ()  # what could not be done
     canaries: CanaryReport | None = None  # only where a design planted some
+    decision_carried: tuple[tuple[str, float], ...] = ()  # signal -> log-odds of targets above controls
+    slices_by_layer: tuple[tuple[str, int, int], ...] = ()  # layer, slices kept, slices it has
 
 
 @dataclass(frozen=True, slots=True)

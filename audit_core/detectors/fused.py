@@ -1,4 +1,4 @@
-"""Fused detector (METHOD §3 recipe, §4, ours): ridge logistic model over all kinds of signals.
+"""Fused detector (METHOD §3, §4, ours): ridge logistic model over normal scores of all kinds of signals.
 
 Fitted on references only. The two slice features (Fisher-weighted mean, masked mean) are themselves fitted,
 so the logistic layer sees them out of fold: for a training pair of fold f they come from the references of
@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.special import ndtri
 
 from audit_core import logistic
 from audit_core.detectors.base_referenced import differences
-from audit_core.detectors.gradaudit import layer_gaps
+from audit_core.detectors.gradaudit import kept_by_layer, layer_gaps
 from audit_core.detectors.seam import (
     Detector,
     Floats,
@@ -29,24 +30,40 @@ from audit_core.detectors.slice_model import fisher_weights, gaps, held_out_sets
 from audit_core.detectors.task_vector import task_mean
 from audit_core.detectors.word_rows import word_rows
 from audit_core.samples import Settings
-from audit_core.signals import GRADIENT_SCALAR, LIKELIHOOD_SCALARS
+from audit_core.signals import GRADIENT_SCALAR
 
 C = 0.3
-SIGNALS = (*LIKELIHOOD_SCALARS, "cosine", GRADIENT_SCALAR)
-"""What is read whatever detector decides; a reading that another detector asked for has no say here."""
+SIGNALS = {
+    "neg_loss": "loss",
+    "mink": "least likely tokens",
+    "minkpp": "least likely tokens, standardised",
+    "neg_entropy": "certainty",
+    "max_logp": "likeliest tokens",
+    "cosine": "image and text embedding",
+    GRADIENT_SCALAR: "gradient norm",
+}
+"""Read whatever detector decides, named as an officer reads it; readings for other detectors have no say."""
+WORD_ROWS = {
+    "word_rows": "word rows",
+    "word_rows_touched": "word rows, share touched",
+    "word_rows_faint": "word rows, least moved",
+}
 MINIMUM_REFERENCES = 60
 """Under this many references nothing is fitted and the rank average decides (METHOD §4)."""
 
 
 def plain_features(signals: Signals) -> Mapping[str, Floats]:
     """Signals that need no fitting, name -> [N]: the model's, minus the base's, the task vector's."""
-    found = {name: signals.table.scalars[name] for name in SIGNALS if name in signals.table.scalars}
+    scalars = signals.table.scalars
+    found = {said: scalars[name] for name, said in SIGNALS.items() if name in scalars}
     found |= {
-        f"{name} minus base": values for name, values in differences(signals).items() if name in SIGNALS
+        f"{SIGNALS[name]}, minus base": values
+        for name, values in differences(signals).items()
+        if name in SIGNALS
     }
-    found |= word_rows(signals)
+    found |= {WORD_ROWS[name]: values for name, values in word_rows(signals).items()}
     if signals.table.task_cosines.shape[1]:
-        found["task_vector"] = task_mean(signals)
+        found["task vector"] = task_mean(signals)
     return found
 
 
@@ -60,18 +77,21 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
     plain = plain_features(signals)
     names = [*plain, *slices_SN]
     scores = np.empty((refs.fold_count + 1, signals.pairs))
-    weights: Floats = np.zeros(len(names))
+    parts, weights = np.empty((signals.pairs, len(names))), np.zeros(len(names))
     for row, held in enumerate([frozenset({fold}) for fold in range(refs.fold_count)] + [frozenset[int]()]):
         train = np.flatnonzero([fold not in held for fold in refs.folds])
         own_sets = np.array([set_of[held | {int(fold)}] for fold in refs.folds[train]], dtype=np.int64)
         seen = _columns(plain, slices_SN, refs.rows[train], own_sets)
         every = np.arange(signals.pairs)
         asked = _columns(plain, slices_SN, every, np.full(signals.pairs, set_of[held]))
-        scores[row], weights = _fit_and_apply(seen, refs.member[train], asked)
+        parts, intercept, weights = _fit_and_apply(seen, refs.member[train], asked)
+        scores[row] = parts.sum(axis=1) + intercept
     return FoldScores(
         scores,
         weights=dict(zip(names, map(float, weights), strict=True)),
+        parts=dict(zip(names, parts.T, strict=True)),
         by_layer=layer_gaps(found.delta[set_of[frozenset()]], signals.table.matrices),
+        kept_by_layer=kept_by_layer(kept[set_of[frozenset()]], signals.table.matrices),
         kept=int(kept[set_of[frozenset()]].sum()),
         total=kept.shape[1],
     )
@@ -84,20 +104,35 @@ def _columns(plain: Mapping[str, Floats], slices_SN: Mapping[str, Floats], rows:
     )
 
 
-def _fit_and_apply(seen: Floats, member: np.ndarray, asked: Floats) -> tuple[Floats, Floats]:
-    """Standardise on the training pairs, fit, score; a feature that is missing has no vote."""
-    known = np.isfinite(seen)
-    counts = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, seen, 0.0).sum(axis=0) / counts
-    spread = np.sqrt((np.where(known, seen - centre, 0.0) ** 2).sum(axis=0) / counts)
-    useful = spread > 1e-12
-    scale = np.where(useful, spread, 1.0)
+def _fit_and_apply(seen: Floats, member: np.ndarray, asked: Floats) -> tuple[Floats, float, Floats]:
+    """Fit on normal scores of the training pairs.
 
-    def standardised(values: Floats) -> Floats:
-        return np.where(np.isfinite(values) & useful, (values - centre) / scale, 0.0)
+    Returns:
+        What every feature adds to the log-odds of each asked pair [N, d], the intercept, the weights [d].
+    """
+    columns = [np.sort(values[np.isfinite(values)]) for values in seen.T]
+    weights, intercept = logistic.fit(_normal_scores(columns, seen), member, C)
+    return _normal_scores(columns, asked) * weights, intercept, weights
 
-    weights, intercept = logistic.fit(standardised(seen), member, C)
-    return standardised(asked) @ weights + intercept, weights
+
+def _normal_scores(columns: list[Floats], values: Floats) -> Floats:
+    """Every feature as the normal quantile of its rank among the training pairs (van der Waerden).
+
+    Likelihood and gradient signals have long tails, which would outshout the rest of a linear model. A
+    feature that is missing, or the same for all, has no vote: 0.
+
+    Args:
+        columns: d features of the training pairs, sorted, finite ones only.
+        values: [n, d].
+    """
+    found = np.zeros_like(values)
+    for number, column in enumerate(columns):
+        ranks = np.searchsorted(column, values[:, number], "left").astype(np.float64)
+        ranks += np.searchsorted(column, values[:, number], "right")
+        scores = ndtri((0.5 * ranks + 0.5) / (column.size + 1.0))
+        varied = column.size > 0 and column[0] < column[-1]
+        found[:, number] = np.where(np.isfinite(values[:, number]) & varied, scores, 0.0)
+    return found
 
 
 def missing(signals: Signals, refs: Labelled) -> str:

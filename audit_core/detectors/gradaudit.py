@@ -9,6 +9,7 @@ a mean that every reference member is in; those are scored the published way, th
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit_core.detectors.published.gradaudit import published_scores
 from audit_core.detectors.seam import (
@@ -44,6 +45,7 @@ def score(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
         scores,
         reason=EMPTY if empty.any() else "",
         by_layer=layer_gaps(found.delta[-1], signals.table.matrices),
+        kept_by_layer=kept_by_layer(kept[-1], signals.table.matrices),
         kept=int(kept[-1].sum()),
         total=kept.shape[1],
     )
@@ -56,9 +58,20 @@ def _as_published(signals: Signals, refs: Labelled, settings: Settings) -> FoldS
         np.tile(scores, (refs.fold_count + 1, 1)),
         reason=NOT_HELD_OUT if kept.any() else EMPTY,
         by_layer=layer_gaps(found.delta[0], signals.table.matrices),
+        kept_by_layer=kept_by_layer(kept[0], signals.table.matrices),
         kept=int(kept.sum()),
         total=kept.shape[1],
     )
+
+
+def kept_by_layer(kept: NDArray[np.bool_], matrices: tuple[Matrix, ...]) -> dict[str, tuple[int, int]]:
+    """Layer -> slices that pass the mask, and slices it has; in the model's order."""
+    found: dict[str, tuple[int, int]] = {}
+    for matrix in matrices:
+        part = kept[matrix.offset : matrix.offset + matrix.rows + matrix.cols]
+        passed, total = found.get(matrix.layer, (0, 0))
+        found[matrix.layer] = (passed + int(part.sum()), total + part.size)
+    return found
 
 
 def layer_gaps(delta: Floats, matrices: tuple[Matrix, ...]) -> dict[str, float]:

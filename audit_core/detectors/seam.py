@@ -75,14 +75,19 @@ class FoldScores:
     """Scores [F+1, N]; a row of NaN where that fold model gives no score, with the reason.
 
     Attributes:
-        weights: what the full model weighs, signal or layer -> number, for the reader.
+        weights: what the full model weighs, signal -> number, for the reader.
+        parts: signal -> [N], what it adds to the score of each pair under the full model.
+        by_layer: layer -> mean sensitivity gap, largest first.
+        kept_by_layer: layer -> (slices kept, slices it has).
         kept: slices the full model keeps; `total` slices it chose from.
     """
 
     scores: Floats
     reason: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, Floats] = field(default_factory=dict)
     by_layer: Mapping[str, float] = field(default_factory=dict)
+    kept_by_layer: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     kept: int = 0
     total: int = 0
 

@@ -159,8 +159,34 @@ def test_fused_trains_on_slice_features_from_outside_the_fold() -> None:
         signals, refs = scene(World(effect=0.0, slices=2000, with_base=False), seed)
         weights = run("fused", signals, refs).weights
         slices.append(weights["slices, Fisher-weighted"])
-        plain.append(abs(weights["neg_log_grad_norm"]))
+        plain.append(abs(weights["gradient norm"]))
     assert np.mean(slices) < 3 * np.mean(plain)
+
+
+def test_fused_asks_only_for_the_order_of_a_signal() -> None:
+    """Any increasing change of one signal leaves the fused scores as they are: tails cannot outshout."""
+    signals, refs = scene(World(effect=1.0, with_base=False))
+    bent = {name: np.exp(values / 3.0) for name, values in signals.table.scalars.items()}
+    moved = replace(signals, table=replace(signals.table, scalars=bent))
+    before, after = run("fused", signals, refs), run("fused", moved, refs)
+    np.testing.assert_allclose(before.scores, after.scores, atol=1e-9)
+
+
+def test_fused_says_what_every_signal_adds() -> None:
+    """The parts of a pair's score differ from the score by one number, the same for all."""
+    signals, refs = scene(World(effect=1.0))
+    found = run("fused", signals, refs)
+    rest = found.scores[-1] - sum(found.parts.values())
+    assert found.parts.keys() == found.weights.keys()
+    np.testing.assert_allclose(rest, rest[0], atol=1e-9)
+
+
+def test_kept_slices_are_told_by_layer() -> None:
+    """They add up to the mask, and every layer has its rows and columns."""
+    signals, refs = scene(World(effect=1.5))
+    found = run("gradaudit", signals, refs)
+    assert sum(kept for kept, _ in found.kept_by_layer.values()) == found.kept > 0
+    assert sum(total for _, total in found.kept_by_layer.values()) == found.total
 
 
 def test_calibration_and_targets_teach_nothing() -> None:
