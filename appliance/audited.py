@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from medio.records import Cohort
 
 Step = Callable[[Progress], None]
+SPIKE_IN = "spike-in"  # phase of the engine in which a throw-away copy is trained
+MADE, DESTROYED = "copy.make", "copy.destroy"
 
 
 class Audited(Registered):
@@ -49,15 +51,20 @@ class Audited(Registered):
         *,
         as_published: bool = False,
         mask: str = "",
+        spike_in: bool = False,
+        spike_in_epochs: int = 0,
     ) -> AuditView:
         """Run one audit to its end; raising from `on_progress` interrupts it, and it can be resumed.
 
         Args:
             as_published: GradAudit as its authors released it decides, whatever the policy says.
             mask: one of its rules; "" keeps the policy's where that was published.
+            spike_in: a throw-away copy trained on half of the fitting controls shows what would be seen.
+            spike_in_epochs: of its training; 0 keeps the policy's, or is one where the policy has none.
 
         Raises:
-            UsageError: no such model, cohort or policy; a mask without `as_published`.
+            UsageError: no such model, cohort or policy; a mask without `as_published`; a spike-in on a cohort
+                with known members.
             PolicyError: the policy cannot decide as published, or not on this cohort.
             IntegrityError: cohort or vault does not match its digests.
             ApplianceError: a required isolation layer is missing, or the worker failed.
@@ -65,7 +72,13 @@ class Audited(Registered):
         from appliance import auditing
 
         record, document = self._model(model), self._cohort(cohort)
-        asked = {"policy": _place_of(policy), "as_published": as_published, "mask": mask}
+        asked = {
+            "policy": _place_of(policy),
+            "as_published": as_published,
+            "mask": mask,
+            "spike_in": spike_in or spike_in_epochs > 0,
+            "spike_in_epochs": spike_in_epochs,
+        }
         loaded = _loaded(asked)
         auditing.settings(loaded, document)  # refused before anything is written down
         self._design_of(record, document)
@@ -94,7 +107,7 @@ class Audited(Registered):
             )
         loaded = _loaded(stored.digests["asked"])
         with self._act("audit.resume", audit_id, policy_digest=loaded.digest):
-            self._tidy_audits()
+            self._tidy_audits(going_on=audit_id)
             stored = self._interrupted_audit(audit_id)
             auditing.refuse_changes(stored, record, document, loaded)
             running = auditing.resumed(stored)
@@ -115,7 +128,7 @@ class Audited(Registered):
             self._tidy_audits()
             given_up = auditing.failed(self._interrupted_audit(audit_id), "given up before it finished")
             self._workspace.catalogue.move_audit(given_up, "interrupted")
-            self._workspace.steps(audit_id).clear()
+            self._over(audit_id)
         return shown.audit_row(given_up)
 
     def audits(self) -> tuple[AuditRow, ...]:
@@ -164,10 +177,11 @@ class Audited(Registered):
         from appliance.worker import Worker
 
         runner = worker or Worker(read=record.folders(), preload="audit")
+        watched = self._watching_for_a_copy(audit.audit_id, on_progress)
         try:
             design = self._design_of(record, document)
             outcome = auditing.run(
-                self._workspace, runner, record, document, loaded, on_progress, audit.audit_id, design
+                self._workspace, runner, record, document, loaded, watched, audit.audit_id, design
             )
             if worker is None:
                 runner.close()
@@ -178,7 +192,40 @@ class Audited(Registered):
                 runner.close()
             self._stopped(audit, stopped)
             raise
-        self._workspace.steps(audit.audit_id).clear()
+        self._over(audit.audit_id)
+
+    def _watching_for_a_copy(self, audit_id: str, on_progress: Step) -> Step:
+        """Write into the log that a throw-away copy was made, once for every time one is."""
+        made = False
+
+        def watch(step: Progress) -> None:
+            nonlocal made
+            if step.phase == SPIKE_IN and not made:
+                made = True
+                self._record(MADE, audit_id, "done")
+            on_progress(step)
+
+        return watch
+
+    def _over(self, audit_id: str) -> None:
+        """Remove all that an audit has kept: it is done, failed or given up."""
+        self._destroy_copy(audit_id)
+        self._workspace.steps(audit_id).clear()
+
+    def _destroy_copy(self, audit_id: str) -> None:
+        """Remove what a throw-away copy has learnt, and write down that it is gone.
+
+        The copy itself ended with its process, and only one process works on audits.
+        """
+        steps = self._workspace.steps(audit_id)
+        learnt = steps.holds_copy()
+        steps.forget_copy()
+        if steps.holds_copy():
+            return  # not gone, so not said to be
+        acts = [entry.act for entry in self._log.about(self._log.identifier(audit_id))]
+        told = [act for act in acts if act in (MADE, DESTROYED)]
+        if learnt or told[-1:] == [MADE]:
+            self._record(DESTROYED, audit_id, "done")
 
     def _design_of(self, record: ModelRecord, document: Cohort) -> Assignment | None:
         """The verified design behind a cohort, None where it names none. Raises as `verified.behind`."""
@@ -212,7 +259,7 @@ class Audited(Registered):
 
         if not auditing.can_go_on(stopped):
             self._workspace.catalogue.finish_audit(auditing.failed(audit, str(stopped)))
-            self._workspace.steps(audit.audit_id).clear()
+            self._over(audit.audit_id)
             return
         if isinstance(stopped, ApplianceError):
             goes_on = f"`gradaudit audit resume {audit.audit_id}` goes on where it stopped."
@@ -220,20 +267,29 @@ class Audited(Registered):
         with suppress(ApplianceError):  # a full disk: the next command finds it running, and nobody at work
             self._workspace.catalogue.finish_audit(auditing.interrupted(audit))
 
-    def _tidy_audits(self) -> None:
-        """For the only writer: a running audit was cut off, and steps of audits that are over may go."""
+    def _tidy_audits(self, going_on: str = "") -> None:
+        """For the only writer: a running audit was cut off, and steps of audits that are over may go.
+
+        So may what throw-away copies of audits that were cut off have learnt, but for the one that goes on:
+        resumed, the others train theirs again.
+        """
         from appliance import auditing
 
-        resumable = set()
+        resumable, known = set(), set()
         for row in self._workspace.catalogue.audits():
+            known.add(row.audit_id)
             if row.state == "running":
                 self._workspace.catalogue.finish_audit(auditing.interrupted(row))
             if row.state in ("running", "interrupted"):
                 resumable.add(row.audit_id)
         directory = self._workspace.root / STEPS
         for audit_id in kept(directory):
-            if audit_id not in resumable:
+            if audit_id not in known:
                 remove_steps(directory / audit_id)
+            elif audit_id not in resumable:
+                self._over(audit_id)
+        for audit_id in resumable - {going_on}:
+            self._destroy_copy(audit_id)
 
     def _cohort(self, name: str) -> Cohort:
         from appliance.cohorts import checked
@@ -275,7 +331,9 @@ def _loaded(asked: Mapping[str, Any]) -> LoadedPolicy:
     """The policy as an audit was asked for it."""
     loaded, mask = policy_file.load(str(asked.get("policy", ""))), str(asked.get("mask", ""))
     if asked.get("as_published"):
-        return policy_file.published(loaded, mask)
-    if mask:
+        loaded = policy_file.published(loaded, mask)
+    elif mask:
         raise UsageError("--mask goes with --as-published", "the policy's method.mask holds for other audits")
+    if asked.get("spike_in"):
+        loaded = policy_file.with_spike_in(loaded, int(asked.get("spike_in_epochs", 0)))
     return loaded

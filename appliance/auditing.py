@@ -39,7 +39,7 @@ from audit_core.code_version import code_digest as engine_digest
 from audit_core.errors import PolicyInvalid
 from audit_core.identity import identity_control, order_digest
 from audit_core.results import AuditResult, ControlStatus, Design, Finding, References, Verdict
-from audit_core.samples import ModelSource, Registered, Settings
+from audit_core.samples import LEAST_SPIKED, ModelSource, Registered, Settings
 from medio.projection import projected
 from medio.records import Cohort
 
@@ -75,12 +75,32 @@ def settings(loaded: LoadedPolicy, cohort: Cohort) -> Settings:
     """What the policy asks of an audit of this cohort.
 
     Raises:
+        UsageError: a spike-in is asked for, and the cohort has known members or too few fitting controls.
         PolicyError: it asks for something this cohort does not allow.
     """
+    references = References(cohort.references)
+    if loaded.spike_in:
+        _check_spike_in(cohort)
+        references = References.L4
     try:
-        return judgement.settings(loaded.policy, References(cohort.references), Design(cohort.design))
+        return judgement.settings(loaded.policy, references, Design(cohort.design))
     except PolicyInvalid as invalid:
         raise PolicyError(str(invalid), invalid.hint) from invalid
+
+
+def _check_spike_in(cohort: Cohort) -> None:
+    if cohort.references not in (References.L4, References.L5):
+        raise UsageError(
+            f"cohort {cohort.name} has known members (references {cohort.references}): "
+            "they show better than a spike-in what this audit would have seen",
+            "leave --spike-in out",
+        )
+    fitting = len({one.patient for one in cohort.assignments if str(one.role) == "fitting"})
+    if fitting // 2 < LEAST_SPIKED:
+        raise UsageError(
+            f"a spike-in is trained on half of the fitting controls, and cohort {cohort.name} has {fitting}",
+            f"freeze a cohort with at least {2 * LEAST_SPIKED}: more --controls, or a larger --fitting-share",
+        )
 
 
 def used(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy) -> dict[str, str]:
@@ -250,7 +270,7 @@ class StepsByQuestion:
             IntegrityError: a sealed step is damaged.
         """
         key, act = str(question.get("key")), question.get("act")
-        if re.fullmatch("[0-9a-f]{64}", key) is None or act not in ("get", "put") or self._left == 0:
+        if re.fullmatch("(copy-)?[0-9a-f]{64}", key) is None or act not in ("get", "put") or self._left == 0:
             raise WorkerFailed("the worker asked for something that its job has not")
         if act == "put":
             self._left -= 1

@@ -8,7 +8,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from audit_core.errors import PolicyInvalid
 from audit_core.policy import PUBLISHED_DETECTOR, PUBLISHED_MASKS, Policy
 
 PUBLISHED_NAME = ", as published"
+SPIKE_IN_NAME = ", with a spike-in"
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
 _COMPARE = "compare with policies/default.toml"
 _TOP = ("name", "version")
@@ -54,11 +55,16 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {"float": (float, int), "int": i
 
 @dataclass(frozen=True, slots=True)
 class LoadedPolicy:
-    """A policy with the exact bytes it came from and their SHA-256 (hex)."""
+    """A policy with the exact bytes it came from and their SHA-256 (hex).
+
+    Attributes:
+        spike_in: a cohort without known members is audited with a spike-in (L4), whatever it was frozen as.
+    """
 
     policy: Policy
     text: bytes
     digest: str
+    spike_in: bool = False
 
 
 def shipped() -> tuple[str, ...]:
@@ -120,21 +126,40 @@ def published(loaded: LoadedPolicy, mask: str = "") -> LoadedPolicy:
         "mask": mask,
         "as_published": True,
     }
+    return _changed(loaded, wanted, "as published")
+
+
+def with_spike_in(loaded: LoadedPolicy, epochs: int) -> LoadedPolicy:
+    """The same policy with a spike-in. Its text and digest are its own.
+
+    Args:
+        loaded: the policy the site wrote.
+        epochs: of the copy's training; 0 keeps the policy's, or is one where the policy has none.
+
+    Raises:
+        PolicyError: a number below zero, or the file spreads its keys in a way that cannot be rewritten here.
+    """
+    name = loaded.policy.name.removesuffix(SPIKE_IN_NAME) + SPIKE_IN_NAME
+    wanted = {"name": name, "spike_in_epochs": epochs or max(1, loaded.policy.spike_in_epochs)}
+    return replace(_changed(loaded, wanted, "with a spike-in"), spike_in=True)
+
+
+def _changed(loaded: LoadedPolicy, wanted: Mapping[str, Any], what: str) -> LoadedPolicy:
     text = loaded.text.decode("utf-8")
     for key, value in wanted.items():
         text = _rewritten(text, key, json.dumps(value))
     changed = parse(text.encode("utf-8"))
     if any(getattr(changed.policy, key) != value for key, value in wanted.items()):
         raise PolicyError(
-            "the policy file cannot be rewritten for an audit as published",
-            "write as_published, mask and deciding_detector into it, each on a line of its own",
+            f"the policy file cannot be rewritten for an audit {what}",
+            f"write {', '.join(wanted)} into it, each on a line of its own",
         )
     return changed
 
 
 def _rewritten(text: str, key: str, value: str) -> str:
     """The file with another value on the first line that gives this key one; as it is where no line does."""
-    line = re.compile(rf'^([ \t]*{key}[ \t]*=[ \t]*)("[^"\n]*"|true|false)', re.MULTILINE)
+    line = re.compile(rf'^([ \t]*{key}[ \t]*=[ \t]*)("[^"\n]*"|true|false|-?[0-9]+)', re.MULTILINE)
     return line.sub(lambda found: found[1] + value, text, count=1)
 
 

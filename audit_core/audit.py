@@ -25,6 +25,7 @@ from audit_core.collect import collect_signals
 from audit_core.errors import CohortNotDisjoint, PolicyInvalid, StaleStep
 from audit_core.identity import identity_control, not_identical, with_self_check
 from audit_core.judgement import judge, nothing_judged
+from audit_core.limits import limits_of
 from audit_core.machine import machine
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.readings.seam import Reading, suited
@@ -38,14 +39,13 @@ from audit_core.results import (
     Role,
     Timing,
 )
-from audit_core.samples import ModelSource, Registered, ReportProgress, Sample, Settings
+from audit_core.samples import LEAST_SPIKED, ModelSource, Registered, ReportProgress, Sample, Settings
 from audit_core.scoring import SpikeSignals, readings_asked_for
 from audit_core.self_check import self_check
 from audit_core.signals import SignalTable
 from audit_core.spike_in import spike_in
 from audit_core.store import Shelf, SignalStore, digest_of_samples
 
-LEAST_SPIKED = 4
 LEAST_CONTROLS = 10
 LEAST_TARGETS = 5
 LEAST_MEMBERS = 2  # leaving one out of a mean leaves another
@@ -96,6 +96,19 @@ def run_audit(
         PolicyInvalid: a setting has no meaning.
     """
     _refuse_shared(samples)
+    result, findings = _audited(source, samples, settings, progress, store, registered)
+    return replace(result, limits=limits_of(result)), findings
+
+
+def _audited(
+    source: ModelSource,
+    samples: Sequence[Sample],
+    settings: Settings,
+    progress: ReportProgress,
+    store: SignalStore | None,
+    registered: Registered | None,
+) -> tuple[AuditResult, tuple[Finding, ...]]:
+    """Identity first; then what the model is asked for; then judgement."""
     counts = _patients(samples)
     identity = identity_control(source, samples, registered)
     progress(Progress("identity", 1, 1, "steps"))

@@ -6,6 +6,8 @@ If it can, a detector that separates the roles may be reading the data's origin 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +29,7 @@ BINS = 16
 PIXEL_FEATURES = 3 + BINS + 4 + 2 + GRID * GRID
 C = 0.1
 MAX_TERMS = 2000
+MAX_TEMPLATES = 50
 WORDS = "words"
 
 
@@ -129,7 +132,7 @@ def feature_blocks(facts: Sequence[PairFacts]) -> Mapping[str, Floats]:
     """Feature matrices [n, d] by block: words, text shape, acquisition, pixels."""
     return {
         WORDS: _words([fact.text for fact in facts]),
-        "text shape": np.array([_text_shape(fact.text) for fact in facts]),
+        "text shape": _text_shapes([fact.text for fact in facts]),
         "acquisition": _acquisition([fact.covariates for fact in facts]),
         "pixels": np.array([fact.pixels for fact in facts]),
     }
@@ -148,6 +151,35 @@ def _words(texts: Sequence[str]) -> Floats:
     left, size, _ = np.linalg.svd(found, full_matrices=False)
     axes: Floats = left * size
     return axes
+
+
+def _text_shapes(texts: Sequence[str]) -> Floats:
+    """[n, d] numbers of every text, and one-hot which template it follows where others follow it too."""
+    numbers = np.array([_text_shape(text) for text in texts])
+    alike = Counter(_masked(text) for text in texts)
+    templates = [
+        masked if alike[masked] > 1 else _headings(text)
+        for text, masked in zip(texts, map(_masked, texts), strict=True)
+    ]
+    counted = Counter(templates)
+    frequent = sorted(counted, key=lambda one: (-counted[one], one))[:MAX_TEMPLATES]
+    columns = [
+        [float(one == template) for one in templates]
+        for template in frequent
+        if 1 < counted[template] < len(texts)
+    ]
+    return np.column_stack([numbers, *columns])
+
+
+def _masked(text: str) -> str:
+    """The text but for its numbers, spacing and case: the same for two fillings of one template."""
+    return " ".join(re.sub(r"\d", "0", text).casefold().split())
+
+
+def _headings(text: str) -> str:
+    """What stands before colons at the start of lines, in order: `findings|impression`."""
+    found = re.findall(r"(?m)^[ \t]*([^\W\d_][^:\n]{0,40}):", text)
+    return "|".join(" ".join(one.casefold().split()) for one in found)
 
 
 def _text_shape(text: str) -> list[float]:

@@ -23,7 +23,7 @@ from audit_core.controls import (
 from audit_core.detectors.base_referenced import differences
 from audit_core.detectors.seam import Labelled, all_detectors
 from audit_core.policy import WITHOUT_MEMBERS
-from audit_core.ranking import auroc
+from audit_core.ranking import Resampler, auroc
 from audit_core.results import Consequence, ControlName, ControlOutcome, ControlStatus, Interval, Role
 from audit_core.samples import PairFacts, Settings
 from audit_core.scoring import Scored
@@ -109,7 +109,23 @@ def _label_permutation(run: ControlRun) -> ControlOutcome:
 def _positive(run: ControlRun) -> ControlOutcome:
     if run.settings.as_published:
         return not_applicable(ControlName.POSITIVE, Consequence.BARS_PASS, MEMBERS_IN_THEIR_OWN_MEAN)
-    return positive_control(run.positives)
+    return positive_control(run.positives, _fixed_direction(run))
+
+
+def _fixed_direction(run: ControlRun) -> tuple[str, float, Interval] | None:
+    """Members against fitting controls by a detector whose direction training itself fixes."""
+    if run.settings.references in WITHOUT_MEMBERS:
+        return None
+    detector = all_detectors()["base_referenced" if differences(run.rows.signals) else "rank_average"]
+    none = np.array([], dtype=np.int64)
+    unlabelled = Labelled(none, none.astype(np.bool_), none)
+    scores = detector.score(run.rows.signals, unlabelled, run.settings).scores[-1]
+    members, controls = (scores[run.rows.of(role)] for role in (Role.MEMBER, Role.FITTING))
+    members, controls = members[np.isfinite(members)], controls[np.isfinite(controls)]
+    if min(members.size, controls.size) < LEAST_BLIND:
+        return None
+    draws = Resampler(members.size, controls.size, run.settings.bootstrap, run.stream(4))
+    return detector.name, auroc(members, controls), draws.interval(members, controls)
 
 
 def _blind_members(run: ControlRun) -> ControlOutcome:

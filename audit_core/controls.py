@@ -197,14 +197,20 @@ def post_release_control(scores: Floats, controls: Floats, settings: Settings) -
     )
 
 
-def positive_control(found: Sequence[tuple[str, float, Interval]]) -> ControlOutcome:
+def positive_control(
+    found: Sequence[tuple[str, float, Interval]], fixed: tuple[str, float, Interval] | None = None
+) -> ControlOutcome:
     """Known members must be found, or where there are none the spike-in's pairs; otherwise PASS is barred.
 
     A spike-in that is found cannot make up for members that are not: they were trained on as targets may have
-    been, so an audit blind to them is blind to such targets too.
+    been, so an audit blind to them is blind to such targets too. A fitted detector takes its direction from
+    the labels: were members and controls exchanged, it would find the controls. So members must not lie below
+    controls for a detector whose direction is fixed.
 
     Args:
         found: basis, AUROC and interval for each positive the audit has; the first one counts.
+        fixed: name, AUROC and interval, members against controls, of a detector that learns nothing from
+            labels; None where there are no members.
     """
     name = ControlName.POSITIVE
     if not found:
@@ -212,12 +218,18 @@ def positive_control(found: Sequence[tuple[str, float, Interval]]) -> ControlOut
             name, Consequence.BARS_PASS, "There are neither known members nor a spike-in to look for."
         )
     basis, value, interval = found[0]
-    passed = interval.low > 0.5
-    return outcome(
-        name,
-        not passed,
-        Consequence.BARS_PASS,
-        f"Known positives ({basis}) are {'found' if passed else 'not found'}: AUROC {value:.3f}, 95 % "
-        f"interval {interval.low:.3f} to {interval.high:.3f}.",
-        {"auroc": value, "low": interval.low, "high": interval.high},
+    seen = interval.low > 0.5
+    numbers = {"auroc": value, "low": interval.low, "high": interval.high}
+    sentence = (
+        f"Known positives ({basis}) are {'found' if seen else 'not found'}: AUROC {value:.3f}, 95 % "
+        f"interval {interval.low:.3f} to {interval.high:.3f}."
     )
+    exchanged = fixed is not None and fixed[2].high < 0.5
+    if fixed is not None:
+        numbers |= {"fixed_auroc": fixed[1], "fixed_low": fixed[2].low, "fixed_high": fixed[2].high}
+    if fixed is not None and exchanged:
+        sentence += (
+            f" But {fixed[0]}, which learns nothing from labels, puts members below controls (AUROC "
+            f"{fixed[1]:.3f}, interval up to {fixed[2].high:.3f}): they may have been exchanged."
+        )
+    return outcome(name, exchanged or not seen, Consequence.BARS_PASS, sentence, numbers)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from audit_core.results import Design, Progress, References, Role
 
 ReportProgress = Callable[[Progress], None]
+LEAST_SPIKED = 4
+"""Patients that a spike-in is trained on, at least; they are half of the fitting controls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ def _train(
     total = settings.spike_in_epochs * len(spiked)
     steps = TrainingSteps(shelf, trainable, optimiser, total)
     learnt, done = steps.begin(), 0
+    progress(Progress("spike-in", learnt, total))  # from here on there is a copy, trained or not
     for _ in range(settings.spike_in_epochs):
         shuffled = [spiked[i] for i in torch.randperm(len(spiked), generator=order).tolist()]
         for start in range(0, len(shuffled), BATCH):

@@ -8,7 +8,7 @@ the same bits on a CPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import nn
 
 from audit_core.batches import STEP_PAIRS
 from audit_core.references import ONE_BLOB
-from audit_core.store import Shelf, packed, unpacked
+from audit_core.store import COPY, Shelf, packed, unpacked
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
@@ -60,7 +60,9 @@ class TrainingSteps:
 
     def _place(self, done: int) -> Shelf | None:
         size = (1 + 2) * sum(p.numel() * p.element_size() for p in self.parameters)
-        return None if self.shelf is None or size > ONE_BLOB else self.shelf.on(pairs_done=done)
+        if self.shelf is None or size > ONE_BLOB:
+            return None
+        return replace(self.shelf.on(pairs_done=done), kind=COPY)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {}

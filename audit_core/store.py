@@ -24,6 +24,8 @@ from audit_core.samples import Sample
 
 Arrays = Mapping[str, NDArray[Any]]
 _FACTS = "__facts__"
+COPY = "copy-"
+"""Kind of what a throw-away copy has learnt: the store forgets it before anything else."""
 
 
 class SignalStore(Protocol):
@@ -57,10 +59,12 @@ class Shelf:
 
     Attributes:
         depends: name -> strings, whole numbers, truth values, lists and mappings of them; no floats.
+        kind: what stands before the digest in a key, so that the store can tell: `COPY` or nothing.
     """
 
     store: SignalStore
     depends: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
 
     def on(self, **more: object) -> Shelf:
         """The same store, with more that it depends on.
@@ -70,12 +74,12 @@ class Shelf:
         """
         if taken := set(more) & set(self.depends):
             raise ValueError(f"{', '.join(sorted(taken))} is part of the key already")
-        return Shelf(self.store, {**self.depends, **more})
+        return Shelf(self.store, {**self.depends, **more}, self.kind)
 
     @property
     def key(self) -> str:
-        """Hex SHA-256 of the canonical JSON of all it depends on."""
-        return hashlib.sha256(canonical(self.depends)).hexdigest()
+        """The kind and the hex SHA-256 of the canonical JSON of all it depends on."""
+        return self.kind + hashlib.sha256(canonical(self.depends)).hexdigest()
 
     def get(self) -> bytes | None:
         """What lies here, or None.
@@ -87,7 +91,7 @@ class Shelf:
         blob = self.store.get(key)
         if blob is None:
             return None
-        own = bytes.fromhex(key)
+        own = _digest(key)
         if blob[: len(own)] != own:
             raise StaleStep("a kept step was made from another model, other pairs or other code")
         return blob[len(own) :]
@@ -95,7 +99,11 @@ class Shelf:
     def put(self, blob: bytes) -> None:
         """Put this here."""
         key = self.key
-        self.store.put(key, bytes.fromhex(key) + blob)
+        self.store.put(key, _digest(key) + blob)
+
+
+def _digest(key: str) -> bytes:
+    return bytes.fromhex(key[-64:])
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:

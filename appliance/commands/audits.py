@@ -32,6 +32,13 @@ def audit_run(
         bool, typer.Option("--as-published", help="GradAudit as released decides: neither PASS nor FAIL.")
     ] = False,
     mask: Annotated[str, typer.Option(help="Which released mask; only with --as-published.")] = "",
+    spike_in: Annotated[
+        bool,
+        typer.Option("--spike-in", help="No known members: show on a throw-away copy what would be seen."),
+    ] = False,
+    spike_in_epochs: Annotated[
+        int, typer.Option(min=0, help="Epochs of the copy's training; 0: the policy's, or one.")
+    ] = 0,
     json_: Json = False,
 ) -> None:
     """Audit a model on a cohort under a policy. The exit code is the verdict's."""
@@ -39,7 +46,14 @@ def audit_run(
         if not (json_ or as_published):
             _say_price(appliance, model, cohort_name, policy_name)
         view = appliance.run_audit(
-            model, cohort_name, policy_name, step, as_published=as_published, mask=mask
+            model,
+            cohort_name,
+            policy_name,
+            step,
+            as_published=as_published,
+            mask=mask,
+            spike_in=spike_in,
+            spike_in_epochs=spike_in_epochs,
         )
     show_audit(view, json_)
 

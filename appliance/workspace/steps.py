@@ -1,6 +1,7 @@
 """Signals of one audit in progress, sealed step by step, so that a run that was cut off can go on.
 
-    steps/<audit id>/<name>.ga1     one sealed object a step; the whole folder goes when the audit is over
+    steps/<audit id>/<name>.ga1         one sealed object a step; the whole folder goes when the audit is over
+    steps/<audit id>/<name>.copy.ga1    what a throw-away copy has learnt; these go first
 
 A name is a keyed digest of the step's key, which in turn is a digest of all that the step depends on: the
 folder tells nothing without the key, and no object can stand in for another.
@@ -23,7 +24,8 @@ from appliance.workspace.keys import RunKeys
 
 KIND: Final = "signals"
 _AUDIT: Final = re.compile(r"A-[0-9a-f]{12}")
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_KEY: Final = re.compile(r"(copy-)?[0-9a-f]{64}")
+_COPY: Final = ".copy.ga1"
 
 
 class Steps:
@@ -95,6 +97,17 @@ class Steps:
                 f"cannot write to the workspace: {error.strerror}", "Free some space."
             ) from None
 
+    def holds_copy(self) -> bool:
+        """Whether anything is left of what a throw-away copy has learnt."""
+        return any(self._home.glob(f"*{_COPY}"))
+
+    def forget_copy(self) -> None:
+        """Remove what a throw-away copy has learnt; what cannot be removed now, the next writer tries."""
+        with suppress(OSError):
+            for file in self._home.glob(f"*{_COPY}"):
+                file.unlink()
+            sync_directory(self._home)
+
     def clear(self) -> None:
         """Remove all steps of this audit."""
         remove_steps(self._home)
@@ -104,10 +117,11 @@ class Steps:
         return f"Give the audit up with `gradaudit audit abandon {self._audit_id}` and run it anew."
 
     def _place(self, key: str) -> tuple[str, Path]:
-        if not _KEY.fullmatch(key):
+        known = _KEY.fullmatch(key)
+        if known is None:
             raise ValueError("not the key of a step")
         name = self._naming.handle(self._audit_id, key)
-        return name, self._home / f"{name}.ga1"
+        return name, self._home / f"{name}{_COPY if known[1] else '.ga1'}"
 
     def _meaning(self, name: str) -> Meaning:
         return Meaning(self._workspace_id, bytes.fromhex(name), KIND)

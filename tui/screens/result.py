@@ -21,6 +21,7 @@ from tui.widgets.controls import ControlsTable, TierLines
 from tui.widgets.drawing import Facts, Heading, Lines
 from tui.widgets.exposure import ExposureBlock
 from tui.widgets.histogram import HistogramPlot
+from tui.widgets.limits import Limits
 from tui.widgets.roc import DetectorLines, RocPlot
 from tui.widgets.verdict import VerdictStrip
 from tui.words import ROLE, duration, moment
@@ -91,6 +92,9 @@ class ResultScreen(Section):
         )
         yield Heading("Controls")
         yield ControlsTable(result.controls)
+        if result.limits:
+            yield Heading("What this audit could not do")
+            yield Limits(result.limits)
         yield Horizontal(
             Vertical(
                 Heading("Layers that remember"),

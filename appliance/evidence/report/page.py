@@ -54,6 +54,7 @@ def verdict_page(view: AuditView, facts: PageFacts) -> str:
         _distribution(view),
         _signature(facts),
         _controls(view),
+        _limits(view),
         _detectors(view),
         _beside(view),
         _method(view),
@@ -192,6 +193,21 @@ def _control(control: ControlOutcome) -> str:
         f'<tr class="{_ROW_CLASS[control.status]}"><td class="state">{_STATE[control.status]}</td>'
         f"<td><b>{_text(control.name)}</b>{asks}</td><td>{_text(control.sentence, 400)}</td>"
         f'<td class="costs">{control.consequence.value}</td></tr>'
+    )
+
+
+def _limits(view: AuditView) -> str:
+    """What the audit could not do; nothing where it could do everything."""
+    if not view.result.limits:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_text(limit.what, 400)}</td><td>{_text(limit.why, 400)}</td>"
+        f"<td>{_text(limit.remedy, 400)}</td></tr>"
+        for limit in view.result.limits
+    )
+    return (
+        "<h2>What this audit could not do</h2>"
+        f"<table><tr><th>What</th><th>Why</th><th>What would help</th></tr>{rows}</table>"
     )
 
 

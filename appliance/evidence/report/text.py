@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.evidence.report import wording
 from appliance.sanitise import safe
 from appliance.views import AuditView
+from audit_core.results import Limit
 
 _WIDTH = 18
 
@@ -36,6 +37,7 @@ def verdict_text(view: AuditView) -> str:
             f"  {control.status.value:15}{control.name}: {safe(control.sentence, 400)}"
             for control in result.controls
         ),
+        *_limits(view),
         "",
         "Detectors (patients in question against calibration controls):",
     ]
@@ -49,6 +51,21 @@ def verdict_text(view: AuditView) -> str:
     lines += ["", "Beside the verdict, deciding nothing:"] * bool(beside)
     lines += [f"  {name}: {safe(sentence, 400)}" for name, sentence in beside]
     return "\n".join(line.rstrip() for line in lines if line != _fact("share", "")) + "\n"
+
+
+def _limits(view: AuditView) -> list[str]:
+    """What the audit could not do; nothing where it could do everything."""
+    if not view.result.limits:
+        return []
+    lines = ["", "What this audit could not do:"]
+    for number, limit in enumerate(view.result.limits, start=1):
+        lines.append(f"  {number}. {safe(limit.what, 400)}")
+        lines += [f"     {safe(f'{word}: {said}', 400)}" for word, said in _said(limit) if said]
+    return lines
+
+
+def _said(limit: Limit) -> tuple[tuple[str, str], ...]:
+    return ("why", limit.why), ("what would help", limit.remedy)
 
 
 def _fact(name: str, value: str) -> str:
