@@ -27,6 +27,7 @@ from appliance.egress import OFFLINE_ENV
 
 WORKERS = 1
 NUMBERS_PER_SEED = 100_000
+MARKS = ("<!-- measured -->", "<!-- end of measured -->")
 _AT_WORK: list[Any] = []  # world and policy of the processes that were forked for it
 
 
@@ -55,10 +56,12 @@ def main(arguments: Sequence[str]) -> int:
         "power": power(rows, policy.alpha_fail),
         "verdicts": verdicts(rows),
     }
+    if asked.page:
+        _put(asked.page, _page(result))
     if asked.json:
         print(json.dumps(result, indent=1))
     else:
-        _print(result)
+        print(_page(result))
     return 0 if all(promise.holds != "no" for promise in found) else 1
 
 
@@ -75,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", help="models whose name contains this")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--pictures", type=Path, default=None, help="draw the pictures into this folder")
+    parser.add_argument("--page", type=Path, default=None, help="put the figures into this Markdown page")
     parser.add_argument("--rows", type=Path, default=None, help="every audit as a line of JSON")
     return parser
 
@@ -156,33 +160,47 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _print(result: dict[str, Any]) -> None:
-    """Markdown: promises, power, verdicts."""
-    print(
-        f"{result['audits']} audits in {result['seconds']} s; dealt tables are within "
-        f"{result['difference_to_engine'] or float('nan'):.1g} of the engine's.\n"
-    )
+def _page(result: dict[str, Any]) -> str:
+    """Promises, power and verdicts as Markdown."""
+    apart = result["difference_to_engine"]
+    lines = [
+        f"{result['audits']} audits. Dealt tables differ from the engine's by at most "
+        f"{'–' if apart is None else format(apart, '.1g')}.\n"
+    ]
     for name in ("promises", "power", "verdicts"):
         rows = [_flat(row) for row in result[name]]
         if rows:
-            print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
-            for row in rows:
-                print("| " + " | ".join(row.values()) + " |")
-            print()
+            lines.append("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
+            lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+            lines.append("")
+    return "\n".join(lines)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, str]:
-    """Cells as text; a curve as its shares and rates."""
+    """Cells as text; a curve as its shares and rates. Which controls failed is in the JSON only."""
     cells = {}
     for key, value in row.items():
+        if isinstance(value, dict):
+            continue
         if key == "curve":
             value = ", ".join(f"{100 * x:.0f} %: {100 * y:.0f} %" for x, y, *_ in value)
-        elif isinstance(value, dict):
-            value = ", ".join(f"{name} {count}" for name, count in value.items())
         elif isinstance(value, list):
             value = " – ".join(map(str, value))
         cells[key] = "–" if value is None else str(value)
     return cells
+
+
+def _put(page: Path, text: str) -> None:
+    """Put the figures between the page's two marks.
+
+    Raises:
+        SystemExit: the page has no marks.
+    """
+    before, found, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    _, also, after = rest.partition(MARKS[1])
+    if not (found and also):
+        raise SystemExit(f"{page.name} has no marks to put figures between")
+    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

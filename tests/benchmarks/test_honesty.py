@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from honesty import MARKS, main
 from honesty_audits import LEAST, SIZES, Case, deal, possible, tilt
 from honesty_figures import (
     Promise,
@@ -20,6 +22,7 @@ from honesty_figures import (
     verdicts,
 )
 from honesty_gradients import Reading, dealt, difference, read_model, signals_of
+from honesty_pictures import draw
 from honesty_plan import QUICK, cases
 from honesty_worlds import LEAST_PATIENTS, RECIPES, World, deal_lots
 
@@ -235,6 +238,30 @@ def test_verdicts_are_counted_by_part_setting_and_share() -> None:
         planted["audits"], planted["VOID"], planted["REVIEW"], planted["failed"],
     )  # fmt: skip
     assert ("null", 1) == (null["part"], null["audits"])
+
+
+def test_figures_go_between_the_marks_of_the_page(tmp_path: Path) -> None:
+    """From kept rows the page gets new figures and keeps its words; exit code 0 where promises hold."""
+    page, rows = tmp_path / "page.md", tmp_path / "rows.jsonl"
+    page.write_text(f"before\n{MARKS[0]}\nstale\n{MARKS[1]}\nafter\n")
+    rows.write_text("\n".join(json.dumps(row) for row in ({"part": "engine", "difference": 1e-5}, _row())))
+    assert 0 == main(["--rows", str(rows), "--page", str(page), "--json"])
+    text = page.read_text()
+    assert text.startswith(f"before\n{MARKS[0]}\n\n1 audits.")
+    assert text.endswith(f"{MARKS[1]}\nafter\n")
+    assert ("stale" not in text, "| planted | s | 0.1 | 1 |" in text) == (True, True)
+    page.write_text("no marks")
+    with pytest.raises(SystemExit, match="marks"):
+        main(["--rows", str(rows), "--page", str(page)])
+
+
+def test_pictures_of_the_same_rows_are_the_same(tmp_path: Path) -> None:
+    """A picture changes when a figure does, and at no other time."""
+    rows = [_row(), _row(part="null", share=0.0, exposed=0, inference_p=0.4), _row(part="said")]
+    first, second = (draw(rows, 0.001, tmp_path / name) for name in ("one", "two"))
+    assert [a.read_bytes() for a in first] == [b.read_bytes() for b in second]
+    (other, *_) = draw([_row(p=0.0001)], 0.001, tmp_path / "three")
+    assert first[0].read_bytes() != other.read_bytes()
 
 
 def test_a_promise_prints_what_was_asked() -> None:
