@@ -143,19 +143,9 @@ def judge(
         return stopped, make_findings(scene.scored, scene.rows, facts, scene.target_rows, None, ())
     reports = detector_reports(scene.scored, scene.decider.name, scene.rows, settings)
     positives = _positives(scene, reports[0])
-    controls = run_controls(
-        ControlRun(
-            scene.rows, scene.refs, scene.decider, scene.facts, settings, identity, positives, shuffled
-        )
-    )
+    controls = _controls(scene, identity, positives, shuffled)
     clock.step()
-    judged = judge_exposure(
-        scene.targets,
-        scene.calibration,
-        _exchangeable_members(scene, reports[0]),
-        settings,
-        np.random.default_rng([settings.seed, 4]),
-    )
+    judged = _exposure(scene, reports[0])
     detectable = _detectable(scene, positives)
     clock.step()
     result = replace(
@@ -261,6 +251,25 @@ def _positives(scene: _Scene, report: DetectorReport) -> tuple[Positive, ...]:
         draws = Resampler(leaked.size, clean.size, scene.settings.bootstrap, rng)
         found.append(("spike-in", auroc(leaked, clean), draws.interval(leaked, clean)))
     return tuple(found)
+
+
+def _controls(
+    scene: _Scene, identity: ControlOutcome, positives: tuple[Positive, ...], shuffled: SignalTable | None
+) -> tuple[ControlOutcome, ...]:
+    run = ControlRun(
+        scene.rows, scene.refs, scene.decider, scene.facts, scene.settings, identity, positives, shuffled
+    )
+    return run_controls(run)
+
+
+def _exposure(scene: _Scene, report: DetectorReport) -> Judged:
+    return judge_exposure(
+        scene.targets,
+        scene.calibration,
+        _exchangeable_members(scene, report),
+        scene.settings,
+        np.random.default_rng([scene.settings.seed, 4]),
+    )
 
 
 def _basis(positives: Sequence[Positive]) -> str:
