@@ -35,18 +35,18 @@ from audit_core.signals import GRADIENT_SCALAR
 C = 0.3
 SIGNALS = {
     "neg_loss": "loss",
-    "mink": "least likely tokens",
-    "minkpp": "least likely tokens, standardised",
+    "mink": "hardest tokens",
+    "minkpp": "hardest tokens, scaled",
     "neg_entropy": "certainty",
-    "max_logp": "likeliest tokens",
-    "cosine": "image and text embedding",
+    "max_logp": "easiest guesses",
+    "cosine": "image-text cosine",
     GRADIENT_SCALAR: "gradient norm",
 }
 """Read whatever detector decides, named as an officer reads it; readings for other detectors have no say."""
 WORD_ROWS = {
     "word_rows": "word rows",
-    "word_rows_touched": "word rows, share touched",
-    "word_rows_faint": "word rows, least moved",
+    "word_rows_touched": "word rows touched",
+    "word_rows_faint": "word rows, faint half",
 }
 MINIMUM_REFERENCES = 60
 """Under this many references nothing is fitted and the rank average decides (METHOD §4)."""
@@ -57,7 +57,7 @@ def plain_features(signals: Signals) -> Mapping[str, Floats]:
     scalars = signals.table.scalars
     found = {said: scalars[name] for name, said in SIGNALS.items() if name in scalars}
     found |= {
-        f"{SIGNALS[name]}, minus base": values
+        f"{SIGNALS[name]}, to base": values
         for name, values in differences(signals).items()
         if name in SIGNALS
     }

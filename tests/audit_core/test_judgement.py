@@ -87,7 +87,7 @@ def test_aggregates_are_complete(leaky: tuple[AuditResult, tuple[Finding, ...]])
     assert 0 < result.slices_kept < result.slices_total == 400
     assert result.audited_layers == ("layer 0", "layer 1")
     assert {layer for layer, _ in result.memory_by_layer} == set(result.audited_layers)
-    assert {"loss, minus base", "slices, masked", "task vector"} <= dict(result.decision_weights).keys()
+    assert {"loss, to base", "slices, masked", "task vector"} <= dict(result.decision_weights).keys()
     assert dict(result.decision_carried).keys() == dict(result.decision_weights).keys()
     assert sum(added for _, added in result.decision_carried) > 0.0
     assert sum(kept for _, kept, _ in result.slices_by_layer) == result.slices_kept

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
-from appliance.views import AuditView, DetectorReport
+from appliance.views import AuditResult, AuditView, DetectorReport
 from tui.screens.export import ExportDialog
 from tui.screens.section import DEMO_NOTE, Section, navigation
 from tui.text import foreign, line
@@ -30,6 +30,26 @@ from tui.words import ROLE, duration, moment
 def deciding(view: AuditView) -> DetectorReport | None:
     """The report of the detector the policy registered."""
     return next((report for report in view.result.detectors if report.decides), None)
+
+
+def _slices(result: AuditResult) -> str:
+    """How many slices passed the mask, and where most of them are."""
+    told = f"{result.slices_kept:,} of {result.slices_total:,} slices kept"
+    if result.slices_kept and result.slices_by_layer:
+        layer, kept, total = result.slices_by_layer[0]
+        told += f", most in {line(layer)}: {kept:,} of {total:,}"
+    return told
+
+
+def _carried(result: AuditResult) -> Iterable[Widget]:
+    """What set targets apart by signal; the plain weights in results that do not hold that."""
+    if result.decision_carried:
+        who = "flagged patients" if result.exposure and result.exposure.flagged else "targets"
+        yield Heading(f"What set {who} apart (log-odds)")
+        yield Bars(result.decision_carried, "")
+    else:
+        yield Heading("What the decision weighed")
+        yield Bars(result.decision_weights, "The deciding detector has no weights.")
 
 
 class ResultScreen(Section):
@@ -99,15 +119,12 @@ class ResultScreen(Section):
             Vertical(
                 Heading("Layers that remember"),
                 Bars(result.memory_by_layer, "No slice passed the mask: no layer stands out."),
-                Lines(
-                    Content.styled(f"{result.slices_kept:,} of {result.slices_total:,} slices kept", "$muted")
-                ),
+                Lines(Content.styled(_slices(result), "$muted")),
             ),
             Vertical(
                 Heading("Detectors (AUROC)"),
                 DetectorLines(result.detectors),
-                Heading("What the decision weighed"),
-                Bars(result.decision_weights, "The deciding detector has no weights."),
+                *_carried(result),
             ),
             classes="pair",
         )
