@@ -33,6 +33,7 @@ from audit_core.samples import Settings
 SIZES = {Role.MEMBER: 100, Role.FITTING: 100, Role.CALIBRATION: 130, Role.TARGET: 100}
 LEAST = {Role.MEMBER: 100, Role.FITTING: 100, Role.CALIBRATION: 100, Role.TARGET: 100}
 """Where another source must give all the controls, there are no more of them than the policy's minima."""
+MASKED = {Role.MEMBER: 100, Role.FITTING: 100, Role.CALIBRATION: 100, Role.TARGET: 80}
 TILT = 1.0
 LENIENT = 0.5
 """Clean audits are also judged as if they had to find this share only: under the default policy's share, so
@@ -40,6 +41,7 @@ few patients never give a PASS."""
 IDENTITY = ControlOutcome(
     ControlName.IDENTITY.value, ControlStatus.PASSED, Consequence.VOID, "The model is held in memory."
 )
+MEMBERS = "members elsewhere"
 SHIFTS = ("targets elsewhere", "controls elsewhere", "longer", "shorter", "brighter", "darker", "hidden")
 
 
@@ -48,12 +50,12 @@ class Case:
     """One audit to be run.
 
     Attributes:
-        part: null, shifted, planted or said.
+        part: null, shifted, hidden, planted, said or masked.
         setting: as tables print it.
         number: of the audit; the seed of its deal and of its judgement.
         base: whether the base model is registered.
         share: of targets that were trained on; None asks the audit itself what it could have seen.
-        shift: one of SHIFTS, or "".
+        shift: one of SHIFTS, MEMBERS, or "".
         copy: spiked copy, for L4.
     """
 
@@ -87,6 +89,8 @@ def run(world: World, case: Case, policy: Policy) -> dict[str, Any]:
 
 def deal(world: World, case: Case, share: float, rng: np.random.Generator) -> Roles:
     """Pair id -> role, one fresh deal; targets last, exposed ones first among them."""
+    if case.shift == MEMBERS:
+        return _masked(world, share, rng)
     if case.shift:
         return _shifted(world, case, rng)
     trained = [sample.pair_id for sample in world.lots.trained]
@@ -141,11 +145,34 @@ def _shifted(world: World, case: Case, rng: np.random.Generator) -> Roles:
     return roles
 
 
+def _masked(world: World, share: float, rng: np.random.Generator) -> Roles:
+    """Members were never trained on and come from elsewhere: they are found by where they come from.
+
+    Such an audit seems able to see exposure and may be blind to it. Targets and controls are of one source.
+    """
+    big, source = largest_source(world), world.lots.source
+    fresh = _mixed([sample.pair_id for sample in world.lots.fresh], rng)
+    inside = [pair for pair in fresh if source[pair] == big]
+    outside = [pair for pair in fresh if source[pair] != big]
+    trained = _mixed([s.pair_id for s in world.lots.trained if source[s.pair_id] == big], rng)
+    exposed = round(share * MASKED[Role.TARGET])
+    roles: Roles = dict.fromkeys(_take(trained, exposed), Role.TARGET)
+    roles |= dict.fromkeys(_take(inside, MASKED[Role.TARGET] - exposed), Role.TARGET)
+    roles |= dict.fromkeys(_take(outside, MASKED[Role.MEMBER]), Role.MEMBER)
+    for role in (Role.FITTING, Role.CALIBRATION):
+        roles |= dict.fromkeys(_take(inside, MASKED[role]), role)
+    return roles
+
+
 def possible(world: World, case: Case) -> bool:
     """Whether there are two sources, and enough patients of each, for a shift between sources."""
-    if case.shift not in ("targets elsewhere", "controls elsewhere"):
+    if case.shift not in ("targets elsewhere", "controls elsewhere", MEMBERS):
         return True
     big, source = largest_source(world), world.lots.source
+    if case.shift == MEMBERS:
+        fresh = [source[sample.pair_id] == big for sample in world.lots.fresh]
+        trained = sum(source[sample.pair_id] == big for sample in world.lots.trained)
+        return sum(fresh) >= 240 and len(fresh) - sum(fresh) >= 100 and trained >= 40
     inside = sum(source[sample.pair_id] == big for sample in world.lots.audited)
     outside = len(world.lots.audited) - inside
     home = len(LEAST) - 1 if case.shift == "targets elsewhere" else len(LEAST) - 2

@@ -119,7 +119,7 @@ def promises(rows: Rows, policy: Policy) -> list[Promise]:
         share_promise("sound cohorts: VOID", sound, _word("VOID"), 0.01, at_most=True),
         share_promise(
             "PASS where as many were exposed as it had to find",
-            of(rows, "planted"),
+            [*of(rows, "planted"), *of(rows, "masked")],
             lambda row: bool(row["had_to_find_it"] == "PASS"),
             1.0 - POWER,
             at_most=True,

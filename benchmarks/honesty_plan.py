@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from honesty_audits import SHIFTS, Case
+from honesty_audits import MEMBERS, SHIFTS, Case
 
 from audit_core.results import Design, References
 
@@ -60,6 +60,11 @@ PLAN = (
     _planted("1 epoch", "1 epoch", 15),
     _planted("1 epoch", "1 epoch, no base", 12, base=False),
     _planted("contrastive, 20 epochs", "contrastive, 20 epochs", 12, base=False),
+    *(
+        Planned(world, 12, Case("masked", f"{world}{words}", 0, base=base, shift=MEMBERS), (0.5,))
+        for world in ("3 epochs", "1 epoch")
+        for base, words in ((True, ""), (False, ", no base"))
+    ),
     Planned("3 epochs", 30, Case("said", "3 epochs", 0), (None,)),
     Planned("3 epochs", 20, Case("said", "3 epochs, no base", 0, base=False), (None,)),
     Planned("1 epoch", 30, Case("said", "1 epoch", 0), (None,)),

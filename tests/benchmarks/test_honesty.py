@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from honesty import MARKS, main
-from honesty_audits import LEAST, SIZES, Case, deal, possible, tilt
+from honesty_audits import LEAST, MASKED, MEMBERS, SIZES, Case, deal, possible, tilt
 from honesty_figures import (
     Promise,
     bound_holds,
@@ -156,6 +156,21 @@ def test_controls_from_elsewhere_share_no_source_with_members_and_targets() -> N
         sources = {world.lots.source[pair] for pair, one in roles.items() if one is role}
         assert {"a" if role in (Role.MEMBER, Role.TARGET) else "b"} == sources
         assert count == sum(one is role for one in roles.values())
+
+
+def test_members_from_elsewhere_were_never_trained_on() -> None:
+    """The members of a masked audit are clean and of another source; half of the targets are not clean."""
+    world = World("made up", NOTHING, NOTHING, deal_lots(_pairs(900), 1), exposed=True)
+    case = Case("masked", "s", 1, share=0.5, shift=MEMBERS)
+    assert possible(world, case)
+    roles = deal(world, case, 0.5, np.random.default_rng(1))
+    trained = {s.pair_id for s in world.lots.trained}
+    by_role = {role: {pair for pair, one in roles.items() if one is role} for role in MASKED}
+    assert MASKED == {role: len(pairs) for role, pairs in by_role.items()}
+    assert by_role[Role.TARGET] & trained == {pair for pair in roles if pair in trained}
+    assert 40 == len(by_role[Role.TARGET] & trained)
+    assert {"b"} == {world.lots.source[pair] for pair in by_role.pop(Role.MEMBER)}
+    assert {"a"} == {world.lots.source[pair] for pairs in by_role.values() for pair in pairs}
 
 
 def test_one_source_alone_allows_no_shift_between_sources() -> None:
