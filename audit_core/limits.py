@@ -64,9 +64,9 @@ def limits_of(result: AuditResult) -> tuple[Limit, ...]:
     return (
         *_members(result, controls),
         *_design(result),
-        *_resolution(result),
         *_registration(controls),
         *_controls(result, controls),
+        *_resolution(result),
     )
 
 
@@ -132,8 +132,9 @@ def _resolution(result: AuditResult) -> Iterator[Limit]:
     exposure = result.exposure
     if exposure is not None and exposure.missing_controls > 0:
         yield Limit(
-            "No single patient could be flagged.",
-            f"At q = {exposure.q:g} that takes {exposure.missing_controls} more calibration controls.",
+            "One exposed patient alone could not be flagged, only several together.",
+            f"To flag one of {exposure.patients} at q = {exposure.q:g} takes {exposure.missing_controls} "
+            "more calibration controls.",
             MORE_CONTROLS,
         )
 

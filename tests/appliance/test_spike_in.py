@@ -116,6 +116,8 @@ def test_no_members_by_command_line(copy: Path, policy: str) -> None:
     code, plain, _ = commanded(copy, *asked)
     assert code == EXIT_BY_VERDICT[plain["verdict"]["word"]] != 0
     assert (plain["result"]["references"], plain["result"]["deciding_detector"]) == ("L5", "rank_average")
+    remedies = " ".join(limit["remedy"] for limit in plain["result"]["limits"])
+    assert all(words in remedies for words in ("clause of the contract", "canaries", "--spike-in"))
     code, spiked, _ = commanded(copy, *asked, "--spike-in", "--spike-in-epochs", "2")
     assert code == EXIT_BY_VERDICT[spiked["verdict"]["word"]]
     assert spiked["result"]["references"] == "L4"
