@@ -125,6 +125,14 @@ def test_bounds_of_an_audit_speak_of_its_targets() -> None:
     assert judged(World(effect=1.5, slices=100), 0, design=Design.CONVENIENCE)[0].epsilon == ()
 
 
+def test_scores_that_tell_nothing_guess_nothing_right() -> None:
+    """Equal scores are wrong guesses, not half right ones, and lie beyond no threshold."""
+    flat = np.ones(40)
+    separation, one_run = epsilon_bounds(flat, flat, flat, flat, Design.COMMITTED, True, rng(6))
+    assert (one_run.counts["right"], one_run.lower) == (0, 0.0) and "nothing is shown" in one_run.sentence
+    assert (separation.counts["beyond"], separation.lower) == (0, 0.0)
+
+
 @pytest.mark.parametrize("epsilon", [0.0, 0.6])
 def test_one_run_bound_errs_in_at_most_five_percent(epsilon: float) -> None:
     """Couples whose order follows a known ε, in groups of unequal size: the bound exceeds it in ≤ 5 %."""

@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap, mannwhitneyu
+from scipy.stats import beta, binomtest, bootstrap, mannwhitneyu
 
 from audit_core.calibration import (
     PRIORS,
@@ -42,17 +42,18 @@ def _step_up(p: list[Fraction], q: Fraction) -> list[bool]:
     return [bool(line) and value <= max(line) for value in p]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_benjamini_hochberg_equals_the_exact_rule(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "q"), [(0, 0.1), (1, 0.1), (2, 0.2), (3, 0.15), (4, 0.3)])
+def test_benjamini_hochberg_equals_the_exact_rule(seed: int, q: float) -> None:
     """On conformal p-values, whose ties and borders floats blur, the flags are those of exact numbers."""
     draw, some = rng(seed), 0
     for _ in range(200):
         n, m = int(draw.integers(9, 120)), int(draw.integers(1, 40))
         ranks = draw.integers(1, n + 2, m) if draw.random() < 0.3 else 1 + draw.binomial(n, 0.05, m)
-        expected = _step_up([Fraction(int(rank), n + 1) for rank in ranks], Fraction(1, 10))
-        assert benjamini_hochberg(ranks / (n + 1.0), 0.1).tolist() == expected
+        expected = _step_up([Fraction(int(rank), n + 1) for rank in ranks], Fraction(str(q)))
+        assert benjamini_hochberg(ranks / (n + 1.0), q).tolist() == expected
         some += any(expected)
     assert 20 < some < 200
+    assert benjamini_hochberg(np.array([1 / 40, *np.ones(5)]), 0.15).tolist() == [True, *[False] * 5]
     assert benjamini_hochberg(np.array([]), 0.1).size == 0
 
 
@@ -168,6 +169,22 @@ def test_prevalence_bound_is_near_in_large_cohorts() -> None:
     seen, clean = ((group[:, None] > cut).mean(axis=0) for group in (targets, controls))
     by_dkw = np.max((seen - band - clean - band) / (1 - clean - band))
     assert found > by_dkw > 0.2
+
+
+def test_prevalence_bound_is_its_formula() -> None:
+    """Five tails, both sides exact at 5 %/10 by the beta law, the largest share; never below nothing."""
+    draw = rng(15)
+    targets, controls = draw.normal(1, 1, 70), draw.normal(size=55)
+    high = np.sort(controls)[::-1]
+    shares = []
+    for place in (0, 2, 5, 13, 27):  # controls above each threshold
+        above = int((targets > high[place]).sum())
+        seen = beta.ppf(0.005, above, 70 - above + 1) if above else 0.0
+        clean = beta.ppf(0.995, place + 1, 55 - place)
+        shares.append((seen - clean) / (1 - clean))
+    assert prevalence_lower(targets, controls) == pytest.approx(max(shares), abs=1e-12)
+    assert max(shares) > 0.01
+    assert prevalence_lower(targets - 3.0, controls) == 0.0
 
 
 def test_quantifier_covers_a_planted_share() -> None:
