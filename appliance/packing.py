@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from appliance.designs.shelf import assignments
 from appliance.evidence.pack import PackInput
 from appliance.registry import ModelRecord
 from appliance.views import AuditView
@@ -39,7 +40,7 @@ def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> Pa
         model=document["pack"]["model"],
         data=document["pack"]["data"],
         run=document["pack"]["run"],
-        related=(stored.model, stored.cohort),
+        related=(stored.model, stored.cohort, *document["pack"]["data"].get("committed_design", {}).values()),
     )
 
 
@@ -80,7 +81,15 @@ def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
             for term, found in sorted(modalities.items())
         },
         "study_years": [years[0], years[-1]],
+        **_committed(workspace, cohort),
     }
+
+
+def _committed(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
+    """Commitment -> name of the design behind the cohort, whose log entries go along; nothing without one."""
+    names = {one.commitment: one.name for one in assignments(workspace)}
+    found = names.get(cohort.commitment)
+    return {"committed_design": {cohort.commitment: found}} if found else {}
 
 
 def _run(seed: int) -> dict[str, Any]:

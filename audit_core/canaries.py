@@ -126,10 +126,11 @@ def _said(report: CanaryReport, never: int) -> CanaryReport:
     ranks = [f"{dose.copies}: {statistics.median(dose.ranks):g}" for dose in report.doses if dose.ranks]
     lines.append(f"Median rank by copies, 1 is above all {never} never planted: {', '.join(ranks)}.")
     if report.epsilon_lower is not None:
-        lines.append(
-            f"{report.correct} of {report.guesses} guesses are right: epsilon is at least "
-            f"{report.epsilon_lower:.2f} for a canary with all its copies (95 %, one run)."
+        bound = (
+            f"epsilon is at least {report.epsilon_lower:.2f} for a canary with all its copies (95 %, one run)"
         )
+        shown = bound if report.epsilon_lower > 0.0 else "that shows no epsilon above 0"
+        lines.append(f"{report.correct} of {report.guesses} guesses are right: {shown}.")
     if report.unscored:
         lines.append(f"{report.unscored} canaries have no score.")
     return replace(report, sentence=" ".join(lines))

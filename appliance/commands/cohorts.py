@@ -78,7 +78,9 @@ def cohort_create(
     match_controls: Annotated[
         bool, typer.Option("--match-controls", help="Draw controls like the targets in kind and year.")
     ] = False,
-    design: Annotated[str, typer.Option(help="committed, random or convenience.")] = "convenience",
+    design: Annotated[
+        str, typer.Option(help="random or convenience; committed is what `design reveal` makes.")
+    ] = "convenience",
     references: Annotated[str, typer.Option(help="L1 … L5: where the members come from.")] = "L5",
     fitting_share: Annotated[float, typer.Option(help="Share of control patients used for fitting.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
