@@ -255,6 +255,7 @@ def _method(view: AuditView) -> str:
         "slices": f"{result.slices_kept:,} of {result.slices_total:,} kept, "
         f"{len(result.audited_layers)} layers audited",
         "memory sits in": layers,
+        "canaries": result.canaries.sentence if result.canaries else "",
         **{name.replace("_", " "): value for name, value in sorted(result.model_facts.items())},
     }
     return f"<h2>Method and data</h2>{_facts(facts)}"
