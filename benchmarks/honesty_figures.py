@@ -119,11 +119,12 @@ def promises(rows: Rows, policy: Policy) -> list[Promise]:
         share_promise("sound cohorts: VOID", sound, _word("VOID"), 0.01, at_most=True),
         share_promise(
             "PASS where as many were exposed as it had to find",
-            [*of(rows, "planted"), *of(rows, "masked")],
-            lambda row: bool(row["had_to_find_it"] == "PASS"),
+            of(rows, "planted"),
+            _blind_pass,
             1.0 - POWER,
             at_most=True,
         ),
+        share_promise("masked: the same", of(rows, "masked"), _blind_pass, 0.0, at_most=True),
         share_promise("shifted: FAIL", shifted, _word("FAIL"), 0.0, at_most=True),
         share_promise("interval of the share covers", printed, covered, COVERAGE, at_most=False),
         share_promise("lower bound holds", sound, bound_holds, 0.95, at_most=False),
@@ -142,6 +143,10 @@ def of(rows: Rows, part: str) -> list[Row]:
 
 def _word(word: str) -> Callable[[Row], bool]:
     return lambda row: bool(row["verdict"] == word)
+
+
+def _blind_pass(row: Row) -> bool:
+    return bool(row["had_to_find_it"] == "PASS")
 
 
 def _below(name: str, level: float) -> Callable[[Row], bool]:
