@@ -25,7 +25,7 @@ os.environ.update(OFFLINE_ENV)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from detection import jobs
-from detection.exposures import EXPOSURES
+from detection.exposures import EXPOSURES, PERTURBED
 from detection.pairs import UnusableFolder, read
 from detection.tables import markdown, result
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     if asked.exposures == ["list"]:
         for exposure in EXPOSURES:
             print(f"{exposure.key:<12} {exposure.name}")
-        print(f"{jobs.ROBUST:<12} {jobs.PERTURBED.name}, the tested pairs perturbed")
+        print(f"{jobs.ROBUST:<12} {PERTURBED.name}, the tested pairs perturbed")
         return 0
     unknown = [key for key in asked.exposures if key not in KEYS]
     if asked.pairs is None or unknown or asked.seeds < 1:

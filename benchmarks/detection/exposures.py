@@ -124,7 +124,7 @@ def _train_lora(base: Path, out: Path, members: Sequence[Sample], schedule: Sche
     adapter = open_model(base, GENERATIVE)
     torch.manual_seed(seed)
     config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules=list(adapter.adaptable()))
-    tuned = get_peft_model(adapter.model, config)  # type: ignore[arg-type]
+    tuned = get_peft_model(adapter.model, config)
     trained = [p for name, p in tuned.named_parameters() if ".lora_" in name]
     for parameter in trained:
         parameter.requires_grad_(True)

@@ -71,10 +71,7 @@ def rows(scores: Sequence[Scores], settings: Sequence[str]) -> list[Row]:
     for one in sorted(scores, key=lambda one: one.seed):
         groups.setdefault((one.setting, one.detector), []).append(one)
     return [
-        _row(tuple(group))
-        for setting in settings
-        for (where, _), group in sorted(groups.items())
-        if where == setting
+        _row(tuple(group)) for setting in settings for (where, _), group in groups.items() if where == setting
     ]
 
 
@@ -116,8 +113,8 @@ def tpr_at(members: Floats, others: Floats, level: float) -> float:
 
 def _order(members: Floats, others: Floats) -> Floats:
     """[m, n] 1 where the member lies above, ½ for ties."""
-    above = members[:, None] > others[None, :]
-    return above + 0.5 * (members[:, None] == others[None, :])
+    above: Floats = (members[:, None] > others[None, :]) + 0.5 * (members[:, None] == others[None, :])
+    return above
 
 
 def bootstrap(group: Sequence[Scores]) -> Floats:
@@ -136,8 +133,8 @@ def _drawn(tested: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]) -> list[
     patients = sorted({patient for seed in tested for part in seed for patient in part})
     place = {patient: number for number, patient in enumerate(patients)}
     even = np.full(len(patients), 1 / len(patients))
-    counts = np.random.default_rng(len(patients)).multinomial(len(patients), even, size=DRAWS)
-    counts = counts.astype(np.float64)
+    drawn = np.random.default_rng(len(patients)).multinomial(len(patients), even, size=DRAWS)
+    counts: Floats = drawn.astype(np.float64)
     return [
         (counts[:, [place[p] for p in members]], counts[:, [place[p] for p in others]])
         for members, others in tested

@@ -20,10 +20,12 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from audit_core.adapters.families import CONTRASTIVE, GENERATIVE
+from audit_core.detectors.seam import all_detectors
+from audit_core.errors import AuditError
 from detection import robustness
 from detection.exposures import EXPOSURES, PERTURBED, Exposure, expose, make_base, make_start
 from detection.pairs import Folder, Lots, deal, read
-from detection.scoring import Outcome, Tested, score
+from detection.scoring import Judged, Outcome, score
 
 ROBUST = "robustness"
 
@@ -68,16 +70,16 @@ def in_processes(
     processes: int,
     say: Callable[[str], None],
 ) -> list[Outcome]:
-    """Stage after stage, the jobs of one stage in any order."""
+    """Stage after stage; outcomes come back in the order of the jobs, whichever ends first."""
     found: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, begin, (pairs,)) as pool:
         for work, jobs in stages:
-            for future in as_completed([pool.submit(work, job) for job in jobs]):
-                outcome = future.result()
-                found.append(outcome)
-                for what, (wall, cpu) in outcome.seconds.items():
+            futures = [pool.submit(work, job) for job in jobs]
+            for future in as_completed(futures):
+                for what, (wall, cpu) in future.result().seconds.items():
                     say(f"{what}: {wall:.0f} s, of which {cpu:.0f} s on a processor")
+            found += [future.result() for future in futures]
     return found
 
 
@@ -88,6 +90,7 @@ def begin(pairs: Path) -> None:
     disable_progress_bar()
     warnings.simplefilter("ignore", FutureWarning)  # of libraries, about their next version
     _folder = read(pairs)
+    all_detectors()  # what cannot be loaded is known before anything is trained
 
 
 def folder() -> Folder:
@@ -131,19 +134,22 @@ def expose_and_score(job: Job) -> Outcome:
     trained = expose(exposure, job.place(_start_of(exposure)), job.place(job.key), lots.members, job.seed)
     training = watch.look()
     known, tested = zip(lots.split(lots.members), lots.split(lots.others), strict=True)
-    asked = perturbations(lots, job.seed) if job.key == ROBUST else [Tested(exposure.name, *tested)]
-    outcome = score(trained, lots, known, asked, job.seed)
+    asked = perturbations(lots, job.seed) if job.key == ROBUST else [Judged(exposure.name, *tested)]
+    try:
+        outcome = score(trained, lots, known, asked, job.seed)
+    except AuditError as error:  # one exposure without figures does not cost the others theirs
+        outcome = Outcome(not_run=[(one.setting, "all", job.seed, str(error)) for one in asked])
     name = f"seed {job.seed}: {job.key}"
     outcome.seconds |= {f"{name}, training": training, f"{name}, audit": watch.look()}
     return outcome
 
 
-def perturbations(lots: Lots, seed: int) -> list[Tested]:
+def perturbations(lots: Lots, seed: int) -> list[Judged]:
     """The tested pairs as they are and under every perturbation."""
     _, members = lots.split(lots.members)
     _, others = lots.split(lots.others)
     return [
-        Tested(
+        Judged(
             setting_of(name),
             *(
                 pairs if name == robustness.UNCHANGED else robustness.perturbed(pairs, name, seed)

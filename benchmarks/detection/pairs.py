@@ -152,7 +152,7 @@ def _image(path: Path) -> NDArray[np.uint8] | None:
             if image.mode.startswith(("I", "F")):
                 deep = np.asarray(image, dtype=np.float64)
                 low, high = float(deep.min()), float(deep.max())
-                grey = np.uint8(255.0 * (deep - low) / max(high - low, 1e-12))
+                grey = (255.0 * (deep - low) / max(high - low, 1e-12)).astype(np.uint8)
                 return np.repeat(grey[:, :, None], 3, axis=2)
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

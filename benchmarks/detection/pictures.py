@@ -11,6 +11,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from audit_core.detectors.seam import battery
 from detection.figures import Row, roc
@@ -22,7 +24,7 @@ import matplotlib.pyplot as plt
 
 COLUMNS = 3
 PUBLISHED_SHOWN = 6
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,
     "axes.spines.top": False,
@@ -138,8 +140,8 @@ def _bars(rows: Sequence[Row], path: Path) -> Path:
     first.set_yticks(range(len(names)), names)
     first.set_ylim(-0.6, len(names) - 0.4)
     kinds = {"fused": "black", "single, with the base": "#4878a8", "single, without": "0.6"}
-    handles: list[Any] = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in kinds.values()]
-    handles.append(plt.Line2D([], [], color="#d1605e", linewidth=1.1))
+    handles: list[Any] = [Rectangle((0, 0), 1, 1, color=colour) for colour in kinds.values()]
+    handles.append(Line2D([], [], color="#d1605e", linewidth=1.1))
     room = 0.3 / figure.get_figheight()
     figure.tight_layout(rect=(0, room, 1, 1))
     figure.legend(handles, [*kinds, "95 % interval"], loc="lower center", ncols=4, frameon=False)
@@ -156,4 +158,4 @@ def _in_order(rows: Sequence[Row]) -> list[str]:
     order = sorted(values, key=lambda name: float(np.mean(values[name])))
     colours = _colours(rows)
     others = [name for name in order if name.removesuffix(WITHOUT) not in colours]
-    return [name for name in order if name not in others[: len(others) - PUBLISHED_SHOWN]]
+    return [name for name in order if name not in others[: max(0, len(others) - PUBLISHED_SHOWN)]]

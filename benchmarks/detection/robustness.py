@@ -48,15 +48,15 @@ def blurred(image: Picture, seed: int) -> Picture:
 
 def noisy(image: Picture, seed: int) -> Picture:
     """Gaussian noise, the same in all three channels."""
-    noise = np.random.default_rng(seed).normal(0.0, NOISE_SD, image.shape[:2])
-    return np.uint8(np.clip(np.rint(image + noise[:, :, None]), 0, 255))
+    noise: NDArray[np.float64] = np.random.default_rng(seed).normal(0.0, NOISE_SD, image.shape[:2])
+    return _whole(image + noise[:, :, None])
 
 
 def windowed(image: Picture, seed: int) -> Picture:
     """A narrower window: contrast and brightness as another workstation would show them."""
     del seed
     low, high = (255.0 * edge for edge in WINDOW)
-    return np.uint8(np.clip(np.rint((image - low) * 255.0 / (high - low)), 0, 255))
+    return _whole((image - low) * 255.0 / (high - low))
 
 
 def cropped(image: Picture, seed: int) -> Picture:
@@ -65,6 +65,10 @@ def cropped(image: Picture, seed: int) -> Picture:
     height, width = image.shape[:2]
     top, left = round(height * (1 - CROP) / 2), round(width * (1 - CROP) / 2)
     return image[top : height - top, left : width - left]
+
+
+def _whole(levels: NDArray[np.float64]) -> Picture:
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 PICTURES: Mapping[str, Callable[[Picture, int], Picture]] = {

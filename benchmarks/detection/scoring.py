@@ -5,7 +5,7 @@ Letters: N pairs, m tested members, n tested others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Judged:
     """Pairs of one setting: the same references may serve several."""
 
     setting: str
@@ -79,7 +79,7 @@ def score(
     trained: Trained,
     lots: Lots,
     references: tuple[Sequence[Sample], Sequence[Sample]],
-    tested: Sequence[Tested],
+    tested: Sequence[Judged],
     seed: int,
 ) -> Outcome:
     """Audit a model once, and judge every setting's pairs by the same references.
@@ -130,7 +130,6 @@ def _collected(
     folds = stratified_folds(member, FOLDS, np.random.default_rng([settings.seed, 1]))
     fold_of = {pair.pair_id: int(fold) for pair, fold in zip(known, folds, strict=True)}
     asked = {name for detector in all_detectors().values() for name in detector.readings}
-    readings = suited(asked, trained.family)
     read = partial(
         collect_signals,
         model,
@@ -138,13 +137,14 @@ def _collected(
         settings=settings,
         progress=lambda step: None,
         folds=fold_of,
+        readings=suited(asked, trained.family),
     )
     ids = [pair.pair_id for pair in references[0]]
-    table, theirs = read([*known, *tested], ids, base=base, readings=readings)
+    table, theirs = read([*known, *tested], ids, base=base)
     bare = None
     if theirs is not None:
         few, _ = read([*references[0][:FEW], *references[1][:FEW]], ids, base=None)
-        bare = without_base(table, few, {name for reading in readings for name in reading.scalars})
+        bare = without_base(table, few)
     unscored = {*table.unscored, *(() if theirs is None else theirs.unscored)}
     rows = np.array([row for row, pair in enumerate(table.pair_ids) if pair not in unscored], dtype=np.int64)
     row_of = {table.pair_ids[row]: number for number, row in enumerate(rows)}
@@ -158,13 +158,12 @@ def _collected(
     return _Audit(signals, None if bare is None else Signals(bare, None).take(rows), refs, row_of)
 
 
-def without_base(table: SignalTable, few: SignalTable, of_readings: Collection[str]) -> SignalTable:
+def without_base(table: SignalTable, few: SignalTable) -> SignalTable:
     """The table an audit of the same model without a base would have.
 
     Args:
         table: read with a base.
         few: of a few pairs, read without one; whatever it lacks came from the base.
-        of_readings: scalars of readings, which never see the base and were not made for `few`.
     """
     kept: dict[str, Any] = {}
     for one in fields(table):
@@ -174,11 +173,11 @@ def without_base(table: SignalTable, few: SignalTable, of_readings: Collection[s
         elif isinstance(bare, np.ndarray) and bare.ndim == 2 and bare.shape[1] == 0:
             kept[one.name] = np.empty((len(table.pair_ids), 0), bare.dtype)
         elif one.name == "scalars":
-            kept[one.name] = {k: v for k, v in mine.items() if k in bare or k in of_readings}
+            kept[one.name] = {k: v for k, v in mine.items() if k in bare}
     return replace(table, **kept)
 
 
-def _judge(audit: _Audit, lot: Tested, settings: Settings, outcome: Outcome) -> None:
+def _judge(audit: _Audit, lot: Judged, settings: Settings, outcome: Outcome) -> None:
     """Every registered detector on one setting's pairs."""
     rows = [
         np.array([audit.row_of[p.pair_id] for p in pairs if p.pair_id in audit.row_of], dtype=np.int64)
@@ -235,7 +234,7 @@ def _scores(detector: Detector, given: Signals, refs: Labelled, settings: Settin
     return detector.score(given, refs, settings).scores[-1], ""
 
 
-def _void(audit: _Audit, lot: Tested, settings: Settings) -> str:
+def _void(audit: _Audit, lot: Judged, settings: Settings) -> str:
     """Why a setting has no figures: more pairs of a class than allowed could not be scored."""
     for name, pairs in (("members", lot.members), ("others", lot.others)):
         lost = sum(pair.pair_id not in audit.row_of for pair in pairs)
