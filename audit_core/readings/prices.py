@@ -22,12 +22,14 @@ PASSES: Final[Mapping[str, float]] = {
     "renyi": 1.0,
     "renyi_image": 3.0,  # two passes, and predictions at all of the image's positions
     "word_frequency": 1.0,
+    "word_rows": 3.0,  # forward and back
 }
 
 READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "augmentation_kl": ("augmentation_kl",),
     "con_recall": ("after_controls", "after_members"),
     "dc_pdd": ("word_frequency",),
+    "fused": ("word_rows",),
     "image_corruption": ("image_similarity",),
     "lower_case": ("lower_case",),
     "m4i": ("generated_text",),
@@ -35,6 +37,7 @@ READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "modrenyi_2": ("renyi",),
     "modrenyi_half": ("renyi",),
     "neuron_activation": ("neurons",),
+    "rank_average": ("word_rows",),
     "recall": ("after_controls",),
     "zlib": ("compressed_text",),
     **{name: ("renyi" if name.startswith("renyi_text_") else "renyi_image",) for name in RENYI},
@@ -42,7 +45,13 @@ READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
 """Detector -> the readings it needs; of the others none."""
 
 
-def passes(deciding: str) -> float:
+OF_BASE: Final = frozenset({"word_rows"})
+"""Readings that are not made without a base model."""
+
+
+def passes(deciding: str, with_base: bool) -> float:
     """Forward passes a pair beyond the audit's own, where this detector decides; families may have fewer."""
     needed = {reading for name in {*OFFICERS, deciding} for reading in READ_BY.get(name, ())}
+    if not with_base:
+        needed -= OF_BASE
     return sum(PASSES[reading] for reading in sorted(needed))
