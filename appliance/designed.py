@@ -54,7 +54,7 @@ class Designed(Audited):
                 outgoing.check(folder, self._workspace.root)
             assignment = making.begun(self._workspace, request, before, step)
             if not outgoing.written(folder, assignment):
-                outgoing.write(folder, assignment, making.made_again(self._workspace, assignment))
+                outgoing.write(folder, assignment, making.maker(self._workspace, assignment))
             self._log.append(
                 shelf.COMMIT,
                 self._log.identifier(request.name),

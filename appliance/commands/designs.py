@@ -37,6 +37,10 @@ def design_new(
     _show(json_, view)
     say(f"put the files in {output / 'studies'} among the outgoing ones, before identities are taken away;")
     say("release nobody whose pseudonym is not on release-list.csv; the list itself stays here")
+    say(
+        f"an audit would ask about {view.released} patients, with about {round(0.6 * view.held_back)} "
+        "calibration controls: compare that with the minima of your policy before anything leaves"
+    )
 
 
 @design.command("ls")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from appliance.workspace.workspace import Workspace
 
 LEAST_IN_ARM = 10  # patients to be expected; fewer prove nothing, whatever the coins say
-LEAST_CANARIES, MOST_CANARIES = 8, 4096
+LEAST_CANARIES, MOST_CANARIES = 8, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,10 @@ def drawn(
     ]
     names = draw.canary_ids(seed, request.canaries)
     manner = _manner(workspace, [row for row in rows if row.who in people])
-    made, numbers = {}, taken(workspace)
+    make, canaries = _maker(workspace, seed, manner), []
     for done, name in enumerate(names, 1):
-        made[name] = _made(seed, name, manner, numbers)
+        canaries.append(_placed(workspace, seed, name, make(name)))
         step(Progress("canaries", done, len(names), "canaries"))
-    canaries = tuple(_placed(workspace, seed, name, one) for name, one in made.items())
     whole = sorted(patients, key=lambda one: one.patient)
     return Assignment(
         name=request.name,
@@ -140,19 +139,17 @@ def drawn(
         hold_back=request.hold_back,
         guesses=draw.guesses(names),
         patients=tuple(whole),
-        canaries=canaries,
+        canaries=tuple(canaries),
         left=Left(shared, _earlier(workspace, whole)),
-        files=outgoing.digests(outgoing.content(whole, canaries, made)),
+        files=outgoing.digests(outgoing.content(whole, canaries, make)),
     )
 
 
-def made_again(workspace: Workspace, assignment: Assignment) -> Mapping[str, Canary]:
-    """The canaries of a draw, from its seed: for writing them out."""
+def maker(workspace: Workspace, assignment: Assignment) -> outgoing.Maker:
+    """What makes the canaries of a draw again, from its seed: for writing them out."""
     wanted = {pair for one in assignment.patients for pair in one.pairs}
     rows = [row for row in pair_rows(workspace, standing=False) if row.pair_id in wanted]
-    seed, manner = bytes.fromhex(assignment.seed), _manner(workspace, rows)
-    numbers = taken(workspace)
-    return {one.canary: _made(seed, one.canary, manner, numbers) for one in assignment.canaries}
+    return _maker(workspace, bytes.fromhex(assignment.seed), _manner(workspace, rows))
 
 
 def taken(workspace: Workspace) -> frozenset[str]:
@@ -189,9 +186,14 @@ def _earlier(workspace: Workspace, patients: Iterable[PlacedPatient]) -> int:
     return len(before & {one.person for one in patients})
 
 
-def _made(seed: bytes, name: str, manner: Manner, numbers: frozenset[str]) -> Canary:
-    """A canary, planted or not: planted ones are held against the picture and words of the others."""
-    return canary(draw.canary_key(seed, name), max(1, draw.copies(seed, name)), manner, numbers)
+def _maker(workspace: Workspace, seed: bytes, manner: Manner) -> outgoing.Maker:
+    """Makes canaries, planted or not: planted ones are held against the picture and words of the others."""
+    numbers = taken(workspace)
+
+    def make(name: str) -> Canary:
+        return canary(draw.canary_key(seed, name), max(1, draw.copies(seed, name)), manner, numbers)
+
+    return make
 
 
 def _placed(workspace: Workspace, seed: bytes, name: str, one: Canary) -> PlacedCanary:

@@ -10,7 +10,7 @@ assignment, so a write that was cut off can be done again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from appliance.designs.assignment import Arm, Assignment, PlacedCanary, PlacedPatient
@@ -19,6 +19,7 @@ from appliance.workspace.building import building_up
 from appliance.workspace.durable import make_directory, write_new
 from medio.canary import Canary
 
+Maker = Callable[[str], Canary]  # canary's name -> canary; made anew each time, so one is in memory
 RELEASE_LIST = "release-list.csv"
 STUDIES = "studies"
 
@@ -38,14 +39,14 @@ def check(folder: Path, workspace: Path) -> None:
 
 
 def content(
-    patients: Sequence[PlacedPatient], canaries: Sequence[PlacedCanary], made: Mapping[str, Canary]
+    patients: Sequence[PlacedPatient], canaries: Sequence[PlacedCanary], make: Maker
 ) -> Iterator[tuple[str, bytes]]:
     """Every file, name below the folder and bytes; one at a time."""
     released = {one.patient for one in patients if one.arm is Arm.RELEASED}
     released |= {one.patient for one in canaries if one.copies}
     yield RELEASE_LIST, ("\n".join(["pseudonym", *sorted(released)]) + "\n").encode()
     for one in canaries:
-        for study in made[one.canary].studies if one.copies else ():
+        for study in make(one.canary).studies if one.copies else ():
             for data in (study.image, study.report):
                 yield f"{STUDIES}/{hashlib.sha256(data).hexdigest()[:32]}.dcm", data
 
@@ -66,7 +67,7 @@ def written(folder: Path, assignment: Assignment) -> bool:
     return digests((name, path.read_bytes()) for name, path in named) == assignment.files
 
 
-def write(folder: Path, assignment: Assignment, made: Mapping[str, Canary]) -> None:
+def write(folder: Path, assignment: Assignment, make: Maker) -> None:
     """Write the folder: whole, on disk, and as it was drawn; or not at all.
 
     Raises:
@@ -77,7 +78,7 @@ def write(folder: Path, assignment: Assignment, made: Mapping[str, Canary]) -> N
     try:
         with building_up(folder) as building:
             make_directory(building / STUDIES)
-            for name, data in content(assignment.patients, assignment.canaries, made):
+            for name, data in content(assignment.patients, assignment.canaries, make):
                 if drawn.pop(name, "") != hashlib.sha256(data).hexdigest():
                     raise IntegrityError(*_OTHER)
                 write_new(building / name, (data,))
