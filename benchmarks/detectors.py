@@ -1,6 +1,7 @@
 """Detectors on real pairs: trains the small models it needs, audits each, prints every detector per exposure.
 
-    OMP_NUM_THREADS=1 python benchmarks/detectors.py --pairs DIR --seeds 3 [--json] [--pictures docs/pictures]
+    OMP_NUM_THREADS=1 python benchmarks/detectors.py --pairs DIR --seeds 3 [--json]
+        [--page docs/detection.md] [--pictures docs/pictures]
     python benchmarks/detectors.py --exposures list
 
 DIR holds a pairs.csv with columns id, image_path, text and patient_id. One pair per patient is used. Patients
@@ -26,6 +27,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from detection import jobs
 from detection.exposures import EXPOSURES, PERTURBED
+from detection.figures import Row
+from detection.page import measured, put
 from detection.pairs import UnusableFolder, read
 from detection.tables import markdown, result
 
@@ -60,14 +63,25 @@ def main(arguments: Sequence[str]) -> int:
     print(json.dumps(plain) if asked.json else markdown(plain))
     if asked.tables is not None:
         asked.tables.write_text(markdown(plain) + "\n", encoding="utf-8")
-    if asked.pictures is not None:
-        from detection.pictures import draw
-
-        exposures = {exposure.name for exposure in EXPOSURES}
-        weak = [exposure.name for exposure in EXPOSURES if exposure.weak]
-        for path in draw([row for row in rows if row.setting in exposures], weak, asked.pictures):
-            jobs.to_stderr(f"drawn: {path}")
+    drawn = [] if asked.pictures is None else _draw(rows, asked.pictures)
+    if asked.page is not None:
+        put(asked.page, "detectors", measured(plain, [_beside(path, asked.page) for path in drawn]))
     return 0
+
+
+def _draw(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """The pictures of the exposures; none where there are only perturbations."""
+    from detection.pictures import draw
+
+    exposures = {exposure.name for exposure in EXPOSURES}
+    weak = [exposure.name for exposure in EXPOSURES if exposure.weak]
+    shown = [row for row in rows if row.setting in exposures]
+    return draw(shown, weak, folder) if shown else []
+
+
+def _beside(path: Path, page: Path) -> Path:
+    """The way from the page to the picture."""
+    return Path(os.path.relpath(path, page.parent))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--tables", type=Path, metavar="FILE", help="write the tables there as well")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables into docs/detection.md")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw ROC curves and weak exposures")
     return parser
 

@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from detection import jobs
 from detection.figures import LEVELS, Row, rows
+from detection.page import put
 from detection.pairs import UnusableFolder, read
 from detection.published import PUBLISHED
 from detection.published_jobs import run
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--experiments", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables into docs/detection.md")
     parser.add_argument("--tables", type=Path, metavar="FILE", help="write the tables there as well")
     asked = parser.parse_args(arguments)
     began = time.monotonic()
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     print(json.dumps(plain) if asked.json else markdown(plain))
     if asked.tables is not None:
         asked.tables.write_text(markdown(plain) + "\n", encoding="utf-8")
+    if asked.page is not None:
+        put(asked.page, "paper", markdown(plain))
     return 0
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from detection import figures
 from detection.exposures import EXPOSURES
-from detection.figures import LEVELS, Row, comparisons, musts, rows
+from detection.figures import LEVELS, Row
 from detection.jobs import setting_of
 from detection.robustness import CONDITIONS
 from detection.scoring import Outcome
@@ -25,13 +26,13 @@ def result(
     """
     exposures = [exposure.name for exposure in EXPOSURES]
     order = [*exposures, *map(setting_of, CONDITIONS)]
-    ours = rows([score for outcome in found for score in outcome.scores], order)
+    ours = figures.rows([score for outcome in found for score in outcome.scores], order)
     missing = Counter((one[0], one[1], one[3]) for outcome in found for one in outcome.not_run)
-    compared = comparisons(ours)
+    compared = figures.comparisons(ours)
     return ours, {
         "rows": [row.plain() for row in ours],
         "summary": compared,
-        "musts": musts([line for line in compared if line["setting"] in exposures]),
+        "musts": figures.musts([line for line in compared if line["setting"] in exposures]),
         "not_run": [
             {"setting": setting, "detector": detector, "reason": reason, "seeds": count}
             for (setting, detector, reason), count in sorted(missing.items())
@@ -43,21 +44,22 @@ def result(
 
 def markdown(plain: Mapping[str, Any]) -> str:
     """The JSON object as tables: all rows, the comparisons, one line per must, and what has no figure."""
-    parts = [_rows(plain["rows"]), _comparisons(plain["summary"]), _musts(plain["musts"])]
+    parts = [_rows(plain["rows"]), comparisons(plain["summary"]), musts(plain["musts"])]
     parts.append("Rates marked ~ are rough: fewer than ten false positives are expected at that level.")
     if plain["not_run"]:
         parts.append("\n".join(_missing(one) for one in plain["not_run"]))
     return "\n\n".join(parts)
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _rows(lines: Sequence[Mapping[str, Any]]) -> str:
     head = ("setting", "detector", "AUROC", "95 % interval", "TPR@5 %", "TPR@1 %", "seeds")
-    return _table(
+    return table(
         head,
         [
             [
@@ -65,7 +67,7 @@ def _rows(lines: Sequence[Mapping[str, Any]]) -> str:
                 row["detector"],
                 f"{row['auroc']:.3f}",
                 "{:.3f}–{:.3f}".format(*row["ci"]),
-                *(_rate(row, name) for name in LEVELS),
+                *(rate(row, name) for name in LEVELS),
                 str(row["seeds"]),
             ]
             for row in lines
@@ -73,14 +75,16 @@ def _rows(lines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _rate(row: Mapping[str, Any], name: str) -> str:
+def rate(row: Mapping[str, Any], name: str) -> str:
+    """A true positive rate as printed: ~ where it is rough, a dash where it is not resolved."""
     value = row[name]
     return "–" if value is None else f"{'~' if name in row['rough'] else ''}{value:.2f}"
 
 
-def _comparisons(lines: Sequence[Mapping[str, Any]]) -> str:
+def comparisons(lines: Sequence[Mapping[str, Any]]) -> str:
+    """One line per setting and comparison."""
     head = ("setting", "comparison", "against", "AUROC difference", "95 % interval", "TPR@5 % ratio")
-    return _table(
+    return table(
         head,
         [
             [
@@ -96,7 +100,8 @@ def _comparisons(lines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _musts(lines: Sequence[Mapping[str, Any]]) -> str:
+def musts(lines: Sequence[Mapping[str, Any]]) -> str:
+    """One line per must."""
     return "\n".join(
         f"- {one['must']}: least {one['least']:.3f} ({one['least_at']}), mean {one['mean']:.3f} "
         f"over {one['settings']} settings"

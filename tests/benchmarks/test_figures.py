@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from detection.exposures import EXPOSURES
 from detection.figures import auroc, comparisons, interval, musts, roc, rows, tpr_at
-from detection.scoring import Scores
+from detection.jobs import setting_of
+from detection.page import NoMarks, measured, put
+from detection.scoring import Outcome, Scores
+from detection.tables import markdown, result
 from sklearn.metrics import roc_auc_score, roc_curve
 
 
@@ -125,3 +130,31 @@ def test_a_difference_has_the_interval_of_paired_draws() -> None:
     assert (0.0, 0.0) == interval(one.draws - one.draws)
     (two,) = rows([replace(_scores(), detector="other")], ["setting"])
     assert (0.0, 0.0) == interval(one.draws - two.draws)
+
+
+def test_the_page_takes_figures_between_its_marks(tmp_path: Path) -> None:
+    """What stood there is replaced, the rest of the page stays; a page without marks is left alone."""
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- paper -->\nold\n<!-- end of paper -->\nafter\n", encoding="utf-8")
+    put(page, "paper", "new")
+    put(page, "paper", "newer")
+    text = page.read_text(encoding="utf-8")
+    assert "before\n<!-- paper -->\n\nnewer\n\n<!-- end of paper -->\nafter\n" == text
+    with pytest.raises(NoMarks):
+        put(page, "detectors", "new")
+    assert text == page.read_text(encoding="utf-8")
+
+
+def test_every_row_reaches_the_page() -> None:
+    """Detectors of an audit with intervals and rates, published ones by AUROC, perturbations by condition."""
+    names = ("fused", "fused without base", "loss", "gradaudit", "somebody_s")
+    exposure, condition = EXPOSURES[1].name, setting_of("blur")
+    scores = [replace(_scores(name), setting=where) for name in names for where in (exposure, condition)]
+    _, plain = result([Outcome(scores=scores)], {"patients": 280, "base_only": 0}, 60)
+    text = measured(plain, [Path("pictures/detection-roc.png")])
+    for name in names:
+        assert name in text
+    assert "(pictures/detection-roc.png)" in text
+    assert "| blur |" in text
+    assert "fused - best single, AUROC: least" in text
+    assert markdown(plain).count("\n| fine-tuned 3 epochs | ") >= len(names)
