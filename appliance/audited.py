@@ -38,8 +38,10 @@ class Audited(Registered):
             PolicyError: no such policy, or one that means nothing.
         """
         deciding = policy_file.load(policy).policy.deciding_detector
-        trial, pairs = self._model(model).trial, len(self._cohort(cohort).assignments)
-        return shown.estimate(trial, pairs, deciding) if trial and shown.is_dear(deciding) else None
+        record, pairs = self._model(model), len(self._cohort(cohort).assignments)
+        if record.trial is None or not shown.is_dear(deciding):
+            return None
+        return shown.estimate(record, record.trial, pairs, deciding)
 
     def run_audit(
         self,

@@ -54,7 +54,7 @@ def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
         digest=record.digest,
         vendor=safe(record.vendor),
         released=record.released,
-        has_base=bool(record.base_path or record.peft_path),
+        has_base=_has_base(record),
         parameters=record.parameters,
         registered_utc=stored.registered_utc,
         has_adapter=bool(record.peft_path),
@@ -67,7 +67,7 @@ def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
         matrices=sum(tower.matrices for tower in trial.towers) if trial else 0,
         converted=_conversions(record),
         facts={safe(name): inert(value) for name, value in trial.facts.items()} if trial else {},
-        estimate=estimate(trial, pairs, OFFICERS_DETECTOR) if trial else None,
+        estimate=estimate(record, trial, pairs) if trial else None,
         files={inert(name): digest for name, digest in _files(record).items()},
     )
 
@@ -109,9 +109,11 @@ def _conversions(record: ModelRecord) -> tuple[str, ...]:
     return tuple(map(inert, lines))
 
 
-def estimate(trial: Trial, pairs: int, deciding: str) -> EstimateView:
+def estimate(
+    record: ModelRecord, trial: Trial, pairs: int, deciding: str = OFFICERS_DETECTOR
+) -> EstimateView:
     """What an audit of so many pairs will take where this detector decides."""
-    further = passes(deciding)
+    further = passes(deciding, _has_base(record))
     where = inert(f"{trial.facts.get('device', 'cpu')} in {trial.facts.get('precision', 'float32')}")
     basis = (
         f"extrapolated from {trial.pairs} made-up pairs at registration, on {where}: a quarter known "
@@ -119,13 +121,17 @@ def estimate(trial: Trial, pairs: int, deciding: str) -> EstimateView:
         "judgement and spike-in"
     )
     if further:
-        basis += f"; {deciding} needs up to {further:g} further forward passes a pair"
+        basis += f"; up to {further:g} further forward passes a pair, {deciding} decides"
     return EstimateView(pairs, round(trial.seconds(pairs, further), 3), trial.bytes(pairs), basis)
 
 
 def is_dear(deciding: str) -> bool:
     """Whether this deciding detector needs more forward passes than an officer's audit."""
-    return passes(deciding) > passes(OFFICERS_DETECTOR)
+    return passes(deciding, with_base=True) > passes(OFFICERS_DETECTOR, with_base=True)
+
+
+def _has_base(record: ModelRecord) -> bool:
+    return bool(record.base_path or record.peft_path)
 
 
 def cohort_document(stored: StoredCohort) -> Cohort:

@@ -169,11 +169,14 @@ def oriented(values: Floats, refs: Labelled) -> FoldScores:
     """Scores of a signal that points one way in one model and the other way in another.
 
     Under every fold model the sign is that of AUROC − ½ of the references outside the fold; + where it is ½.
+    Values are first centred on the median of all pairs: turned about another point, folds that disagree would
+    not be comparable, and chance would look like a direction that was found (AUROC .53 of pure noise).
 
     Args:
         values: [N].
         refs: members and controls.
     """
+    values = values - np.median(values)
     scores = np.empty((refs.fold_count + 1, values.size))
     for row in range(refs.fold_count + 1):
         inside = refs.folds != row

@@ -1,4 +1,4 @@
-"""What readings ask of a model: predictions in pieces, text of its own, other reports first, image vectors."""
+"""What readings ask of a model: predictions in pieces, own text, other reports first, image vectors."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_words_tokens_are_those_inside_a_text(language: Any) -> None:
 
 
 def test_two_towers_predict_what_their_loss_is_made_of(towers: ModelAdapter) -> None:
-    """Log-probability of the truth and entropy of the predictions give the forward pass's loss and entropy."""
+    """Log-probability of the truth and entropy of the predictions are the forward pass's own."""
     batch = towers.encode(PAIRS, 99)
     anchors = towers.anchors(BANK, 99, 4)
     outcome = towers.forward(batch, anchors)
