@@ -169,18 +169,13 @@ def against_both(
         asked: experiments.
     """
     outcome = Outcome()
-    turned = replace(
-        contrast,
-        other_references=shuffled(contrast.member_references),
-        others=shuffled(contrast.members),
-    )
+    kinds = {HELD_OUT: contrast, **_against_shuffled(contrast)}
     changed = {kind: _perturbed(contrast, kind, seed) for kind in (PICTURES if "pictures" in asked else ())}
-    more = [*turned.other_references, *turned.others]
-    more += [pair for one in changed.values() for pair in (*one.members, *one.others)]
-    everything = read(adapter, contrast.member_references, [*contrast.pairs, *more])
+    everyone = {p.pair_id: p for one in (*kinds.values(), *changed.values()) for p in one.pairs}
+    everything = read(adapter, contrast.member_references, list(everyone.values()))
     table = last_layers(everything, adapter, LAST_K)
     if "non-members" in asked:
-        for kind, one in ((HELD_OUT, contrast), (SHUFFLED, turned)):
+        for kind, one in kinds.items():
             judge(table, one, Place("non-members", f"{name}, {kind}", seed), outcome)
     if "last-k" in asked:
         blocks = 1 + max(candidate.block for candidate in adapter.candidates())
@@ -198,6 +193,15 @@ def against_both(
     for kind, one in changed.items():
         judge(table, one, Place("pictures", kind, seed), outcome)
     return outcome
+
+
+def _against_shuffled(contrast: Contrast) -> dict[str, Contrast]:
+    """Shuffled pairs as non-members, the slices chosen against shuffled or against held-out references."""
+    turned = replace(contrast, others=shuffled(contrast.members))
+    return {
+        SHUFFLED: replace(turned, other_references=shuffled(contrast.member_references)),
+        f"{SHUFFLED}, {HELD_OUT} references": turned,
+    }
 
 
 def _perturbed(contrast: Contrast, kind: str, seed: int) -> Contrast:

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def blurred(image: Picture, seed: int) -> Picture:
 
 def noisy(image: Picture, seed: int) -> Picture:
     """Gaussian noise, the same in all three channels."""
-    noise: NDArray[np.float64] = np.random.default_rng(seed).normal(0.0, NOISE_SD, image.shape[:2])
+    noise = np.random.default_rng(seed).normal(0.0, NOISE_SD, image.shape[:2])
     return _whole(image + noise[:, :, None])
 
 
@@ -67,7 +68,7 @@ def cropped(image: Picture, seed: int) -> Picture:
     return image[top : height - top, left : width - left]
 
 
-def _whole(levels: NDArray[np.float64]) -> Picture:
+def _whole(levels: NDArray[np.floating[Any]]) -> Picture:
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ def score(
     references: tuple[Sequence[Sample], Sequence[Sample]],
     tested: Sequence[Judged],
     seed: int,
+    dearest: float = inf,
 ) -> Outcome:
     """Audit a model once, and judge every setting's pairs by the same references.
 
@@ -90,10 +92,11 @@ def score(
         references: members, others.
         tested: the settings; pair ids differ between all of them.
         seed: of the folds.
+        dearest: readings of more forward passes a pair are not made; who needs them has no figure.
     """
     pairs = [pair for lot in tested for pair in (*lot.members, *lot.others)]
     settings = Settings(seed=seed, max_text_tokens=TEXT_TOKENS, batch_size=BATCH)
-    audit = _collected(trained, lots, references, pairs, settings)
+    audit = _collected(trained, lots, references, pairs, settings, dearest)
     outcome = Outcome()
     for lot in tested:
         reason = _void(audit, lot, settings)
@@ -123,6 +126,7 @@ def _collected(
     references: tuple[Sequence[Sample], Sequence[Sample]],
     tested: Sequence[Sample],
     settings: Settings,
+    dearest: float,
 ) -> _Audit:
     model, base = trained.open()
     known = [*references[0], *references[1]]
@@ -137,7 +141,7 @@ def _collected(
         settings=settings,
         progress=lambda step: None,
         folds=fold_of,
-        readings=suited(asked, trained.family),
+        readings=[one for one in suited(asked, trained.family) if one.passes <= dearest],
     )
     ids = [pair.pair_id for pair in references[0]]
     table, theirs = read([*known, *tested], ids, base=base)

@@ -10,9 +10,23 @@ import pytest
 
 from tests.audit_core.engine_models import sample, write_llava  # isort: skip - sets the offline switches
 
-from detection.exposures import EXPOSURES, Trained, expose
+from detection.exposures import EXPOSURES, TEXT_WIDTH, Trained, expose
 from detection.pairs import Lots
-from detection.published import Contrast, Place, judge, last_layers, read, shuffled
+from detection.published import (
+    PUBLISHED,
+    SETTINGS,
+    SHARES,
+    WIDTHS,
+    Contrast,
+    Place,
+    against_both,
+    judge,
+    last_layers,
+    read,
+    reference_sizes,
+    shuffled,
+)
+from detection.published_jobs import PaperJob, needed
 from detection.robustness import CONDITIONS, PARAPHRASED, PICTURES, UNCHANGED, paraphrased, perturbed
 from detection.scoring import WITHOUT, Judged, Outcome, score
 from detection.similarities import slice_similarities, top_slices
@@ -223,8 +237,6 @@ def test_the_top_slices_are_those_with_the_largest_gap() -> None:
 
 def test_an_empty_mask_is_no_figure(tuned: Trained, contrast: Contrast) -> None:
     """At a τ that no slice passes there is a reason and no score."""
-    from detection.published import SETTINGS
-
     model, _ = tuned.open()
     table = read(model, contrast.member_references, contrast.pairs)
     outcome = Outcome()
@@ -236,3 +248,38 @@ def test_an_empty_mask_is_no_figure(tuned: Trained, contrast: Contrast) -> None:
 def test_families_of_the_exposures_are_known() -> None:
     """A LoRA starts from the generative base."""
     assert {GENERATIVE} == {one.family for one in EXPOSURES if one.start in ("lora", "base")}
+
+
+def test_only_the_models_that_are_asked_for_are_trained(tmp_path: Path) -> None:
+    """One experiment, one model; all of them share the model that several need."""
+    assert [("tuned", TEXT_WIDTH, 1.0)] == _models(needed(("tau",), 0, tmp_path))
+    assert [("halves", TEXT_WIDTH, 1.0)] == _models(needed(("references",), 0, tmp_path))
+    every = _models(needed(tuple(PUBLISHED), 0, tmp_path))
+    assert len(every) == len(set(every))
+    assert {("tuned", width, 1.0) for width in WIDTHS} <= set(every)
+    assert {("tuned", TEXT_WIDTH, share) for share in SHARES} <= set(every)
+
+
+def _models(found: list[PaperJob]) -> list[tuple[str, int, float]]:
+    return [(job.kind, job.width, job.share) for job in found]
+
+
+def test_both_types_of_non_members_are_judged(tuned: Trained, contrast: Contrast) -> None:
+    """Held-out and shuffled pairs each have scores or a reason, with patients that belong to them."""
+    model, _ = tuned.open()
+    outcome = against_both(model, contrast, "model", 0, ("non-members", "last-k"))
+    judged = {(one.setting, one.detector) for one in outcome.scores} | {one[:2] for one in outcome.not_run}
+    variants = ("held-out", "shuffled", "shuffled, held-out references")
+    assert {("non-members", f"model, {variant}") for variant in variants} <= judged
+    assert ("last-k", "K = 1") in judged
+    for one in outcome.scores:
+        assert len(one.members) == len(one.member_patients)
+        assert len(one.others) == len(one.other_patients)
+
+
+def test_sizes_that_the_folder_does_not_have_are_named(tuned: Trained) -> None:
+    """Too few members for a reference size: a reason, no figure."""
+    model, _ = tuned.open()
+    outcome = reference_sizes(model, LOTS.members, LOTS.others, 0)
+    assert [] == outcome.scores
+    assert [f"{size} + {size}" for size in (25, 50, 100, 200, 400)] == [one[1] for one in outcome.not_run]
