@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audit_core.adapters.adapted import adapted_layers
 from audit_core.adapters.folder import inspect_folder
-from audit_core.adapters.loading import open_model
+from audit_core.adapters.loading import open_model, open_source
 from audit_core.cohort import scored_rows
 from audit_core.collect import collect_signals
 from audit_core.controls import label_permutation
@@ -22,13 +23,13 @@ from audit_core.policy import Policy, decide
 from audit_core.ranking import auroc
 from audit_core.readings.seam import readings, suited
 from audit_core.results import ControlStatus, References, Unscored, VerdictWord
-from audit_core.samples import Settings
+from audit_core.samples import ModelSource, Settings
 from audit_core.scoring import SpikeSignals, score_spike
 from audit_core.signals import Matrix
 from audit_core.tokens import TokenSignals
 from tests.audit_core import engine_models as tiny
 from tests.audit_core.families.generative_models import write_llava
-from tests.audit_core.families.two_tower_models import TWO_TOWER_MODELS
+from tests.audit_core.families.two_tower_models import TWO_TOWER_MODELS, write_lora
 from tests.audit_core.overfit import CONTRASTIVE, LANGUAGE, Overfit, overfit
 from tests.audit_core.planted import FAST, World, judged, planted
 
@@ -258,6 +259,40 @@ def test_the_slope_is_the_loss_along_the_task_vector(tmp_path: Path) -> None:
     step = 2e-3
     quotient = (losses(1 + step) - losses(1 - step)) / (2 * step)
     np.testing.assert_allclose(slopes, -quotient, rtol=2e-2, atol=2e-2 * np.abs(quotient).max())
+
+
+def test_the_slope_of_an_adapter_is_that_of_its_scale(tmp_path: Path) -> None:
+    """With a LoRA, one number per adapted layer, none for the others, and their sum is −∂L/∂scale."""
+    folder = TWO_TOWER_MODELS["clip"](tmp_path / "model")
+    adapter = write_lora(tmp_path / "lora", folder)
+    opened = open_source(ModelSource(folder, CONTRASTIVE, {}, peft=adapter), device="cpu")
+    model, base = opened
+    pairs, bank = [tiny.sample(n) for n in range(5)], [tiny.sample(n) for n in range(50, 58)]
+    table, _ = collect_signals(
+        model, pairs, (), bank=bank, base=base, settings=Settings(batch_size=5, minimum_bank=4, layers="all"),
+        progress=lambda step: None,
+    )  # fmt: skip
+    layers = dict(adapted_layers(model.model))
+    slopes = table.task_slopes
+    assert slopes is not None
+    moved = [matrix.name in layers for matrix in table.matrices]
+    assert 0 < sum(moved)
+    assert (slopes[:, moved] != 0).all() and not slopes[:, np.logical_not(moved)].any()
+    anchors = model.anchors(bank, 256, 4)
+
+    def losses(scale: float) -> np.ndarray:
+        for layer in layers.values():
+            layer.scaling = {name: value * scale for name, value in layer.scaling.items()}
+        found = model.forward(model.encode(pairs, 256), anchors).losses_B.detach().numpy().copy()
+        for layer in layers.values():
+            layer.scaling = {name: value / scale for name, value in layer.scaling.items()}
+        return np.asarray(found)
+
+    step = 2e-3
+    quotient = (losses(1 + step) - losses(1 - step)) / (2 * step)
+    np.testing.assert_allclose(
+        run("task_slope", Signals(table, None)), -quotient, rtol=2e-2, atol=2e-2 * np.abs(quotient).max()
+    )
 
 
 KINDS = {"llava": write_llava, **{name: TWO_TOWER_MODELS[name] for name in ("clip", "medsiglip", "blip-itm")}}
