@@ -21,8 +21,8 @@ from audit_core.errors import BadSample
 
 IGNORED = -100
 MOST_GENERATED = 128
-SAME = 1e-2
-"""How far the head's answer may be from the network's own, in log-probability: half precision rounds."""
+SAME, SAME_IN_HALF = 1e-3, 0.1
+"""How far the head's answer may be from the network's own, in log-probability and relative to it."""
 
 
 class _Seen(Exception):
@@ -55,7 +55,8 @@ def predictions(model: Any, batch: Encoded, image_token: int, where: str) -> tup
     (states_BTD,) = held
     spoken = _spoken(model, head)
     ours, own = spoken(states_BTD[:, -1]), torch.log_softmax(out.logits[:, -1].float(), dim=-1)
-    if not torch.allclose(ours, own, atol=SAME, rtol=SAME, equal_nan=True):
+    far = SAME if states_BTD.dtype == torch.float32 else SAME_IN_HALF
+    if not torch.allclose(ours, own, atol=far, rtol=far, equal_nan=True):
         raise BadSample(f"the network's output is not its head's, at pair {batch.pair_ids[0]}")
     wanted = batch.tensors["input_ids"] == image_token if where == IMAGE else None
     return tuple(

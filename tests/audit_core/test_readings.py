@@ -132,7 +132,9 @@ def test_a_corruption_is_mild(how: str) -> None:
 
 def test_lower_case_is_read_off_the_other_text(llava: ModelAdapter) -> None:
     """−L of the lowered text: the same where nothing is a capital, another number where something is."""
-    found = read("lower_case", llava)["neg_loss_lower_case"]
+    known = scene(llava)
+    known.feed.encode(PAIRS)  # as written, and kept: the other text must not be taken for it
+    found = readings()["lower_case"].open(known)(PAIRS)["neg_loss_lower_case"]
     own = -llava.forward(llava.encode(PAIRS, 40)).losses_B.detach().numpy()
     lowered = [replace(pair, text=pair.text.lower()) for pair in PAIRS]
     wanted = -llava.forward(llava.encode(lowered, 40)).losses_B.detach().numpy()

@@ -15,8 +15,9 @@ from audit_core.adapters.families import GENERATIVE
 from audit_core.adapters.folder import inspect_folder
 from audit_core.adapters.language_passes import IGNORED
 from audit_core.adapters.loading import open_model
+from audit_core.adapters.opening import Opening
 from audit_core.adapters.predictions import IMAGE
-from audit_core.errors import AuditError
+from audit_core.errors import AuditError, BadSample
 from audit_core.samples import Sample
 from tests.audit_core import engine_models as tiny
 from tests.audit_core.families.generative_models import GENERATIVE_MODELS
@@ -85,6 +86,35 @@ def test_predictions_in_pieces_are_the_networks_own(language: Any) -> None:
         torch.testing.assert_close(seen, whole[b][of_image[b]], atol=1e-4, rtol=1e-4)
         assert (image[b].truth_P == -1).all()
         assert int(of_image[b].sum()) == len(seen) > 0
+
+
+def test_a_network_that_caps_its_output_is_noticed(language: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something unknown comes after the head, there are no predictions rather than wrong ones."""
+    plain = type(language.model).forward
+
+    def capped(model: Any, *given: Any, **named: Any) -> Any:
+        out = plain(model, *given, **named)
+        out.logits = 0.5 * torch.tanh(out.logits / 0.5)
+        return out
+
+    monkeypatch.setattr(type(language.model), "forward", capped)
+    with pytest.raises(BadSample, match="not its head's"):
+        language.predictions(language.encode(PAIRS, 99))
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2-vl", "blip-2", "paligemma"])
+def test_half_precision_has_the_same_passes(name: str, tmp_path: Path) -> None:
+    """In bfloat16 predictions, image vectors and text are made, and the entropies stay near float32's."""
+    folder = GENERATIVE_MODELS[name](tmp_path / name)
+    means = []
+    for precision in ("float32", "bfloat16"):
+        adapter = open_model(folder, GENERATIVE, opening=Opening(precision=precision))  # type: ignore[arg-type]
+        batch = adapter.encode(PAIRS, 99)
+        logp = torch.cat([piece for one in adapter.predictions(batch) for piece, _ in one.pieces()])
+        means.append(float(-(logp.exp() * logp).sum(1).mean()))
+        assert torch.isfinite(adapter.image_vectors(batch)).all()
+        assert len(adapter.generated(adapter.encode(PAIRS[:1], 99))) == 1
+    assert means[0] == pytest.approx(means[1], rel=0.05)
 
 
 def test_text_is_made_as_without_a_cache(language: Any) -> None:
