@@ -67,6 +67,7 @@ class Capabilities(ABC):
         """What the model says of each image by itself, greedily, for as many tokens as the report has.
 
         Raises:
+            AuditError: the prompts of the batch have several lengths; give the pairs one by one.
             BadSample: the model failed on this batch.
         """
         return self._inside(batch, self._generated)

@@ -347,11 +347,12 @@ class ImageTextToTextAdapter(ModelAdapter):
         return language_passes.image_vectors(self.model, batch, self.image_token_id)
 
     def _generated(self, batch: Encoded) -> tuple[str, ...]:
-        if len(batch.pair_ids) != 1:
-            raise AuditError("text is generated for one pair at a time")
+        if not language_passes.one_prompt_length(batch):
+            raise AuditError("text is generated together only where the prompts have one length")
         ends = {self.prompt.closing, self.tokenizer.eos_token_id} - {None}
         closing = tuple(sorted(int(one) for one in ends if one is not None))
-        return (self._spelled(language_passes.greedy(self.model, batch, closing, self._padding_id())),)
+        made = language_passes.greedy(self.model, batch, closing, self._padding_id())
+        return tuple(self._spelled(ids) for ids in made)
 
     def _report_ids_of(self, batch: Encoded) -> tuple[tuple[int, ...], ...]:
         labels = batch.tensors["labels"]

@@ -117,27 +117,28 @@ def image_vectors(model: Any, batch: Encoded, image_token: int) -> Tensor:
     return torch.einsum("btd,bt->bd", seen[0].float(), weight_BT) / weight_BT.sum(1, keepdim=True)
 
 
-def greedy(model: Any, row: Encoded, closing: tuple[int, ...], padding: int) -> list[int]:
-    """The most likely token, again and again, from the prompt of one sample on.
+def greedy(model: Any, batch: Encoded, closing: tuple[int, ...], padding: int) -> list[list[int]]:
+    """The most likely token, again and again, from the prompt of each sample on.
 
     Whatever the folder's generation settings say, nothing is sampled, punished or forbidden.
 
     Args:
         model: the network.
-        row: one encoded sample; its report is cut off, and is as long as the answer may get.
-        closing: ids that end the answer.
-        padding: any id; with one sample nothing is padded.
+        batch: samples whose prompts have one length; each report is cut off, and is as long as the answer may
+            get.
+        closing: ids that end an answer.
+        padding: any id; it fills answers that ended before others.
     """
-    told = row.tensors["labels"][0] != IGNORED
-    first, length = int(told.int().argmax()), min(int(told.sum()), MOST_GENERATED)
-    T = row.tensors["labels"].shape[1]
+    told_BT = batch.tensors["labels"] != IGNORED
+    first, lengths = int(told_BT[0].int().argmax()), told_BT.sum(1).clamp_max(MOST_GENERATED).tolist()
+    shape = tuple(told_BT.shape)
     given = {
-        name: tensor[:, :first] if tensor.shape[:2] == (1, T) else tensor
-        for name, tensor in row.tensors.items()
+        name: tensor[:, :first] if tuple(tensor.shape[:2]) == shape else tensor
+        for name, tensor in batch.tensors.items()
         if name != "labels"
     }
     plain = GenerationConfig(
-        max_new_tokens=length,
+        max_new_tokens=max(lengths),
         do_sample=False,
         num_beams=1,
         use_cache=True,
@@ -145,8 +146,22 @@ def greedy(model: Any, row: Encoded, closing: tuple[int, ...], padding: int) -> 
         pad_token_id=padding,
     )
     with _settings(model, plain):
-        made: list[int] = model.generate(**given)[0].tolist()
-    return made[first:] if made[:first] == given["input_ids"][0].tolist() else made
+        made_BT: Tensor = model.generate(**given)
+    if torch.equal(made_BT[:, :first], given["input_ids"]):
+        made_BT = made_BT[:, first:]
+    return [_ended(made, closing, most) for made, most in zip(made_BT.tolist(), lengths, strict=True)]
+
+
+def one_prompt_length(batch: Encoded) -> bool:
+    """Whether the reports of all samples begin at one position."""
+    firsts = (batch.tensors["labels"] != IGNORED).int().argmax(1)
+    return bool((firsts == firsts[0]).all())
+
+
+def _ended(made: list[int], closing: tuple[int, ...], most: int) -> list[int]:
+    """Up to and with what closes the answer, or to as many tokens as it may have."""
+    end = next((place for place, token in enumerate(made, start=1) if token in closing), len(made))
+    return made[: min(end, most)]
 
 
 @contextmanager

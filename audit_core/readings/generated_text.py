@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from audit_core.adapters.families import GENERATIVE
+from audit_core.adapters.language_passes import one_prompt_length
 from audit_core.readings.prices import PASSES
 from audit_core.readings.seam import Read, Reading, Scalars, Scene, register
 from audit_core.samples import Sample
@@ -22,17 +23,17 @@ _WORD = re.compile(r"\w+")
 
 
 def opened(scene: Scene) -> Read:
-    """ROUGE-L of each pair, one pair at a time: nothing is padded while text is made."""
+    """ROUGE-L of each pair; together where nothing has to be padded while text is made."""
     feed = scene.feed
 
     def read(chunk: Sequence[Sample]) -> Scalars:
-        found = []
-        for sample in chunk:
-            batch = feed.adapter.encode([sample], feed.settings.max_text_tokens)
-            (said,) = feed.adapter.generated(batch)
-            (ids,) = feed.adapter.report_ids(batch)
-            found.append(rouge_l(said, feed.adapter.spelled(ids)))
-        return {SCALAR: np.array(found)}
+        batch = feed.encode(chunk)
+        parts = [batch]
+        if not one_prompt_length(batch):
+            parts = [feed.adapter.encode([sample], feed.settings.max_text_tokens) for sample in chunk]
+        said = [text for part in parts for text in feed.adapter.generated(part)]
+        told = (feed.adapter.spelled(ids) for ids in feed.adapter.report_ids(batch))
+        return {SCALAR: np.array([rouge_l(*both) for both in zip(said, told, strict=True)])}
 
     return read
 

@@ -126,9 +126,23 @@ def test_text_is_made_as_without_a_cache(language: Any) -> None:
         with torch.no_grad():
             said = language.model(**_said(row, wanted, int(language.recipe.suffix)), use_cache=False)
         wanted.append(int(said.logits[0, -1].argmax()))
-    assert wanted == language_passes.greedy(language.model, row, (), language._padding_id())
+    assert [wanted] == language_passes.greedy(language.model, row, (), language._padding_id())
     closed = wanted.index(wanted[2]) + 1
-    assert wanted[:closed] == language_passes.greedy(language.model, row, (wanted[2],), 0)
+    assert [wanted[:closed]] == language_passes.greedy(language.model, row, (wanted[2],), 0)
+
+
+def test_text_made_together_is_the_text_made_alone(language: Any) -> None:
+    """Each answer has its own length and its own end, whatever its neighbours say."""
+    alone = [language.encode([pair], 99) for pair in PAIRS]
+    told = [language_passes.greedy(language.model, row, (), 0)[0] for row in alone]
+    closing = (told[0][1],)
+    wanted = [language_passes.greedy(language.model, row, closing, 0)[0] for row in alone]
+    batch = language.encode(PAIRS, 99)
+    if not language_passes.one_prompt_length(batch):
+        with pytest.raises(AuditError, match="one length"):
+            language.generated(batch)
+    else:
+        assert language_passes.greedy(language.model, batch, closing, 0) == wanted
 
 
 def test_a_folders_generation_settings_change_nothing(language: Any) -> None:
@@ -137,7 +151,7 @@ def test_a_folders_generation_settings_change_nothing(language: Any) -> None:
     plain = language.generated(row)
     settings = language.model.generation_config
     saved = (settings.do_sample, settings.no_repeat_ngram_size, settings.suppress_tokens)
-    likeliest = language_passes.greedy(language.model, row, (), language._padding_id())[0]
+    likeliest = language_passes.greedy(language.model, row, (), language._padding_id())[0][0]
     settings.do_sample, settings.no_repeat_ngram_size, settings.suppress_tokens = True, 1, [likeliest]
     try:
         assert plain == language.generated(row)
