@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from appliance.cohorts import CohortRequest, check_references, freeze_picked, pair_rows
@@ -22,7 +22,7 @@ class RevealRequest:
     """What the officer asked for.
 
     Attributes:
-        members: known members, a list or a query; "" with references L4 and L5.
+        members: known members who have no coin, a list or a query; "" with references L4 and L5.
         without: patients who must not be counted: withdrawn, or gone although held back; a list or a query.
     """
 
@@ -40,14 +40,15 @@ def cohort_of(workspace: Workspace, design: Design, request: RevealRequest) -> C
     """Freeze the cohort of a design: released against held back, as the coins had it.
 
     Raises:
-        UsageError: a selection cannot be read, a named member was held back, or too few are left.
+        UsageError: a selection cannot be read, a named member has a coin, or too few are left.
     """
     rows = pair_rows(workspace, standing=False)
     out = chosen(request.without, rows, "without") if request.without else []
     roles, losses = remaining(design, rows, out)
     members = chosen(request.members, rows, "member") if request.members else []
     if members:
-        roles = with_members(roles, design, members)
+        check_members(design, rows, members)
+        roles["member"] = tuple(members)
     word = DesignWord.COMMITTED if losses.tolerable else DesignWord.RANDOM
     asked = CohortRequest(
         name=request.name,
@@ -77,17 +78,19 @@ def release_rows(workspace: Workspace, design: Design) -> tuple[ReleaseRow, ...]
     return tuple(sorted(found, key=lambda row: row.pseudonym))
 
 
-def with_members(
-    roles: Mapping[str, tuple[PairRow, ...]], design: Design, members: Sequence[PairRow]
-) -> dict[str, tuple[PairRow, ...]]:
-    """The roles with known members, who are no targets any more.
+def check_members(design: Design, rows: Sequence[PairRow], members: Sequence[PairRow]) -> None:
+    """Refuse known members who have a coin: whoever names them would choose what is left of the targets.
+
+    Args:
+        rows: all pairs of the workspace; another pseudonym of somebody with a coin is told by them.
 
     Raises:
-        UsageError: a named member was held back: then it left although its coin said no.
+        UsageError: a named member was held back, so it left although its coin said no; or was released.
     """
-    persons = {one.patient: one for one in design.assignment.patients}
-    placed = [persons[row.patient] for row in members if row.patient in persons]
-    held = len({one.person for one in placed if one.arm is Arm.HELD_BACK})
+    arms = {one.patient: one.arm for one in design.assignment.patients}
+    people = {row.who: arms[row.patient] for row in rows if row.patient in arms}
+    placed = {row.who: arms.get(row.patient, people.get(row.who)) for row in members}
+    held = sum(arm is Arm.HELD_BACK for arm in placed.values())
     if held:
         raise UsageError(
             f"{held} of the named members were held back: they left although their coins said no, or "
@@ -95,6 +98,10 @@ def with_members(
             "if they left, take them out with --without and say so; a vendor that names them had them from "
             "elsewhere",
         )
-    known = {row.who for row in members}
-    kept = tuple(row for row in roles["target"] if row.who not in known)
-    return {**roles, "target": kept, "member": tuple(members)}
+    released = sum(arm is Arm.RELEASED for arm in placed.values())
+    if released:
+        raise UsageError(
+            f"{released} of the named members were released under this design: they are what is asked about, "
+            "and what is left of the released would be chosen by whoever named them",
+            "name members who are no part of the design, or leave --members and --references out",
+        )

@@ -61,7 +61,7 @@ def _check_roles(design: Design, cohort: Cohort) -> None:
     wanted = {Role.TARGET: Arm.RELEASED, Role.FITTING: Arm.HELD_BACK, Role.CALIBRATION: Arm.HELD_BACK}
     for one in cohort.assignments:
         arm = arms.get(one.pair_id)
-        if arm is not wanted.get(one.role, arm) or (one.role is Role.MEMBER and arm is Arm.HELD_BACK):
+        if arm is not wanted.get(one.role):  # whoever is neither target nor control has no coin
             raise IntegrityError(
                 f"roles of cohort {cohort.name} are not those that its design committed to",
                 "freeze it again with `gradaudit design reveal`",

@@ -134,19 +134,38 @@ def test_unequal_losses_in_large_arms_are_not_tolerable() -> None:
     assert Losses(arms, {Arm.RELEASED: 20}, {Arm.HELD_BACK: 20}).tolerable
 
 
-def test_members_are_no_targets_and_never_held_back(site: Appliance, tmp_path: Path) -> None:
-    """Named members leave the targets; one that was held back is refused with a count."""
+def test_nobody_with_a_coin_is_a_known_member(site: Appliance, tmp_path: Path) -> None:
+    """Were released ones named as members, whoever names them would choose the targets; told with a count."""
     design = _design(site)
     named = _people(design, Arm.RELEASED)[:5]
     asked = replace(ASKED, members=_listed(tmp_path, named), references="L1")
-    roles = {one.patient: one.role for one in cohort_of(site._workspace, design, asked).assignments}
-    assert {roles[one] for one in named} == {Role.MEMBER}
+    with pytest.raises(UsageError, match="5 of the named members were released") as refused:
+        cohort_of(site._workspace, design, asked)
+    assert refused.value.hint
     wrong = _listed(tmp_path, [*named, *_people(design, Arm.HELD_BACK)[:3]])
     with pytest.raises(UsageError, match="3 of the named members were held back"):
         cohort_of(site._workspace, design, replace(asked, members=wrong))
-    again = replace(asked, members=_listed(tmp_path, named), references="L5")
-    with pytest.raises(UsageError, match="references"):
-        cohort_of(site._workspace, design, again)
+
+
+def test_members_from_elsewhere_leave_the_targets_as_they_are(tmp_path: Path) -> None:
+    """A design over part of the patients; members out of the rest: every released patient stays a target."""
+    with unlocked(create(tmp_path, patients=90)) as opened:
+        part = replace(REQUEST, canaries=0, patients="StudyDate>=2024-04-01")
+        opened.new_design(part, tmp_path / "out", silent)
+        design = _design(opened)
+        asked = replace(ASKED, members="StudyDate<=2024-03-31", references="L1")
+        with pytest.raises(UsageError, match="references"):
+            cohort_of(opened._workspace, design, replace(asked, references="L5"))
+        cohort = cohort_of(opened._workspace, design, asked)
+        placed = {one.patient for one in design.assignment.patients}
+        roles = {one.patient: one.role for one in cohort.assignments}
+        assert {one for one, role in roles.items() if role is Role.TARGET} == set(
+            _people(design, Arm.RELEASED)
+        )
+        members = {one for one, role in roles.items() if role is Role.MEMBER}
+        assert len(members) == 90 - len(placed)
+        assert not members & placed
+        assert behind(opened._workspace, opened._log, cohort, "") == design
 
 
 def test_nobody_declares_a_cohort_committed(site: Appliance) -> None:
@@ -181,7 +200,9 @@ def test_a_cohort_of_an_unknown_commitment_is_an_alarm(site: Appliance) -> None:
         behind(site._workspace, site._log, cohort, "")
 
 
-@pytest.mark.parametrize("change", ["target-to-control", "control-to-target", "held-back-to-member"])
+@pytest.mark.parametrize(
+    "change", ["target-to-control", "control-to-target", "held-back-to-member", "released-to-member"]
+)
 def test_roles_that_the_coins_did_not_give_are_an_alarm(site: Appliance, change: str) -> None:
     """One patient moved to another role is enough."""
     cohort = cohort_of(site._workspace, _design(site), ASKED)
@@ -189,6 +210,7 @@ def test_roles_that_the_coins_did_not_give_are_an_alarm(site: Appliance, change:
         "target-to-control": (Role.TARGET, Role.CALIBRATION),
         "control-to-target": (Role.CALIBRATION, Role.TARGET),
         "held-back-to-member": (Role.FITTING, Role.MEMBER),
+        "released-to-member": (Role.TARGET, Role.MEMBER),
     }[change]
     place = next(number for number, one in enumerate(cohort.assignments) if one.role is was)
     moved = list(cohort.assignments)
