@@ -20,7 +20,7 @@ from audit_core.calibration import (
     mixture_null_p,
 )
 from audit_core.ranking import rank_test_p, resampled
-from audit_core.results import Exposure, Interval
+from audit_core.results import ControlStatus, Exposure, Interval
 from audit_core.samples import Settings
 
 Floats = NDArray[np.float64]
@@ -47,6 +47,7 @@ def judge_exposure(
     members: Floats | None,
     settings: Settings,
     rng: np.random.Generator,
+    targets_alike: ControlStatus,
 ) -> Judged:
     """Flag patients, test the whole set, bound the exposed share.
 
@@ -57,12 +58,15 @@ def judge_exposure(
             targets; None otherwise. Without them no estimate of the share is given, only a bound.
         settings: q, bootstrap.
         rng: the audit's generator.
+        targets_alike: the blind baseline of targets. Bound and estimate compare targets with controls, so
+            neither is stated unless it passed.
     """
     p_values = conformal_p(controls, targets)
     flagged = benjamini_hochberg(p_values, settings.q)
     count = int(flagged.sum())
+    alike = targets_alike is ControlStatus.PASSED
     estimate, interval = None, None
-    if members is not None:
+    if members is not None and alike:
         estimate, interval = quantifier(targets, controls, members, rng, settings.bootstrap)
     exposure = Exposure(
         flagged=count,
@@ -72,10 +76,11 @@ def judge_exposure(
         expected_false=settings.q * count,
         rank_test_p=rank_test_p(targets, controls),
         prevalence_null_p=mixture_null_p(controls, targets, rng),
-        prevalence_lower=prevalence_lower(targets, controls),
+        prevalence_lower=prevalence_lower(targets, controls) if alike else 0.0,
         prevalence_estimate=estimate,
         prevalence_ci=interval,
         missing_controls=missing_controls(controls.size, targets.size, settings.q),
+        targets_alike=targets_alike,
     )
     return Judged(p_values, flagged, exposure)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from audit_core.alike import GATES, no_sensitivity, shown_alike, status_of
 from audit_core.bounds import epsilon_bounds
 from audit_core.calibration import fit_mixture, likelihood_ratio
 from audit_core.cohort import Rows, references, scored_rows
@@ -145,8 +146,8 @@ def judge(
     positives = _positives(scene, reports[0])
     controls = _controls(scene, identity, positives, shuffled)
     clock.step()
-    judged = _exposure(scene, reports[0])
-    detectable = _detectable(scene, positives)
+    judged = _exposure(scene, reports[0], controls)
+    detectable = _detectable(scene, positives, controls)
     clock.step()
     result = replace(
         _described(scene, reports, judged, table.facts),
@@ -156,7 +157,7 @@ def judge(
         dataset_inference=dataset_inference(scene.rows, settings),
         epsilon=_epsilon(scene, controls),
     )
-    odds = _probabilities(scene, judged, positives)
+    odds = _probabilities(scene, judged, positives, controls)
     findings = make_findings(scene.scored, scene.rows, facts, scene.target_rows, judged, odds)
     clock.step()
     return replace(result, timings=tuple(clock.timings)), findings
@@ -262,13 +263,14 @@ def _controls(
     return run_controls(run)
 
 
-def _exposure(scene: _Scene, report: DetectorReport) -> Judged:
+def _exposure(scene: _Scene, report: DetectorReport, controls: Sequence[ControlOutcome]) -> Judged:
     return judge_exposure(
         scene.targets,
         scene.calibration,
-        _exchangeable_members(scene, report),
+        _exchangeable_members(scene, report, controls),
         scene.settings,
         np.random.default_rng([scene.settings.seed, 4]),
+        status_of(ControlName.BLIND_TARGETS, controls),
     )
 
 
@@ -277,23 +279,30 @@ def _basis(positives: Sequence[Positive]) -> str:
     return next((name for name, _, interval in positives[:1] if interval.low > 0.5), "none")
 
 
-def _exchangeable_members(scene: _Scene, report: DetectorReport) -> Floats | None:
+def _exchangeable_members(
+    scene: _Scene, report: DetectorReport, controls: Sequence[ControlOutcome]
+) -> Floats | None:
     """Members' scores where the quantifier may use them (METHOD §7, Prevalence), else None."""
     settings = scene.settings
     alike = (
         settings.references in (References.L1, References.L3) and settings.design is not Design.CONVENIENCE
     )
+    alike = alike and all(shown_alike(gate, controls) for gate in GATES)
     strong = report.reference_auroc is not None and report.reference_auroc >= QUANTIFIER_MINIMUM_AUROC
     return scene.members if alike and strong and scene.members.size else None
 
 
-def _detectable(scene: _Scene, positives: Sequence[Positive]) -> DetectableEffect:
+def _detectable(
+    scene: _Scene, positives: Sequence[Positive], controls: Sequence[ControlOutcome]
+) -> DetectableEffect:
     if scene.settings.as_published:
         return DetectableEffect(None, "none", MEMBERS_IN_THEIR_OWN_MEAN)
     basis = _basis(positives)
     if basis == "none":
         why = "Known positives were not found" if positives else "There are no known positives"
         return DetectableEffect(None, "none", f"{why}, so sensitivity cannot be stated.")
+    if basis == "members" and no_sensitivity(controls):
+        return DetectableEffect(None, "none", no_sensitivity(controls))
     leaked, clean = scene.members, scene.calibration
     if basis == "spike-in" and scene.spiked is not None:
         leaked, clean = scene.spiked
@@ -302,19 +311,23 @@ def _detectable(scene: _Scene, positives: Sequence[Positive]) -> DetectableEffec
     )
 
 
-def _probabilities(scene: _Scene, judged: Judged, positives: Sequence[Positive]) -> list[dict[str, float]]:
+def _probabilities(
+    scene: _Scene, judged: Judged, positives: Sequence[Positive], controls: Sequence[ControlOutcome]
+) -> list[dict[str, float]]:
     """Leak probabilities, each only behind its guard-rail.
 
-    The posteriors need members that are found. The mixture invents a leaked fifth when nothing leaked, so it
+    Both compare targets with controls, which must be alike. The posteriors need members that are found, and
+    that are like controls. The mixture invents a leaked fifth when nothing leaked, so it
     is shown only where its own test and the rank test both speak. An audit as published gives the mixture it
     was published with, under that name.
     """
     level = scene.settings.alpha_review
     ratio = None
-    if _basis(positives) == "members":
+    alike = shown_alike(ControlName.BLIND_TARGETS, controls)
+    if _basis(positives) == "members" and alike and shown_alike(ControlName.BLIND_MEMBERS, controls):
         ratio = likelihood_ratio(scene.members, scene.calibration)
     null_p = judged.exposure.prevalence_null_p
-    speaks = null_p is not None and null_p < level and judged.exposure.rank_test_p < level
+    speaks = alike and null_p is not None and null_p < level and judged.exposure.rank_test_p < level
     mixture = fit_mixture(scene.calibration, scene.targets) if speaks else None
     found = leak_probabilities(scene.targets, ratio, mixture)
     if scene.settings.as_published:

@@ -63,6 +63,7 @@ def limits_of(result: AuditResult) -> tuple[Limit, ...]:
         return (_nothing_judged(result, controls),)
     return (
         *_members(result, controls),
+        *_unlike(controls),
         *_design(result),
         *_registration(controls),
         *_controls(result, controls),
@@ -119,6 +120,23 @@ def _members(result: AuditResult, controls: dict[str, ControlOutcome]) -> Iterat
         )
 
 
+def _unlike(controls: dict[str, ControlOutcome]) -> Iterator[Limit]:
+    """What data alone that tell groups apart leave unsaid."""
+    members, targets = controls.get(ControlName.BLIND_MEMBERS), controls.get(ControlName.BLIND_TARGETS)
+    if members is not None and members.status is ControlStatus.FAILED:
+        yield Limit(
+            "What this audit would have found was not shown, so it cannot end in PASS.",
+            f"Members may be found by where they come from and not by memory. {members.sentence}",
+            f"Take members and controls from the same devices, years and templates. {BY_DESIGN}.",
+        )
+    if targets is not None and targets.status is ControlStatus.FAILED:
+        yield Limit(
+            "How large a share of the patients is exposed cannot be stated.",
+            f"It would be counted against controls that targets are unlike. {targets.sentence}",
+            f"Take targets and controls from the same devices, years and templates. {BY_DESIGN}.",
+        )
+
+
 def _design(result: AuditResult) -> Iterator[Limit]:
     if result.design is Design.CONVENIENCE:
         yield Limit(
@@ -130,7 +148,7 @@ def _design(result: AuditResult) -> Iterator[Limit]:
 
 def _resolution(result: AuditResult) -> Iterator[Limit]:
     exposure = result.exposure
-    if exposure is not None and exposure.missing_controls > 0:
+    if exposure is not None and exposure.missing_controls > 0 and exposure.flagged == 0:
         yield Limit(
             "One exposed patient alone could not be flagged, only several together.",
             f"To flag one of {exposure.patients} at q = {exposure.q:g} takes {exposure.missing_controls} "

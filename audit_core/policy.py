@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from audit_core.alike import not_stated, proviso
 from audit_core.canary_rules import asks_for_review, bars_pass, with_canaries
 from audit_core.results import (
     AuditResult,
@@ -35,6 +36,7 @@ __all__ = [
     "DETECTORS",
     "MASKS",
     "NEEDED_FOR_PASS",
+    "NEEDED_WITH_MEMBERS",
     "PUBLISHED_DETECTOR",
     "PUBLISHED_MASKS",
     "WITHOUT_MEMBERS",
@@ -51,6 +53,8 @@ NEEDED_FOR_PASS = (
     # PASS compares targets with controls; where data alone tell them apart, harder targets can hide a leak.
     ControlName.BLIND_TARGETS,
 )
+# With members: where data alone tell them from controls, finding them shows no memory, and so no sensitivity.
+NEEDED_WITH_MEMBERS = (ControlName.BLIND_MEMBERS,)
 AS_PUBLISHED = (
     "The audit was run as published: reference members are in the mean they are compared with, no control "
     "shows what it would have found, and it is not this appliance's recommended method."
@@ -155,6 +159,8 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
     if not reasons:
         found = asks_for_review(policy, result)
         return (VerdictWord.REVIEW, [found]) if found else None
+    if not_stated(exposure):
+        reasons.append(f"The share of exposed patients is not stated: {not_stated(exposure)}.")
     if _as_published(policy, result):
         reasons.append(f"{AS_PUBLISHED} It cannot end in FAIL.")
     elif result.tier < Tier.E3:
@@ -185,7 +191,8 @@ def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
     reasons = [f"{AS_PUBLISHED} It cannot end in PASS."] if _as_published(policy, result) else []
     reasons += filter(None, [bars_pass(policy, result)])
     found = {control.name: control for control in result.controls}
-    for name in NEEDED_FOR_PASS:
+    members = () if result.references in WITHOUT_MEMBERS else NEEDED_WITH_MEMBERS
+    for name in (*NEEDED_FOR_PASS, *members):
         control = found.get(name)
         if control is None or control.status is not ControlStatus.PASSED:
             reasons.append(_not_passed(name, control))
@@ -223,8 +230,8 @@ def _flagged_sentence(result: AuditResult) -> str:
     if exposure is None or exposure.flagged == 0:
         return "No single patient is flagged."
     return (
-        f"{exposure.flagged} of {exposure.patients} target patients are flagged at q = {exposure.q:g}; "
-        f"at most {exposure.expected_false:.1f} of them are expected to be false."
+        f"{exposure.flagged} of {exposure.patients} target patients are flagged at q = {exposure.q:g}: over "
+        f"many audits, at most {exposure.q:.0%} of such a list are expected to be false{proviso(exposure)}."
     )
 
 

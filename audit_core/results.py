@@ -177,13 +177,14 @@ class Exposure:
     patients: int  # target patients judged
     flagged_ci: Interval  # share of patients, Clopper-Pearson
     q: float
-    expected_false: float  # at most q * flagged, expected
+    expected_false: float  # q * flagged: bounds the mean over audits, not this list
     rank_test_p: float  # one-sided, targets against calibration controls, by patient
     prevalence_null_p: float | None  # parametric bootstrap test of pi = 0
-    prevalence_lower: float  # 95 % lower bound of the exposed share
+    prevalence_lower: float  # 95 % lower bound of the exposed share; 0.0 where none is stated
     prevalence_estimate: float | None  # quantifier, only where its guard-rails allow
     prevalence_ci: Interval | None
     missing_controls: int  # further calibration controls needed to flag one patient at q; 0 when resolvable
+    targets_alike: ControlStatus | None = None  # blind baseline of targets; no share is stated unless passed
 
 
 @dataclass(frozen=True, slots=True)

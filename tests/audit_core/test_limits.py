@@ -107,6 +107,13 @@ def test_too_few_controls_to_flag_anybody() -> None:
     assert "takes 61 more calibration controls" in said(few)
 
 
+def test_controls_that_sufficed_for_many_are_not_said_to_be_missing() -> None:
+    """Where 54 were flagged, nobody asks what flagging one alone would have needed."""
+    assert CLEAN.exposure is not None
+    many = replace(CLEAN, exposure=replace(CLEAN.exposure, missing_controls=61, flagged=54))
+    assert "more calibration controls" not in said(many)
+
+
 def test_an_older_registration_is_named() -> None:
     """Without stored losses the self-check is a limit, not a silent pass."""
     old = replace(IDENTITY, numbers={NOT_STORED: 1.0})

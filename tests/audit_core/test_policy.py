@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from audit_core.errors import PolicyInvalid
-from audit_core.policy import NEEDED_FOR_PASS, Policy, decide, settings
+from audit_core.policy import NEEDED_FOR_PASS, NEEDED_WITH_MEMBERS, Policy, decide, settings
 from audit_core.results import (
     AuditResult,
     Consequence,
@@ -39,13 +39,13 @@ VOIDING = (
 
 def control(name: str, status: ControlStatus = PASSED) -> ControlOutcome:
     consequence = Consequence.VOID if name in VOIDING else Consequence.BARS_PASS
-    if name == ControlName.BLIND_TARGETS:
+    if name in (ControlName.BLIND_MEMBERS, ControlName.BLIND_TARGETS):
         consequence = Consequence.TIER_E2
     return ControlOutcome(name, status, consequence, f"{name} is {status}.")
 
 
 def controls(**changed: ControlStatus) -> tuple[ControlOutcome, ...]:
-    names = (*VOIDING, ControlName.POSITIVE, ControlName.BLIND_TARGETS)
+    names = (*VOIDING, ControlName.POSITIVE, ControlName.BLIND_MEMBERS, ControlName.BLIND_TARGETS)
     return tuple(control(name, changed.get(name.name, PASSED)) for name in names)
 
 
@@ -124,6 +124,15 @@ TABLE = [
      replace(CLEAN, controls=controls(POSITIVE=FAILED)), "INCONCLUSIVE", 6),
     ("targets differ from controls without the model", POLICY,
      replace(CLEAN, controls=controls(BLIND_TARGETS=FAILED)), "INCONCLUSIVE", 6),
+    ("members differ from controls without the model", POLICY,
+     replace(CLEAN, controls=controls(BLIND_MEMBERS=FAILED)), "INCONCLUSIVE", 6),
+    ("public members differ from controls", POLICY,
+     replace(CLEAN, references=References.L2, controls=controls(BLIND_MEMBERS=FAILED)), "INCONCLUSIVE", 6),
+    ("handed-over members were not compared", POLICY,
+     replace(CLEAN, references=References.L3, controls=controls(BLIND_MEMBERS=NOT_APPLICABLE)),
+     "INCONCLUSIVE", 6),
+    ("a spike-in has no members to compare", POLICY,
+     replace(CLEAN, references=References.L4, controls=controls(BLIND_MEMBERS=NOT_APPLICABLE)), "PASS", 5),
     ("targets far below controls", POLICY, with_exposure(Tier.E0, rank_test_p=0.9999), "INCONCLUSIVE", 6),
     ("targets a little below controls", POLICY, with_exposure(Tier.E0, rank_test_p=0.99), "PASS", 5),
     ("not sensitive enough", POLICY, replace(CLEAN, detectable=DetectableEffect(0.11, "members", "")),
@@ -146,7 +155,7 @@ def test_the_first_line_that_applies_decides(
     assert verdict.reasons and all(reason.endswith(".") for reason in verdict.reasons)
 
 
-@pytest.mark.parametrize("name", NEEDED_FOR_PASS)
+@pytest.mark.parametrize("name", (*NEEDED_FOR_PASS, *NEEDED_WITH_MEMBERS))
 def test_not_applicable_never_counts_as_passed(name: ControlName) -> None:
     """A needed control that could not run bars PASS, and so does one that is missing altogether."""
     others = tuple(c for c in CLEAN.controls if c.name != name)
@@ -168,6 +177,27 @@ def test_void_and_too_small_never_become_pass(policy: Policy, tier: Tier, share:
     for role in (Role.CALIBRATION, Role.TARGET):
         small = replace(perfect, counts={**CLEAN.counts, role: 1})
         assert decide(policy, small).word is VerdictWord.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("alike", "hangs_on", "unsaid"),
+    [
+        (PASSED, "to be false.", ""),
+        (None, "to be false.", ""),
+        (FAILED, "if controls are like targets, which data alone disprove.", "is not stated: targets and"),
+        (NOT_APPLICABLE, "if controls are like targets, which was not tried.", "is not stated: targets and"),
+    ],
+)
+def test_expected_false_hangs_on_controls_like_targets(
+    alike: ControlStatus | None, hangs_on: str, unsaid: str
+) -> None:
+    """Where the blind baseline of targets did not pass, the sentence says so, and that no share is stated."""
+    result = with_exposure(Tier.E2, rank_test_p=1e-6, flagged=9)
+    assert result.exposure is not None
+    result = replace(result, exposure=replace(result.exposure, targets_alike=alike))
+    text = " ".join(decide(LIMITED, result).reasons)
+    assert hangs_on in text and unsaid in text
+    assert ("is not stated" in text) == bool(unsaid)
 
 
 def test_reasons_name_the_numbers() -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import p_value, patients, percent, percent_interval
+from appliance.evidence.report.wording import (
+    expected_false,
+    least_share,
+    p_value,
+    patients,
+    percent,
+    percent_interval,
+)
 from appliance.views import DetectableEffect, Exposure, Interval
 from tui.glyphs import Glyphs
 from tui.text import foreign, line
@@ -55,12 +62,12 @@ class ExposureBlock(Drawing):
         return lines + self._detectable(width)
 
     def _facts(self, found: Exposure) -> list[Content]:
-        false = f"{found.expected_false:.1f}".removesuffix(".0")
         facts = [
-            f"Expected false among them: at most {false} (q = {found.q:g})",
             f"Targets rank above controls by chance: {p_value(found.rank_test_p)}",
-            f"Exposed share is at least {percent(found.prevalence_lower)} (95 % bound)",
+            least_share(found),
         ]
+        if found.flagged:
+            facts.insert(0, f"Flagged: {expected_false(found)}")
         if found.prevalence_estimate is not None and found.prevalence_ci is not None:
             estimate, interval = percent(found.prevalence_estimate), percent_interval(found.prevalence_ci)
             facts.append(f"Estimated exposed share: {estimate} ({interval})")
@@ -71,7 +78,7 @@ class ExposureBlock(Drawing):
     def _detectable(self, width: int) -> list[Content]:
         effect = self.detectable
         if effect.share is None:
-            head = "Smallest detectable share: unknown (no positive control)."
+            head = "Smallest detectable share: not shown."
         else:
             seen, basis = percent(effect.share), line(effect.basis)
             head = f"Smallest detectable share: {seen} of patients (shown by {basis})."

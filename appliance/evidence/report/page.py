@@ -162,10 +162,7 @@ def _tests(view: AuditView) -> str:
         return ""
     sentence = f"Rank test, patients in question against controls: {wording.p_value(found.rank_test_p)}."
     if found.flagged:
-        sentence += (
-            f" Of the {found.flagged} flagged, at most {found.expected_false:.1f} are expected to be false "
-            f"(q = {found.q:g})."
-        )
+        sentence += f" Flagged patients, {found.flagged:,}: {wording.expected_false(found)}."
     return f"<p>{_text(sentence)}</p>"
 
 

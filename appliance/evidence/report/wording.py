@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from audit_core.alike import not_stated, proviso
 from audit_core.results import (
     AuditResult,
     ControlName,
     Design,
+    Exposure,
     Interval,
     OperatingPoint,
     References,
@@ -146,13 +148,28 @@ def share_bounds(result: AuditResult, word: VerdictWord) -> str:
     if found is None or word is VerdictWord.VOID:
         return ""
     said = f"at least {percent(found.prevalence_lower)} of the patients are exposed (95 % lower bound)"
-    if found.prevalence_lower <= 0:
+    if not_stated(found):
+        said = f"the share of exposed patients is not stated: {not_stated(found)}"
+    elif found.prevalence_lower <= 0:
         said = "no lower bound above 0 % for the share of exposed patients"
     if found.prevalence_estimate is not None and found.prevalence_ci is not None:
         said += f"; estimate {percent(found.prevalence_estimate)}, {percent_interval(found.prevalence_ci)}"
     if found.missing_controls:
         said += f"; {found.missing_controls:,} further controls needed to flag a single patient alone"
     return said
+
+
+def expected_false(found: Exposure) -> str:
+    """What q bounds: the expected share of false ones over audits, not in the list at hand."""
+    at_most = percent(found.q)
+    return f"over many audits, at most {at_most} of such a list are expected to be false{proviso(found)}"
+
+
+def least_share(found: Exposure) -> str:
+    """The bound of the exposed share on a line of its own, or why none is stated."""
+    if not_stated(found):
+        return f"Exposed share: not stated: {not_stated(found)}"
+    return f"Exposed share is at least {percent(found.prevalence_lower)} (95 % bound)"
 
 
 def does_not_prove(tier: Tier) -> str:
