@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from appliance.egress import OFFLINE_ENV
@@ -57,7 +58,13 @@ def main(arguments: Sequence[str]) -> int:
     jobs.to_stderr(f"pairs: {json.dumps(counts)}")
     with tempfile.TemporaryDirectory() as scratch:
         found = jobs.run(
-            asked.pairs, asked.exposures, asked.seeds, Path(scratch), asked.processes, jobs.to_stderr
+            asked.pairs,
+            asked.exposures,
+            asked.seeds,
+            Path(scratch),
+            asked.processes,
+            jobs.to_stderr,
+            asked.dearest,
         )
     rows, plain = result(found, counts, round(time.monotonic() - began))
     print(json.dumps(plain) if asked.json else markdown(plain))
@@ -90,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--exposures", nargs="+", default=list(KEYS), metavar="NAME", help="or `list`")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
+    parser.add_argument(
+        "--dearest", type=float, default=inf, metavar="PASSES", help="leave out readings dearer than this"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--tables", type=Path, metavar="FILE", help="write the tables there as well")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables into docs/detection.md")

@@ -46,6 +46,7 @@ class Job:
     key: str
     seed: int
     scratch: Path
+    dearest: float = inf
 
     def place(self, name: str) -> Path:
         """A folder of this seed."""
@@ -53,16 +54,32 @@ class Job:
 
 
 def run(
-    pairs: Path, keys: Sequence[str], seeds: int, scratch: Path, processes: int, say: Callable[[str], None]
+    pairs: Path,
+    keys: Sequence[str],
+    seeds: int,
+    scratch: Path,
+    processes: int,
+    say: Callable[[str], None],
+    dearest: float = inf,
 ) -> list[Outcome]:
-    """All jobs; the dearest first, so that no process waits long at the end."""
+    """All jobs; the dearest first, so that no process waits long at the end.
+
+    Args:
+        pairs: folder with the pairs.
+        keys: exposures, and `robustness`.
+        seeds: how many.
+        scratch: folder for the models.
+        processes: at once.
+        say: told what took how long.
+        dearest: forward passes a pair that a single reading may cost.
+    """
     chosen = [exposure for exposure in EXPOSURES if exposure.key in keys]
     if ROBUST in keys:
         chosen.append(PERTURBED)
     starts = dict.fromkeys(_start_of(exposure) for exposure in chosen)
     first = [Job(start, seed, scratch) for start in sorted(starts) for seed in range(seeds)]
     dear = sorted(keys, key=_cost, reverse=True)
-    then = [Job(key, seed, scratch) for key in dear for seed in range(seeds)]
+    then = [Job(key, seed, scratch, dearest) for key in dear for seed in range(seeds)]
     return in_processes(pairs, [(make, first), (expose_and_score, then)], processes, say)
 
 
@@ -138,7 +155,8 @@ def expose_and_score(job: Job) -> Outcome:
     known, tested = zip(lots.split(lots.members), lots.split(lots.others), strict=True)
     asked = perturbations(lots, job.seed) if job.key == ROBUST else [Judged(exposure.name, *tested)]
     try:
-        outcome = score(trained, lots, known, asked, job.seed, ROBUST_DEAREST if job.key == ROBUST else inf)
+        limit = min(job.dearest, ROBUST_DEAREST if job.key == ROBUST else inf)
+        outcome = score(trained, lots, known, asked, job.seed, limit)
     except AuditError as error:  # one exposure without figures does not cost the others theirs
         outcome = Outcome(not_run=[(one.setting, "all", job.seed, str(error)) for one in asked])
     name = f"seed {job.seed}: {job.key}"
