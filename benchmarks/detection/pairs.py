@@ -25,6 +25,7 @@ COLUMNS = ("id", "image_path", "text", "patient_id")
 BASE_SOURCE = "vqarad"
 BASE_SHARE = Fraction(126, 566)  # of the patients; members and others get one half of the rest each
 REFERENCE_SHARE = Fraction(80, 220)  # of members, and of others
+FEWEST_REFERENCES = 30  # of a class; the fused detector needs 60 in all
 MINIMUM_PATIENTS = 140  # fewer leave less than 31 pairs for the base, which also serve as bank
 
 
@@ -65,8 +66,8 @@ class Lots:
 
     @staticmethod
     def split(pairs: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-        """References, tested."""
-        cut = round(REFERENCE_SHARE * len(pairs))
+        """References, tested; where the class has twice as many, at least what a fit needs."""
+        cut = max(round(REFERENCE_SHARE * len(pairs)), min(FEWEST_REFERENCES, len(pairs) // 2))
         return tuple(pairs[:cut]), tuple(pairs[cut:])
 
 

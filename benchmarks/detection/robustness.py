@@ -69,7 +69,8 @@ def cropped(image: Picture, seed: int) -> Picture:
 
 
 def _whole(levels: NDArray[np.floating[Any]]) -> Picture:
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    whole: Picture = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return whole
 
 
 PICTURES: Mapping[str, Callable[[Picture, int], Picture]] = {

@@ -47,7 +47,7 @@ def markdown(plain: Mapping[str, Any]) -> str:
     parts = [_rows(plain["rows"]), comparisons(plain["summary"]), musts(plain["musts"])]
     parts.append("Rates marked ~ are rough: fewer than ten false positives are expected at that level.")
     if plain["not_run"]:
-        parts.append("\n".join(_missing(one) for one in plain["not_run"]))
+        parts.append(_missing(plain["not_run"]))
     return "\n\n".join(parts)
 
 
@@ -109,5 +109,10 @@ def musts(lines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _missing(one: Mapping[str, Any]) -> str:
-    return f"- no figure: {one['setting']}, {one['detector']}: {one['reason']} ({one['seeds']} seeds)"
+def _missing(lines: Sequence[Mapping[str, Any]]) -> str:
+    """One line a setting; the reasons are in the JSON, and here where nothing at all has a figure."""
+    by_setting: dict[str, list[str]] = {}
+    for one in lines:
+        name = f"all: {one['reason']}" if one["detector"] == "all" else one["detector"]
+        by_setting.setdefault(one["setting"], []).append(name)
+    return "\n".join(f"- no figure: {setting}: {', '.join(names)}" for setting, names in by_setting.items())

@@ -58,6 +58,12 @@ def test_the_shares_are_those_of_the_recipe(tmp_path: Path) -> None:
     assert (80, 140) == tuple(map(len, lots.split(lots.members)))
 
 
+def test_a_small_folder_keeps_enough_references_to_fit_on(tmp_path: Path) -> None:
+    """209 patients give 30 references of each class, which is what the fused detector needs."""
+    lots = deal(read(_write(tmp_path, _rows(209))), 0)
+    assert [30, 30] == [len(lots.split(part)[0]) for part in (lots.members, lots.others)]
+
+
 def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
     """A missing image, an empty text, a second pair, a pair of nobody: left out, each with its reason."""
     rows = _rows(FULL)
