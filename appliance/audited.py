@@ -250,7 +250,7 @@ class Audited(Registered):
         from appliance.packing import described, pack_input
 
         pack = described(self._workspace, record, document, loaded.policy.seed)
-        finished = auditing.finished(audit, outcome, loaded, pack)
+        finished = shown.noted(auditing.finished(audit, outcome, loaded, pack), self._workspace.demo)
         view = shown.audit_view(finished, self._workspace.demo)
         close_audit(self._log, pack_input(self._workspace, finished, view), actor="officer")
         self._workspace.catalogue.finish_audit(finished)

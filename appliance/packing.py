@@ -40,6 +40,7 @@ def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> Pa
         model=document["pack"]["model"],
         data=document["pack"]["data"],
         run=document["pack"]["run"],
+        stored=document["result"],
         related=(stored.model, stored.cohort, *document["pack"]["data"].get("committed_design", {}).values()),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from appliance import codec
@@ -176,8 +177,6 @@ def audit_view(stored: StoredAudit, demo: bool) -> AuditView:
     """
     document: Mapping[str, Any] = stored.result or {}
     result = codec.load(AuditResult, json.dumps(document["result"]))
-    notes = ["DEMO"] * demo + [SMALL_SAMPLE] * bool(document["small_sample"])
-    notes += [AS_PUBLISHED] * result.as_published
     return AuditView(
         row=audit_row(stored),
         verdict=codec.load(Verdict, json.dumps(document["verdict"])),
@@ -186,8 +185,19 @@ def audit_view(stored: StoredAudit, demo: bool) -> AuditView:
         cohort_digest=str(stored.digests["cohort"]),
         model_digest=str(stored.digests["model"]),
         isolation=tuple((str(layer), str(state)) for layer, state in document["isolation"].items()),
-        sample_note=_together(notes),
+        sample_note=str(document.get("sample_note", _sample_note(document, demo))),
     )
+
+
+def noted(stored: StoredAudit, demo: bool) -> StoredAudit:
+    """The same finished audit with its note in words, which the log commits to and no version may reword."""
+    document = stored.result or {}
+    return replace(stored, result={**document, "sample_note": _sample_note(document, demo)})
+
+
+def _sample_note(document: Mapping[str, Any], demo: bool) -> str:
+    notes = ["DEMO"] * demo + [SMALL_SAMPLE] * bool(document["small_sample"])
+    return _together(notes + [AS_PUBLISHED] * bool(document["result"].get("as_published")))
 
 
 def _together(notes: Sequence[str]) -> str:

@@ -45,6 +45,8 @@ class PackInput:
         data: how the cohort was chosen: counts, design, references, digest; no pseudonym.
         run: how it was run: code digest, versions, seeds, hardware, times.
         related: names of other objects (model, cohort) whose log entries go along.
+        stored: the result as it was stored when the audit closed. Fields that it lacks were added by a later
+            version and are no part of what the log committed to. None: the view is as it was closed.
     """
 
     view: AuditView
@@ -54,6 +56,7 @@ class PackInput:
     data: Mapping[str, Any]
     run: Mapping[str, Any] = field(default_factory=dict)
     related: tuple[str, ...] = ()
+    stored: Mapping[str, Any] | None = None
 
 
 def committed_members(given: PackInput) -> dict[str, bytes]:
@@ -66,7 +69,7 @@ def committed_members(given: PackInput) -> dict[str, bytes]:
             {"format": "gradaudit-model-1", "digest": given.view.model_digest, **given.model}
         ),
         "policy.toml": given.policy_text,
-        "results.json": _json(_results(given.view)),
+        "results.json": _json(_results(given.view, given.stored)),
     }
 
 
@@ -186,8 +189,9 @@ def _json(value: Any) -> bytes:
     return checked.canonical(decimal_strings(value))
 
 
-def _results(view: AuditView) -> dict[str, Any]:
+def _results(view: AuditView, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     """The audit without what changes from run to run: timings stand in the manifest."""
+    result = plain(replace(view.result, timings=()))
     return {
         "format": "gradaudit-results-1",
         "audit": view.row.audit_id,
@@ -198,8 +202,17 @@ def _results(view: AuditView) -> dict[str, Any]:
         "isolation": dict(view.isolation),
         "sample_note": view.sample_note,
         "verdict": plain(view.verdict),
-        "result": plain(replace(view.result, timings=())),
+        "result": result if stored is None else _as_closed(result, stored),
     }
+
+
+def _as_closed(value: Any, stored: Any) -> Any:
+    """`value` without the fields that the stored document lacks, at any depth."""
+    if isinstance(value, Mapping) and isinstance(stored, Mapping):
+        return {name: _as_closed(item, stored[name]) for name, item in value.items() if name in stored}
+    if isinstance(value, list) and isinstance(stored, list) and len(value) == len(stored):
+        return [_as_closed(*both) for both in zip(value, stored, strict=True)]
+    return value
 
 
 def _entries(log: EvidenceLog, given: PackInput) -> list[Entry]:

@@ -60,7 +60,7 @@ EXPECTED: dict[tuple[ControlName, ControlStatus], tuple[tuple[str, Tier], str]] 
     (ControlName.LABEL_PERMUTATION, FAILED): (("VOID", Tier.E4), "VOID"),
     (ControlName.CONTROL_AGAINST_CONTROL, FAILED): (("VOID", Tier.E4), "VOID"),
     (ControlName.POSITIVE, FAILED): (("FAIL", Tier.E4), "INCONCLUSIVE"),
-    (ControlName.BLIND_MEMBERS, FAILED): (("REVIEW", Tier.E2), "PASS"),
+    (ControlName.BLIND_MEMBERS, FAILED): (("REVIEW", Tier.E2), "INCONCLUSIVE"),
     (ControlName.BLIND_TARGETS, FAILED): (("REVIEW", Tier.E2), "INCONCLUSIVE"),
     (ControlName.CONDITIONAL, FAILED): (("REVIEW", Tier.E1), "PASS"),
     (ControlName.REFERENCE_MODEL, FAILED): (("REVIEW", Tier.E1), "PASS"),
@@ -72,7 +72,7 @@ EXPECTED: dict[tuple[ControlName, ControlStatus], tuple[tuple[str, Tier], str]] 
     (ControlName.LABEL_PERMUTATION, NOT_APPLICABLE): (("FAIL", Tier.E4), "PASS"),  # nothing was fitted
     (ControlName.CONTROL_AGAINST_CONTROL, NOT_APPLICABLE): (("FAIL", Tier.E4), "INCONCLUSIVE"),
     (ControlName.POSITIVE, NOT_APPLICABLE): (("FAIL", Tier.E4), "INCONCLUSIVE"),
-    (ControlName.BLIND_MEMBERS, NOT_APPLICABLE): (("REVIEW", Tier.E2), "PASS"),
+    (ControlName.BLIND_MEMBERS, NOT_APPLICABLE): (("REVIEW", Tier.E2), "INCONCLUSIVE"),
     (ControlName.BLIND_TARGETS, NOT_APPLICABLE): (("REVIEW", Tier.E2), "INCONCLUSIVE"),
     (ControlName.CONDITIONAL, NOT_APPLICABLE): (("REVIEW", Tier.E1), "PASS"),
     (ControlName.REFERENCE_MODEL, NOT_APPLICABLE): (("FAIL", Tier.E4), "PASS"),  # "where there is one"
