@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ ON = "on"
 
 _WITHOUT_A_TEMPORARY_FOLDER = {"TORCHINDUCTOR_CACHE_DIR": "/proc/self", "JOBLIB_MULTIPROCESSING": "0"}
 """torch and joblib otherwise look for a folder to write to while they are imported, and fail."""
+
+_NOT_IMPORTED = ("matplotlib",)
+"""Optional to monai and others, which import it where it is installed; it wants a folder to write to."""
 
 
 def close_box(read: Sequence[Path], write: Sequence[Path] = ()) -> dict[str, str]:
@@ -41,6 +45,8 @@ def close_box(read: Sequence[Path], write: Sequence[Path] = ()) -> dict[str, str
             LAYERS, f"{threads} threads run already; the box must close before any library starts one"
         )
     os.environ.update(_WITHOUT_A_TEMPORARY_FOLDER)
+    for name in _NOT_IMPORTED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # the way to say: there is none
     layers = {"network_namespace": _layer(namespace.enter)}
     _give_up_privileges()
     layers["landlock"] = _layer(lambda: landlock.restrict(read, write))

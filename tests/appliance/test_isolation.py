@@ -358,3 +358,26 @@ print(json.dumps([layers, [name for name, state in blocked.items() if not state]
     if done.returncode != 0:
         pytest.skip("not shown: needs a system Python that another user can run")
     assert [dict.fromkeys(LAYERS, ON), []] == json.loads(done.stdout)
+
+
+IMPORTS = """
+import json, sys
+from pathlib import Path
+from appliance.isolation import close_box
+close_box([Path(path) for path in json.loads(sys.argv[1])])
+import medio.transforms
+print("fine")
+"""
+
+
+def test_what_monai_imports_needs_no_folder_to_write_to(tmp_path: Path) -> None:
+    """In a home where nothing was ever imported a parser starts, whatever libraries want to write there."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS, json.dumps(READABLE)],
+        cwd=ROOT,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "fine\n", done.stderr
