@@ -11,6 +11,7 @@ from detection.exposures import EXPOSURES
 from detection.figures import auroc, comparisons, interval, musts, roc, rows, tpr_at
 from detection.jobs import setting_of
 from detection.page import NoMarks, measured, put
+from detection.pictures import draw
 from detection.scoring import Outcome, Scores
 from detection.tables import markdown, result
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -158,3 +159,14 @@ def test_every_row_reaches_the_page() -> None:
     assert "| blur |" in text
     assert "fused - best single, AUROC: least" in text
     assert markdown(plain).count("\n| fine-tuned 3 epochs | ") >= len(names)
+
+
+def test_pictures_are_drawn_of_whatever_there_is(tmp_path: Path) -> None:
+    """One setting or several, with and without weak ones: the pictures that apply are written."""
+    strong = [replace(_scores(name), setting="strong") for name in ("fused", "fused without base", "loss")]
+    weak = [replace(one, setting="weak") for one in strong]
+    few = draw(rows(strong, ["strong"]), ["weak"], tmp_path / "few")
+    all_of_them = draw(rows([*strong, *weak], ["strong", "weak"]), ["weak"], tmp_path / "all")
+    assert ["detection-roc.png", "detection-roc-log.png"] == [path.name for path in few]
+    assert "detection-weak.svg" == all_of_them[-1].name
+    assert all(path.stat().st_size > 2000 for path in (*few, *all_of_them))
