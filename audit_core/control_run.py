@@ -109,7 +109,7 @@ def _label_permutation(run: ControlRun) -> ControlOutcome:
 def _positive(run: ControlRun) -> ControlOutcome:
     if run.settings.as_published:
         return not_applicable(ControlName.POSITIVE, Consequence.BARS_PASS, MEMBERS_IN_THEIR_OWN_MEAN)
-    return positive_control(run.positives, _fixed_direction(run))
+    return positive_control(run.positives, _fixed_direction(run), run.settings.spike_in_epochs)
 
 
 def _fixed_direction(run: ControlRun) -> tuple[str, float, Interval] | None:

@@ -16,6 +16,7 @@ from scipy.stats import fisher_exact
 
 from audit_core.blind import stratified_folds
 from audit_core.calibration import binomial_lower, exceedance_p
+from audit_core.copies import COPY_EPOCHS, counted
 from audit_core.detectors.seam import Detector, Labelled, Signals
 from audit_core.ranking import auroc
 from audit_core.results import Consequence, ControlName, ControlOutcome, ControlStatus, Interval, Role
@@ -198,7 +199,9 @@ def post_release_control(scores: Floats, controls: Floats, settings: Settings) -
 
 
 def positive_control(
-    found: Sequence[tuple[str, float, Interval]], fixed: tuple[str, float, Interval] | None = None
+    found: Sequence[tuple[str, float, Interval]],
+    fixed: tuple[str, float, Interval] | None = None,
+    epochs: int = 1,
 ) -> ControlOutcome:
     """Known members must be found, or where there are none the spike-in's pairs; otherwise PASS is barred.
 
@@ -211,6 +214,8 @@ def positive_control(
         found: basis, AUROC and interval for each positive the audit has; the first one counts.
         fixed: name, AUROC and interval, members against controls, of a detector that learns nothing from
             labels; None where there are no members.
+        epochs: the throw-away copy was trained for, told where the spike-in counts: with enough of them
+            anything is found, so PASS takes one (`policy.decide`).
     """
     name = ControlName.POSITIVE
     if not found:
@@ -224,6 +229,9 @@ def positive_control(
         f"Known positives ({basis}) are {'found' if seen else 'not found'}: AUROC {value:.3f}, 95 % "
         f"interval {interval.low:.3f} to {interval.high:.3f}."
     )
+    if basis == "spike-in":
+        numbers[COPY_EPOCHS] = float(epochs)
+        sentence += f" The throw-away copy was trained for {counted(epochs, 'epoch')}."
     exchanged = fixed is not None and fixed[2].high < 0.5
     if fixed is not None:
         numbers |= {"fixed_auroc": fixed[1], "fixed_low": fixed[2].low, "fixed_high": fixed[2].high}

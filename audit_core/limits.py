@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from audit_core.copies import copy_epochs
 from audit_core.identity import NOT_STORED
 from audit_core.results import (
     AuditResult,
@@ -99,6 +100,13 @@ def _members(result: AuditResult, controls: dict[str, ControlOutcome]) -> Iterat
             "What this audit would have found was shown on a throw-away copy, not on the vendor's training.",
             "The cohort names no pairs the model is known to be trained on.",
             f"{CONTRACT}. {BY_DESIGN}.",
+        )
+    if copy_epochs(result.controls) > 1:
+        yield Limit(
+            "What this audit would have found after one epoch was not shown, so it cannot end in PASS.",
+            f"The throw-away copy was trained for {copy_epochs(result.controls)} epochs: with enough of them "
+            "any audit finds it.",
+            "Run the audit with `--spike-in-epochs 1`.",
         )
     if result.references in WITHOUT_MEMBERS:
         yield Limit(

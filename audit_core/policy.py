@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from audit_core.alike import not_stated, proviso
 from audit_core.canary_rules import asks_for_review, bars_pass, with_canaries
+from audit_core.copies import copy_epochs
 from audit_core.results import (
     AuditResult,
     Consequence,
@@ -179,11 +180,12 @@ def _line_5_pass(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list
     if result.exposure is None or _what_bars_pass(policy, result):
         return None
     share = result.detectable.share or 0.0
+    trained = ", trained for one epoch" if copy_epochs(result.controls) else ""
     return VerdictWord.PASS, [
         f"No sign of exposure: rank test p = {_p(result.exposure.rank_test_p)}, no patient flagged "
         f"at q = {result.exposure.q:g}.",
         f"The audit would have seen {share:.1%} of exposed patients in 80 % of simulated audits "
-        f"(basis: {result.detectable.basis}); the policy asks for {policy.must_detect:.1%}.",
+        f"(basis: {result.detectable.basis}{trained}); the policy asks for {policy.must_detect:.1%}.",
     ]
 
 
@@ -196,6 +198,11 @@ def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
         control = found.get(name)
         if control is None or control.status is not ControlStatus.PASSED:
             reasons.append(_not_passed(name, control))
+    if copy_epochs(result.controls) > 1:
+        reasons.append(
+            f"The throw-away copy was trained for {copy_epochs(result.controls)} epochs; PASS needs it found "
+            "after one."
+        )
     if result.exposure is not None and not result.exposure.rank_test_p >= policy.alpha_review:
         reasons.append(
             f"The rank test gave p = {result.exposure.rank_test_p}; PASS needs a p-value that is not low."

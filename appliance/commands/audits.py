@@ -37,7 +37,8 @@ def audit_run(
         typer.Option("--spike-in", help="No known members: show on a throw-away copy what would be seen."),
     ] = False,
     spike_in_epochs: Annotated[
-        int, typer.Option(min=0, help="Epochs of the copy's training; 0: the policy's, or one.")
+        int,
+        typer.Option(min=0, help="Epochs of the copy's training; 0: the policy's, or one. More bar PASS."),
     ] = 0,
     json_: Json = False,
 ) -> None:

@@ -21,6 +21,7 @@ from audit_core.controls import (
     post_release_control,
     unscored_control,
 )
+from audit_core.copies import copy_epochs
 from audit_core.detectors import fused
 from audit_core.detectors.fused import plain_features
 from audit_core.detectors.seam import Detector, FoldScores, Labelled, Signals, battery
@@ -197,6 +198,16 @@ def test_positive_control_needs_something_found() -> None:
     assert positive_control([("members", 0.6, lost), ("spike-in", 0.8, found)]).status is FAILED
     assert positive_control([("spike-in", 0.8, found)]).status is PASSED
     assert positive_control([]).status is NOT_APPLICABLE
+
+
+def test_a_spike_in_tells_how_long_its_copy_was_trained() -> None:
+    """Epochs stand in number and sentence where the spike-in counts, and nowhere else."""
+    found = Interval(0.7, 0.9)
+    eight = positive_control([("spike-in", 0.8, found)], epochs=8)
+    assert copy_epochs([eight]) == 8 and eight.sentence.endswith("trained for 8 epochs.")
+    assert positive_control([("spike-in", 0.8, found)], epochs=1).sentence.endswith("trained for one epoch.")
+    members = positive_control([("members", 0.8, found), ("spike-in", 0.8, found)], epochs=8)
+    assert copy_epochs([members]) == copy_epochs([]) == 0 and "epoch" not in members.sentence
 
 
 # ---- blind baseline ----------------------------------------------------------------------------------------

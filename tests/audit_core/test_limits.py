@@ -73,6 +73,8 @@ def test_a_spike_in_takes_its_limit_away_and_leaves_its_own(without_members: Aud
     text = said(replace(without_members, references=References.L4, controls=positive))
     assert "not on the vendor's training" in text
     assert "cannot end in PASS" not in text and "--spike-in" not in text
+    long = tuple(replace(one, numbers={"epochs": 8.0}) for one in positive)
+    assert "--spike-in-epochs 1" in said(replace(without_members, references=References.L4, controls=long))
 
 
 def test_an_audit_that_could_do_everything_has_no_limits() -> None:

@@ -200,6 +200,20 @@ def test_expected_false_hangs_on_controls_like_targets(
     assert ("is not stated" in text) == bool(unsaid)
 
 
+@pytest.mark.parametrize(("epochs", "word"), [(1, "PASS"), (2, "INCONCLUSIVE"), (40, "INCONCLUSIVE")])
+def test_more_epochs_of_a_copy_buy_no_pass(epochs: int, word: str) -> None:
+    """A throw-away copy trained for longer is found by any audit: only one epoch carries a PASS."""
+    others = tuple(c for c in CLEAN.controls if c.name != ControlName.POSITIVE)
+    found = replace(control(ControlName.POSITIVE), numbers={"epochs": float(epochs)})
+    result = replace(
+        CLEAN, references=References.L4, controls=(*others, found),
+        detectable=DetectableEffect(0.05, "spike-in", ""),
+    )  # fmt: skip
+    verdict = decide(POLICY, result)
+    assert verdict.word == word
+    assert ("one epoch" if epochs == 1 else f"{epochs} epochs") in " ".join(verdict.reasons)
+
+
 def test_reasons_name_the_numbers() -> None:
     """A FAIL says its p-value, the limit it crossed, the tier and how many patients are flagged."""
     text = " ".join(decide(POLICY, STRONG).reasons)
