@@ -39,6 +39,8 @@ LEAST_BLIND = 10
 MEMBERS_IN_THEIR_OWN_MEAN = (
     "As published, known members are in the mean they are compared with: that they are found shows nothing."
 )
+SCORED_ROLES = (Role.CALIBRATION, Role.TARGET, Role.POST_RELEASE)
+"""Roles whose scores are judged, and not only learnt from."""
 DIFFERENCES = ("neg_loss", "minkpp")
 
 
@@ -67,7 +69,7 @@ def run_controls(run: ControlRun) -> tuple[ControlOutcome, ...]:
     targets, conditional = _target_contrast(run, members)
     return (
         run.identity,
-        unscored(run.rows, run.facts, run.settings),
+        unscored(run.rows, run.facts, run.settings, run.decider),
         _label_permutation(run),
         control_against_control(calibration, run.settings),
         _positive(run),
@@ -80,10 +82,19 @@ def run_controls(run: ControlRun) -> tuple[ControlOutcome, ...]:
     )
 
 
-def unscored(rows: Rows, facts: Sequence[PairFacts], settings: Settings) -> ControlOutcome:
-    """The unscored control over all pairs of every role."""
+def unscored(
+    rows: Rows, facts: Sequence[PairFacts], settings: Settings, decider: Scored | None = None
+) -> ControlOutcome:
+    """The unscored control over all pairs of every role.
+
+    A pair that was read and that the deciding detector cannot score is as lost as one that was not read.
+    Asked of those it judges; whether it scores references is its own affair (as published, it scores none).
+    """
     total = Counter(fact.role for fact in facts)
     failed = Counter(fact.role for fact in facts if fact.pair_id in rows.unscored)
+    if decider is not None:
+        silent = zip(rows.facts, np.isfinite(decider.values), strict=True)
+        failed += Counter(fact.role for fact, scored in silent if fact.role in SCORED_ROLES and not scored)
     return unscored_control({role: (failed[role], total[role]) for role in sorted(total)}, settings)
 
 

@@ -17,7 +17,13 @@ from audit_core.alike import GATES, no_sensitivity, shown_alike, status_of
 from audit_core.bounds import epsilon_bounds
 from audit_core.calibration import fit_mixture, likelihood_ratio
 from audit_core.cohort import Rows, references, scored_rows
-from audit_core.control_run import MEMBERS_IN_THEIR_OWN_MEAN, ControlRun, run_controls, unscored
+from audit_core.control_run import (
+    MEMBERS_IN_THEIR_OWN_MEAN,
+    SCORED_ROLES,
+    ControlRun,
+    run_controls,
+    unscored,
+)
 from audit_core.dataset_inference import dataset_inference
 from audit_core.detectable import detectable_effect
 from audit_core.detectors.published.calibration import published_mixture
@@ -139,7 +145,8 @@ def judge(
     why = _too_few(scene)
     if why:
         few = unscored(scene.rows, scene.facts, settings)
-        stopped = nothing_judged(settings, _counts(scene.rows), (identity, few), why)
+        counts = _counts(scene.rows, scene.decider)
+        stopped = nothing_judged(settings, counts, (identity, few), why)
         stopped = replace(stopped, deciding_detector=scene.decider.name, model_facts=dict(table.facts))
         return stopped, make_findings(scene.scored, scene.rows, facts, scene.target_rows, None, ())
     reports = detector_reports(scene.scored, scene.decider.name, scene.rows, settings)
@@ -236,9 +243,14 @@ def _too_few(scene: _Scene) -> str:
     return ""
 
 
-def _counts(rows: Rows) -> dict[str, int]:
-    """Role -> patients with a score."""
-    return {role.value: int(rows.of(role).size) for role in JUDGED_ROLES if rows.of(role).size}
+def _counts(rows: Rows, decider: Scored) -> dict[str, int]:
+    """Role -> patients with a score: of the deciding detector where it could run and judges the role."""
+    found = {role: rows.of(role) for role in JUDGED_ROLES}
+    return {
+        role.value: int(decider.at(who).size if decider.found and role in SCORED_ROLES else who.size)
+        for role, who in found.items()
+        if who.size
+    }
 
 
 def _positives(scene: _Scene, report: DetectorReport) -> tuple[Positive, ...]:
@@ -364,7 +376,7 @@ def _described(
         by_role.pop(Role.MEMBER)
     flagged = scene.targets[judged.flagged]
     chosen = scene.target_rows[judged.flagged] if flagged.size else scene.target_rows
-    empty = nothing_judged(scene.settings, _counts(scene.rows), (), "")
+    empty = nothing_judged(scene.settings, _counts(scene.rows, scene.decider), (), "")
     return replace(
         empty,
         deciding_detector=scene.decider.name,

@@ -191,6 +191,20 @@ def test_a_lost_reference_leaves_the_folds_of_the_others() -> None:
     assert len(found[1]) == len(found[0]) - len(lost)
 
 
+def test_pairs_that_only_the_decider_cannot_score_are_lost() -> None:
+    """Read, but without slice cosines: counted as unscored, not as judged, and the audit is VOID."""
+    cohort = planted(World(effect=1.5, exposed=0.0), 0)
+    cosines = np.array(cohort.table.cosines)
+    cosines[cohort.rows(Role.TARGET)[:15]] = np.nan
+    settings = replace(FAST, deciding_detector="gradaudit", **LEAN)
+    result, _ = run(replace(cohort, table=replace(cohort.table, cosines=cosines)), settings)
+    control = next(c for c in result.controls if c.name == ControlName.UNSCORED)
+    assert result.deciding_detector == "gradaudit"
+    assert (control.status, control.numbers["unscored"]) == (ControlStatus.FAILED, 15.0)
+    assert result.counts[Role.TARGET.value] == SIZES[Role.TARGET] - 15
+    assert decide(POLICY, result).word is VerdictWord.VOID
+
+
 def test_losing_one_role_voids() -> None:
     """When calibration controls fail to score and others do not, the audit is VOID."""
     cohort = planted(World(effect=1.0), 0)
