@@ -14,6 +14,7 @@ from typing import Any
 from appliance import codec, sealed
 from appliance.designs.assignment import Assignment
 from appliance.designs.planted import canary_frames, places, with_canaries
+from appliance.designs.unfavourable import with_losses
 from appliance.errors import (
     ApplianceError,
     CannotWrite,
@@ -239,6 +240,7 @@ def run(
     findings = codec.load(tuple[Finding, ...], answer["findings"])
     _check_findings(findings, given)
     result = with_canaries(result, findings, design)
+    result = with_losses(result, findings, cohort, design, loaded.policy)
     verdict = judgement.decide(loaded.policy, result)
     sealed_findings = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
     return Outcome(verdict, result, sealed_findings, layers)

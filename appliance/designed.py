@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -106,7 +107,7 @@ class Designed(Audited):
 
         Raises:
             UsageError: no such design, model or policy; the model is older than the commitment; a named
-                member was held back.
+                member has a coin; it was first revealed under other terms.
             IntegrityError: design, log or vault is not what was committed.
             ApplianceError: as `run_audit`.
         """
@@ -114,10 +115,13 @@ class Designed(Audited):
 
         record, design = self._model(request.model), self._committed(request.name)
         verified.check_release(design, record.released)
+        verified.check_coins(design)
         self._loaded_policy(request.policy)
         with self._act("design.reveal", request.name):
+            terms = self._digest_of(revealing.terms_of(self._workspace, design, request))
+            revealing.check_terms(design, terms)
             cohort = revealing.cohort_of(self._workspace, design, request)
-            self._open(design)
+            self._open(design, terms)
             cohort = self._stored_once(cohort)
         return self.run_audit(request.model, cohort.name, request.policy, on_progress)
 
@@ -132,19 +136,20 @@ class Designed(Audited):
 
         policy_file.load(policy)
 
-    def _open(self, design: Design) -> None:
-        """Put seed and assignment digest into the log, once."""
+    def _open(self, design: Design, terms: str) -> None:
+        """Put seed, assignment digest and the digest of the terms into the log, once and in one step."""
         from appliance.designs import shelf
+        from appliance.evidence.entries import Act
 
-        if design.opened is None:
-            self._log.append(
-                shelf.OPEN,
-                self._log.identifier(design.assignment.name),
-                "done",
-                actor="officer",
-                detail_digest=design.assignment.seed,
-                result_root=design.assignment.digest,
-            )
+        if design.opened is not None:
+            return
+        name, found = self._log.identifier(design.assignment.name), design.assignment
+        opening = Act(shelf.OPEN, name, "done", "officer", detail_digest=found.seed, result_root=found.digest)
+        self._log.append_all([opening, Act(shelf.TERMS, name, "done", "officer", detail_digest=terms)])
+
+    def _digest_of(self, terms: str) -> str:
+        """Hex SHA-256 over the log's keyed digest: nobody else can try out who may have been taken out."""
+        return hashlib.sha256(self._log.identifier(terms).encode()).hexdigest()
 
     def _stored_once(self, cohort: Cohort) -> Cohort:
         """The cohort under its name, or under the next free one: what is frozen is never replaced."""

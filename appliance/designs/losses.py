@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from appliance.designs.assignment import Arm, PlacedPatient
 from appliance.designs.shelf import Design
@@ -20,17 +20,20 @@ class Losses:
     Attributes:
         missing: none of their pairs is in the workspace.
         taken_out: named as withdrawn, or as having left although held back.
+        elsewhere: held back here and released under another design.
         arms: patients of each arm at the draw.
     """
 
     arms: Mapping[Arm, int]
     missing: Mapping[Arm, int]
     taken_out: Mapping[Arm, int]
+    elsewhere: Mapping[Arm, int] = field(default_factory=dict)
 
     @property
     def lost(self) -> dict[Arm, int]:
         """Patients lost, by arm."""
-        return {arm: self.missing.get(arm, 0) + self.taken_out.get(arm, 0) for arm in Arm}
+        why = (self.missing, self.taken_out, self.elsewhere)
+        return {arm: sum(found.get(arm, 0) for found in why) for arm in Arm}
 
     @property
     def tolerable(self) -> bool:
@@ -50,6 +53,7 @@ class Losses:
             for why, found in (
                 ("are no longer in the workspace", self.missing),
                 ("were taken out", self.taken_out),
+                ("were released under another design", self.elsewhere),
             )
             for arm in Arm
             if found.get(arm, 0)
@@ -73,21 +77,29 @@ def remaining(
         out: pairs of patients who must not be counted.
     """
     by_id = {row.pair_id: row for row in rows}
-    unwanted = {row.patient for row in out}
-    persons_out = {one.person for one in design.assignment.patients if one.patient in unwanted}
+    persons_out = taken_out_of(design, out)
     roles: dict[str, list[PairRow]] = {"target": [], "control": []}
     everyone: dict[str, list[PlacedPatient]] = {}
     for one in design.assignment.patients:
         everyone.setdefault(one.person, []).append(one)
-    arms, missing, taken_out = (dict.fromkeys(Arm, 0) for _ in range(3))
+    arms, missing, taken_out, elsewhere = (dict.fromkeys(Arm, 0) for _ in range(4))
     for person, ids in everyone.items():
         arm = ids[0].arm
         arms[arm] += 1
         found = [by_id[pair] for one in ids for pair in one.pairs if pair in by_id]
         if person in persons_out:
             taken_out[arm] += 1
+        elif person in design.elsewhere:
+            elsewhere[arm] += 1
         elif not found:
             missing[arm] += 1
         else:
             roles["target" if arm is Arm.RELEASED else "control"] += found
-    return {role: tuple(found) for role, found in roles.items()}, Losses(arms, missing, taken_out)
+    left = {role: tuple(found) for role, found in roles.items()}
+    return left, Losses(arms, missing, taken_out, elsewhere)
+
+
+def taken_out_of(design: Design, out: Sequence[PairRow]) -> frozenset[str]:
+    """Persons of the design whom these pairs name."""
+    unwanted = {row.patient for row in out}
+    return frozenset(one.person for one in design.assignment.patients if one.patient in unwanted)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from appliance.cohorts import CohortRequest, check_references, freeze_picked, pair_rows
 from appliance.designs.assignment import Arm
-from appliance.designs.losses import remaining
+from appliance.designs.losses import remaining, taken_out_of
 from appliance.designs.shelf import Design
 from appliance.designs.views import ReleaseRow
 from appliance.errors import UsageError
+from appliance.evidence.verify_evidence import canonical
 from appliance.selection import PairRow, chosen
 from appliance.workspace.workspace import Workspace
 from audit_core.results import Design as DesignWord
@@ -24,6 +25,7 @@ class RevealRequest:
     Attributes:
         members: known members who have no coin, a list or a query; "" with references L4 and L5.
         without: patients who must not be counted: withdrawn, or gone although held back; a list or a query.
+            The same ones at every reveal.
     """
 
     name: str
@@ -61,6 +63,44 @@ def cohort_of(workspace: Workspace, design: Design, request: RevealRequest) -> C
     check_references(asked, {role for role, found in roles.items() if found})
     cohort = freeze_picked(workspace, asked, roles, design.assignment.commitment)
     return replace(cohort, warnings=(*losses.sentences(), *cohort.warnings))
+
+
+def terms_of(workspace: Workspace, design: Design, request: RevealRequest) -> str:
+    """What is settled with the first reveal and repeated by every later one, as one canonical line.
+
+    Whoever could name others once the scores are known would choose who is counted, and in which half.
+
+    Raises:
+        UsageError: the selection of those who must not be counted cannot be read.
+    """
+    out = chosen(request.without, pair_rows(workspace, standing=False), "without") if request.without else []
+    settled = {
+        "commitment": design.assignment.commitment,
+        "fitting_share": repr(request.fitting_share),
+        "format": "gradaudit-design-terms-1",
+        "seed": str(request.seed),
+        "without": sorted(taken_out_of(design, out)),
+    }
+    return canonical(settled).decode()
+
+
+def check_terms(design: Design, terms: str) -> None:
+    """Refuse a reveal under other terms than the first one's.
+
+    Args:
+        terms: hex digest of this reveal's.
+
+    Raises:
+        UsageError: the design was opened under others.
+    """
+    if design.opened is None or (design.terms is not None and design.terms.detail_digest == terms):
+        return
+    raise UsageError(
+        f"design {design.assignment.name} was first revealed with other patients taken out, or with another "
+        "--fitting-share: who is counted is settled before any result is known",
+        "give the same --without and --fitting-share as then; where somebody withdrew since, freeze what is "
+        "left by `gradaudit cohort create` as --design convenience, which is no evidence by design any more",
+    )
 
 
 def release_rows(workspace: Workspace, design: Design) -> tuple[ReleaseRow, ...]:

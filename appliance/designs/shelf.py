@@ -7,11 +7,11 @@ that does not give the committed digest is an alarm.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from appliance import codec
-from appliance.designs.assignment import Assignment
+from appliance.designs.assignment import Arm, Assignment
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
@@ -20,16 +20,24 @@ from appliance.workspace.workspace import Workspace
 
 COMMIT = "design.commit"  # detail: the commitment
 OPEN = "design.open"  # detail: the seed; result: the assignment's digest
+TERMS = "design.terms"  # in the same step as OPEN; detail: what every reveal must repeat
 _PREFIX = "design/"
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A design with what the log says of it: neither entry while it is only drawn."""
+    """A design with what the log says of it: no entry while it is only drawn.
+
+    Attributes:
+        terms: under which it was opened.
+        elsewhere: persons held back here and released under another committed design: they are no controls.
+    """
 
     assignment: Assignment
     committed: Entry | None
     opened: Entry | None
+    terms: Entry | None = None
+    elsewhere: frozenset[str] = frozenset()
 
     @property
     def state(self) -> str:
@@ -74,16 +82,33 @@ def designs(workspace: Workspace, log: EvidenceLog) -> Iterator[Design]:
     Raises:
         IntegrityError: an assignment is not what was drawn, or not what the log committed to.
     """
-    for assignment in assignments(workspace):
-        entries = log.about(log.identifier(assignment.name))
-        committed = [entry for entry in entries if entry.act == COMMIT]
-        opened = [entry for entry in entries if entry.act == OPEN]
-        if any(entry.detail_digest != assignment.commitment for entry in committed):
-            raise IntegrityError(
-                f"design {assignment.name} is not the one the log committed to",
-                "keep the disk as it is; `gradaudit log verify` says whether the log is intact",
-            )
-        yield Design(assignment, next(iter(committed), None), next(iter(opened), None))
+    found = [_with_entries(log, assignment) for assignment in assignments(workspace)]
+    for design in found:
+        others = [one for one in found if one is not design and one.committed is not None]
+        yield replace(design, elsewhere=_released_elsewhere(design.assignment, others))
+
+
+def _with_entries(log: EvidenceLog, assignment: Assignment) -> Design:
+    entries = log.about(log.identifier(assignment.name))
+    if any(one.act == COMMIT and one.detail_digest != assignment.commitment for one in entries):
+        raise IntegrityError(
+            f"design {assignment.name} is not the one the log committed to",
+            "keep the disk as it is; `gradaudit log verify` says whether the log is intact",
+        )
+    first = {one.act: one for one in reversed(entries)}
+    return Design(assignment, first.get(COMMIT), first.get(OPEN), first.get(TERMS))
+
+
+def _released_elsewhere(assignment: Assignment, others: Iterable[Design]) -> frozenset[str]:
+    gone = {
+        name
+        for other in others
+        for one in other.assignment.patients
+        if one.arm is Arm.RELEASED
+        for name in (one.patient, one.person)
+    }
+    held = [one for one in assignment.patients if one.arm is Arm.HELD_BACK]
+    return frozenset(one.person for one in held if gone & {one.patient, one.person})
 
 
 def named(workspace: Workspace, log: EvidenceLog, name: str) -> Design:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance import codec
+from appliance import codec, policy_file
 from appliance.designs.revealing import RevealRequest
+from appliance.designs.unfavourable import CONTROL
 from appliance.errors import ApplianceError, IntegrityError, UsageError
 from appliance.workspace.rows import StoredCohort
 from medio.cohort import cohort_digest
@@ -44,3 +46,27 @@ def test_a_design_is_not_opened_for_a_model_that_is_not_there(tmp_path: Path) ->
             with pytest.raises(UsageError):
                 opened.reveal_design(RevealRequest("spring", model, policy), silent)
         assert opened.design("spring").state == "committed"
+
+
+def _quick(folder: Path) -> str:
+    """The demo's policy with few repetitions."""
+    text = (policy_file.FOLDER / "demo.toml").read_text()
+    for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5, "spike_in_epochs": 0}.items():
+        text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+    (folder / "quick.toml").write_text(text)
+    return str(folder / "quick.toml")
+
+
+def test_lost_patients_stand_beside_the_controls_and_are_settled_once(tmp_path: Path) -> None:
+    """A reveal without one patient: the audit says what that could do; one with another list is refused."""
+    with unlocked(small_site.build(tmp_path)) as opened:
+        opened.new_design(replace(REQUEST, canaries=0), tmp_path / "out", silent)
+        asked = RevealRequest("spring", "tiny", _quick(tmp_path), without="AccessionNumber=A0")
+        view = opened.reveal_design(asked, silent)
+        (lost,) = [control for control in view.result.controls if control.name == CONTROL]
+        assert lost.numbers["released"] + lost.numbers["held back"] == 1
+        before = len(opened.audits())
+        for other in ("", "AccessionNumber=A1"):
+            with pytest.raises(UsageError, match="first revealed with other patients"):
+                opened.reveal_design(replace(asked, without=other), silent)
+        assert len(opened.audits()) == before

@@ -15,9 +15,9 @@ from appliance.cohorts import CohortRequest
 from appliance.designs import shelf
 from appliance.designs.assignment import Arm
 from appliance.designs.losses import LOST_SHARE, Losses, remaining
-from appliance.designs.revealing import RevealRequest, cohort_of
+from appliance.designs.revealing import RevealRequest, check_terms, cohort_of, terms_of
 from appliance.designs.shelf import Design
-from appliance.designs.verified import behind, check_release
+from appliance.designs.verified import behind, check_coins, check_release
 from appliance.errors import IntegrityError, UsageError
 from appliance.workspace.rows import StoredCohort
 from medio.cohort import cohort_digest
@@ -239,16 +239,80 @@ def test_opening_puts_seed_and_digest_into_the_log_once(tmp_path: Path) -> None:
     with unlocked(create(tmp_path)) as opened:
         opened.new_design(replace(REQUEST, canaries=0), tmp_path / "out", silent)
         design = _design(opened)
-        opened._open(design)
+        opened._open(design, "ab" * 32)
         again = _design(opened)
-        opened._open(again)
+        opened._open(again, "cd" * 32)
         entries = opened._log.about(opened._log.identifier("spring"))
         assert opened.design("spring").seed == design.assignment.seed
+    terms = [one.detail_digest for one in entries if one.act == shelf.TERMS]
+    assert terms == ["ab" * 32]
     opens = [one for one in entries if one.act == shelf.OPEN]
     assert [(one.detail_digest, one.result_root) for one in opens] == [
         (design.assignment.seed, design.assignment.digest)
     ]
     assert again.state == "revealed"
+
+
+@pytest.mark.parametrize("change", ["without", "more-without", "fitting-share"])
+def test_a_later_reveal_repeats_the_terms_of_the_first(tmp_path: Path, change: str) -> None:
+    """Who is not counted is settled before any result: the same list again is fine, another is refused."""
+    with unlocked(create(tmp_path)) as opened:
+        opened.new_design(replace(REQUEST, canaries=0), tmp_path / "out", silent)
+        design = _design(opened)
+        people = _people(design, Arm.RELEASED)
+        first = replace(ASKED, without=_listed(tmp_path, people[:1]) if change == "more-without" else "")
+        digest = opened._digest_of(terms_of(opened._workspace, design, first))
+        check_terms(design, "ab" * 32)  # nothing is opened yet
+        opened._open(design, digest)
+        check_terms(_design(opened), digest)
+        later = replace(first, fitting_share=0.3)
+        if change != "fitting-share":
+            later = replace(first, without=_listed(tmp_path, people[:2]))
+        with pytest.raises(UsageError, match="first revealed with other patients") as refused:
+            check_terms(_design(opened), opened._digest_of(terms_of(opened._workspace, design, later)))
+        assert refused.value.hint
+        assert digest not in terms_of(opened._workspace, design, first)
+
+
+def test_who_was_released_under_another_design_is_no_control(tmp_path: Path) -> None:
+    """Held back here and released there, so a model may know them: lost, and older cohorts are stopped."""
+    with unlocked(create(tmp_path, patients=120)) as opened:
+        for name in ("spring", "summer"):
+            opened.new_design(replace(REQUEST, name=name, canaries=0), tmp_path / name, silent)
+            if name == "spring":
+                whole = cohort_of(opened._workspace, _design(opened), ASKED)
+        design = _design(opened)
+        summer = shelf.named(opened._workspace, opened._log, "summer")
+        gone = set(_people(design, Arm.HELD_BACK)) & set(_people(summer, Arm.RELEASED))
+        assert design.elsewhere == gone != set()
+        cohort = cohort_of(opened._workspace, design, ASKED)
+        assert not {one.patient for one in cohort.assignments} & gone
+        assert f"{len(gone)} of" in cohort.warnings[0]
+        assert "released under another design" in cohort.warnings[0]
+        assert cohort.design == "random"
+        assert behind(opened._workspace, opened._log, cohort, "") == design
+        with pytest.raises(UsageError, match="released under another design since"):
+            behind(opened._workspace, opened._log, whole, "")
+
+
+@pytest.mark.parametrize("what", ["arm", "copies", "canary", "guesses"])
+def test_what_does_not_follow_from_the_seed_is_an_alarm(tmp_path: Path, what: str) -> None:
+    """A commitment to arms somebody chose is kept by log and digest, and still is no draw."""
+    with unlocked(create(tmp_path)) as opened:
+        opened.new_design(REQUEST, tmp_path / "out", silent)
+        design = _design(opened)
+        check_coins(design)
+        found = design.assignment
+        (one, *people), (canary, *others) = found.patients, found.canaries
+        turned = Arm.RELEASED if one.arm is Arm.HELD_BACK else Arm.HELD_BACK
+        other = {
+            "arm": replace(found, patients=(replace(one, arm=turned), *people)),
+            "copies": replace(found, canaries=(replace(canary, copies=canary.copies + 1), *others)),
+            "canary": replace(found, canaries=(replace(canary, canary="0" * 32), *others)),
+            "guesses": replace(found, guesses=found.guesses + 2),
+        }[what]
+        with pytest.raises(IntegrityError, match="do not follow from its seed"):
+            check_coins(replace(design, assignment=other))
 
 
 def test_a_cohort_that_changed_gets_the_next_name(site: Appliance, tmp_path: Path) -> None:
