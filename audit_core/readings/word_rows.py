@@ -25,11 +25,15 @@ from audit_core.adapters.base import Encoded, ModelAdapter
 from audit_core.adapters.families import CONTRASTIVE, GENERATIVE, MATCHING
 from audit_core.adapters.image_text_to_text import IGNORED
 from audit_core.detectors.word_rows import SCALARS
+from audit_core.errors import BadSample
 from audit_core.readings.seam import Read, Reading, Scene, register
 from audit_core.samples import Sample
 
 STILL = 0.05
 """A row that moved less than this share of the median moved row counts as untouched."""
+
+CHUNK = 1 << 13
+"""Rows compared at a time: a table of 128,000 words is 2 GB in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +51,71 @@ class _Words:
     grad_UD: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class MovedRows:
+    """The two word tables, and how far a row must have moved to count as touched.
+
+    Attributes:
+        mine_VD: the model's table; rows both models have.
+        base_VD: the base's.
+        still: length of a move below which a row is untouched; 0 where no row moved at all.
+    """
+
+    mine_VD: Tensor
+    base_VD: Tensor
+    still: float
+
+    @classmethod
+    def of(cls, adapter: ModelAdapter, base: ModelAdapter) -> MovedRows | None:
+        """None where nothing can be compared: no word table, another width, or other words."""
+        mine, theirs = word_table(adapter.model), word_table(base.model)
+        if mine is None or theirs is None or mine.embedding_dim != theirs.embedding_dim:
+            return None
+        if _vocabulary(adapter) != _vocabulary(base):
+            return None
+        rows = min(mine.num_embeddings, theirs.num_embeddings)
+        tables = mine.weight.detach()[:rows], theirs.weight.detach()[:rows]
+        parts = [cls(*tables, 0.0).move(slice(start, start + CHUNK)) for start in range(0, rows, CHUNK)]
+        lengths = torch.cat([part.norm(dim=1) for part in parts])
+        moved = lengths[lengths > 0]
+        return cls(*tables, STILL * float(moved.median()) if len(moved) else 0.0)
+
+    def move(self, rows: slice | Tensor) -> Tensor:
+        """E − E_base of some rows, float32, on the CPU; whole tables are never copied."""
+        if isinstance(rows, slice):
+            return self.mine_VD[rows].float().cpu() - self.base_VD[rows].float().cpu()
+        mine, theirs = (
+            table.index_select(0, rows.to(table.device)) for table in (self.mine_VD, self.base_VD)
+        )
+        return mine.float().cpu() - theirs.float().cpu()
+
+
 def open_reading(scene: Scene) -> Read:
     """Compare the two embeddings once; then every batch costs a forward and a backward pass."""
     assert scene.base is not None
     adapter, feed = scene.feed.adapter, scene.feed
-    move_VD, still = moved_rows(adapter, scene.base)
+    moved = MovedRows.of(adapter, scene.base)
 
     def read(chunk: Sequence[Sample]) -> Mapping[str, NDArray[np.float64]]:
-        batch = feed.encode(chunk)
         table = word_table(adapter.model)
-        if table is None or not still:  # nothing moved: no pass is needed to say so
+        if moved is None or table is None or not moved.still:  # nothing moved: no pass is needed to say so
             return {name: np.zeros(len(chunk)) for name in SCALARS}
-        words = _gradients(adapter, batch, table, scene)
-        known = words.word_U < len(move_VD)
-        along_U, length_U = _along(words, move_VD, known)
-        return _pooled(words.owner_U.cpu().numpy(), along_U, length_U, still, len(chunk))
+        words = _gradients(adapter, feed.encode(chunk), table, scene)
+        return _pooled(words.owner_U.numpy(), *_along(words, moved), moved.still, len(chunk))
 
     return read
-
-
-def moved_rows(adapter: ModelAdapter, base: ModelAdapter) -> tuple[Tensor, float]:
-    """E − E_base over rows both have, float32 [V, D], and the length under which a row is untouched.
-
-    A model without a word table, or whose table has another width than the base's, has no row that moved.
-    """
-    mine, theirs = word_table(adapter.model), word_table(base.model)
-    if mine is None or theirs is None or mine.embedding_dim != theirs.embedding_dim:
-        return torch.zeros((0, 1)), 0.0
-    rows = min(mine.num_embeddings, theirs.num_embeddings)
-    move_VD = mine.weight.detach()[:rows].float() - theirs.weight.detach()[:rows].float().to(
-        mine.weight.device
-    )
-    lengths = move_VD.norm(dim=1)
-    moved = lengths[lengths > 0]
-    return move_VD, STILL * float(moved.median()) if len(moved) else 0.0
 
 
 def word_table(model: nn.Module) -> nn.Embedding | None:
     """The embedding of the model's words: its largest table of rows; None where it has none."""
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     return max(tables, key=lambda table: table.num_embeddings, default=None)
+
+
+def _vocabulary(adapter: ModelAdapter) -> object:
+    """What tells which word a row stands for."""
+    tokenizer = getattr(adapter, "tokenizer", None)
+    return tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else adapter.encoding
 
 
 def _report_positions(adapter: ModelAdapter, batch: Encoded) -> Tensor:
@@ -96,8 +125,13 @@ def _report_positions(adapter: ModelAdapter, batch: Encoded) -> Tensor:
 
 
 def _gradients(adapter: ModelAdapter, batch: Encoded, table: nn.Embedding, scene: Scene) -> _Words:
-    """Gradient of each sample's own loss at its words' rows, summed over where a word stands."""
+    """Gradient of each sample's own loss at its words' rows, summed over where a word stands.
+
+    Raises:
+        BadSample: the network reads its words from somewhere else.
+    """
     seen: list[tuple[Tensor, Tensor]] = []
+    report_BT = _report_positions(adapter, batch)
 
     def leaf(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> Tensor:
         ids = given[0]
@@ -106,39 +140,40 @@ def _gradients(adapter: ModelAdapter, batch: Encoded, table: nn.Embedding, scene
         seen.append((ids, made.detach().requires_grad_()))
         return seen[-1][1].clone()  # some networks put image features into it in place
 
-    report_BT = _report_positions(adapter, batch)
     handle = table.register_forward_hook(leaf)
     try:
         with torch.enable_grad():
             losses_B = adapter.forward(batch, scene.feed.anchors).losses_B
-            grads = torch.autograd.grad(losses_B.sum(), [made for _, made in seen])
+            made = [output for _, output in seen]
+            grads = torch.autograd.grad(losses_B.sum(), made, allow_unused=True) if made else ()
     finally:
         handle.remove()
-    ids_BT = seen[0][0]
-    grad_BTD = torch.stack([grad.float() for grad in grads]).sum(0)
-    return _by_word(ids_BT, grad_BTD, report_BT.to(ids_BT.device), table.num_embeddings)
+    if not grads or grads[0] is None:
+        raise BadSample(f"no gradient reaches the words of pair {batch.pair_ids[0]}")
+    grad_BTD = torch.stack([grad.float().cpu() for grad in grads if grad is not None]).sum(0)
+    return _by_word(seen[0][0].cpu(), grad_BTD, report_BT.cpu(), table.num_embeddings)
 
 
 def _by_word(ids_BT: Tensor, grad_BTD: Tensor, report_BT: Tensor, vocabulary: int) -> _Words:
-    owner_BT = torch.arange(len(ids_BT), device=ids_BT.device)[:, None].expand_as(ids_BT)
-    key_BT = owner_BT * vocabulary + ids_BT
+    """Sums on the CPU, in the order of positions: the same bits every time."""
+    key_BT = torch.arange(len(ids_BT))[:, None] * vocabulary + ids_BT
     wanted = torch.unique(key_BT[report_BT])
     place = torch.searchsorted(wanted, key_BT.flatten()).clamp_max(max(0, len(wanted) - 1))
     inside = wanted[place] == key_BT.flatten()
-    grad_UD = torch.zeros((len(wanted), grad_BTD.shape[2]), device=grad_BTD.device)
+    grad_UD = torch.zeros((len(wanted), grad_BTD.shape[2]))
     grad_UD.index_add_(0, place[inside], grad_BTD.flatten(0, 1)[inside])
     return _Words(wanted // vocabulary, wanted % vocabulary, grad_UD)
 
 
-def _along(words: _Words, move_VD: Tensor, known: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _along(words: _Words, moved: MovedRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """[U] cosine of −∂L/∂E[word] with the row's move, 0 where either is nought; length of the move."""
-    along = torch.zeros(len(words.word_U), device=words.grad_UD.device)
-    length = torch.zeros_like(along)
+    along, length = torch.zeros(len(words.word_U)), torch.zeros(len(words.word_U))
+    known = words.word_U < len(moved.base_VD)
     if bool(known.any()):
-        move_UD = move_VD[words.word_U[known]]
+        move_UD = moved.move(words.word_U[known])
         along[known] = -nn.functional.cosine_similarity(words.grad_UD[known], move_UD, dim=1, eps=1e-30)
         length[known] = move_UD.norm(dim=1)
-    return along.double().cpu().numpy(), length.double().cpu().numpy()
+    return along.double().numpy(), length.double().numpy()
 
 
 def _pooled(

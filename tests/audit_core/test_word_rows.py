@@ -13,6 +13,7 @@ from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.image_text_to_text import IGNORED
 from audit_core.adapters.loading import open_model
 from audit_core.batches import Feed, Pace
+from audit_core.errors import BadSample
 from audit_core.readings.seam import Scene, readings
 from audit_core.readings.word_rows import SCALARS, STILL, word_table
 from audit_core.samples import Sample, Settings
@@ -113,3 +114,27 @@ def test_a_base_of_another_width_has_no_rows_that_moved(tmp_path: Path, pairs: l
     assert table is not None
     base.model.set_input_embeddings(nn.Embedding(table.num_embeddings, table.embedding_dim + 1))  # type: ignore[operator]
     assert not read(model, base, pairs, []).any()
+
+
+def test_a_base_with_other_words_has_no_rows_to_compare(
+    tmp_path: Path, pairs: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 7 of one vocabulary says nothing about row 7 of another."""
+    folder = tiny.write_llava(tmp_path)
+    model, base = open_model(folder, LLAVA), open_model(folder, LLAVA)
+    fine_tuned(model, pairs[:4])
+    assert read(model, base, pairs, []).any()
+    monkeypatch.setattr(base.tokenizer, "get_vocab", lambda: {"other": 7})  # type: ignore[attr-defined]
+    assert not read(model, base, pairs, []).any()
+
+
+def test_words_that_come_from_elsewhere_are_unscored_by_name(
+    tmp_path: Path, pairs: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that reads its words from another table is no pair with a number."""
+    folder = tiny.write_llava(tmp_path)
+    model, base = open_model(folder, LLAVA), open_model(folder, LLAVA)
+    fine_tuned(model, pairs[:4])
+    monkeypatch.setattr("audit_core.readings.word_rows._report_positions", lambda *_: torch.ones(1, 1).bool())
+    with pytest.raises(BadSample, match="no gradient reaches the words of pair"):
+        read(model, base, pairs, [])
