@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,7 +115,7 @@ def word_table(model: nn.Module) -> nn.Embedding | None:
 
 def _vocabulary(adapter: ModelAdapter) -> object:
     """What tells which word a row stands for."""
-    tokenizer = getattr(adapter, "tokenizer", None)
+    tokenizer: Any = getattr(adapter, "tokenizer", None)
     return tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else adapter.encoding
 
 
