@@ -108,8 +108,12 @@ def open_reading(scene: Scene) -> Read:
 
 
 def word_table(model: nn.Module) -> nn.Embedding | None:
-    """The embedding of the model's words: its largest table of rows; None where it has none."""
-    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    """The embedding of the model's words: its largest table that is not one of positions; None without one."""
+    tables = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and "position" not in name
+    ]
     return max(tables, key=lambda table: table.num_embeddings, default=None)
 
 

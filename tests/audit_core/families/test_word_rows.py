@@ -27,7 +27,7 @@ BANK = [tiny.sample(number) for number in range(50, 54)]
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_s_words_are_read(name: str, tmp_path: Path) -> None:
-    """With a base whose word table lies elsewhere, every pair has three numbers that are not the same for all."""
+    """With a base whose word table lies elsewhere, every pair has three numbers not the same for all."""
     folder = FAMILIES[name](tmp_path / name)
     family = inspect_folder(folder).family
     model, base = open_model(folder, family), open_model(folder, family)
