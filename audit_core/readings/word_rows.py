@@ -108,7 +108,7 @@ def open_reading(scene: Scene) -> Read:
 
 
 def word_table(model: nn.Module) -> nn.Embedding | None:
-    """The embedding of the model's words: its largest table that is not one of positions; None without one."""
+    """The embedding of the model's words: its largest table but those of positions; None without."""
     tables = [
         module
         for name, module in model.named_modules()
