@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from appliance.sanitise import safe
@@ -25,7 +26,7 @@ def balance(cohort: Cohort, rows: Mapping[str, PairRow]) -> BalanceView:
     """
     members: dict[str, list[PairRow]] = {role: [] for role in ROLE_ORDER}
     for one in cohort.assignments:
-        members[one.role].append(rows[one.pair_id])
+        members[one.role].append(replace(rows[one.pair_id], patient=one.patient))
     roles = {role: pairs for role, pairs in members.items() if pairs}
     described = {role: [_described(pair) for pair in pairs] for role, pairs in roles.items()}
     compared = differences(described.get(Role.TARGET, []), described.get(Role.CALIBRATION, []))

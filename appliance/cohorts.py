@@ -370,10 +370,10 @@ def _matched(
 
 
 def _by_patient(pairs: Sequence[PairRow]) -> dict[str, list[PairRow]]:
-    """Patient -> pairs by pair id, in the order of the patients' first pair ids."""
+    """Person -> pairs by pair id, in the order of the persons' first pair ids."""
     found: dict[str, list[PairRow]] = {}
     for pair in sorted(pairs, key=lambda pair: pair.pair_id):
-        found.setdefault(pair.patient, []).append(pair)
+        found.setdefault(pair.who, []).append(pair)
     return found
 
 

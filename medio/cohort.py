@@ -41,6 +41,11 @@ class Candidate:
     stratum: Stratum = ()
     person: str = ""
 
+    @property
+    def who(self) -> str:
+        """The person, as far as anything tells."""
+        return self.person or self.patient
+
 
 def freeze(
     name: str,
@@ -54,6 +59,8 @@ def freeze(
 ) -> Cohort:
     """Check the candidates and freeze them.
 
+    A person with several pseudonyms stands in the cohort as one patient, under that of the first pair.
+
     Args:
         fitting_share: share of control patients used for mask and fusion; the others give p-values.
         commitment: of the design whose coins gave the roles; "" where there was none.
@@ -66,9 +73,9 @@ def freeze(
     _check_roles(offered)
     _check_patients(offered)
     _check_duplicates(offered)
-    halves = _split_controls(offered, seed, fitting_share)
+    halves, names = _split_controls(offered, seed, fitting_share), _one_name_each(offered)
     assignments = tuple(
-        Assignment(one.pair_id, one.patient, halves[one.patient] if one.role == CONTROL else Role(one.role))
+        Assignment(one.pair_id, names[one.who], halves[one.who] if one.role == CONTROL else Role(one.role))
         for one in offered
     )
     digest = cohort_digest(design, references, seed, assignments, commitment)
@@ -107,7 +114,7 @@ def _check_roles(offered: Sequence[Candidate]) -> None:
 def _check_patients(offered: Sequence[Candidate]) -> None:
     roles: dict[str, set[str]] = defaultdict(set)
     for one in offered:
-        roles[one.person or one.patient].add(one.role)
+        roles[one.who].add(one.role)
     shared = [found for found in roles.values() if len(found) > 1]
     if shared:
         kinds = sorted({" and ".join(sorted(found)) for found in shared})
@@ -138,7 +145,7 @@ def _repetitions(offered: Sequence[Candidate]) -> Iterator[str]:
     compared = [one for one in offered if one.fingerprint is not None]
     roles = sorted({one.role for one in offered})
     for role in roles:
-        people = {one.patient: one.person or one.patient for one in offered if one.role == role}
+        people = {one.patient: one.who for one in offered if one.role == role}
         if len(people) > len(set(people.values())):
             fewer = len(people) - len(set(people.values()))
             yield f"{role}: {fewer} × another id of a patient of this role"
@@ -164,14 +171,14 @@ def _fingerprints(candidates: Sequence[Candidate]) -> list[Fingerprint]:
 
 
 def _split_controls(offered: Sequence[Candidate], seed: int, share: float) -> Mapping[str, Role]:
-    """Draw control patients into fitting and calibration, balanced over strata.
+    """Person -> half: control patients drawn into fitting and calibration, balanced over strata.
 
     The draw depends on the seed, the pair ids and the strata only: not on names or the site's key.
     """
     first: dict[str, Candidate] = {}
     for one in offered:
         if one.role == CONTROL:
-            first.setdefault(one.patient, one)
+            first.setdefault(one.who, one)
     if not first:
         return {}
     if not 0.0 < share < 1.0:
@@ -181,7 +188,12 @@ def _split_controls(offered: Sequence[Candidate], seed: int, share: float) -> Ma
     wanted = min(max(round(share * len(first)), 1), len(first) - 1)
     strata = {one.pair_id: one.stratum for one in first.values()}
     fitting = drawn(strata, wanted, seed=seed, purpose=_FORMAT)
-    return {
-        patient: Role.FITTING if one.pair_id in fitting else Role.CALIBRATION
-        for patient, one in first.items()
-    }
+    return {who: Role.FITTING if one.pair_id in fitting else Role.CALIBRATION for who, one in first.items()}
+
+
+def _one_name_each(offered: Sequence[Candidate]) -> Mapping[str, str]:
+    """Person -> pseudonym of the first pair: whoever reads the cohort counts and judges a person once."""
+    names: dict[str, str] = {}
+    for one in offered:
+        names.setdefault(one.who, one.patient)
+    return names

@@ -229,7 +229,7 @@ class Assignment:
     """One pair's place in a cohort."""
 
     pair_id: str
-    patient: str  # pseudonym
+    patient: str  # pseudonym, one for all pairs of a person
     role: Role
 
 

@@ -225,6 +225,20 @@ def test_one_person_with_two_ids_plays_one_role(site: Appliance, inbox: Path) ->
     assert dict(site.create_cohort(asked("PatientID=A", "rest")).counts)["target"] == 1
 
 
+def test_two_ids_of_a_control_are_one_patient(site: Appliance, inbox: Path) -> None:
+    """The split, the counts and the balance of a cohort know one person, whatever the ids."""
+    for number, name in enumerate("ABCD"):
+        put(inbox, name, number + 1)
+        say(inbox, name, f"Words of {name}.")
+    text = (inbox / "A-F.hl7").read_text().replace("PID|||A|", "PID|||A~D|")
+    (inbox / "A-F.hl7").write_text(text)
+    ingested(site, inbox)
+    view = site.create_cohort(asked("PatientID=B", "rest"))
+    assert dict(view.counts) == {"fitting": 1, "calibration": 1, "target": 1}
+    assert view.balance is not None
+    assert {role.role: role.patients for role in view.balance.roles} == dict(view.counts)
+
+
 def test_a_left_out_issuer_makes_no_second_person(site: Appliance, inbox: Path) -> None:
     """Two modalities send one patient with and without the issuer of the id: two pseudonyms, one role."""
     for number, name in enumerate("ABC"):

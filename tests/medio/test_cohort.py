@@ -200,6 +200,22 @@ def test_one_person_under_two_ids_is_seen() -> None:
     assert refused([*linked, replace(target, person="one")]).reason == "patient-in-two-roles"
 
 
+def test_a_person_under_two_ids_is_one_patient() -> None:
+    """No person stands in both halves, and everything that counts patients counts this one once."""
+    controls = [
+        Candidate(f"c{n:02}{other}", f"P-{other}-{n}", CONTROL, person=f"person {n}")
+        for n in range(20)
+        for other in "xy"
+    ]
+    cohort = frozen([*controls, Candidate("t", "P-t", "target")])
+    halves: dict[str, set[Role]] = {}
+    for one in cohort.assignments:
+        halves.setdefault(one.pair_id[:3], set()).add(one.role)
+    assert all(len(roles) == 1 for roles in halves.values())
+    assert Counter(drawn(cohort).values()) == {Role.FITTING: 8, Role.CALIBRATION: 12, Role.TARGET: 1}
+    assert {one.patient for one in cohort.assignments} == {"P-t", *(f"P-x-{n}" for n in range(20))}
+
+
 def test_every_refusal_has_a_hint() -> None:
     """An officer is told what to do, whatever the reason."""
     source = Path(medio.cohort.__file__).read_text()
