@@ -44,7 +44,7 @@ from audit_core.scoring import SpikeSignals, readings_asked_for
 from audit_core.self_check import self_check
 from audit_core.signals import SignalTable
 from audit_core.spike_in import spike_in
-from audit_core.store import Shelf, SignalStore, digest_of_samples
+from audit_core.store import COPY, Shelf, SignalStore, digest_of_samples
 
 LEAST_CONTROLS = 10
 LEAST_TARGETS = 5
@@ -336,11 +336,14 @@ def _spike_signals(opened: _Opened) -> SpikeSignals | None:
 
 
 def _spike_shelf(opened: _Opened, spiked: Sequence[Sample]) -> Shelf | None:
-    """What the copy depends on besides the model: whom it was trained on, how long, on which machine."""
+    """What the copy depends on besides the model: whom it was trained on, how long, on which machine.
+
+    All that is kept here, what was read of the copy too, is of its kind: forgotten before anything else.
+    """
     if opened.shelf is None:
         return None
     settings, model = opened.settings, opened.model
-    return opened.shelf.on(
+    shelf = opened.shelf.on(
         copy={
             **machine(model.device),
             "spiked": digest_of_samples(spiked),
@@ -351,3 +354,4 @@ def _spike_shelf(opened: _Opened, spiked: Sequence[Sample]) -> Shelf | None:
             "max_text_tokens": settings.max_text_tokens,
         }
     )
+    return replace(shelf, kind=COPY)

@@ -21,7 +21,7 @@ from audit_core.collect import collect_signals
 from audit_core.results import References, Role
 from audit_core.samples import Sample
 from audit_core.signals import SignalTable
-from audit_core.store import MemoryStore, Shelf
+from audit_core.store import COPY, MemoryStore, Shelf
 from tests.audit_core import engine_models as tiny
 from tests.audit_core.test_audit import FAMILIES, SETTINGS, SIZES, cohort, silent, source
 
@@ -222,6 +222,23 @@ def test_a_whole_audit_cut_off_ends_in_the_same_result(references: References, t
     wanted = run(MemoryStore())
     for _, store in _cut_audit(run, 5):
         assert run(store) == wanted
+
+
+def test_all_that_a_throw_away_copy_leaves_is_kept_as_its_own(tmp_path: Path) -> None:
+    """Training and what was read of the copy have the kind that a store forgets first; nothing else has."""
+    model = source(FAMILIES[0], tmp_path)
+    samples = cohort({**SIZES, Role.MEMBER: 0})
+    kept = []
+    for epochs in (0, 1):
+        store = MemoryStore()
+        settings = replace(SETTINGS, references=References.L4, spike_in_epochs=epochs, batch_size=8)
+        run_audit(model, samples, settings, silent, store)
+        kept.append(list(store.kept))
+    without, with_copy = kept
+    own = [key for key in with_copy if key.startswith(COPY)]
+    assert len(with_copy) - len(own) == len(without)
+    assert not any(key.startswith(COPY) for key in without)
+    assert with_copy[-len(own) :] == own and len(own) > 3  # training, reference sums, steps of pairs
 
 
 def test_a_bank_comes_back_as_it_was_in_half_precision(tmp_path: Path) -> None:
