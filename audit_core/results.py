@@ -175,7 +175,7 @@ class Exposure:
 
     flagged: int  # patients flagged by Benjamini-Hochberg at q
     patients: int  # target patients judged
-    flagged_ci: Interval  # share of patients, Clopper-Pearson
+    flagged_ci: Interval  # binomial, of the share flagged: not of the exposed share, and shown nowhere
     q: float
     expected_false: float  # q * flagged: bounds the mean over audits, not this list
     rank_test_p: float  # one-sided, targets against calibration controls, by patient

@@ -49,6 +49,16 @@ def test_no_share_is_shown_and_the_reason_is(alike: ControlStatus) -> None:
         assert "lower bound" not in shown and "% bound" not in shown and "stimate" not in shown
 
 
+def test_a_count_of_flags_has_no_interval() -> None:
+    """Page, text and screen count flags; an interval would be read as that of the exposed share."""
+    found = seen(ControlStatus.PASSED)
+    assert found.result.exposure is not None
+    for shown in everywhere(found):
+        counted = " ".join(shown.split())
+        assert "flagged as exposed" in counted and "flagged as exposed (" not in counted
+        assert wording.percent_interval(found.result.exposure.flagged_ci) not in counted
+
+
 def test_flags_hang_on_controls_like_targets() -> None:
     """Page and screen tell what false flags depend on, only where data alone disprove it."""
     for place in (0, 2):

@@ -106,14 +106,14 @@ def test_no_drawing_is_wider_than_its_room(width: int) -> None:
         assert too_wide == [], type(drawing).__name__
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(10, 60))
-def test_the_share_bar_holds_its_interval(share: float, one: float, other: float, width: int) -> None:
-    """Bar and whisker stay within the width, and the whisker spans the interval to one cell."""
-    interval = Interval(min(one, other), max(one, other))
-    drawn, whisker = (content.plain for content in share_bar(share, interval, width, UNICODE))
+@given(st.floats(0, 1), st.integers(10, 60))
+def test_the_share_bar_is_as_long_as_its_share(share: float, width: int) -> None:
+    """The bar fills its width, and its filled part is the share to an eighth of a cell."""
+    drawn = share_bar(share, width, UNICODE).plain
     assert len(drawn) == width
-    assert len(whisker) <= width
-    assert abs((len(whisker) - len(whisker.lstrip())) - interval.low * width) <= 1
+    filled = drawn.rstrip(UNICODE.empty)
+    eighths = sum(UNICODE.parts.index(sign) for sign in filled)
+    assert abs(eighths - share * width * 8) <= 0.5
 
 
 @given(st.floats(-9, 9), st.integers(4, 40))

@@ -1,4 +1,4 @@
-"""How many patients are exposed: the headline, a bar with its interval, and the tests behind it."""
+"""How many patients are flagged: the headline, a bar of their share, and the tests behind it."""
 
 from __future__ import annotations
 
@@ -12,26 +12,18 @@ from appliance.evidence.report.wording import (
     percent,
     percent_interval,
 )
-from appliance.views import DetectableEffect, Exposure, Interval
+from appliance.views import DetectableEffect, Exposure
 from tui.glyphs import Glyphs
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 
 
-def share_bar(share: float, interval: Interval, width: int, glyphs: Glyphs) -> list[Content]:
-    """A 0–100 % bar of `width` cells and, under it, the whisker of its interval."""
+def share_bar(share: float, width: int, glyphs: Glyphs) -> Content:
+    """A 0–100 % bar of `width` cells."""
     steps = round(share * width * 8)
     full, part = divmod(steps, 8)
     bar = glyphs.parts[8] * full + (glyphs.parts[part] if part and full < width else "")
-    low = min(width - 1, int(interval.low * width))
-    high = max(low, min(width - 1, int(interval.high * width)))
-    inner = glyphs.dash * (high - low - 1)
-    ends = ("├", "┤") if glyphs.dash == "─" else ("<", ">")
-    whisker = ends[0] + inner + ends[1] if high > low else "|"
-    return [
-        Content.assemble((bar, "$accent"), (glyphs.empty * (width - len(bar)), "$muted 45%")),
-        Content.assemble(" " * low, (whisker, "bold")),
-    ]
+    return Content.assemble((bar, "$accent"), (glyphs.empty * (width - len(bar)), "$muted 45%"))
 
 
 class ExposureBlock(Drawing):
@@ -43,7 +35,7 @@ class ExposureBlock(Drawing):
         self.detectable = detectable
 
     def draw(self, width: int) -> list[Content]:
-        """Headline, bar with whisker, one line per test, smallest detectable share."""
+        """Headline, bar, one line per test, smallest detectable share."""
         found = self.exposure
         if found is None:
             lines = Content.styled("No number: the audit stopped before judgement.", "bold").wrap(width)
@@ -51,12 +43,11 @@ class ExposureBlock(Drawing):
         share = found.flagged / found.patients if found.patients else 0.0
         head = Content.assemble(
             (f"{found.flagged} of {patients(found.patients)}", "bold"),
-            f" flagged as exposed ({percent_interval(found.flagged_ci)})",
+            " flagged as exposed",
         )
-        bar = share_bar(share, found.flagged_ci, min(width, 62) - 10, self.glyphs)
+        bar = share_bar(share, min(width, 62) - 10, self.glyphs)
         lines = [*head.wrap(width)]
-        lines.append(Content.assemble(("0 % ", "$muted"), bar[0], (" 100 %", "$muted")))
-        lines.append(bar[1].pad_left(4))
+        lines.append(Content.assemble(("0 % ", "$muted"), bar, (" 100 %", "$muted")))
         for fact in self._facts(found):
             lines += fact.wrap(width)
         return lines + self._detectable(width)

@@ -132,14 +132,18 @@ def operating_point(point: OperatingPoint) -> str:
 
 
 def exposure(result: AuditResult, word: VerdictWord) -> str:
-    """The headline: k of N patients with its interval, or why there is none to rely on."""
+    """The headline: k of N patients, or why there is none to rely on.
+
+    Without an interval: flags share their controls and a cut that the data chose, so a binomial one would be
+    no interval of the exposed share, for which it would be taken; that has its bound and its estimate.
+    """
     found = result.exposure
     if found is None:
         return "Not judged: the audit stopped before it could count patients"
     count = f"{found.flagged:,} of {patients(found.patients)}"
     if word is VerdictWord.VOID:
         return f"No result. The void run flagged {count}"
-    return f"{count} flagged as exposed ({percent_interval(found.flagged_ci)})"
+    return f"{count} flagged as exposed"
 
 
 def share_bounds(result: AuditResult, word: VerdictWord) -> str:
