@@ -201,8 +201,8 @@ class DatasetInference:
     """Are the targets as a set unlike the controls (Maini 2024)? Shown with its null check; decides nothing.
 
     Attributes:
-        p: targets against calibration controls, splits combined; None where it could not run.
-        null_p: the same among calibration controls, where nothing may be found; None where it could not run.
+        p: targets against all controls, splits combined; None where it could not run.
+        null_p: the same among controls, where nothing may be found; None where it could not run.
         splits: random halvings by patient.
         signals: what the model on the first half may weigh.
         sentence: what the two numbers say, or why there are none.
@@ -220,7 +220,7 @@ class EpsilonBound:
     """A lower bound from counts. Speaks of differential privacy only where coins drew the members.
 
     Attributes:
-        name: "one-run bound" or "empirical separation".
+        name: "one run" or "empirical separation".
         lower: the bound at `level`; 0.0 says that nothing is shown.
         level: its confidence.
         counts: what it was computed from, in words -> number.

@@ -1,7 +1,7 @@
 """ReCaLL (Xie 2024) and Con-ReCall (Wang 2025): how reports read before change a report's likelihood.
 
 With LL the mean log-likelihood of the report's tokens, N a prefix of non-members' reports and M one of
-members': recall = LL(x|N) / LL(x), con_recall = (LL(x|N) − γ·LL(x|M)) / LL(x), γ = 1. A text that is known
+members': recall = LL(x|N) / LL(x), con_recall = (LL(x|N) − γ·LL(x|M)) / LL(x), γ = ½. A text that is known
 loses more likelihood behind foreign text than one that is not.
 """
 
@@ -34,7 +34,7 @@ def recall(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
 
 
 def con_recall(signals: Signals, refs: Labelled, settings: Settings) -> FoldScores:
-    """(LL(x|N) − LL(x|M)) / LL(x)."""
+    """(LL(x|N) − γ·LL(x|M)) / LL(x), γ = ½."""
     scalars = signals.table.scalars
     return unfitted((scalars[CONTROLS] - GAMMA * scalars[MEMBERS]) / _own(signals), refs)
 
