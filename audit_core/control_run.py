@@ -24,6 +24,7 @@ from audit_core.detectors.base_referenced import differences
 from audit_core.detectors.seam import Labelled, all_detectors
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import Resampler, auroc
+from audit_core.readings.prices import OF_REFERENCES
 from audit_core.results import Consequence, ControlName, ControlOutcome, ControlStatus, Interval, Role
 from audit_core.samples import PairFacts, Settings
 from audit_core.scoring import Scored
@@ -34,6 +35,7 @@ from audit_core.shift_controls import (
     shuffled_control,
 )
 from audit_core.signals import SignalTable
+from audit_core.thresholds import LABELS_READ
 
 LEAST_BLIND = 10
 MEMBERS_IN_THEIR_OWN_MEAN = (
@@ -106,6 +108,14 @@ def _label_permutation(run: ControlRun) -> ControlOutcome:
             Consequence.VOID,
             "As published, all references chose the slices: none is held out to be told apart.",
         )
+    if set(detector.readings) & set(OF_REFERENCES):
+        told = not_applicable(
+            ControlName.LABEL_PERMUTATION,
+            Consequence.VOID,
+            f"The deciding detector, {detector.name}, reads every pair beside known members or fitting "
+            "controls: labels were in its numbers before it scored, and shuffling them takes a new run of the model.",
+        )
+        return replace(told, numbers={LABELS_READ: 1.0})
     if not detector.fitted:
         return not_applicable(
             ControlName.LABEL_PERMUTATION,

@@ -16,6 +16,7 @@ from scipy.stats import ttest_ind
 from audit_core import logistic
 from audit_core.cohort import Rows
 from audit_core.detectors.base_referenced import differences
+from audit_core.readings.prices import OF_REFERENCES
 from audit_core.results import DatasetInference, Role
 from audit_core.samples import Settings
 
@@ -33,8 +34,8 @@ LEVEL = 0.05
 def dataset_inference(rows: Rows, settings: Settings) -> DatasetInference:
     """Targets against all controls, and controls against controls.
 
-    Signals are those that no reference pair took part in (scalars, and their differences to the base), so
-    fitting controls are as good as calibration controls here.
+    Signals are those that no reference pair took part in (scalars but for readings that compare a pair with
+    references, and differences to the base), so fitting controls are as good as calibration controls here.
 
     Args:
         rows: the scored pairs; one judged pair per patient counts.
@@ -89,8 +90,9 @@ def _one_split(first_Nd: Floats, second_Nd: Floats, rng: np.random.Generator) ->
 
 
 def _signals(rows: Rows) -> tuple[tuple[str, ...], Floats]:
-    """Names and [N, d] of the signals that every pair has."""
-    found = dict(rows.signals.table.scalars)
+    """Names and [N, d] of the signals that every pair has and no reference pair took part in."""
+    scalars, compared = rows.signals.table.scalars, OF_REFERENCES.values()
+    found = {name: values for name, values in scalars.items() if name not in compared}
     found |= {f"{name} minus base": values for name, values in differences(rows.signals).items()}
     whole = {name: values for name, values in found.items() if np.isfinite(values).all()}
     return tuple(whole), np.column_stack(list(whole.values())) if whole else np.empty((rows.signals.pairs, 0))

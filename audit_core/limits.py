@@ -19,7 +19,7 @@ from audit_core.results import (
     Limit,
     References,
 )
-from audit_core.thresholds import WITHOUT_MEMBERS
+from audit_core.thresholds import LABELS_READ, WITHOUT_MEMBERS
 
 CONTRACT = "Ask the vendor, by a clause of the contract, to name pairs the model was trained on"
 BY_DESIGN = (
@@ -110,7 +110,7 @@ def _members(result: AuditResult, controls: dict[str, ControlOutcome]) -> Iterat
         )
     if result.references in WITHOUT_MEMBERS:
         yield Limit(
-            "No detector could learn what memory looks like here; fixed ones decided by average rank.",
+            f"No detector could learn what memory looks like here; {_decided(result)}.",
             "Learning needs known members beside controls.",
             f"{CONTRACT}.",
         )
@@ -126,6 +126,14 @@ def _members(result: AuditResult, controls: dict[str, ControlOutcome]) -> Iterat
             positive.sentence,
             "Check that members and controls were not exchanged; add known members; ask for the base model.",
         )
+
+
+def _decided(result: AuditResult) -> str:
+    """What decided without members: the policy's detector if it learns nothing, else fixed ones together."""
+    names = [one.name for one in result.detectors if one.decides]
+    if not names or names == ["rank_average"]:
+        return "fixed ones decided by average rank"
+    return f"a fixed one decided, {names[0]}"
 
 
 def _unlike(controls: dict[str, ControlOutcome]) -> Iterator[Limit]:
@@ -176,6 +184,13 @@ def _registration(controls: dict[str, ControlOutcome]) -> Iterator[Limit]:
 
 
 def _controls(result: AuditResult, controls: dict[str, ControlOutcome]) -> Iterator[Limit]:
+    permuted = controls.get(ControlName.LABEL_PERMUTATION)
+    if permuted is not None and permuted.numbers.get(LABELS_READ):
+        yield Limit(
+            "Whether the finding goes away with roles shuffled was not tried.",
+            permuted.sentence,
+            "Let a detector decide that meets the roles only after the model was read, such as fused.",
+        )
     for name, (what, remedy) in _WITHOUT.items():
         found = controls.get(name)
         if name is ControlName.BLIND_MEMBERS and result.references in WITHOUT_MEMBERS:

@@ -61,6 +61,8 @@ PUBLISHED = (
 """Further detectors that a policy may name (docs/detectors.md)."""
 DETECTORS = tuple(sorted((*OFFICERS, *PUBLISHED)))
 WITHOUT_MEMBERS = (References.L4, References.L5)
+LABELS_READ = "read with labels"
+"""Number of the label permutation where labels are in what was read, so that it could not run."""
 
 
 @dataclass(frozen=True, slots=True)

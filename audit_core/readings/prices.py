@@ -48,6 +48,14 @@ READ_BY: Final[Mapping[str, tuple[str, ...]]] = {
 OF_BASE: Final = frozenset({"word_rows"})
 """Readings that are not made without a base model."""
 
+OF_REFERENCES: Final = {
+    "after_controls": "neg_loss_after_controls",
+    "after_members": "neg_loss_after_members",
+    "neurons": "neuron_similarity",
+}
+"""Readings that compare a pair with known members or fitting controls, and what they give: roles are in these
+numbers before anything is fitted."""
+
 
 def passes(deciding: str, with_base: bool) -> float:
     """Forward passes a pair beyond the audit's own, where this detector decides; families may have fewer."""

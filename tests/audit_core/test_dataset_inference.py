@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from audit_core.bounds import epsilon_bounds
 from audit_core.cohort import scored_rows
 from audit_core.dataset_inference import LEAST, SPLITS, combined_p, dataset_inference
+from audit_core.readings.prices import OF_REFERENCES
+from audit_core.readings.seam import readings
 from audit_core.results import Design, Role
 from tests.audit_core.planted import FAST, SIZES, World, judged, planted
 
@@ -84,6 +87,20 @@ def test_a_signal_that_some_pairs_lack_has_no_vote() -> None:
     found = dataset_inference(scored_rows(cohort.table, cohort.base, cohort.facts, FAST), FAST)
     assert "mink minus base" not in found.signals and "mink" in found.signals
     assert found.p is not None and 0.0 <= found.p <= 1.0
+
+
+def test_readings_that_saw_references_have_no_vote() -> None:
+    """Fitting controls stand in what these compare with, so they would tell controls from targets by that."""
+    cohort = planted(World(), 0)
+    beside = np.arange(len(cohort.table.pair_ids), dtype=float)
+    assert set(OF_REFERENCES) == {name for name, one in readings().items() if one.needs_references}
+    for name, scalar in OF_REFERENCES.items():
+        assert (scalar,) == readings()[name].scalars
+    table = replace(
+        cohort.table, scalars=cohort.table.scalars | dict.fromkeys(OF_REFERENCES.values(), beside)
+    )
+    found = dataset_inference(scored_rows(table, cohort.base, cohort.facts, FAST), FAST)
+    assert "neg_loss" in found.signals and not set(found.signals) & set(OF_REFERENCES.values())
 
 
 def test_too_few_patients_give_a_sentence_and_no_number() -> None:

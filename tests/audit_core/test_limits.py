@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 
 from audit_core.identity import NOT_STORED
+from audit_core.judgement import judge
 from audit_core.limits import limits_of
+from audit_core.readings.prices import OF_REFERENCES
 from audit_core.results import (
     AuditResult,
     ControlName,
@@ -18,7 +21,7 @@ from audit_core.results import (
     References,
     Role,
 )
-from tests.audit_core.planted import IDENTITY, SIZES, World, judged
+from tests.audit_core.planted import FAST, IDENTITY, SIZES, World, judged, planted, silent
 from tests.audit_core.test_policy import CLEAN, controls
 
 SMALL = {**SIZES, Role.MEMBER: 0}
@@ -80,6 +83,32 @@ def test_a_spike_in_takes_its_limit_away_and_leaves_its_own(without_members: Aud
 def test_an_audit_that_could_do_everything_has_no_limits() -> None:
     """Members found, base, newer studies, documented split, controls enough: the list is empty."""
     assert limits_of(whole()) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fused", "fixed ones decided by average rank"), ("loss", "a fixed one decided, loss")],
+)
+def test_what_decided_without_members_is_named(name: str, words: str) -> None:
+    """The rank average stands in for what has to be fitted, and for nothing else."""
+    result, _ = judged(World(sizes=SMALL), 0, references=References.L5, deciding_detector=name)
+    assert words in said(result)
+
+
+@pytest.mark.parametrize("name", ["neuron_activation", "recall", "con_recall"])
+def test_labels_that_were_read_are_no_labels_unseen(name: str) -> None:
+    """A detector that reads pairs beside references is not said to learn nothing from labels."""
+    cohort = planted(World(effect=2.0), 0)
+    given = np.random.default_rng(0).uniform(-2.0, -1.0, (3, len(cohort.table.pair_ids)))
+    scalars = cohort.table.scalars | dict(zip(OF_REFERENCES.values(), given, strict=True))
+    result, _ = judge(
+        replace(cohort.table, scalars=scalars), cohort.base, cohort.facts,
+        replace(FAST, deciding_detector=name),
+        identity=IDENTITY, spike=None, shuffled=None, progress=silent,
+    )  # fmt: skip
+    control = {one.name: one for one in result.controls}[ControlName.LABEL_PERMUTATION]
+    assert control.status is ControlStatus.NOT_APPLICABLE and "labels were in its numbers" in control.sentence
+    assert "goes away with roles shuffled was not tried" in said(result)
 
 
 def test_each_control_that_did_not_run_is_named() -> None:
