@@ -113,7 +113,7 @@ def _label_permutation(run: ControlRun) -> ControlOutcome:
             ControlName.LABEL_PERMUTATION,
             Consequence.VOID,
             f"The deciding detector, {detector.name}, reads every pair beside known members or fitting "
-            "controls: labels were in its numbers before it scored, and shuffling them takes a new run of the model.",
+            "controls: labels were in its numbers before it scored, and shuffling them takes a new run.",
         )
         return replace(told, numbers={LABELS_READ: 1.0})
     if not detector.fitted:
