@@ -135,12 +135,7 @@ class Audited(Registered):
 
     def audits(self) -> tuple[AuditRow, ...]:
         """All audits, newest first. One that nobody works on any more is shown as interrupted."""
-        from appliance import auditing
-
-        stored = self._workspace.catalogue.audits()
-        if any(row.state == "running" for row in stored) and not self._workspace.written():
-            stored = tuple(auditing.interrupted(row) if row.state == "running" else row for row in stored)
-        return tuple(map(shown.audit_row, stored))
+        return tuple(map(shown.audit_row, self._as_they_stand(self._workspace.catalogue.audits())))
 
     def audit(self, audit_id: str) -> AuditView:
         """One finished audit whole.
@@ -309,6 +304,14 @@ class Audited(Registered):
             raise UsageError(f"no audit {audit_id}", "see `gradaudit audit ls`")
         return stored
 
+    def _as_they_stand(self, stored: tuple[StoredAudit, ...]) -> tuple[StoredAudit, ...]:
+        """The same audits; one that is running, and that nobody works on any more, was cut off."""
+        from appliance import auditing
+
+        if all(row.state != "running" for row in stored) or self._workspace.written():
+            return stored
+        return tuple(auditing.interrupted(row) if row.state == "running" else row for row in stored)
+
     def _interrupted_audit(self, audit_id: str) -> StoredAudit:
         stored = self._stored_audit(audit_id)
         if stored.state != "interrupted":
@@ -320,6 +323,7 @@ class Audited(Registered):
     def _finished_audit(self, audit_id: str) -> StoredAudit:
         stored = self._stored_audit(audit_id)
         if stored.result is None:
+            (stored,) = self._as_they_stand((stored,))
             raise UsageError(f"audit {audit_id} has no result: {stored.state}", stored.why)
         return stored
 

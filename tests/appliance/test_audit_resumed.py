@@ -265,6 +265,18 @@ def test_a_full_disk_stops_it_clearly_and_room_lets_it_go_on(
         resumed_alike(appliance, undisturbed, 5)
 
 
+def test_an_audit_that_was_killed_is_shown_as_it_is_listed(cut_off: Appliance) -> None:
+    """The catalogue says running and nobody works on it: it was cut off, and the hint says how to go on."""
+    (row,) = cut_off.audits()
+    stored = cut_off._workspace.catalogue.audit(row.audit_id)
+    assert stored is not None
+    cut_off._workspace.catalogue.move_audit(replace(stored, state="running", why=""), stored.state)
+    with pytest.raises(UsageError, match="has no result: interrupted") as refused:
+        cut_off.audit(row.audit_id)
+    assert f"gradaudit audit resume {row.audit_id}" in refused.value.hint
+    assert [one.state for one in cut_off.audits()] == ["interrupted"]
+
+
 def test_an_interrupted_audit_can_be_given_up(cut_off: Appliance) -> None:
     """Its steps are gone, it is not resumable, and nothing else lies there."""
     (row,) = cut_off.audits()
