@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from appliance.api import Appliance
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; of a list, one a line.")]
 
 
 class Session:
