@@ -15,7 +15,7 @@ from typing import Self
 from appliance import config
 from appliance.errors import Locked, UsageError
 from appliance.evidence.log import EvidenceLog
-from appliance.workspace.keyslots import read_keyring
+from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.workspace import KEYRING, LOG, Workspace
 
 

@@ -6,6 +6,7 @@ ApplianceError (1)
 │   └── ModelRejected       a model folder cannot be registered
 ├── IntegrityError (20)     log, vault or pack does not match what was signed
 ├── Locked (21)             the workspace is locked, missing or the passphrase is wrong
+│   └── NotPermitted        this user's role or key does not allow it
 ├── Busy (22)               somebody else is writing; try again
 ├── LogUnwritable (1)       the log cannot take an entry, so the act did not happen
 ├── CannotWrite (1)         the disk is full or refuses
@@ -49,6 +50,10 @@ class Locked(ApplianceError):
     """The workspace is locked or missing, or the passphrase is wrong."""
 
     exit_code = 21
+
+
+class NotPermitted(Locked):
+    """The role or the key of whoever asks does not allow it."""
 
 
 class Busy(ApplianceError):

@@ -145,9 +145,19 @@ class Intake:
         return _Sealed(
             path,
             reading,
-            vault.bring(FRAME, frame) if frame else None,
-            tuple(vault.bring(REPORT_TEXT, report.text.encode()) for report in reading.reports),
+            vault.bring(FRAME, frame, self._subject(reading.instance)) if frame else None,
+            tuple(
+                vault.bring(REPORT_TEXT, report.text.encode(), self._subject(report))
+                for report in reading.reports
+            ),
         )
+
+    def _subject(self, record: Instance | Report | None) -> str:
+        """Whose key seals this."""
+        if record is None:
+            return ""
+        handle = self._workspace.subjects.handle
+        return handle(record.IssuerOfPatientID, record.PatientID, record.content_digest)
 
     def _take(self, sealed: _Sealed) -> None:
         """Add one file to the batch."""

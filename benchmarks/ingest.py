@@ -41,7 +41,8 @@ from corpus_files import can_be_copied, copies, corpus
 from appliance.api import Appliance
 from appliance.frames import FRAME, packed
 from appliance.views import Progress
-from appliance.workspace.keys import RunKeys, SecretKey
+from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey
+from appliance.workspace.subjects import SubjectKeys
 from appliance.workspace.vault import Arriving, Vault, create_objects
 
 PASSPHRASE = "four random words"
@@ -178,7 +179,18 @@ def _vault(folder: Path) -> Iterator[Vault]:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         objects = Path(name) / "objects"
         create_objects(objects)
-        yield Vault(objects, RunKeys.derive(SecretKey(b"k" * 32), b"w" * 16), b"w" * 16, 1)
+        keys = RunKeys(SecretKey.random(), KeptKeys.random())
+        yield Vault(objects, keys, b"w" * 16, SubjectKeys(_NoCatalogue(), keys, b"w" * 16))
+
+
+class _NoCatalogue:
+    """Nothing of these objects belongs to a patient."""
+
+    def subject_key(self, subject: str) -> str | None:
+        return None
+
+    def add_subject_keys(self, wrapped: dict[str, str]) -> None:
+        raise AssertionError("no object here has a subject")
 
 
 def decodable(paths: Sequence[Path]) -> list[Path]:

@@ -46,6 +46,7 @@ from appliance.workspace.tables import (
     SCHEMA,
     SETTINGS,
     STUDIES,
+    SUBJECT_KEYS,
 )
 
 _LOOK_UP: Final = 10_000  # keys per IN (…)
@@ -251,6 +252,20 @@ class Catalogue:
                 quarantined=distinct(QUARANTINE, "content_digest"),
                 documents=int(connection.scalar(documents) or 0),
             )
+
+    # -- keys of patients -----------------------------------------------------------------------------------
+
+    def subject_key(self, subject: str) -> str | None:
+        """The wrapped key of a subject, hex, or None."""
+        with self._reading() as connection:
+            found = select(SUBJECT_KEYS.c.wrapped).where(SUBJECT_KEYS.c.subject == subject)
+            return connection.scalar(found)
+
+    def add_subject_keys(self, wrapped: Mapping[str, str]) -> None:
+        """Store wrapped keys of new subjects, hex; one that is there stays."""
+        rows = [{"subject": subject, "wrapped": key} for subject, key in wrapped.items()]
+        with self._writing() as connection:
+            connection.execute(insert(SUBJECT_KEYS).on_conflict_do_nothing(), rows)
 
     # -- models, cohorts ------------------------------------------------------------------------------------
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, NoReturn
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from appliance.errors import NotPermitted
+
 KEY_BYTES: Final = 32
+_KEPT: Final = "gradaudit run key v2: kept keys"
 
 
 class SecretKey:
@@ -28,6 +32,11 @@ class SecretKey:
     def random(cls) -> SecretKey:
         """A fresh key from the operating system."""
         return cls(secrets.token_bytes(KEY_BYTES))
+
+    @classmethod
+    def of_bytes(cls, secret: bytes) -> SecretKey:
+        """A key from random bytes of any length, such as words on paper: SHA-256."""
+        return cls(hashlib.sha256(secret).digest())
 
     @property
     def raw(self) -> bytes:
@@ -61,34 +70,95 @@ class SecretKey:
 
 
 @dataclass(frozen=True, slots=True)
-class RunKeys:
-    """What the RUN key opens, one sub-key per purpose (SECURITY §2).
+class KeptKeys:
+    """Random keys that stay the same when the RUN key changes; keyring.json holds them under it.
 
     Attributes:
-        vault: seals images, report texts and signals.
-        catalogue: the SQLCipher key.
+        vault: seals what is of no one patient, and wraps the key of each patient.
         pseudonym: patient identity to pseudonym.
-        names: foreign file names to handles, for quarantine.
-        findings: seals what concerns one pair or one patient.
+        names: foreign file names and patients to handles.
+        assignments: seals who may leave by a design, and what was planted.
     """
 
     vault: SecretKey
-    catalogue: SecretKey
     pseudonym: SecretKey
     names: SecretKey
-    findings: SecretKey
+    assignments: SecretKey
 
     @classmethod
-    def derive(cls, run_key: SecretKey, workspace_id: bytes) -> RunKeys:
-        """All sub-keys of one workspace; another workspace's id gives other keys."""
+    def random(cls) -> KeptKeys:
+        """Fresh keys for a new workspace."""
+        return cls(*(SecretKey.random() for _ in fields(cls)))
 
-        def sub_key(purpose: str) -> SecretKey:
-            return run_key.derive(f"gradaudit run key v1: {purpose}", workspace_id)
+    def wrapped(self, run_key: SecretKey, workspace_id: bytes) -> bytes:
+        """Nonce ‖ AES-256-GCM of the four keys in their order."""
+        nonce = secrets.token_bytes(12)
+        cipher = AESGCM(run_key.derive(_KEPT, workspace_id).raw)
+        return nonce + cipher.encrypt(nonce, b"".join(getattr(self, f.name).raw for f in fields(self)), None)
 
-        return cls(
-            vault=sub_key("vault"),
-            catalogue=sub_key("catalogue"),
-            pseudonym=sub_key("pseudonym"),
-            names=sub_key("names"),
-            findings=sub_key("findings"),
-        )
+    @classmethod
+    def unwrapped(cls, wrapped: bytes, run_key: SecretKey, workspace_id: bytes) -> KeptKeys:
+        """The keys that `wrapped` gave.
+
+        Raises:
+            InvalidTag: not this RUN key, or altered.
+        """
+        cipher = AESGCM(run_key.derive(_KEPT, workspace_id).raw)
+        raw = cipher.decrypt(wrapped[:12], wrapped[12:], None)
+        return cls(*(SecretKey(raw[at : at + KEY_BYTES]) for at in range(0, len(raw), KEY_BYTES)))
+
+
+def catalogue_key(run_key: SecretKey, workspace_id: bytes) -> SecretKey:
+    """The SQLCipher key of the catalogue; another RUN key or workspace gives another."""
+    return run_key.derive("gradaudit run key v2: catalogue", workspace_id)
+
+
+class RunKeys:
+    """The keys an open workspace works with (SECURITY §2).
+
+    An auditor's catalogue key comes alone: what the others would open is refused.
+
+    Args:
+        catalogue: the SQLCipher key.
+        kept: the rest; None for an auditor.
+    """
+
+    __slots__ = ("_kept", "catalogue")
+
+    def __init__(self, catalogue: SecretKey, kept: KeptKeys | None) -> None:
+        self.catalogue = catalogue
+        self._kept = kept
+
+    @property
+    def vault(self) -> SecretKey:
+        """See `KeptKeys`.
+
+        Raises:
+            NotPermitted: this user's key does not open it; the other three likewise.
+        """
+        return self._of_a_run().vault
+
+    @property
+    def pseudonym(self) -> SecretKey:
+        """See `KeptKeys`."""
+        return self._of_a_run().pseudonym
+
+    @property
+    def names(self) -> SecretKey:
+        """See `KeptKeys`."""
+        return self._of_a_run().names
+
+    @property
+    def assignments(self) -> SecretKey:
+        """See `KeptKeys`."""
+        return self._of_a_run().assignments
+
+    def _of_a_run(self) -> KeptKeys:
+        if self._kept is None:
+            raise NotPermitted(
+                "an auditor's key does not open studies, reports or findings", "Ask an officer."
+            )
+        return self._kept
+
+    def __repr__(self) -> str:
+        return f"RunKeys({'catalogue only' if self._kept is None else 'hidden'})"

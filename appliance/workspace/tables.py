@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import JSON, Boolean, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
 
-SCHEMA: Final = "3"  # settings["schema"]; a file with another number is not touched
+SCHEMA: Final = "4"  # settings["schema"]; a file with another number is not touched
 METADATA: Final = MetaData()
 
 
@@ -159,5 +159,7 @@ AUDITS: Final = Table(
     Column("digests", JSON, nullable=False),
     Index("audits_by_start", "started_utc"),
 )
+
+SUBJECT_KEYS: Final = Table("subject_keys", METADATA, _key("subject"), _text("wrapped"))
 
 SETTINGS: Final = Table("settings", METADATA, _key("key"), _text("value"))

@@ -4,7 +4,8 @@
     objects/incoming/<random>       sealed, on the way; left behind only by a crash, swept by the next writer
 
 An object id says nothing about the content without the key, and the same content has the same id, so storing
-twice costs nothing and a catalogue row can never point at other bytes than those it was written for.
+twice costs nothing and a catalogue row can never point at other bytes than those it was written for. What
+belongs to a patient is sealed under that subject's key, and its name ends in the subject: `<id>.<subject>`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,11 @@ from appliance.errors import CannotWrite, IntegrityError
 from appliance.workspace.durable import make_directory, sync_directory, sync_filesystem, write_new
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.keys import RunKeys, SecretKey
+from appliance.workspace.subjects import SubjectKeys
 
-FINDINGS: Final = "findings"
 ASSIGNMENT: Final = "assignment"  # of a design: who may leave, and what was planted
-_ANSWERS: Final = (
-    FINDINGS,
-    ASSIGNMENT,
-)  # these kinds have their own key: what they hold is about one patient
-_OBJECT_ID: Final = re.compile(r"[0-9a-f]{64}")
+KEY_EPOCH: Final = 1  # sealing keys stay the same when the RUN key changes
+_NAME: Final = re.compile(r"([0-9a-f]{64})(?:\.([0-9a-f]{32}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class Arriving:
     """A sealed object on its way.
 
     Attributes:
+        object_id: name of the object.
         path: where it waits for `settle`; None when the same content is stored already.
         size: bytes of its content.
     """
@@ -51,44 +50,48 @@ class Arriving:
 class Vault:
     """Sealed objects of one workspace."""
 
-    def __init__(self, directory: Path, keys: RunKeys, workspace_id: bytes, epoch: int) -> None:
+    def __init__(self, directory: Path, keys: RunKeys, workspace_id: bytes, subjects: SubjectKeys) -> None:
         self._directory = directory
         self._incoming = directory / "incoming"
         self._workspace_id = workspace_id
-        self._epoch = epoch
         self._keys = keys
+        self._subjects = subjects
 
     def __repr__(self) -> str:
         return f"Vault({str(self._directory)!r})"
 
-    def put(self, kind: str, content: bytes) -> str:
-        """Seal `content` and return its object id; the same content of the same kind is stored once.
+    def put(self, kind: str, content: bytes, subject: str = "") -> str:
+        """Seal `content` and return its name; the same content of the same kind is stored once.
 
         The object is on disk when this returns.
 
         Args:
             kind: what it is, 1 to 16 of `a-z0-9-`; part of what is authenticated.
             content: plaintext of any length.
+            subject: whose it is, as `SubjectKeys.handle` gives it; empty for what is of no one patient.
 
         Raises:
             CannotWrite: the disk is full or refuses.
         """
-        arriving = self._sealed(kind, content, sync=True)
+        arriving = self._sealed(kind, content, subject, sync=True)
         if arriving.path is not None:
             try:
+                self._subjects.settle()
                 sync_directory(self._name(arriving.object_id, arriving.path))
             except OSError as error:
                 arriving.path.unlink(missing_ok=True)
                 raise _cannot_write(error) from None
         return arriving.object_id
 
-    def bring(self, kind: str, content: bytes) -> Arriving:
+    def bring(self, kind: str, content: bytes, subject: str = "") -> Arriving:
         """Seal `content`, to be stored by `settle` with many others; several threads may do so at once.
+
+        Arguments as of `put`.
 
         Raises:
             CannotWrite: the disk is full or refuses.
         """
-        return self._sealed(kind, content, sync=False)
+        return self._sealed(kind, content, subject, sync=False)
 
     def settle(self, arrivals: Sequence[Arriving]) -> None:
         """Store what was brought, with two waits for the disk instead of three an object.
@@ -101,6 +104,7 @@ class Vault:
         waiting = [(one.object_id, one.path) for one in arrivals if one.path is not None]
         try:
             if waiting:
+                self._subjects.settle()
                 sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
                 while waiting:
                     self._name(*waiting[-1], sync=False)
@@ -155,9 +159,16 @@ class Vault:
             def read_at(offset: int, length: int) -> bytes:
                 return os.pread(descriptor, length, offset)
 
-            yield Unsealer(self._sealing_key(kind), meaning, read_at, size, name)
+            yield Unsealer(self._opening_key(kind, object_id), meaning, read_at, size, name)
         finally:
             os.close(descriptor)
+
+    def remove(self, object_id: str) -> bool:
+        """Delete an object's file; False when there was none. Its key is what erases it."""
+        path = self._locate(object_id)
+        there = path.is_file()
+        path.unlink(missing_ok=True)
+        return there
 
     def sweep(self) -> int:
         """Remove what was brought and never settled; returns how many.
@@ -170,16 +181,16 @@ class Vault:
         return len(leftovers)
 
     def _locate(self, object_id: str) -> Path:
-        if not _OBJECT_ID.fullmatch(object_id):
-            raise ValueError("not an object id")
-        return self._directory / object_id[:2] / f"{object_id}.ga1"
+        name, _ = _parts(object_id)
+        return self._directory / name[:2] / f"{name}.ga1"
 
-    def _sealed(self, kind: str, content: bytes, *, sync: bool) -> Arriving:
-        object_id = self._object_id(kind, content)
+    def _sealed(self, kind: str, content: bytes, subject: str, *, sync: bool) -> Arriving:
+        key = self._subjects.for_sealing(subject) if subject else self._site_key(kind)
+        object_id = _named(key, kind, content) + (f".{subject}" if subject else "")
         if self.exists(object_id):
             return Arriving(object_id, None, len(content))
         arriving = self._incoming / secrets.token_hex(16)
-        pieces = seal(self._sealing_key(kind), self._meaning(kind, object_id), content)
+        pieces = seal(key, self._meaning(kind, object_id), content)
         try:
             write_new(arriving, pieces, sync=sync)
         except OSError as error:
@@ -189,25 +200,44 @@ class Vault:
 
     def _name(self, object_id: str, arriving: Path, *, sync: bool = True) -> Path:
         """Give an arrived file its name; returns the directory that now holds it."""
-        home = self._directory / object_id[:2]
+        name, _ = _parts(object_id)
+        home = self._directory / name[:2]
         if not home.is_dir():
             make_directory(home)
             if sync:
                 sync_directory(self._directory)
-        arriving.replace(home / f"{object_id}.ga1")
+        arriving.replace(home / f"{name}.ga1")
         return home
 
-    def _sealing_key(self, kind: str) -> SecretKey:
-        return self._keys.findings if kind in _ANSWERS else self._keys.vault
+    def _site_key(self, kind: str) -> SecretKey:
+        return self._keys.assignments if kind == ASSIGNMENT else self._keys.vault
 
-    def _object_id(self, kind: str, content: bytes) -> str:
-        naming_key = self._sealing_key(kind).derive("gradaudit object id v1")
-        mac = hmac.new(naming_key.raw, kind.encode("ascii") + b"\x00", hashlib.sha256)
-        mac.update(content)
-        return mac.hexdigest()
+    def _opening_key(self, kind: str, object_id: str) -> SecretKey:
+        _, subject = _parts(object_id)
+        if not subject:
+            return self._site_key(kind)
+        key = self._subjects.existing(subject)
+        if key is None:
+            raise IntegrityError("the key of this patient was erased", "What was erased cannot be shown.")
+        return key
 
     def _meaning(self, kind: str, object_id: str) -> Meaning:
-        return Meaning(self._workspace_id, bytes.fromhex(object_id), kind, self._epoch)
+        return Meaning(self._workspace_id, bytes.fromhex(_parts(object_id)[0]), kind, KEY_EPOCH)
+
+
+def _parts(object_id: str) -> tuple[str, str]:
+    """File name and subject of an object; no subject for what is of no one patient."""
+    known = _NAME.fullmatch(object_id)
+    if known is None:
+        raise ValueError("not an object id")
+    return known[1], known[2] or ""
+
+
+def _named(key: SecretKey, kind: str, content: bytes) -> str:
+    naming_key = key.derive("gradaudit object id v1")
+    mac = hmac.new(naming_key.raw, kind.encode("ascii") + b"\x00", hashlib.sha256)
+    mac.update(content)
+    return mac.hexdigest()
 
 
 def create_objects(directory: Path) -> None:

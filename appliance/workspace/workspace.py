@@ -10,20 +10,24 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from appliance.errors import ApplianceError, Busy, Locked, UsageError
+from appliance.errors import ApplianceError, Busy, Locked, NotPermitted, UsageError
 from appliance.workspace import session
 from appliance.workspace.building import building_up
 from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.durable import FILE_MODE, make_directory
+from appliance.workspace.keyring import OFFICER, Keyring, OpenedKeys, new_keyring
+from appliance.workspace.keyring_file import read_keyring, write_keyring
 from appliance.workspace.keys import RunKeys, SecretKey
-from appliance.workspace.keyslots import Keyring, new_keyring, read_keyring, write_keyring
+from appliance.workspace.keyslots import Identity, User
+from appliance.workspace.session import Remembered
 from appliance.workspace.steps import Steps
+from appliance.workspace.subjects import SubjectKeys
 from appliance.workspace.vault import Vault, create_objects
 
 KEYRING: Final = "keyring.json"
@@ -32,6 +36,7 @@ OBJECTS: Final = "objects"
 LOG: Final = "log"
 STEPS: Final = "steps"
 LOCK: Final = "lock"
+AUTO_LOCK_S: Final = 15 * 60
 
 
 class Workspace:
@@ -42,22 +47,31 @@ class Workspace:
         workspace_id: hex, public.
         site_name: as given at creation.
         demo: made by the demo; every page of it says so.
-        keys: the sub-keys of the RUN key.
+        user: who opened it.
+        keys: what this user's key opens.
+        subjects: keys of patients.
         vault: sealed objects.
         catalogue: what is known about them.
         log_dir: 0700 directory of the log, whose own keys lie there.
         unsafe_fast_kdf: the passphrase is cheap to guess; true in tests only.
     """
 
-    def __init__(self, root: Path, keyring: Keyring, run_key: SecretKey) -> None:
+    def __init__(
+        self, root: Path, keyring: Keyring, opened: OpenedKeys, identity: Identity | None = None
+    ) -> None:
         self.root = root
+        self.keyring = keyring
         self.workspace_id = keyring.workspace_id.hex()
         self.unsafe_fast_kdf = keyring.unsafe_fast_kdf
-        self.keys = RunKeys.derive(run_key, keyring.workspace_id)
+        self.user: User = opened.user
+        kept = keyring.kept_keys(opened.run) if opened.run is not None else None
+        self.keys = RunKeys(opened.catalogue, kept)
         self.log_dir = root / LOG
-        self.vault = Vault(root / OBJECTS, self.keys, keyring.workspace_id, keyring.epoch)
-        self.catalogue = Catalogue(root / CATALOGUE, self.keys.catalogue)
-        self._run_key = run_key
+        self.catalogue = Catalogue(root / CATALOGUE, opened.catalogue)
+        self.subjects = SubjectKeys(self.catalogue, self.keys, keyring.workspace_id)
+        self.vault = Vault(root / OBJECTS, self.keys, keyring.workspace_id, self.subjects)
+        self._opened = opened
+        self._identity = identity  # with the private key: only where a passphrase was typed
         self._threads = threading.Lock()
         try:
             self.site_name = self.catalogue.setting("site_name") or ""
@@ -74,6 +88,7 @@ class Workspace:
         site_name: str,
         demo: bool = False,
         *,
+        user: str = OFFICER,
         unsafe_fast_kdf: bool = False,
     ) -> Workspace:
         """Make a workspace and open it. It appears whole or not at all.
@@ -83,6 +98,7 @@ class Workspace:
             passphrase: the officer's; at least 8 characters.
             site_name: shown on screens and reports.
             demo: mark it as the demo's.
+            user: name of the first officer.
             unsafe_fast_kdf: for tests only; `gradaudit init` has no way to say it.
 
         Raises:
@@ -93,32 +109,38 @@ class Workspace:
             raise UsageError(
                 f"{root} already exists", "Choose a new directory, or unlock the workspace in it."
             )
-        keyring, run_key = new_keyring(passphrase, unsafe_fast_kdf=unsafe_fast_kdf)
+        keyring, identity = new_keyring(passphrase, user, unsafe_fast_kdf=unsafe_fast_kdf)
+        opened = keyring.keys_of(identity)
         settings = {"site_name": site_name, "demo": "yes" if demo else "no"}
         try:
             with building_up(root) as building:
                 create_objects(building / OBJECTS)
                 make_directory(building / LOG)
-                catalogue_key = RunKeys.derive(run_key, keyring.workspace_id).catalogue
-                Catalogue.create(building / CATALOGUE, catalogue_key, settings)
+                Catalogue.create(building / CATALOGUE, opened.catalogue, settings)
                 write_keyring(building / KEYRING, keyring)
         except OSError as error:
             raise UsageError(
                 f"cannot create {root}: {error.strerror}", "Its parent must exist and be yours."
             ) from None
-        return cls(root, keyring, run_key)
+        return cls(root, keyring, opened, identity)
 
     @classmethod
-    def open(cls, root: Path, passphrase: str) -> Workspace:
-        """Open with the officer's passphrase.
+    def open(cls, root: Path, passphrase: str, user: str = "") -> Workspace:
+        """Open with a user's passphrase.
+
+        Args:
+            root: the workspace.
+            passphrase: or the content of a machine's credential, or the words on paper.
+            user: whose; may be empty where one user only types a passphrase.
 
         Raises:
-            Locked: no workspace there, or the passphrase is wrong.
+            Locked: no workspace there, no such user, or the passphrase is wrong.
             IntegrityError: keyring or catalogue is damaged.
         """
         root = Path(root).absolute()
         keyring = read_keyring(root / KEYRING)
-        return cls(root, keyring, keyring.unlock(passphrase))
+        identity = keyring.identify(passphrase, user)
+        return cls(root, keyring, keyring.keys_of(identity), identity)
 
     @classmethod
     def resume(cls, root: Path) -> Workspace:
@@ -130,10 +152,13 @@ class Workspace:
         """
         root = Path(root).absolute()
         keyring = read_keyring(root / KEYRING)
-        run_key = session.recall(keyring.workspace_id)
-        if run_key is None or not keyring.accepts(run_key):
+        kept = session.recall(keyring.workspace_id)
+        slot = keyring.slot(kept.user) if kept is not None else None
+        if kept is None or slot is None or not keyring.accepts(kept.catalogue):
             raise Locked("the workspace is locked", "Run `gradaudit unlock`.")
-        return cls(root, keyring, run_key)
+        if kept.run is not None:
+            keyring.check_seal(kept.run)
+        return cls(root, keyring, OpenedKeys(slot.user, kept.catalogue, kept.run))
 
     @staticmethod
     def lock(root: Path) -> bool:
@@ -145,12 +170,36 @@ class Workspace:
         return session.forget(read_keyring(Path(root).absolute() / KEYRING).workspace_id)
 
     def keep_unlocked(self) -> None:
-        """Let later commands `resume` until `lock` or a restart.
+        """Let later commands `resume` until `lock`, a pause as long as `AUTO_LOCK_S` or a restart.
 
         Raises:
             Locked: this machine has no memory-backed directory for the key.
         """
-        session.remember(bytes.fromhex(self.workspace_id), self._run_key)
+        opened = self._opened
+        kept = Remembered(opened.user.name, opened.run, opened.catalogue, AUTO_LOCK_S)
+        session.remember(bytes.fromhex(self.workspace_id), kept)
+
+    def evidence_key(self, others: Sequence[Identity] = ()) -> SecretKey:
+        """The key that opens findings.
+
+        Args:
+            others: who else has given a passphrase, where the quorum is two.
+
+        Raises:
+            NotPermitted: no passphrase was typed for this, the role has no part in it, or another is needed.
+        """
+        present = [one for one in (self._identity, *others) if one is not None]
+        key = self.keyring.evidence_key(present)
+        if key is not None:
+            return key
+        if self._identity is None:
+            raise NotPermitted(
+                "findings open with a passphrase, not with what `gradaudit unlock` keeps",
+                "Give the passphrase to this command.",
+            )
+        if not self.user.role.sees_evidence:
+            raise NotPermitted(f"an {self.user.role} does not open findings", "Ask an officer.")
+        raise NotPermitted("findings open with two officers together", "Ask a second one to be present.")
 
     @contextmanager
     def writing(self, wait_s: float = 0.0) -> Iterator[None]:

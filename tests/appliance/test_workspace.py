@@ -21,8 +21,8 @@ import pytest
 
 from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, UsageError
 from appliance.workspace import session
+from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
-from appliance.workspace.keyslots import read_keyring
 from appliance.workspace.workspace import Workspace
 
 PASSPHRASE = "correct horse battery"
@@ -254,10 +254,13 @@ def test_manipulated_keyring(root: Path) -> None:
 
 def test_renamed_slot(root: Path) -> None:
     """A slot given another role's name does not open as that role."""
-    assert read_keyring(root / "keyring.json").unlock(PASSPHRASE)
-    rewritten(root / "keyring.json", name="operator")
-    with pytest.raises(Locked):
-        read_keyring(root / "keyring.json").unlock(PASSPHRASE, "operator")
+    assert read_keyring(root / "keyring.json").identify(PASSPHRASE)
+    genuine = (root / "keyring.json").read_bytes()
+    for changes in ({"name": "operator"}, {"role": "auditor"}, {"public": "11" * 32}):
+        rewritten(root / "keyring.json", **changes)
+        with pytest.raises(Locked):
+            read_keyring(root / "keyring.json").identify(PASSPHRASE)
+        (root / "keyring.json").write_bytes(genuine)
 
 
 def test_keyring_of_another_workspace(tmp_path: Path) -> None:
@@ -281,7 +284,7 @@ def test_session(root: Path, memory: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert opened.workspace_id not in kept.name
     with Workspace.resume(root) as resumed:
-        assert resumed.keys == opened.keys
+        assert resumed.keys.vault == opened.keys.vault and resumed.user == opened.user
     assert Workspace.lock(root)
     assert list(directory.iterdir()) == []
     assert not Workspace.lock(root)
@@ -397,7 +400,7 @@ def test_secrets_do_not_show(root: Path) -> None:
     """No repr and no pickle gives a key away."""
     with Workspace.open(root, PASSPHRASE) as opened:
         shown = repr((opened, opened.keys, opened.vault, opened.catalogue, opened.keys.vault))
-        for key in (opened.keys.vault, opened.keys.catalogue, opened.keys.pseudonym, opened.keys.findings):
+        for key in (opened.keys.vault, opened.keys.catalogue, opened.keys.pseudonym, opened.keys.assignments):
             assert key.raw.hex() not in shown and repr(key.raw) not in shown
             with pytest.raises(TypeError):
                 pickle.dumps(key)
@@ -407,7 +410,7 @@ def test_purposes_have_different_keys(root: Path) -> None:
     """No two purposes share a key, and handles keep their parts apart."""
     with Workspace.open(root, PASSPHRASE) as opened:
         keys = opened.keys
-        raws = {key.raw for key in (keys.vault, keys.catalogue, keys.pseudonym, keys.names, keys.findings)}
+        raws = {key.raw for key in (keys.vault, keys.catalogue, keys.pseudonym, keys.names, keys.assignments)}
     assert len(raws) == 5
     key = SecretKey(bytes(32))
     assert key.handle("ab", "c") == key.handle("ab", "c") != key.handle("a", "bc")

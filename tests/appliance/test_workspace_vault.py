@@ -13,14 +13,10 @@ import pytest
 from appliance.errors import ApplianceError, IntegrityError
 from appliance.workspace import durable
 from appliance.workspace import vault as vault_module
-from appliance.workspace.keys import RunKeys, SecretKey
+from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey
+from appliance.workspace.subjects import SubjectKeys
 from appliance.workspace.vault import Vault, create_objects
-
-WORKSPACE_ID = b"w" * 16
-
-
-def vault_in(directory: Path, run_key: SecretKey) -> Vault:
-    return Vault(directory, RunKeys.derive(run_key, WORKSPACE_ID), WORKSPACE_ID, epoch=1)
+from tests.appliance.vault_case import WORKSPACE_ID, KeysInMemory, keys_from, vault_in
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ def objects(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def vault(objects: Path) -> Iterator[Vault]:
-    yield vault_in(objects, SecretKey(b"k" * 32))
+    yield vault_in(objects)
 
 
 def file_of(objects: Path, object_id: str) -> Path:
@@ -63,7 +59,7 @@ def test_same_content_is_stored_once(vault: Vault, objects: Path) -> None:
 def test_object_id_needs_the_key(tmp_path: Path, vault: Vault) -> None:
     """Under another RUN key content has another name: a disk cannot be searched for known images."""
     create_objects(tmp_path / "other")
-    assert vault.put("frame", b"x") != vault_in(tmp_path / "other", SecretKey(b"j" * 32)).put("frame", b"x")
+    assert vault.put("frame", b"x") != vault_in(tmp_path / "other", b"j").put("frame", b"x")
 
 
 def test_objects_exchanged(vault: Vault, objects: Path) -> None:
@@ -81,13 +77,46 @@ def test_objects_exchanged(vault: Vault, objects: Path) -> None:
     assert vault.get("frame", one) == b"one"
 
 
-def test_findings_have_their_own_key(objects: Path) -> None:
-    """Who holds only the vault key opens no finding."""
-    whole = RunKeys.derive(SecretKey(b"k" * 32), WORKSPACE_ID)
-    blind = RunKeys(whole.vault, whole.catalogue, whole.pseudonym, whole.names, findings=SecretKey(bytes(32)))
-    object_id = Vault(objects, whole, WORKSPACE_ID, 1).put("findings", b"{}")
+def test_assignments_have_their_own_key(objects: Path) -> None:
+    """Who holds only the vault key does not learn whom a design holds back."""
+    whole = keys_from(b"k")
+    blind = RunKeys(
+        whole.catalogue, KeptKeys(whole.vault, whole.pseudonym, whole.names, assignments=SecretKey(bytes(32)))
+    )
+    object_id = vault_in(objects).put("assignment", b"{}")
     with pytest.raises(IntegrityError):
-        Vault(objects, blind, WORKSPACE_ID, 1).get("findings", object_id)
+        Vault(objects, blind, WORKSPACE_ID, SubjectKeys(KeysInMemory(), blind, WORKSPACE_ID)).get(
+            "assignment", object_id
+        )
+
+
+def test_a_patients_objects_go_with_the_patients_key(objects: Path) -> None:
+    """Deleting a subject's key makes that patient's objects unreadable and leaves all others."""
+    store, mine, other = KeysInMemory(), "a" * 32, "b" * 32
+    vault = vault_in(objects, store=store)
+    first, second = vault.put("frame", b"x", mine), vault.put("frame", b"x", other)
+    assert first != second and vault.get("frame", first) == b"x"
+    assert vault_in(objects, store=store).get("frame", first) == b"x"
+    del store.rows[mine]
+    later = vault_in(objects, store=store)
+    with pytest.raises(IntegrityError, match="erased"):
+        later.get("frame", first)
+    assert later.get("frame", second) == b"x"
+
+
+def test_a_key_is_stored_before_what_it_seals(objects: Path) -> None:
+    """Where the catalogue cannot take a new patient's key, no object gets its name."""
+
+    class Full(KeysInMemory):
+        def add_subject_keys(self, wrapped: dict[str, str]) -> None:
+            raise OSError(28, "No space left on device")
+
+    vault = vault_in(objects, store=Full())
+    with pytest.raises(ApplianceError):
+        vault.put("frame", b"x", "a" * 32)
+    with pytest.raises(ApplianceError):
+        vault.settle([vault.bring("frame", b"y", "a" * 32)])
+    assert list(objects.rglob("*.ga1")) == []
 
 
 def test_damaged_and_missing(vault: Vault, objects: Path) -> None:
