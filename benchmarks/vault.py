@@ -56,9 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print; exit 0 whatever the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="where to write; else a temporary folder"
-    )
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="where to write; else a temporary folder")
     parser.add_argument("--quick", action="store_true", help="a small part of the work")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=asked.folder, prefix="gradaudit-vault-") as scratch:
