@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from detection import jobs
 from detection.exposures import EXPOSURES, PERTURBED
 from detection.figures import Row
-from detection.page import measured, put
+from detection.page import measured, put, robustness
 from detection.pairs import UnusableFolder, read
 from detection.tables import markdown, result
 
@@ -72,7 +72,13 @@ def main(arguments: Sequence[str]) -> int:
         asked.tables.write_text(markdown(plain) + "\n", encoding="utf-8")
     drawn = [] if asked.pictures is None else _draw(rows, asked.pictures)
     if asked.page is not None:
-        put(asked.page, "detectors", measured(plain, [_beside(path, asked.page) for path in drawn]))
+        parts = {
+            "detectors": measured(plain, [_beside(path, asked.page) for path in drawn]),
+            "robustness": robustness(plain),
+        }
+        for part, text in parts.items():
+            if text:
+                put(asked.page, part, text)
     return 0
 
 

@@ -38,7 +38,7 @@ def put(page: Path, part: str, text: str) -> None:
 
 
 def measured(plain: Mapping[str, Any], pictures: Sequence[Path] = ()) -> str:
-    """The tables of the page: the audit's own detectors, comparisons, the published ones, robustness.
+    """The tables of the exposures: an audit's own detectors, comparisons, the published ones; "" without.
 
     Args:
         plain: as printed by --json.
@@ -49,7 +49,6 @@ def measured(plain: Mapping[str, Any], pictures: Sequence[Path] = ()) -> str:
     officers = [name for name in _names(rows) if name.removesuffix(WITHOUT) in battery()]
     others = [name for name in _names(rows) if name not in officers]
     keys = {one.name: one.key for one in EXPOSURES}
-    conditions = {setting_of(name): name for name in CONDITIONS}
     parts = [
         _said(plain),
         *(f"![{path.stem}]({path.as_posix()})" for path in pictures),
@@ -62,10 +61,20 @@ def measured(plain: Mapping[str, Any], pictures: Sequence[Path] = ()) -> str:
         comparisons([one for one in plain["summary"] if one["setting"] in exposures]),
         "### Published detectors: AUROC",
         _by_detector(rows, keys, others),
-        "### Robustness: AUROC when the audited pairs are not the trained ones bit for bit",
-        _by_detector(rows, conditions, [*officers, *others]),
     ]
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(part for part in parts if part) if _any(rows, exposures) else ""
+
+
+def robustness(plain: Mapping[str, Any]) -> str:
+    """The table of the perturbed pairs; "" where they were not asked for."""
+    rows, conditions = plain["rows"], {setting_of(name): name for name in CONDITIONS}
+    if not _any(rows, list(conditions)):
+        return ""
+    return "\n\n".join([_said(plain), _by_detector(rows, conditions, _names(rows))])
+
+
+def _any(rows: Sequence[_Row], settings: Sequence[str]) -> bool:
+    return any(row["setting"] in settings for row in rows)
 
 
 def _said(plain: Mapping[str, Any]) -> str:
