@@ -4,6 +4,9 @@
     checkpoints    one line per checkpoint ever signed: size and root
     checkpoint     signed note: origin, size, root
     verifier-key   public key;  signing.key: the owner's secret
+    reserve        ballast for the entry that says that the disk is full
+    segments/2026  journal, checkpoints, checkpoint of a year that has ended
+    witness/<name> what a witness has cosigned
 
 An append writes frames, then the history line, then checkpoint.tmp, each with its fsync, renames it and
 fsyncs the directory; only then is it acknowledged. What lies behind the checkpoint after a crash was never
@@ -13,25 +16,26 @@ before the checkpoint is an alarm and is never repaired.
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
-import shutil
 import threading
-from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.errors import IntegrityError, LogUnwritable
+from appliance.errors import IntegrityError, LogUnwritable, UsageError
+from appliance.evidence import files, segments
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.clock import Clock, SystemClock, set_back
 from appliance.evidence.entries import Act, Entry, claimed_ms, decode, encode
+from appliance.evidence.journal import Journal
 from appliance.evidence.locking import exclusive
-from appliance.evidence.merkle import consistency_path, inclusion_path, split
+from appliance.evidence.merkle import consistency_path, inclusion_path
 from appliance.evidence.notes import KEY_FILE, LogKeys
 from appliance.views import LogHealth, LogRow
 
-_STRIDE = 256  # entries between remembered places, and in a cached subtree; a power of two
+_NOWHERE = checked.FIRST._replace(header=b"")
 
 
 class EvidenceLog:
@@ -44,10 +48,10 @@ class EvidenceLog:
         self._clock = clock
         self._mutex = threading.RLock()
         self._trouble: IntegrityError | LogUnwritable | None = None  # stays until the next start
-        self._places = array("Q")  # byte of every _STRIDE-th entry
-        self._subtrees: list[bytes] = []  # roots of full runs of _STRIDE entries, filled when a proof asks
-        self._walk = checked.Walk(self._remember)
+        self._journal = Journal(directory)
+        self._walk = checked.Walk(self._journal.remember)
         self._note = b""
+        self._live = _NOWHERE  # the open segment's beginning
         self._last: Entry | None = None
 
     @classmethod
@@ -70,7 +74,7 @@ class EvidenceLog:
                 raise IntegrityError("the log is missing", f"restore {directory} from a backup")
             with exclusive(directory.parent):
                 if not directory.is_dir() or not any(directory.iterdir()):
-                    _create(directory, clock)
+                    segments.create(directory, clock)
         log = cls(directory, LogKeys.load(directory / KEY_FILE), clock)
         with log._writing():
             pass
@@ -80,6 +84,11 @@ class EvidenceLog:
     def size(self) -> int:
         """Entries under the checkpoint this object has seen last."""
         return self._walk.tree.size
+
+    @property
+    def origin(self) -> int:
+        """Number of the oldest entry that was not pruned."""
+        return self._journal.origin
 
     @property
     def root(self) -> str:
@@ -125,12 +134,14 @@ class EvidenceLog:
     def append_all(self, acts: Sequence[Act]) -> list[Entry]:
         """Write several entries under one checkpoint: all of them or none. Raises as `append`."""
         with self._writing():
+            self._refill()
             return self._write(acts)
 
     def entries(self, offset: int = 0, limit: int = 1000) -> list[Entry]:
         """Up to `limit` entries from number `offset` on; a negative offset counts from the end."""
-        start = max(0, offset + self.size if offset < 0 else offset)
-        return [decode(data) for data in self._read(start, min(self.size, start + max(0, limit)))]
+        start = max(self.origin, offset + self.size if offset < 0 else offset)
+        end = min(self.size, start + max(0, limit))
+        return [decode(data) for data in self._journal.read(start, end)]
 
     def rows(self, offset: int = 0, limit: int = 1000) -> tuple[LogRow, ...]:
         """Up to `limit` entries as rows of a table, oldest first."""
@@ -142,11 +153,38 @@ class EvidenceLog:
     def about(self, object_: str) -> list[Entry]:
         """All entries about one object, oldest first."""
         needle = b'"object":"' + object_.encode() + b'"'
-        return [decode(data) for data in self._read(0, self.size) if needle in data]
+        return [decode(data) for data in self._journal.read(0, self.size) if needle in data]
 
     def raw(self, index: int) -> bytes:
         """The canonical bytes of entry `index`."""
-        return next(self._read(index, index + 1))
+        return next(self._journal.read(index, index + 1))
+
+    def closed_years(self) -> tuple[str, ...]:
+        """The years that have their own segment, oldest first."""
+        return tuple(folder.name for folder in checked.closed_segments(self.directory))
+
+    def remove_oldest_year(self, actor: str = "system") -> str:
+        """Remove the oldest closed year after an entry that names the root it ended with; its name.
+
+        Raises:
+            UsageError: no year is closed.
+            LogUnwritable, IntegrityError: as `append`.
+        """
+        with self._writing():
+            folder = next(iter(checked.closed_segments(self.directory)), None)
+            if folder is None:
+                raise UsageError("no year of the log is closed yet", "see `gradaudit log verify`")
+            note = checked.read_log_file(folder, "checkpoint", 1024)
+            head = checked.open_checkpoint(note, self._signer.key, f"segments/{folder.name}/checkpoint")
+            self._refill()
+            self._write([Act("log.prune", "log", "done", actor, result_root=head.root.hex())])
+            try:
+                files.remove_folder(folder, f"{folder.name}.old")
+            except OSError as error:
+                raise self._refusal(error) from error
+            self._note, self._live = b"", _NOWHERE
+            self._catch_up()
+            return folder.name
 
     def close(self) -> None:
         """Nothing is held open between two calls; a closed log refuses further entries."""
@@ -176,6 +214,11 @@ class EvidenceLog:
         """The signed checkpoint over the first `size` entries, the same bytes whenever it is asked for."""
         return self._signer.checkpoint(checked.Checkpoint(size, self._subtree(0, size)))
 
+    def state_words(self, size: int) -> str:
+        """The ten words for the state after the first `size` entries: to be written down elsewhere."""
+        head = checked.Checkpoint(size, self._subtree(0, size))
+        return checked.state_words(head.text(self._signer.key))
+
     def sign_manifest(self, manifest: bytes) -> bytes:
         """The signed note over an evidence pack's manifest."""
         return self._signer.manifest(manifest)
@@ -189,40 +232,7 @@ class EvidenceLog:
         return consistency_path(old, new, self._subtree)
 
     def _subtree(self, lo: int, hi: int) -> bytes:
-        if hi > self.size or lo >= hi:
-            raise ValueError("no such part of the log")
-        if hi - lo > _STRIDE:
-            middle = lo + split(hi - lo)
-            return checked.node_hash(self._subtree(lo, middle), self._subtree(middle, hi))
-        if hi - lo == _STRIDE and lo % _STRIDE == 0:
-            while len(self._subtrees) <= lo // _STRIDE:
-                start = len(self._subtrees) * _STRIDE
-                self._subtrees.append(self._hash_run(start, start + _STRIDE))
-            return self._subtrees[lo // _STRIDE]
-        return self._hash_run(lo, hi)
-
-    def _hash_run(self, lo: int, hi: int) -> bytes:
-        tree = checked.Tree()
-        for data in self._read(lo, hi):
-            tree.push(checked.leaf_hash(data))
-        return tree.root()
-
-    # -- reading
-
-    def _remember(self, index: int, place: int, leaf: bytes) -> None:
-        if index % _STRIDE == 0:
-            self._places.append(place)
-
-    def _read(self, start: int, end: int) -> Iterator[bytes]:
-        """The entries start … end-1 as bytes, from the nearest remembered place on."""
-        if start >= end:
-            return
-        with (self.directory / "journal").open("rb") as journal:
-            journal.seek(self._places[start // _STRIDE])
-            for index in range(start - start % _STRIDE, end):
-                data = journal.read(int.from_bytes(journal.read(4), "big"))
-                if index >= start:
-                    yield data
+        return self._journal.subtree(lo, hi)
 
     # -- writing
 
@@ -253,26 +263,97 @@ class EvidenceLog:
         for path in (journal_path, history_path):
             if not path.is_file():
                 raise checked.Broken(path.name + ": missing")
-        with journal_path.open("rb") as journal, history_path.open("rb") as history:
-            self._walk.advance(journal, history, head)
-            tail = journal.read()
-            lines = history.read()
+        with journal_path.open("rb") as journal:
+            live = checked.read_start(journal, key, "journal")
+            self._settle(key, live)
+            seen = self._walk_anew(key, live) if live != self._live else None
+            with history_path.open("rb") as history:
+                self._walk.advance(journal, history, head)
+                tail, lines = journal.read(), history.read()
         if lines.count(b"\n") > 1:  # a crash leaves one line at most
             raise checked.Broken("checkpoint: older than the history of checkpoints; it was put back")
+        if seen is not None and seen.size and self._walk.roots[seen.size] != seen.root:
+            raise checked.Broken("journal: another history than this program has seen")
         if not self._ends_here(journal_path, history_path) and not tail + lines:
             raise checked.Broken("journal: shorter than one this program has seen")
-        self._note = note
+        if self._walk.origin.size and self._walk.origin.root.hex() not in self._walk.pruned:
+            raise checked.Broken("segments: the oldest entries are missing, and no entry says why")
+        self._note, self._live = note, live
         self._last = self.entries(-1, 1)[0]
         if tail or lines:
             self._write(
                 [Act("log.cut", "log", "cut", detail_digest=hashlib.sha256(tail + lines).hexdigest())]
             )
 
+    def _settle(self, key: checked.Key, live: checked.Start) -> None:
+        try:
+            segments.settle(self.directory, key, live)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _walk_anew(self, key: checked.Key, live: checked.Start) -> checked.Checkpoint:
+        """Check the closed years and stand at the beginning of the open one; what was seen until now."""
+        seen = checked.Checkpoint(self.size, self._walk.tree.root())
+        self._journal = Journal(self.directory)
+        self._walk = checked.Walk(self._journal.remember)
+        self._walk.roots = {seen.size: b""}
+        checked.walk_closed(self.directory, self._walk, key, live, self._journal.begin)
+        self._walk.begin(live)
+        self._journal.begin(live)
+        return seen
+
     def _ends_here(self, journal: Path, history: Path) -> bool:
         sizes = (self._walk.place, self._walk.history_place)
         return sizes == (journal.stat().st_size, history.stat().st_size)
 
+    def _refill(self) -> None:
+        """Without room to say that the disk is full no act may begin."""
+        if not files.holds_reserve(self.directory):
+            try:
+                files.fill_reserve(self.directory)
+            except OSError as error:
+                raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> LogUnwritable:
+        message = f"the log cannot be written ({error.strerror}): nothing was done"
+        return LogUnwritable(message, "free space or repair the disk, then start again")
+
     def _write(self, acts: Sequence[Act]) -> list[Entry]:
+        try:
+            if int(self._walk.year) < _year(self._clock.utc_ms()):
+                self._roll_over()
+            return self._commit(acts)
+        except OSError as error:
+            # After a failed fsync nobody knows what is on disk: a new start reads it and finds out.
+            self._trouble = self._refusal(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._say_full()
+            raise self._trouble from error
+
+    def _say_full(self) -> None:
+        """Give up the ballast for one last entry, unless the disk holds more than was acknowledged."""
+        with suppress(OSError):
+            with (self.directory / "journal").open("rb") as journal:
+                header = journal.read(len(self._live.header))
+            note = (self.directory / "checkpoint").read_bytes()
+            if note == self._note and header == self._live.header:
+                files.release_reserve(self.directory)
+                self._commit([Act("log.full", "log", "refused")])
+
+    def _roll_over(self) -> None:
+        """Close the year that has ended, and begin the next one where it ends."""
+        if self._last is None or self._last.act != "log.segment":
+            self._commit([Act("log.segment", "log", "done", result_root=self.root)])
+        year = _year(self._clock.utc_ms())
+        header = checked.compose_start(self._note, self._walk.tree.frontier, year)
+        segments.roll_over(self.directory, self._walk.year, header)
+        with (self.directory / "journal").open("rb") as journal:
+            self._live = checked.read_start(journal, self._signer.key, "journal")
+        self._walk.begin(self._live)
+        self._journal.begin(self._live)
+
+    def _commit(self, acts: Sequence[Act]) -> list[Entry]:
+        """Frames, history line, checkpoint: in this order, each on disk before the next. Raises OSError."""
         frames = self._frames(acts)
         tree = checked.Tree()
         tree.size, tree.frontier = self._walk.tree.size, list(self._walk.tree.frontier)
@@ -280,17 +361,11 @@ class EvidenceLog:
             tree.push(checked.leaf_hash(frame))
         head = checked.Checkpoint(tree.size, tree.root())
         body = b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
-        try:
-            _overwrite(self.directory / "journal", self._walk.place, body)
-            _overwrite(self.directory / "checkpoints", self._walk.history_place, head.line())
-            note = self._signer.checkpoint(head)
-            _replace(self.directory, "checkpoint", note)
-        except OSError as error:
-            # After a failed fsync nobody knows what is on disk: a new start reads it and finds out.
-            message = f"the log cannot be written ({error.strerror}): nothing was done"
-            self._trouble = LogUnwritable(message, "free space or repair the disk, then start again")
-            raise self._trouble from error
         journal_path, history_path = self.directory / "journal", self.directory / "checkpoints"
+        files.overwrite(journal_path, self._walk.place, body)
+        files.overwrite(history_path, self._walk.history_place, head.line())
+        note = self._signer.checkpoint(head)
+        files.replace(self.directory, "checkpoint", note)
         with journal_path.open("rb") as journal, history_path.open("rb") as history:
             self._walk.advance(journal, history, head)  # what is acknowledged was read back
         written = [decode(frame) for frame in frames]
@@ -307,61 +382,5 @@ class EvidenceLog:
         return [encode(act, first + step, first, utc_ms, boot_ns) for step, act in enumerate(acts)]
 
 
-def _create(directory: Path, clock: Clock) -> None:
-    """Build the whole log beside its place and rename it there: it exists entirely or not at all."""
-    nursery = directory.with_name(directory.name + ".new")
-    keys = LogKeys.generate()
-    signer = keys.signer()
-    try:
-        shutil.rmtree(nursery, ignore_errors=True)
-        nursery.mkdir(mode=0o700)
-        keys.save(nursery / KEY_FILE)
-        frame = encode(Act("log.create", "log", "ok"), 0, 0, clock.utc_ms(), clock.boot_ns())
-        head = checked.Checkpoint(1, checked.leaf_hash(frame))
-        journal = checked.JOURNAL_MAGIC + len(frame).to_bytes(4, "big") + frame
-        for name, data in (
-            ("verifier-key", signer.key.line()),
-            ("journal", journal),
-            ("checkpoints", head.line()),
-            ("checkpoint", signer.checkpoint(head)),
-        ):
-            _replace(nursery, name, data)
-        nursery.rename(directory)
-        _sync_directory(directory.parent)
-    except OSError as error:
-        raise LogUnwritable(
-            f"the log cannot be created ({error.strerror})", f"look at {directory}"
-        ) from error
-
-
-def _overwrite(path: Path, place: int, data: bytes) -> None:
-    """Write `data` at `place`, let the file end there, and wait for the disk."""
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, data[written:], place + written)
-        os.ftruncate(descriptor, place + len(data))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace(directory: Path, name: str, data: bytes) -> None:
-    """Put a whole small file in place: all of it or none."""
-    temporary = directory / (name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(directory / name)
-    _sync_directory(directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _year(utc_ms: int) -> int:
+    return datetime.fromtimestamp(utc_ms // 1000, UTC).year

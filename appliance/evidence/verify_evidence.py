@@ -4,9 +4,11 @@
     python3 verify_evidence.py PACK.zip               an evidence pack
     python3 verify_evidence.py DIRECTORY              the log of a workspace
     python3 verify_evidence.py --key "TEN WORDS" …    and say whether that key signed it
+    python3 verify_evidence.py --witness KEYFILE …    and say whether that witness has seen it
 
 Three answers, kept apart: is it intact; which key signed it (ten words); is that key known to you.
-Exit status: 0 intact, 1 broken (file and place are named), 2 unreadable, 3 intact but signed by another key.
+Exit status: 0 intact, 1 broken (file and place are named), 2 unreadable, 3 intact but signed by another key
+or not seen by the witness you named.
 
 This is one file on purpose, longer than others here: it is the whole verifier, so an auditor can read it and
 carry it. The appliance imports its formats (canonical JSON, Merkle tree, signed note, words, journal, pack)
@@ -19,12 +21,14 @@ import argparse
 import base64
 import binascii
 import hashlib
+import io
 import json
 import re
 import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -252,8 +256,17 @@ def ed25519_valid(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def ten_words(public: bytes) -> str:
-    """160 bits of the key's digest as ten words one can say: consonants and vowels in turn, 16 bits each."""
-    digest = sha256(b"gradaudit log key\n" + public)
+    """160 bits of a key's digest as ten words one can say."""
+    return _spoken(sha256(b"gradaudit log key\n" + public))
+
+
+def state_words(checkpoint: bytes) -> str:
+    """Ten words for one state of one log: `checkpoint` is the text of three lines that is signed."""
+    return _spoken(sha256(b"gradaudit log state\n" + checkpoint))
+
+
+def _spoken(digest: bytes) -> str:
+    """The first 20 bytes as ten words: consonants and vowels in turn, 16 bits each."""
     words = []
     for high, low in struct.iter_unpack("BB", digest[:20]):
         bits = high << 8 | low
@@ -263,31 +276,36 @@ def ten_words(public: bytes) -> str:
     return " ".join(words)
 
 
+LOG_KEY = 1  # Ed25519 over the text of a note
+WITNESS_KEY = 4  # Ed25519 over a cosignature's text, with a time (C2SP tlog-cosignature)
+
+
 class Key(NamedTuple):
-    """A verifier key: the log's name and its Ed25519 public key."""
+    """A verifier key: the name of a log or witness, its Ed25519 public key, and which of the two it is."""
 
     name: str
     public: bytes
+    kind: int = LOG_KEY
 
     def number(self) -> bytes:
         """The four bytes that mark this key's signatures."""
-        return sha256(self.name.encode() + b"\n\x01" + self.public)[:4]
+        return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public)[:4]
 
     def line(self) -> bytes:
         """How the key is written down: name, number and key joined by plus signs."""
-        key = base64.b64encode(b"\x01" + self.public)
+        key = base64.b64encode(bytes([self.kind]) + self.public)
         return self.name.encode() + b"+" + self.number().hex().encode() + b"+" + key + b"\n"
 
 
-def parse_key(line: bytes, place: str) -> Key:
-    """The key behind its written form."""
+def parse_key(line: bytes, place: str, kind: int = LOG_KEY) -> Key:
+    """The key of a log, or of a witness, behind its written form."""
     found = re.fullmatch(rb"([a-z0-9./-]{1,80})\+[0-9a-f]{8}\+([A-Za-z0-9+/=]{44})\n", line)
     if found:
         raw = binascii.a2b_base64(found.group(2))
-        key = Key(found.group(1).decode(), raw[1:])
+        key = Key(found.group(1).decode(), raw[1:], kind)
         if len(raw) == 33 and key.line() == line:
             return key
-    raise Broken(place + ": not a verifier key")
+    raise Broken(place + ": not the key of a " + ("log" if kind == LOG_KEY else "witness"))
 
 
 def compose_note(text: bytes, key: Key, signature: bytes) -> bytes:
@@ -335,9 +353,101 @@ def open_checkpoint(note: bytes, key: Key, place: str) -> Checkpoint:
     raise Broken(place + ": signed, but not a checkpoint")
 
 
+# ---------------------------------------------------------------- witnesses (C2SP tlog-cosignature)
+
+_COSIGNATURE = re.compile(rb"\xe2\x80\x94 [a-z0-9./-]{1,80} ([A-Za-z0-9+/]{102}==)\n")
+_WITNESS_FILE = re.compile(
+    rb"gradaudit witness 1\n(?:words ([a-z]{5}(?: [a-z]{5}){9})\n|([^\n]{1,160}\n))"
+    rb"(?:((?:[^\n]+\n){3}\n[^\n]+\n)([^\n]+\n))?"
+)
+WITNESS_NAME = re.compile("[a-z0-9-]{1,32}")
+MAX_WITNESS = 1024  # bytes of one witness's file
+
+
+def cosigned_text(checkpoint: bytes, seconds: int) -> bytes:
+    """What a witness signs: that it saw this checkpoint at this time (seconds since 1970, its own clock)."""
+    return b"cosignature/v1\ntime %d\n" % seconds + checkpoint
+
+
+def compose_cosignature(key: Key, seconds: int, signature: bytes) -> bytes:
+    """The signature line of a witness."""
+    mark = base64.b64encode(key.number() + seconds.to_bytes(8, "big") + signature)
+    return b"\xe2\x80\x94 " + key.name.encode() + b" " + mark + b"\n"
+
+
+def open_cosignature(line: bytes, checkpoint: bytes, key: Key, place: str) -> int:
+    """When the witness `key` saw this checkpoint; Broken unless it is exactly what that witness signed."""
+    found = _COSIGNATURE.fullmatch(line)
+    data = binascii.a2b_base64(found.group(1)) if found else bytes(76)
+    seconds = int.from_bytes(data[4:12], "big")
+    if compose_cosignature(key, seconds, data[12:]) != line:
+        raise Broken(place + ": not a cosignature in the name of this witness")
+    if not ed25519_valid(key.public, cosigned_text(checkpoint, seconds), data[12:]):
+        raise Broken(place + ": the cosignature does not match the checkpoint")
+    return seconds
+
+
+class Witness(NamedTuple):
+    """What a log keeps of a witness: its ten words, and once it has answered, key and cosigned checkpoint."""
+
+    words: str
+    key: Key | None
+    note: bytes  # checkpoint as the log signed it, b"" before the first answer
+    cosignature: bytes
+
+    def data(self) -> bytes:
+        """The file `witness/<name>`."""
+        key = self.key.line() if self.key else b"words " + self.words.encode() + b"\n"
+        return b"gradaudit witness 1\n" + key + self.note + self.cosignature
+
+
+def parse_witness(data: bytes, place: str) -> Witness:
+    """What `witness/<name>` says; nothing in it is checked yet but the form."""
+    found = _WITNESS_FILE.fullmatch(data)
+    if not found or (found.group(1) and found.group(3)):
+        raise Broken(place + ": not the file of a witness")
+    if found.group(1):
+        return Witness(found.group(1).decode(), None, b"", b"")
+    key = parse_key(found.group(2), place, WITNESS_KEY)
+    return Witness(ten_words(key.public), key, found.group(3) or b"", found.group(4) or b"")
+
+
+class Seen(NamedTuple):
+    """A valid cosignature: which witness saw how many entries, under which root, and when."""
+
+    key: Key
+    checkpoint: Checkpoint
+    seconds: int
+
+    def line(self) -> str:
+        """For a reader."""
+        when = moment(self.seconds)
+        return f"{self.checkpoint.size} entries seen on {when} by <{ten_words(self.key.public)}>"
+
+
+def moment(seconds: int) -> str:
+    """A time since 1970 as the day and minute, UTC; a time beyond year 9999 as its number."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")  # noqa: UP017
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
+def check_witness(witness: Witness, key: Key, place: str) -> Seen | None:
+    """The cosignature that a log keeps, checked against the log's key; None before the first answer."""
+    if witness.key is None or not witness.note:
+        return None
+    head = open_checkpoint(witness.note, key, place)
+    seconds = open_cosignature(witness.cosignature, head.text(key), witness.key, place)
+    return Seen(witness.key, head, seconds)
+
+
 # ---------------------------------------------------------------- the log: journal, checkpoint, checkpoints
 
-JOURNAL_MAGIC = b"GALOG\x00\x01\n"
+JOURNAL_MAGIC = b"GALOG\x00\x01\n"  # of a log's first segment
+NEXT_MAGIC = b"GALOG\x00\x02\n"  # of a later one: a start record follows
+MAX_START = 1 << 14  # bytes of a start record
+SEGMENT = re.compile("[0-9]{4}")
 LOG_FILES = ("verifier-key", "checkpoint", "checkpoints", "journal")
 
 _DIGEST = rb"(?:[0-9a-f]{64})?"
@@ -354,8 +464,57 @@ ENTRY = re.compile(
     rb',"outcome":"(?P<outcome>[A-Za-z]{1,16})"'
     rb',"policy":"(?P<policy>' + _DIGEST + rb')"'
     rb',"result":"(?P<result>' + _DIGEST + rb')"'
-    rb',"utc":"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z","v":1\}'
+    rb',"utc":"(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z","v":1\}'
 )
+
+
+class Start(NamedTuple):
+    """Where a segment of the log begins: at entry 0, or where the segment before ended.
+
+    `header` is what the journal begins with: the magic, and in a later segment a record of its year, the
+    last checkpoint before it, signed, and the frontier of the tree at that place.
+    """
+
+    header: bytes
+    checkpoint: Checkpoint
+    frontier: tuple[bytes, ...]
+    year: str  # "" in the first segment: there the first entry says it
+
+
+FIRST = Start(JOURNAL_MAGIC, Checkpoint(0, sha256(b"")), (), "")
+
+
+def compose_start(note: bytes, frontier: Sequence[bytes], year: int) -> bytes:
+    """The header of a later segment's journal."""
+    record = {"checkpoint": note.decode(), "frontier": [node.hex() for node in frontier], "year": year}
+    data = canonical(record)
+    return NEXT_MAGIC + struct.pack(">L", len(data)) + data
+
+
+def read_start(journal: BinaryIO, key: Key, place: str) -> Start:
+    """Read a journal's header and check it against the log's key."""
+    journal.seek(0)
+    magic = journal.read(len(JOURNAL_MAGIC))
+    if magic == JOURNAL_MAGIC:
+        return FIRST
+    length = int.from_bytes(journal.read(4), "big") if magic == NEXT_MAGIC else 0
+    data = journal.read(length) if 0 < length <= MAX_START else b""
+    if not data or len(data) != length:
+        raise Broken(place + ", byte 0: this is not the beginning of a journal")
+    record = parse_canonical(data, place + ", start record")
+    try:
+        head = open_checkpoint(record["checkpoint"].encode(), key, place + ", start record")
+        tree = Tree()
+        tree.size, tree.frontier = head.size, [bytes.fromhex(node) for node in record["frontier"]]
+        year = record["year"]
+        fits = len(tree.frontier) == bin(head.size).count("1") and tree.root() == head.root
+        if fits and head.size and type(year) is int and 1000 <= year <= 9999 and len(record) == 3:
+            header = compose_start(record["checkpoint"].encode(), tree.frontier, year)
+            if header == magic + struct.pack(">L", length) + data:
+                return Start(header, head, tuple(tree.frontier), str(year))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        pass
+    raise Broken(place + ", start record: does not name a state of this log")
 
 
 class Walk:
@@ -373,12 +532,34 @@ class Walk:
         self._batch = 0
         self._trusted = (0, self.place)  # entries and bytes under the last history line that fitted
         self._visit = visit  # called with number, place and leaf hash of every entry
+        self.origin = FIRST.checkpoint  # where the oldest segment begins
+        self._header = JOURNAL_MAGIC
+        self._folder = ""  # of a closed segment, for messages
+        self.year = ""  # of the segment: as its start record or its first entry says
+        self.pruned: set[str] = set()  # roots at which entries say that all before was removed
+        self.roots: dict[int, bytes] = {}  # put sizes of checkpoints here to learn their roots
+
+    def begin(self, start: Start, folder: str = "") -> None:
+        """Go on with another segment's files; the first one may begin where a pruned one ended."""
+        if not self.tree.size:
+            self.tree.size, self.tree.frontier = start.checkpoint.size, list(start.frontier)
+            self.origin = start.checkpoint
+            self._learn(start.checkpoint)
+        if start.checkpoint != Checkpoint(self.tree.size, self.tree.root()):
+            raise Broken(f"{folder}journal, start record: does not begin where the segment before ends")
+        self._header, self._folder, self.year = start.header, folder, start.year
+        self.place, self.history_place, self._line = len(start.header), 0, 0
+        self._batch, self._trusted = self.tree.size, (self.tree.size, self.place)
+
+    def _learn(self, head: Checkpoint) -> None:
+        if head.size in self.roots:
+            self.roots[head.size] = head.root
 
     def advance(self, journal: BinaryIO, history: BinaryIO, goal: Checkpoint) -> None:
         """Read on up to `goal`; Broken names the first entry, entries or history line that do not fit."""
         journal.seek(0)
-        if journal.read(len(JOURNAL_MAGIC)) != JOURNAL_MAGIC:
-            raise Broken("journal, byte 0: this is not the beginning of a journal")
+        if journal.read(len(self._header)) != self._header:
+            raise Broken(f"{self._folder}journal, byte 0: this is not the beginning of a journal")
         journal.seek(self.place)
         history.seek(self.history_place)
         suspect = ""
@@ -394,26 +575,33 @@ class Walk:
         if self.tree.size != self._trusted[0]:
             suspect = suspect or self._compare(history)
         if self.tree.root() != goal.root:
-            raise Broken("journal, " + (suspect or "no single entry") + ": not what the checkpoint signed")
+            where = f"{self._folder}journal, " + (suspect or "no single entry")
+            raise Broken(where + ": not what the checkpoint signed")
         if suspect:
-            raise Broken(f"checkpoints, line {self._line}: not what the journal gives")
+            raise Broken(f"{self._folder}checkpoints, line {self._line}: not what the journal gives")
 
     def _entries(self, journal: BinaryIO, goal: int) -> Iterator[bytes]:
         for index in range(self.tree.size, goal):
             length = int.from_bytes(journal.read(4), "big")
             entry = journal.read(length) if 0 < length <= MAX_ENTRY else b""
             found = ENTRY.fullmatch(entry)
+            place = f"{self._folder}journal, entry {index} (byte {self.place})"
             if found is None or len(entry) != length or int(found.group("id")) != index:
-                raise Broken(f"journal, entry {index} (byte {self.place}): damaged, missing or moved")
+                raise Broken(place + ": damaged, missing or moved")
             first = int(found.group("first"))
             if first not in (self._batch, index):
-                raise Broken(f"journal, entry {index} (byte {self.place}): names a wrong first entry")
+                raise Broken(place + ": names a wrong first entry")
             self._batch = first
+            self.year = self.year or found.group("year").decode()
+            if found.group("act") == b"log.prune":
+                self.pruned.add(found.group("result").decode())
             yield entry
 
     def _compare(self, history: BinaryIO) -> str:
         """Compare the next history line with the tree: "" when it fits, else the entries to suspect."""
-        expected = Checkpoint(self.tree.size, self.tree.root()).line()
+        head = Checkpoint(self.tree.size, self.tree.root())
+        expected = head.line()
+        self._learn(head)
         self._line += 1
         if history.read(len(expected)) != expected:
             entries, place = self._trusted
@@ -426,11 +614,12 @@ class Walk:
 
 
 class Report(NamedTuple):
-    """What was found intact: under which key and checkpoint, and in lines for a reader."""
+    """What was found intact: under which key and checkpoint, seen by whom, and in lines for a reader."""
 
     key: Key
     checkpoint: Checkpoint
     lines: tuple[str, ...]
+    seen: tuple[Seen, ...] = ()
 
 
 def read_log_file(directory: Path, name: str, limit: int) -> bytes:
@@ -451,29 +640,142 @@ def read_head(directory: Path) -> tuple[Key, Checkpoint]:
     return key, open_checkpoint(read_log_file(directory, "checkpoint", 1024), key, "checkpoint")
 
 
-def check_log(directory: Path, walk: Walk | None = None) -> Report:
-    """Check every byte of a log that its checkpoint covers.
+def check_log(directory: Path) -> Report:
+    """Check every byte of a log that its checkpoint covers, closed segments and cosignatures included.
 
     Raises:
         Broken: with file and place.
         OSError: a file cannot be read.
     """
-    walk = walk or Walk()
+    while True:
+        header = _header(directory)
+        try:
+            return _check_log(directory)
+        except Broken:
+            if header == _header(directory):  # else a year ended while it was read
+                raise
+
+
+def _header(directory: Path) -> bytes:
+    try:
+        with (directory / "journal").open("rb") as journal:
+            return journal.read(MAX_START)[:200]
+    except OSError:
+        return b""
+
+
+def _check_log(directory: Path) -> Report:
     # The checkpoint is read first: a log that grows meanwhile is only ever ahead of it.
     key, head = read_head(directory)
     _check_secret(directory)
     for name in ("journal", "checkpoints"):
         if not (directory / name).is_file():
             raise Broken(name + ": missing")
+    walk = Walk()
+    seen = read_witnesses(directory, key)
+    walk.roots = {one.checkpoint.size: b"" for one in seen.values()}
     with (directory / "journal").open("rb") as journal, (directory / "checkpoints").open("rb") as history:
-        walk.advance(journal, history, head)
+        live = read_start(journal, key, "journal")
+        years = walk_closed(directory, walk, key, live)
+        walk.begin(live)
+        lines_of_history = _unrolled(directory, history, years, live)
+        walk.advance(journal, lines_of_history, head)
         tail = journal.seek(0, 2) - walk.place
-        if history.read(4096).count(b"\n") > 1:
+        if lines_of_history.read(4096).count(b"\n") > 1:
             raise Broken("checkpoint: older than the history of checkpoints; it was put back")
+    if walk.origin.size and walk.origin.root.hex() not in walk.pruned:
+        raise Broken(f"segments: entries 0 to {walk.origin.size - 1} are missing, and no entry says why")
     lines = [f"log      {head.size} entries, root {head.root.hex()}"]
+    if walk.origin.size:
+        lines.append(f"pruned   entries 0 to {walk.origin.size - 1}, as an entry says")
+    lines.append(f"state    <{state_words(head.text(key))}>")
+    if years:
+        lines.append(f"years    {', '.join(years)} closed, {walk.year} open")
+    for place, one in seen.items():
+        if one.checkpoint.size > head.size:
+            raise Broken(
+                f"{place}: cosigned {one.checkpoint.size} entries, of which the log holds {head.size}"
+            )
+        root = walk.roots[one.checkpoint.size]
+        if root != one.checkpoint.root and (root or one.checkpoint.size >= walk.origin.size):
+            raise Broken(f"{place}: cosigned another history than the journal holds")
+        lines.append("witness  " + one.line())
     if tail:
         lines.append(f"note     {tail} bytes after the last checkpoint were never acknowledged")
-    return Report(key, head, tuple(lines))
+    return Report(key, head, tuple(lines), tuple(seen.values()))
+
+
+def walk_closed(
+    directory: Path,
+    walk: Walk,
+    key: Key,
+    live: Start,
+    begun: Callable[[Start, str], None] = lambda start, year: None,
+) -> list[str]:
+    """Walk through the closed segments, oldest first; their years. Broken names the file.
+
+    A segment that begins where the open one begins is a copy: its year was about to be closed.
+    """
+    years = []
+    for folder in closed_segments(directory):
+        place = f"segments/{folder.name}/"
+        for name in ("journal", "checkpoints", "checkpoint"):
+            if not (folder / name).is_file():
+                raise Broken(place + name + ": missing")
+        with (folder / "journal").open("rb") as journal, (folder / "checkpoints").open("rb") as history:
+            start = read_start(journal, key, place + "journal")
+            if start == live:
+                break
+            note = read_log_file(folder, "checkpoint", 1024)
+            walk.begin(start, place)
+            begun(start, folder.name)
+            walk.advance(journal, history, open_checkpoint(note, key, place + "checkpoint"))
+            if journal.read(1):
+                raise Broken(
+                    f"{place}journal, byte {walk.place}: more than the year's last checkpoint covers"
+                )
+            if history.read(1):
+                raise Broken(f"{place}checkpoints: more than the journal gives")
+        if walk.year != folder.name:
+            raise Broken(f"{place}journal: of the year {walk.year}")
+        years.append(folder.name)
+    return years
+
+
+def closed_segments(directory: Path) -> list[Path]:
+    """The folders of years that were closed, oldest first."""
+    folder = directory / "segments"
+    found = list(folder.iterdir()) if folder.is_dir() else []
+    return sorted(path for path in found if SEGMENT.fullmatch(path.name))
+
+
+def _unrolled(directory: Path, history: BinaryIO, years: Sequence[str], live: Start) -> BinaryIO:
+    """The history of the open segment: nothing yet where it still is the one of the year just closed."""
+    if years and live != FIRST:
+        length = (directory / "segments" / years[-1] / "checkpoints").stat().st_size
+        if history.seek(0, 2) == length and is_copy(directory, years[-1]):
+            return io.BytesIO()
+    return history
+
+
+def is_copy(directory: Path, year: str) -> bool:
+    """Whether the history of the open segment is byte for byte that of a closed one."""
+    closed, history = directory / "segments" / year / "checkpoints", directory / "checkpoints"
+    return closed.read_bytes() == history.read_bytes()
+
+
+def read_witnesses(directory: Path, key: Key) -> dict[str, Seen]:
+    """The cosignatures that a log keeps, by file; each is checked but for its place in the tree."""
+    folder = directory / "witness"
+    seen = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if WITNESS_NAME.fullmatch(path.name):
+            place = "witness/" + path.name
+            witness = parse_witness(read_log_file(folder, path.name, MAX_WITNESS), place)
+            one = check_witness(witness, key, place)
+            if one is not None:
+                seen[place] = one
+    return seen
 
 
 def _check_secret(directory: Path) -> None:
@@ -620,6 +922,7 @@ REQUIRED = (
     "verify_evidence.py",
 )
 CLOSING_ACT = b"audit.close"
+COSIGNED = "log/cosigned.json"  # only in packs of a log that a witness has seen since
 
 
 def commitment(members: dict[str, bytes]) -> str:
@@ -672,6 +975,7 @@ def _check_members(members: dict[str, bytes]) -> Report:
     for name in sorted((set(stated) | set(members)) - set(SEALS)):
         if name not in members or stated.get(name) != sha256(members[name]).hex():
             raise Broken(_shown(name) + ": not what the signed manifest lists")
+    seen = _check_cosigned(members, key, head)
     results = parse_canonical(members["results.json"], "results.json")
     _check_closing(members, entries[-1], results)
     model = results["model"]
@@ -682,9 +986,28 @@ def _check_members(members: dict[str, bytes]) -> Report:
             f"audit    {_printable(results['audit'])}, verdict {_printable(results['verdict']['word'])}",
             f"model    {_printable(model['name'])}, {_printable(model['digest'])}",
             f"log      {len(entries)} entries of this audit, proven in a log of {head.size}",
+            f"state    <{state_words(head.text(key))}>",
             f"pack     {len(members)} members, every byte accounted for",
+            *("witness  " + one.line() for one in seen),
         ),
+        seen,
     )
+
+
+def _check_cosigned(members: dict[str, bytes], key: Key, head: Checkpoint) -> tuple[Seen, ...]:
+    """Cosignatures over later states of the log, each of which grew out of the pack's."""
+    if COSIGNED not in members:
+        return ()
+    seen = []
+    for number, one in enumerate(parse_canonical(members[COSIGNED], COSIGNED)):
+        place = f"{COSIGNED}, number {number + 1}"
+        later = check_witness(parse_witness(one["witness"].encode(), place), key, place)
+        if later is None or not is_consistent(
+            head, later.checkpoint, [bytes.fromhex(step) for step in one["consistency"]]
+        ):
+            raise Broken(place + ": not a cosignature over a log that holds this audit")
+        seen.append(later)
+    return tuple(seen)
 
 
 def _check_entries(members: dict[str, bytes], head: Checkpoint) -> list[re.Match[bytes]]:
@@ -747,11 +1070,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check a GradAudit evidence pack or log.")
     parser.add_argument("path", metavar="PACK.zip|DIRECTORY", type=Path)
     parser.add_argument("--key", metavar="WORDS", help="the ten words of the key you know")
+    parser.add_argument("--witness", metavar="KEYFILE", type=Path, help="the key of a witness you trust")
     options = parser.parse_args(arguments)
     known = None if options.key is None else " ".join(re.findall("[a-z]+", options.key.lower()))
     if known is not None and not re.fullmatch("[a-z]{5}(?: [a-z]{5}){9}", known):
         parser.error("--key takes ten words of five letters")
     try:
+        witness = options.witness and _witness_key(options.witness)
         report = check(options.path)
     except Broken as broken:
         return _say(1, "BROKEN: " + str(broken))
@@ -764,7 +1089,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         first = f"valid: intact; signed by {words}: the key you know"
     else:
         return _say(3, f"other key: intact, but signed by {words}, not by the key you know", *report.lines)
+    if witness and not any(one.key == witness for one in report.seen):
+        named = f"<{ten_words(witness.public)}>"
+        missing = f"not witnessed: intact, signed by {words}, but not seen by the witness you named {named}"
+        return _say(3, missing, *report.lines)
     return _say(0, first, *report.lines)
+
+
+def _witness_key(path: Path) -> Key:
+    try:
+        return parse_key(path.read_bytes(), str(path), WITNESS_KEY)
+    except (OSError, Broken):
+        raise Unreadable(f"{path} is not the key of a witness") from None
 
 
 def _say(status: int, *lines: str) -> int:

@@ -171,7 +171,7 @@ def test_no_write_no_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("appliance.evidence.log.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(LogUnwritable, match="nothing was done"):
         log.append("findings.reveal")
     monkeypatch.undo()
