@@ -173,7 +173,7 @@ class Audited(Registered):
         from appliance import auditing
         from appliance.worker import Worker
 
-        runner = worker or Worker(read=record.folders(), preload="audit")
+        runner = worker or Worker(read=[], preload="audit")
         watched = self._watching_for_a_copy(audit.audit_id, on_progress)
         try:
             design = self._design_of(record, document)

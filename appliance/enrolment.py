@@ -1,83 +1,183 @@
-"""A vendor's model taken in: looked at, its pickles converted into the vault, opened for a trial."""
+"""A vendor's model taken in: looked at, read in a box, sealed in the vault, opened from there for a trial.
+
+Nothing is registered before all of it has succeeded, and what was sealed goes again when it does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
 
-from appliance import codec, conversion
+from appliance import answers, codec, conversion, quarantine, registry, shown
 from appliance.errors import ApplianceError, ModelRejected, WorkerSilent
 from appliance.registry import Described, ModelRecord
+from appliance.served import FILE_KIND, Served
 from appliance.worker import Worker
+from appliance.workspace.vault import Arriving, Vault
 from appliance.workspace.workspace import Workspace
+from audit_core.adapters.weights import PICKLED_INDEX, SAFE_INDEX
 from audit_core.estimates import Trial
 from audit_core.samples import ModelSource, Settings
 
 if TYPE_CHECKING:
-    from audit_core.adapters.folder import FolderFacts
+    from audit_core.adapters.folder import AdapterFacts, FolderFacts
 
 TRIAL_SETTINGS: Final = Settings()
 TRIAL_S: Final = 7200.0  # a folder may not hold the workspace for ever; large models on slow disks take long
+SMALL_KINDS: Final = (".json", ".txt", ".model", ".jinja")
+"""What loaders read besides weights; papers and pictures stay with the vendor."""
+MAX_SMALL_BYTES: Final = 256 << 20  # of one part: they lie in memory while a worker needs them
 
 
-def enrolled(workspace: Workspace, found: Described, trial_worker: Worker | None = None) -> ModelRecord:
-    """The record of a model that an audit could open.
+@dataclass(slots=True)
+class _Sealing:
+    """What has been sealed of one part, not yet stored."""
+
+    tensors: tuple[conversion.SealedTensor, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+    wrappers: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def enrolled(
+    workspace: Workspace, found: Described, trial_worker: Worker | None = None
+) -> Iterator[ModelRecord]:
+    """The record of a model that an audit could open; the caller registers it inside.
 
     Args:
-        workspace: its vault gets what pickled weights hold.
+        workspace: its vault gets the model; the caller holds its writer lock.
         found: the folders, looked at.
         trial_worker: opens the model instead of a worker of its own.
 
     Raises:
-        ModelRejected: the weights cannot be converted, or the model cannot be opened as it stands.
+        ModelRejected: the weights cannot be read, or the model cannot be opened as it stands.
     """
     try:
-        record = _converted(workspace, found)
-        trial = _tried(workspace, record, trial_worker)
+        record, arriving = _sealed(workspace.vault, found)
     except ApplianceError as refused:
         raise ModelRejected(str(refused), refused.hint) from refused
-    return replace(record, trial=trial, parameters=trial.parameters)
+    with quarantine.held(workspace.root, workspace.vault, arriving, lambda: named(workspace)):
+        try:
+            trial = _tried(workspace, record, trial_worker)
+        except ApplianceError as refused:
+            raise ModelRejected(str(refused), refused.hint) from refused
+        yield replace(record, trial=trial, parameters=trial.parameters)
 
 
-def _converted(workspace: Workspace, found: Described) -> ModelRecord:
-    tensors, wrappers = _weights(workspace, found.model, Path(found.record.path))
-    record = replace(found.record, tensors=tensors, wrappers=wrappers)
-    if found.base is None:
-        return record
-    return replace(record, base_tensors=_weights(workspace, found.base, Path(found.record.base_path))[0])
+def named(workspace: Workspace) -> set[str]:
+    """Objects of all registered models."""
+    records = map(shown.model_record, workspace.catalogue.models())
+    return {name for record in records for _, name in record.objects()}
+
+
+def _sealed(vault: Vault, found: Described) -> tuple[ModelRecord, list[Arriving]]:
+    """Every file of every part that an audit needs."""
+    facts: dict[str, FolderFacts | AdapterFacts | None] = {
+        "model": found.model, "base": found.base, "adapter": found.adapter,
+    }  # fmt: skip
+    parts = [(part, known) for part in found.record.parts() if (known := facts[part.name]) is not None]
+    pickled = any(getattr(known, "pickled", False) for _, known in parts)
+    memory = max(
+        conversion.memory_bytes(Path(part.path), known.weights, getattr(known, "pickled", False))
+        for part, known in parts
+    )
+    arriving: list[Arriving] = []
+    done: dict[str, _Sealing] = {part.name: _Sealing() for part, _ in parts}
+    folders = [Path(part.path) for part, _ in parts]
+    with Worker(folders, "convert" if pickled else "read-weights", memory_bytes=memory, threads=1) as reader:
+        for part, known in parts:
+            taken = _weights(vault, reader, Path(part.path), known)
+            arriving += taken.arriving
+            sealing = done[part.name]
+            sealing.tensors, sealing.wrappers = taken.tensors, taken.wrappers
+            sealing.files = _small_files(vault, part, arriving)
+    if pickled and (changed := registry.checked(found.record).vendor):
+        raise ModelRejected(f"{changed[0]} while it was read", "register the model again")
+    return _recorded(found.record, done), arriving
+
+
+def _recorded(record: ModelRecord, done: Mapping[str, _Sealing]) -> ModelRecord:
+    model, none = done["model"], _Sealing()
+    base, adapter = done.get("base", none), done.get("adapter", none)
+    return replace(
+        record,
+        tensors=model.tensors, files=model.files, wrappers=model.wrappers,
+        base_tensors=base.tensors, base_files=base.files,
+        peft_tensors=adapter.tensors, peft_files=adapter.files,
+    )  # fmt: skip
 
 
 def _weights(
-    workspace: Workspace, facts: FolderFacts, path: Path
-) -> tuple[tuple[conversion.ConvertedTensor, ...], Mapping[str, str]]:
-    """What a folder's pickles hold, sealed; nothing for safetensors. Their reader ends here."""
-    if not facts.pickled:
-        return (), {}
+    vault: Vault, reader: Worker, path: Path, facts: FolderFacts | AdapterFacts
+) -> conversion.TakenIn:
+    """What a folder's weight files hold, sealed."""
+    pickled = bool(getattr(facts, "pickled", False))
     size = sum(facts.files[name] for name in facts.weights)
-    receiver = conversion.Receiver(workspace.vault, 2 * size)
-    memory = conversion.memory_bytes(path, facts.weights)
-    with Worker([path], "convert", memory_bytes=memory, threads=1) as reader:
-        job = conversion.job(path, facts.weights, facts.expected)
-        reader.call(job, on_event=receiver.take, timeout_s=conversion.SILENCE_S)
-    converted = receiver.whole()
-    return converted.tensors, converted.wrappers
+    whole = {} if pickled else {name: facts.digests[name] for name in facts.weights}
+    receiver = conversion.Receiver(vault, 2 * size if pickled else size, whole)
+    job = conversion.job(path, facts.weights, getattr(facts, "expected", {}), pickled)
+    known = answers.phrases(facts.digests)
+    reader.call(job, on_event=receiver.take, timeout_s=conversion.SILENCE_S, known=known)
+    return receiver.whole()
+
+
+def _small_files(vault: Vault, part: registry.Part, arriving: list[Arriving]) -> dict[str, str]:
+    """Settings, tokenizer and templates of a part, sealed as they were looked at."""
+    left, found = MAX_SMALL_BYTES, {}
+    for name, digest in part.digests.items():
+        if PurePosixPath(name).suffix.lower() not in SMALL_KINDS or name in (SAFE_INDEX, PICKLED_INDEX):
+            continue
+        content = _read(Path(part.path) / name, name, left)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ModelRejected(f"{name} changed while it was read", "register the model again")
+        left -= len(content)
+        arriving.append(vault.bring(FILE_KIND, content))
+        found[name] = arriving[-1].object_id
+    return found
+
+
+def _read(path: Path, name: str, most_bytes: int) -> bytes:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            content = file.read(most_bytes + 1)
+    except OSError as error:
+        raise ModelRejected(
+            f"{name} cannot be read: {error.strerror}", "the copy may be incomplete"
+        ) from None
+    if len(content) > most_bytes:
+        raise ModelRejected(
+            f"files besides the weights take more than {MAX_SMALL_BYTES >> 20} MiB",
+            "remove what no loader reads",
+        )
+    return content
 
 
 def _tried(workspace: Workspace, record: ModelRecord, given: Worker | None) -> Trial:
-    job = {
-        "type": "inspect",
-        "source": codec.dump(record.source(), ModelSource),
-        "settings": codec.dump(TRIAL_SETTINGS, Settings),
-    }
-    loader = given or Worker(record.folders(), "audit")
+    loader = given or Worker([], "audit")
+    served, known = Served(workspace.vault, record), answers.phrases(answers.names_of(record))
     try:
-        answer = loader.call(job, frames=record.weight_frames(workspace.vault), timeout_s=TRIAL_S)
+        with served.placed(loader.folder, record.source()) as source:
+            job: dict[str, Any] = {
+                "type": "inspect",
+                "source": codec.dump(source, ModelSource),
+                "settings": codec.dump(TRIAL_SETTINGS, Settings),
+            }
+            answer = loader.call(
+                job,
+                frames=served.frames(),
+                on_question=lambda question, _: served.answer(question),
+                timeout_s=TRIAL_S,
+                known=known,
+            )
+            return answers.trial_answer(answer, known)
     except WorkerSilent:
         loader.kill()
         raise
     finally:
         if given is None:
             loader.close()
-    return codec.load(Trial, str(answer["trial"]))

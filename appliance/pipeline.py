@@ -33,6 +33,7 @@ _LIBRARIES = {
     "list": ("medio.sources",),
     "export": ("medio.export",),
     "convert": ("audit_core.adapters.pickled",),
+    "read-weights": ("audit_core.adapters.headers",),
     "audit": ("audit_core.audit", "audit_core.spike_in"),
 }
 
@@ -186,7 +187,7 @@ def _exported(data: bytes, question: dict[str, Any]) -> tuple[dict[str, Any], by
 def _audit(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
     from audit_core.audit import run_audit
 
-    source = model_jobs.with_tensors(codec.load(ModelSource, job["source"]), frames)
+    source = model_jobs.with_weights(codec.load(ModelSource, job["source"]), frames, channel)
     settings = codec.load(Settings, job["settings"])
 
     def report(step: Progress) -> None:
@@ -259,6 +260,7 @@ _JOBS = {
     "list": _list,
     "export": _export,
     "convert": model_jobs.convert,
+    "read-weights": model_jobs.read_weights,
     "inspect": model_jobs.inspect,
     "audit": _audit,
 }

@@ -34,9 +34,10 @@ class Registered(Collected):
         pairs: int = shown.ESTIMATED_PAIRS,
         worker: Worker | None = None,
     ) -> ModelView:
-        """Register a vendor model: digests, conversion of pickles in a process of their own, a trial load.
+        """Register a vendor model: looked at, read in a box, sealed in the vault, and opened from it.
 
-        Registering the same files under the same name again changes nothing.
+        The vendor's folder is not needed afterwards. Registering the same files under the same name again
+        changes nothing.
 
         Args:
             name: how it is called on this site.
@@ -53,14 +54,16 @@ class Registered(Collected):
             UsageError: the name is taken by another model.
             ModelRejected: code, missing parts or keys, weights that are not tensors; nothing is registered.
         """
-        from appliance.enrolment import enrolled
+        from appliance.enrolment import enrolled, named
+        from appliance.quarantine import sweep
 
         folders = registry.Folders(path, base, adapter)
         found = registry.described(name, folders, family=family, vendor=vendor, released=released)
         with self._act("model.add", name):
+            sweep(self._workspace.root, self._workspace.vault, named(self._workspace))
             if not self._same(found.record):
-                record = enrolled(self._workspace, found, worker)
-                self._workspace.catalogue.add_model(StoredModel(name, asdict(record), _now()))
+                with enrolled(self._workspace, found, worker) as record:
+                    self._workspace.catalogue.add_model(StoredModel(name, asdict(record), _now()))
         return self.model(name, pairs)
 
     def model(self, name: str, pairs: int = shown.ESTIMATED_PAIRS) -> ModelView:
@@ -76,19 +79,20 @@ class Registered(Collected):
         return tuple(shown.model_view(stored) for stored in self._workspace.catalogue.models())
 
     def verify_model(self, name: str) -> ModelCheck:
-        """Recompute every digest of a model, its base and adapter, and open its converted weights.
+        """Open all that was sealed of a model, and compare the vendor's folders where they still are.
 
         Raises:
             UsageError: there is none of that name.
-            IntegrityError: a converted weight in the vault is missing, damaged or another one.
+            IntegrityError: an object in the vault is missing, damaged or another one.
         """
-        from audit_core.identity import differences
+        from appliance.registry import checked
 
         record = self._model(name)
         with self._act("model.verify", name):
-            for _ in record.weight_frames(self._workspace.vault):
-                pass  # opening an object proves it
-            return ModelCheck(name, record.digest, tuple(map(shown.inert, differences(record.source()))))
+            for kind, sealed in record.objects():
+                self._workspace.vault.get(kind, sealed)  # opening an object proves it
+            found = checked(record)
+            return ModelCheck(name, record.digest, tuple(map(shown.inert, found.vendor)), found.absent)
 
     def compare_models(self, first: str, second: str) -> tuple[ModelDifference, ...]:
         """What two registered models do not have in common, file by file.

@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from appliance.conversion import ConvertedTensor, frames
+from appliance.conversion import KIND, SealedTensor
 from appliance.errors import ModelRejected, UsageError
+from appliance.served import FILE_KIND
 from audit_core.errors import ModelRefused
 from audit_core.estimates import Trial
+from audit_core.identity import differences
 from audit_core.samples import ModelSource
 
 if TYPE_CHECKING:
-    from appliance.workspace.vault import Vault
-    from audit_core.adapters.folder import FolderFacts
+    from audit_core.adapters.folder import AdapterFacts, FolderFacts
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -28,15 +29,20 @@ class ModelRecord:
     """One registered model.
 
     Attributes:
+        path: the vendor's folder when it was registered; it is not needed afterwards.
         digests: file name -> hex SHA-256, weights, preprocessor, tokenizer and configuration alike.
         base_digests: the same of the base model; empty without one.
         parameters: counted in the loaded model.
         peft_path: folder of an adapter that is put on the model; empty without one.
         peft_digests: its files.
-        tensors: what the folder's pickled weights held; empty where they are safetensors.
+        tensors: its weights in the vault.
         base_tensors: the same of the base.
         wrappers: pickled file -> key under which its tensors were found.
         trial: what a trial load showed; None in records older than it.
+        files: its small files in the vault, file name -> object; empty in records older than them.
+        base_files: the same of the base.
+        peft_files: the same of the adapter.
+        peft_tensors: the adapter's weights in the vault.
     """
 
     name: str
@@ -52,10 +58,14 @@ class ModelRecord:
     released: str
     peft_path: str = ""
     peft_digests: Mapping[str, str] = field(default_factory=dict)
-    tensors: tuple[ConvertedTensor, ...] = ()
-    base_tensors: tuple[ConvertedTensor, ...] = ()
+    tensors: tuple[SealedTensor, ...] = ()
+    base_tensors: tuple[SealedTensor, ...] = ()
     wrappers: Mapping[str, str] = field(default_factory=dict)
     trial: Trial | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    base_files: Mapping[str, str] = field(default_factory=dict)
+    peft_files: Mapping[str, str] = field(default_factory=dict)
+    peft_tensors: tuple[SealedTensor, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -65,8 +75,42 @@ class ModelRecord:
         lines += [f"adapter {name} {value}\n" for name, value in sorted(self.peft_digests.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the vault holds it; records of earlier versions name the vendor's folder only."""
+        return bool(self.files)
+
+    @property
+    def sealed_digest(self) -> str:
+        """One hex SHA-256 over all that was sealed: tensors as they are opened, small files as they came."""
+        lines = []
+        for part in self.parts():
+            lines += [f"{part.name} {name} {part.digests[name]}\n" for name in sorted(part.files)]
+            for one in sorted(part.tensors, key=lambda tensor: tensor.name):
+                lines.append(f"{part.name} {one.name} {one.dtype} {list(one.shape)} {one.digest}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def parts(self) -> tuple[Part, ...]:
+        """The model, and base and adapter where it has them."""
+        every = (
+            Part("model", self.path, self.digests, self.tensors, self.files),
+            Part("base", self.base_path, self.base_digests, self.base_tensors, self.base_files),
+            Part("adapter", self.peft_path, self.peft_digests, self.peft_tensors, self.peft_files),
+        )
+        return tuple(part for part in every if part.path)
+
+    def folders(self) -> list[Path]:
+        """The vendor's folders."""
+        return [Path(part.path) for part in self.parts()]
+
+    def objects(self) -> Iterator[tuple[str, str]]:
+        """Kind and name of every object of the vault that belongs to this model."""
+        for part in self.parts():
+            yield from ((FILE_KIND, one) for one in part.files.values())
+            yield from ((KIND, one) for tensor in part.tensors for one in tensor.objects)
+
     def source(self) -> ModelSource:
-        """What the audit is told of this model."""
+        """The vendor's folders, as they were registered."""
         return ModelSource(
             path=Path(self.path),
             family=self.family,
@@ -78,18 +122,36 @@ class ModelRecord:
             self_check=self.trial.self_check if self.trial is not None else None,
         )
 
-    def folders(self) -> list[Path]:
-        """Folders a worker must be able to read for this model."""
-        return [Path(path) for path in (self.path, self.base_path, self.peft_path) if path]
 
-    def weight_frames(self, vault: Vault) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Frames that bring converted weights to a worker; none where the folders hold safetensors.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Model, base or adapter, as `ModelRecord` says of each."""
 
-        Raises:
-            IntegrityError: an object is missing, damaged or another one.
-        """
-        yield from frames(vault, self.tensors)
-        yield from frames(vault, self.base_tensors, base=True)
+    name: str
+    path: str
+    digests: Mapping[str, str]
+    tensors: tuple[SealedTensor, ...]
+    files: Mapping[str, str]
+
+
+def checked(record: ModelRecord) -> ModelSource:
+    """The vendor's folders as they lie there now.
+
+    Returns:
+        The source with what is not as it was registered (`vendor`), and which parts' folders are not there
+        any more (`absent`).
+    """
+    absent = tuple(part.name for part in record.parts() if not _there(Path(part.path)))
+    source = replace(record.source(), absent=absent)
+    return replace(source, vendor=tuple(differences(source)))
+
+
+def _there(folder: Path) -> bool:
+    """Whether anything lies there; the place of a disk that is not mounted is an empty folder."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +159,16 @@ class Described:
     """A model folder that was looked at.
 
     Attributes:
-        record: all but what conversion and trial tell.
+        record: all but what sealing and trial tell.
         model: what the folder is.
         base: what the base's folder is; None without one.
+        adapter: what the adapter's folder is; None without one.
     """
 
     record: ModelRecord
     model: FolderFacts
     base: FolderFacts | None
+    adapter: AdapterFacts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +245,7 @@ def described(name: str, folders: Folders, *, family: str, vendor: str, released
         peft_path=str(folders.adapter.absolute()) if folders.adapter is not None else "",
         peft_digests=dict(adapter.digests) if adapter is not None else {},
     )
-    return Described(record, facts, base)
+    return Described(record, facts, base, adapter)
 
 
 def _check_families(facts: FolderFacts, base: FolderFacts | None, family: str) -> None:

@@ -23,6 +23,7 @@ from appliance.views import (
     VerdictWord,
 )
 from appliance.workspace.rows import Quarantined, StoredAudit, StoredCohort, StoredModel
+from audit_core.adapters.contents import pickles
 from audit_core.estimates import Trial
 from audit_core.policy import AS_PUBLISHED, Policy
 from audit_core.readings.prices import passes
@@ -69,6 +70,7 @@ def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
         converted=_conversions(record),
         facts={safe(name): inert(value) for name, value in trial.facts.items()} if trial else {},
         estimate=estimate(record, trial, pairs) if trial else None,
+        sealed=record.sealed_digest if record.sealed else "",
         files={inert(name): digest for name, digest in _files(record).items()},
     )
 
@@ -102,10 +104,14 @@ def _towers(parts: Sequence[tuple[str, str]]) -> str:
 
 
 def _conversions(record: ModelRecord) -> tuple[str, ...]:
-    if not record.tensors:
-        return ()
-    size = sum(len(tensor.objects) for tensor in record.tensors)
-    lines = [f"{len(record.tensors)} tensors of pickled weights converted into {size} sealed objects"]
+    """One line a part whose weights were pickles, and one a key under which they were found."""
+    lines = []
+    for part in record.parts():
+        if part.tensors and pickles(dict.fromkeys(part.digests, 0)):
+            size = sum(len(tensor.objects) for tensor in part.tensors)
+            lines.append(
+                f"{len(part.tensors)} tensors of pickled weights converted into {size} sealed objects"
+            )
     lines += [f"{file}: tensors found under the key {key}" for file, key in record.wrappers.items()]
     return tuple(map(inert, lines))
 

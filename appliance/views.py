@@ -95,6 +95,7 @@ class ModelView:
         matrices: how many matrices are audited.
         converted: one line for every pickle that was converted into the vault.
         facts: what the loaded model says of itself: precision, vision tower, preprocessor …
+        sealed: hex SHA-256 over all that was sealed, as it is opened; empty in records of earlier versions.
         files: file -> hex SHA-256; those of base and adapter under `base/` and `adapter/`.
     """
 
@@ -117,16 +118,23 @@ class ModelView:
     converted: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     estimate: EstimateView | None = None
+    sealed: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """Whether a model's files are still those that were registered; one phrase for each that is not."""
+    """Whether the vendor's folders are still what was registered, once all that was sealed has opened.
+
+    Attributes:
+        different: one phrase for each file that is missing, changed or new.
+        absent: parts whose folder is not there any more: `model`, `base`, `adapter`.
+    """
 
     name: str
     digest: str
     different: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

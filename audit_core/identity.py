@@ -27,7 +27,8 @@ def identity_control(
 ) -> ControlOutcome:
     """Recompute every digest against the registered one, before anything is loaded.
 
-    A file that is missing, changed or new fails the control: each can change what the model computes.
+    A file that is missing, changed or new fails the control: each can change what the model computes. Of a
+    sealed source, what was kept is compared here, and the vendor's folders where they still are.
 
     Args:
         source: the model, its adapter and its base.
@@ -37,16 +38,23 @@ def identity_control(
     wrong = [*differences(source), *([] if registered is None else _other_pipeline(samples, registered))]
     checked = sum(map(len, (source.digests, source.peft_digests, source.base_digests)))
     if wrong:
-        return _outcome(_told(wrong), {"files": float(checked), "different": float(len(wrong))})
+        return _outcome(told(wrong), {"files": float(checked), "different": float(len(wrong))})
     also = "" if registered is None else "; cohort, order and code are as written down"
     numbers = {"files": float(checked), "different": 0.0}
     return ControlOutcome(
         ControlName.IDENTITY.value,
         ControlStatus.PASSED,
         Consequence.VOID,
-        f"All {checked} files have the digests they were registered with{also}.",
+        f"{_same(source, checked)}{also}.",
         numbers,
     )
+
+
+def _same(source: ModelSource, checked: int) -> str:
+    if not source.absent:
+        return f"All {checked} files have the digests they were registered with"
+    gone = ", ".join(source.absent)
+    return f"The sealed copy of what was registered was audited; the vendor's folder is not there ({gone})"
 
 
 def with_self_check(
@@ -63,7 +71,7 @@ def with_self_check(
         sentence = f"{passed.sentence} No loss of self-check pairs was stored when the model was registered."
         return replace(passed, sentence=sentence, numbers={**passed.numbers, NOT_STORED: 1.0})
     if now is None or _shape(stored) != _shape(now):
-        return _outcome(_told(["the self-check pairs give no losses to compare"]), passed.numbers)
+        return _outcome(told(["the self-check pairs give no losses to compare"]), passed.numbers)
     largest = max(
         abs(new - old) / max(1.0, abs(old))
         for old, new in zip(
@@ -74,7 +82,7 @@ def with_self_check(
     numbers = {**passed.numbers, "self_check": largest, "self_check_allowed": allowed}
     if not largest <= allowed:
         why = f"a self-check pair's loss is off by {largest:.2g} of it, {allowed:g} is arithmetic"
-        return _outcome(_told([why]), numbers)
+        return _outcome(told([why]), numbers)
     return replace(
         passed, sentence=f"{passed.sentence} The self-check pairs give their stored losses.", numbers=numbers
     )
@@ -82,7 +90,7 @@ def with_self_check(
 
 def not_identical(before: ControlOutcome, why: str) -> ControlOutcome:
     """The control failed for a reason that came up later, in a few words."""
-    return _outcome(_told([why]), before.numbers)
+    return _outcome(told([why]), before.numbers)
 
 
 def tolerance(check: SelfCheck) -> float:
@@ -113,7 +121,8 @@ def _shape(check: SelfCheck) -> tuple[int, int]:
     return len(check.losses), len(check.base_losses)
 
 
-def _told(wrong: Sequence[str]) -> str:
+def told(wrong: Sequence[str]) -> str:
+    """What is not as it was registered, in one sentence."""
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     return f"The audit is not of what was registered: {'; '.join(wrong[:3])}{more}."
 
@@ -127,37 +136,42 @@ def _outcome(sentence: str, numbers: Mapping[str, float]) -> ControlOutcome:
 def differences(source: ModelSource) -> list[str]:
     """What is not as it was registered, one phrase a file; empty where everything is."""
     parts = (
-        ("", source.path, source.digests),
-        ("adapter: ", source.peft, source.peft_digests),
-        ("base: ", source.base, source.base_digests),
+        ("model", source.path, source.digests),
+        ("adapter", source.peft, source.peft_digests),
+        ("base", source.base, source.base_digests),
     )
-    wrong = []
-    for prefix, folder, registered in parts:
-        if folder is None:
+    wrong = list(source.vendor)
+    for part, folder, registered in parts:
+        if folder is None or (part in source.absent and not source.sealed):
             continue
+        prefix = "" if part == "model" else f"{part}: "
         if not registered:
             wrong.append(f"{prefix}no digests were registered")
-        wrong += [f"{prefix}{what}" for what in _differences(folder, registered)]
+        wrong += [f"{prefix}{what}" for what in _differences(folder, registered, source.sealed)]
     return wrong
 
 
-def _differences(folder: Path, registered: Mapping[str, str]) -> list[str]:
+def _differences(folder: Path, registered: Mapping[str, str], part: bool) -> list[str]:
+    """Of all files, or of those that are there of a `part`."""
     present = {
         entry.relative_to(folder).as_posix(): entry
         for entry in sorted(folder.rglob("*"))
         if entry.is_symlink() or not entry.is_dir()
     }
-    found = [f"{name} is missing" for name in sorted(set(registered) - set(present))]
+    found = [] if part else [f"{name} is missing" for name in sorted(set(registered) - set(present))]
     found += [f"{name} is new" for name in sorted(set(present) - set(registered))]
     for name in sorted(set(registered) & set(present)):
         entry = present[name]
         if entry.is_symlink() or not entry.is_file():
             found.append(f"{name} is no plain file")
-        elif _sha256(entry) != registered[name]:
-            found.append(f"{name} has changed")
+        elif (digest := _sha256(entry)) != registered[name]:
+            found.append(f"{name} has changed" if digest else f"{name} cannot be read")
     return found
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -86,15 +86,20 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A checkpoint on disk as registered. Paths are absolute; digests are hex SHA-256 by file name.
+    """A checkpoint as registered. Paths are absolute; digests are hex SHA-256 by file name.
 
     Attributes:
         family: one of `audit_core.adapters.families.FAMILIES`.
         base: folder of the model it was fine-tuned from.
         peft: folder of a LoRA or DoRA adapter to be put on the model.
-        tensors: name -> tensor, for a folder whose weights are pickles: what they held when it was
-            registered. Not part of what is written down about a source.
+        sealed: the folders hold what was kept of the vendor's, without weights, which come as tensors.
+        vendor: what of the vendor's own folders is not as registered, one phrase a file, as whoever can read
+            them found it.
+        absent: parts whose vendor's folder is not there any more: `model`, `base`, `adapter`.
+        tensors: in place of weight files (`adapters.streamed.Weights`); None where the folder's are read.
+            Not part of what is written down about a source.
         base_tensors: the same of the base.
+        peft_tensors: the same of the adapter.
         self_check: what the model said of made-up pairs when it was registered; None in older records.
     """
 
@@ -105,8 +110,12 @@ class ModelSource:
     base_digests: Mapping[str, str] = field(default_factory=dict)
     peft: Path | None = None
     peft_digests: Mapping[str, str] = field(default_factory=dict)
-    tensors: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    base_tensors: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sealed: bool = False
+    vendor: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    tensors: Any = field(default=None, repr=False)
+    base_tensors: Any = field(default=None, repr=False)
+    peft_tensors: Any = field(default=None, repr=False)
     self_check: SelfCheck | None = None
 
 

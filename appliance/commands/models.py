@@ -39,7 +39,7 @@ def models_add(
     pairs: Pairs = 1000,
     json_: Json = False,
 ) -> None:
-    """Register a vendor model: digests of every file, pickles converted once, a trial load; no code."""
+    """Register a vendor model: digests of every file, all of it sealed in the workspace, a trial; no code."""
     from appliance.views import plain
 
     with opened(context) as appliance:
@@ -70,20 +70,23 @@ def models_show(context: typer.Context, name: str, pairs: Pairs = 1000, json_: J
 
     with opened(context) as appliance:
         view = appliance.model(name, pairs)
+    sealed = f"\nsealed: {view.sealed}" if view.sealed else ""
     files = "".join(f"\n  {digest[:16]}…  {file}" for file, digest in view.files.items())
-    emit(json_, plain(view), f"{_told(view)}\nfiles:{files}")
+    emit(json_, plain(view), f"{_told(view)}{sealed}\nfiles:{files}")
 
 
 @models.command("verify")
 def models_verify(context: typer.Context, name: str, json_: Json = False) -> None:
-    """Compare a model's files with their registered digests; exit 20 and their names where they differ."""
+    """Open all that was sealed, and compare the vendor's folder; exit 20 and the files that differ."""
     from appliance.errors import IntegrityError
     from appliance.views import plain
 
     with opened(context) as appliance:
         check = appliance.verify_model(name)
     if json_ or not check.different:
-        emit(json_, plain(check), f"{name} is what was registered: {check.digest}")
+        gone = f"; the vendor's folder is not there ({', '.join(check.absent)})" if check.absent else ""
+        said = "the sealed copy" if check.absent else "the vendor's folder, and the sealed copy,"
+        emit(json_, plain(check), f"{name}: {said} is what was registered: {check.digest}{gone}")
     if check.different:
         more = f" and {len(check.different) - 5} more" if len(check.different) > 5 else ""
         raise IntegrityError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,10 +59,6 @@ class FolderFacts:
     expected: Mapping[str, frozenset[str]] = field(default_factory=dict)
     stored_bits: int = 32
 
-    def with_tensors(self, parameters: int, stored_bits: int) -> FolderFacts:
-        """The same folder once its pickles have been converted."""
-        return replace(self, parameters=parameters, stored_bits=stored_bits)
-
 
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
@@ -71,22 +67,25 @@ class AdapterFacts:
     Attributes:
         kind: `peft_type` as adapter_config.json states it, held to what is audited (`lora_config`).
         parameters: numbers in its weight file.
+        weights: names of the weight files.
         files: every file with its size in bytes.
         digests: file name -> hex SHA-256; empty when not asked for.
     """
 
     kind: str
     parameters: int
+    weights: tuple[str, ...]
     files: Mapping[str, int]
     digests: Mapping[str, str]
 
 
-def inspect_folder(path: Path, *, digests: bool = True) -> FolderFacts:
+def inspect_folder(path: Path, *, digests: bool = True, weights: WeightFiles | None = None) -> FolderFacts:
     """Decide whether a folder is a checkpoint we can audit rightly, and which family it is.
 
     Args:
-        path: the vendor's folder.
+        path: the vendor's folder, or what was kept of it.
         digests: also hash every file (seconds per gigabyte).
+        weights: what stands in for the weight files of the folder, which are then not looked at.
 
     Raises:
         ModelRefused: with one line saying why, and a hint what to do.
@@ -97,7 +96,7 @@ def inspect_folder(path: Path, *, digests: bool = True) -> FolderFacts:
     check_documents(documents)
     if ADAPTER_CONFIG in files:
         raise _is_adapter(CONFIG in files)
-    row, weights, preprocessor = _parts(path, files, documents)
+    row, weights, preprocessor = _parts(path, files, documents, weights)
     _check_tokenizer(row, files)
     return FolderFacts(
         family=row.family,
@@ -120,8 +119,8 @@ def is_adapter(path: Path) -> bool:
     return (path / ADAPTER_CONFIG).is_file() and not (path / CONFIG).exists()
 
 
-def inspect_adapter(path: Path, *, digests: bool = True) -> AdapterFacts:
-    """Decide whether a folder is a PEFT adapter that may be opened.
+def inspect_adapter(path: Path, *, digests: bool = True, weights: WeightFiles | None = None) -> AdapterFacts:
+    """Decide whether a folder is a PEFT adapter that may be opened; `weights` as in `inspect_folder`.
 
     Raises:
         ModelRefused: code, links, pickles, missing parts, or a damaged weight file.
@@ -141,25 +140,26 @@ def inspect_adapter(path: Path, *, digests: bool = True) -> AdapterFacts:
         raise ModelRefused(
             f"{name} can carry code when it is read", "ask the vendor for the adapter as safetensors"
         )
-    weights = weight_files(path, files, documents, (ADAPTER_WEIGHTS,))
+    weights = weights or weight_files(path, files, documents, (ADAPTER_WEIGHTS,))
     return AdapterFacts(
         kind=str(config.get("peft_type")),
         parameters=weights.parameters,
+        weights=weights.names,
         files=files,
         digests=digest_files(path, files) if digests else {},
     )
 
 
 def _parts(
-    path: Path, files: Mapping[str, int], documents: Mapping[str, Any]
+    path: Path, files: Mapping[str, int], documents: Mapping[str, Any], weights: WeightFiles | None
 ) -> tuple[Known, WeightFiles, Any]:
     """Which network it is, its weights, and the settings that turn an image into pixels."""
     if OPEN_CLIP_CONFIG not in files:
         row = network(mapping(documents, CONFIG))
         settings = image_settings(documents, row)
-        return row, weight_files(path, files, documents, WHOLE), settings
+        return row, weights or weight_files(path, files, documents, WHOLE), settings
     config = mapping(documents, OPEN_CLIP_CONFIG)
-    weights = weight_files(path, files, documents, OPEN_CLIP_WEIGHTS)
+    weights = weights or weight_files(path, files, documents, OPEN_CLIP_WEIGHTS)
     if not weights.pickled:
         read_open_clip(config, weights.shapes)
     return OPEN_CLIP, weights, config

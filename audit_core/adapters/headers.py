@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from audit_core.errors import ModelRefused
 
 MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
 """Of one file; it is json, which parsed takes some thirty times as much memory."""
+PIECE_BYTES: Final = 16 << 20
+"""Most bytes that are handed on at once; what keeper and opener hold besides the tensor they belong to."""
 WIDTHS: Final = {
     "F64": 8,
     "F32": 4,
@@ -30,6 +33,17 @@ WIDTHS: Final = {
     "I8": 1,
 }
 """Bytes of one number; kinds that are not here are refused."""
+NAMES: Final = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "BOOL": "bool",
+}
+"""The same kinds under the names torch gives them; the rest are codes."""
 CODES: Final = ("I8", "U8")
 """Kinds that hold codes of rounded numbers where the numbers of a matrix belong."""
 QUANTISED_ENDINGS: Final = (".qweight", ".qzeros", ".SCB", ".absmax", ".weight_packed", ".weight_scale")
@@ -45,10 +59,19 @@ UNQUANTISED: Final = "ask the vendor for the unquantised weights"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Tensors of one file: name -> shape, and name -> kind (`F32`, `BF16` …)."""
+    """Tensors of one file.
+
+    Attributes:
+        shapes: name -> shape, in the order in which the numbers lie.
+        kinds: name -> kind (`F32`, `BF16` …).
+        sizes: name -> bytes.
+        raw: the header as it stands in the file, with its length in front.
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
     kinds: Mapping[str, str]
+    sizes: Mapping[str, int]
+    raw: bytes = field(default=b"", repr=False)
 
 
 def read_header(path: Path) -> Header:
@@ -60,15 +83,29 @@ def read_header(path: Path) -> Header:
     """
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= MAX_HEADER_BYTES:
-                raise ValueError("its header has no possible length")
-            document = json.loads(file.read(length), object_pairs_hook=_without_doubles)
-        return _checked(document, path.stat().st_size - 8 - length)
+            return header_of(file)
+    except OSError as error:
+        raise ModelRefused(f"{path.name} cannot be read", "the copy may be incomplete") from error
+
+
+def header_of(file: BinaryIO) -> Header:
+    """The header of an open safetensors file, which then stands at its first number.
+
+    Raises:
+        ModelRefused: as `read_header`.
+    """
+    try:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if not 2 <= length <= MAX_HEADER_BYTES:
+            raise ValueError("its header has no possible length")
+        text = file.read(length)
+        document = json.loads(text, object_pairs_hook=_without_doubles)
+        return replace(_checked(document, os.fstat(file.fileno()).st_size - 8 - length), raw=start + text)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         why = str(error) if type(error) is ValueError else "its header does not have the form"
         raise ModelRefused(
-            f"{path.name} is not a readable safetensors file: {why}"[:300],
+            f"{Path(file.name).name} is not a readable safetensors file: {why}"[:300],
             "the copy may be incomplete; compare its size",
         ) from error
 
@@ -114,11 +151,12 @@ def _checked(document: Mapping[str, Any], size: int) -> Header:
             raise ValueError(f"{name!s:.80} is given another number of bytes than its shape takes")
         shapes[name], kinds[name] = tuple(shape), kind
         places.append((start, end, name))
-    reached = 0
+    reached, order = 0, []
     for start, end, name in sorted(places):
         if start != reached:
             raise ValueError(f"{name!s:.80} {'overlaps another' if start < reached else 'follows a hole'}")
         reached = end
+        order.append((name, end - start))
     if reached != size:
         raise ValueError(f"it should hold {reached} bytes of numbers and holds {size}")
-    return Header(shapes, kinds)
+    return Header({name: shapes[name] for name, _ in order}, kinds, dict(order))

@@ -39,8 +39,8 @@ def open_model(
         path: the vendor's folder.
         family: what the model was registered as; must match what the folder is.
         base: the folder is the base model of another one (only changes the wording of errors).
-        opening: device, precision, PEFT adapter and converted tensors; float32 on the CPU from the folder's
-            own safetensors when left out.
+        opening: device, precision, PEFT adapter and tensors in place of weight files; float32 on the CPU
+            from the folder's own safetensors when left out.
 
     Raises:
         ModelRefused: the folder cannot be audited rightly, or keys are missing or left over.
@@ -49,21 +49,25 @@ def open_model(
     """
     assert_offline()
     which = "the base model" if base else "the model"
-    facts = inspect_folder(path, digests=False)
+    facts = inspect_folder(path, digests=False, weights=opening.stand_in() if opening else None)
     if facts.family != family:
         raise ModelRefused(
             f"{which} is registered as {family} but its folder holds a {facts.family} model",
             "register it again",
         )
+    if facts.pickled:
+        raise ModelRefused(
+            f"{facts.weights[0]} is a pickle and is never read at an audit",
+            "register the model: its weights are converted once",
+        )
     from audit_core.adapters.opening import Opening
     from audit_core.memory import out_of_memory
 
     opening = opening or Opening()
-    facts = opening.described(facts)
     _check_memory(which, opening.bytes_needed(facts), opening.device)
     try:
         adapter = _loader(facts)(path.absolute(), facts, opening)
-        return adapter if opening.peft is None else _with_peft(adapter, opening.peft.absolute())
+        return adapter if opening.peft is None else _with_peft(adapter, opening.peft.absolute(), opening)
     except AuditError:
         raise
     except Exception as error:
@@ -80,7 +84,7 @@ def open_source(
     """Open a registered model and its base: a folder, or the same network with its PEFT adapter off.
 
     Args:
-        source: as registered, with the converted tensors of pickles.
+        source: as registered; tensors that are still to come are taken, the model's before the base's.
         device: of both networks.
         precision: of their forward passes.
 
@@ -89,11 +93,11 @@ def open_source(
     """
     from audit_core.adapters.opening import Opening
 
-    opening = Opening(device, precision, source.peft, source.tensors or None)
+    opening = Opening(device, precision, source.peft, source.tensors, source.peft_tensors)
     model = open_model(source.path, source.family, opening=opening)
     if source.base is None:
         return model, model.without_peft()
-    plain = Opening(device, precision, None, source.base_tensors or None)
+    plain = Opening(device, precision, None, source.base_tensors)
     base = open_model(source.base, source.family, base=True, opening=plain)
     model.refuse_other_base(base)
     return model, base
@@ -114,11 +118,13 @@ def _loader(facts: FolderFacts) -> Callable[[Path, FolderFacts, Opening], ModelA
     return ContrastiveAdapter.load
 
 
-def _with_peft(adapter: ModelAdapter, folder: Path) -> ModelAdapter:
-    inspect_adapter(folder, digests=False)
+def _with_peft(adapter: ModelAdapter, folder: Path, opening: Opening) -> ModelAdapter:
     from audit_core.adapters.lora import put_on
+    from audit_core.adapters.opening import described
 
-    put_on(adapter, folder)
+    tensors = opening.peft_tensors
+    inspect_adapter(folder, digests=False, weights=None if tensors is None else described(tensors))
+    put_on(adapter, folder, tensors)
     return adapter
 
 

@@ -20,6 +20,7 @@ from audit_core.adapters.adapted import adapted_layers
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.lora_config import FILE, KEPT, check_adapter_config
 from audit_core.adapters.patterns import Pattern
+from audit_core.adapters.streamed import Weights, taken
 from audit_core.errors import ModelRefused
 
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -29,7 +30,7 @@ ALL_LINEAR: Final = "all-linear"  # peft's own word, no pattern
 _TOGETHER: Final = "adapter and base must belong together"
 
 
-def put_on(adapter: ModelAdapter, folder: Path) -> None:
+def put_on(adapter: ModelAdapter, folder: Path, weights: Weights | None = None) -> None:
     """Put the PEFT adapter of a folder on an opened model, frozen, its dropout off.
 
     Its own matrices stay float32 whatever the network computes in. The base's name in its config is never
@@ -38,6 +39,7 @@ def put_on(adapter: ModelAdapter, folder: Path) -> None:
     Args:
         adapter: the opened base; its network is changed.
         folder: with adapter_config.json and adapter_model.safetensors.
+        weights: in place of its safetensors.
 
     Raises:
         ModelRefused: the adapter is of a kind that is not audited, does not fit the network, leaves one of
@@ -45,7 +47,7 @@ def put_on(adapter: ModelAdapter, folder: Path) -> None:
     """
     config = json.loads((folder / FILE).read_text(encoding="utf-8"))
     check_adapter_config(config)
-    tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    tensors = taken(load_file(folder / WEIGHTS) if weights is None else weights, torch.float32)
     model = adapter.model
     _check_ranks(config, tensors)
     _check_targets(model, config.get("target_modules"))

@@ -16,6 +16,7 @@ from transformers.utils import logging
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.loading import refuse_wrong_keys
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.streamed import taken
 from audit_core.errors import ModelRefused
 
 CONSTANT: Final = "position_ids"  # a buffer older versions saved; counted up from 0, never learnt
@@ -46,7 +47,7 @@ def open_network(
     shadows = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     _filled(kind, None, state_dict=shadows, device_map={"": "meta"}, **given)
     if opening.tensors is not None:
-        model = _filled(kind, None, state_dict=dict(opening.tensors), **given)
+        model = _filled(kind, None, state_dict=taken(opening.tensors, opening.dtype(facts)), **given)
     else:
         model = _filled(kind, str(path), use_safetensors=True, local_files_only=True, **given)
     return opening.placed(model, facts)

@@ -21,6 +21,7 @@ from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.layouts import DROPPED_KEYS, OPEN_CLIP_CONFIG, OpenClipLayout, read_open_clip
 from audit_core.adapters.loading import refuse_wrong_keys
 from audit_core.adapters.opening import Opening
+from audit_core.adapters.streamed import coming, shapes_of
 from audit_core.adapters.two_towers import TwoTowers, padded, report_text, shortened
 from audit_core.errors import ModelRefused
 from audit_core.samples import Sample
@@ -37,19 +38,23 @@ def open_biomedclip(
     Raises:
         ModelRefused: tensors are missing, left over or of another shape; or the tokenizer is another model's.
     """
-    tensors = load_file(path / facts.weights[0]) if opening.tensors is None else opening.tensors
-    state = {k: v.float() for k, v in tensors.items() if k not in DROPPED_KEYS}
+    weights = load_file(path / facts.weights[0]) if opening.tensors is None else opening.tensors
+    shapes = {name: shape for name, shape in shapes_of(weights).items() if name not in DROPPED_KEYS}
     config = json.loads((path / OPEN_CLIP_CONFIG).read_text(encoding="utf-8"))
-    layout = read_open_clip(config, {k: tuple(v.shape) for k, v in state.items()})
+    layout = read_open_clip(config, shapes)
     with torch.device("meta"):  # a config of other sizes than the weights takes no memory
-        expected = BiomedClip(layout).state_dict()
+        expected = {name: tuple(tensor.shape) for name, tensor in BiomedClip(layout).state_dict().items()}
     refuse_wrong_keys(
-        expected.keys() - state.keys(),
-        state.keys() - expected.keys(),
-        (name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape),
+        expected.keys() - shapes.keys(),
+        shapes.keys() - expected.keys(),
+        (name for name in expected.keys() & shapes.keys() if expected[name] != shapes[name]),
     )
     model = BiomedClip(layout)
-    model.load_state_dict(state, strict=True)
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, tensor in coming(weights):
+            if name not in DROPPED_KEYS:
+                own[name].copy_(tensor)
     tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(layout.text.context)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.headers import Shapes, tensor_shapes
-from audit_core.errors import ModelRefused
+from audit_core.adapters.streamed import Weights, dtypes_of, shapes_of
+from audit_core.adapters.weights import WeightFiles
 
 Precision = Literal["auto", "float32", "bfloat16"]
 BILLION = 1_000_000_000
+_KINDS = {torch.bfloat16: "BF16", torch.float16: "F16"}  # what `WeightFiles.stored_bits` asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +28,24 @@ class Opening:
         precision: of the forward pass; statistics are float32 whatever it is. `auto` is bfloat16 for models
             of a billion parameters and more that are stored in 16 bits, else float32.
         peft: folder of a LoRA or DoRA adapter to be put on the model, not merged.
-        tensors: name -> tensor, in place of the folder's weight files (those converted once from pickles).
+        tensors: in place of the folder's weight files; what is still to come can be taken once.
+        peft_tensors: the same for the adapter's folder.
     """
 
     device: str = "cpu"
     precision: Precision = "auto"
     peft: Path | None = None
-    tensors: Mapping[str, Tensor] | None = None
+    tensors: Weights | None = None
+    peft_tensors: Weights | None = None
 
-    def described(self, facts: FolderFacts) -> FolderFacts:
-        """The folder's facts, with those of the tensors that stand in for its pickles.
-
-        Raises:
-            ModelRefused: its weights are pickles and nothing stands in for them.
-        """
-        if not facts.pickled:
-            return facts
-        if self.tensors is None:
-            raise ModelRefused(
-                f"{facts.weights[0]} is a pickle and is never read at an audit",
-                "register the model: its weights are converted once",
-            )
-        numbers = sum(tensor.numel() for tensor in self.tensors.values())
-        narrow = sum(t.numel() for t in self.tensors.values() if t.dtype in (torch.bfloat16, torch.float16))
-        return facts.with_tensors(numbers, 16 if 2 * narrow > numbers else 32)
+    def stand_in(self) -> WeightFiles | None:
+        """The tensors as a folder's weights are described; None where the folder's own are read."""
+        return None if self.tensors is None else described(self.tensors)
 
     def shapes(self, path: Path, facts: FolderFacts) -> Shapes:
         """Names and shapes of the tensors the network is filled from; nothing of them is read."""
         if self.tensors is not None:
-            return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+            return shapes_of(self.tensors)
         return {k: v for name in facts.weights for k, v in tensor_shapes(path / name).items()}
 
     def bytes_needed(self, facts: FolderFacts) -> int:
@@ -73,3 +63,9 @@ class Opening:
     def placed(self, model: nn.Module, facts: FolderFacts) -> nn.Module:
         """The network where and as it will compute."""
         return model.to(device=self.device, dtype=self.dtype(facts))
+
+
+def described(weights: Weights) -> WeightFiles:
+    """Tensors that lie in no file of their own, as `inspect_folder` wants to know them."""
+    kinds = {name: _KINDS.get(dtype, "F32") for name, dtype in dtypes_of(weights).items()}
+    return WeightFiles((), False, shapes_of(weights), kinds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,25 +16,12 @@ import torch
 from torch import Tensor
 
 from audit_core.adapters.headers import UNQUANTISED, WRONG_STATISTICS
+from audit_core.adapters.streamed import NAMES
 from audit_core.errors import ModelRefused
 
-PIECE_BYTES: Final = 64 << 20
 WRAPPERS: Final = ("state_dict", "model", "module")
 """Keys under which trainers put the weights beside other things; one level is unwrapped."""
 
-DTYPES: Final = {
-    "float64": torch.float64,
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "int64": torch.int64,
-    "int32": torch.int32,
-    "int16": torch.int16,
-    "bool": torch.bool,
-}
-"""Kinds of number that may be in a checkpoint; codes of rounded numbers are none of them."""
-
-_NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 _GLOBAL: Final = re.compile(r"GLOBAL ([\w.]{1,80})")
 _ZIP: Final = b"PK\x03\x04"
 _PLAIN: Final = "ask the vendor for a plain state dict, best as safetensors"
@@ -68,56 +55,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """The kind of a tensor's numbers, a key of `DTYPES`."""
-    return _NAMES[tensor.dtype]
-
-
-def pieces(tensor: Tensor) -> Iterator[bytes]:
-    """A tensor's numbers, row by row, in pieces of at most `PIECE_BYTES`; own copies, whatever it shares."""
-    flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-    for start in range(0, flat.nbytes, PIECE_BYTES):
-        yield flat[start : start + PIECE_BYTES].tobytes()
-
-
-class Assembly:
-    """Tensors put together again from their pieces, at the end that opens the model.
-
-    Args:
-        shape: sizes of the tensor.
-        dtype: a key of `DTYPES`.
-
-    Raises:
-        ModelRefused: not a kind of number that may be in a checkpoint.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
-        if dtype not in DTYPES:
-            raise ModelRefused(f"{dtype!s:.20} is not a kind of number a checkpoint holds")
-        self._tensor = torch.empty(shape, dtype=DTYPES[dtype])
-        self._bytes = self._tensor.reshape(-1).view(torch.uint8).numpy()
-        self._filled = 0
-
-    def add(self, piece: bytes) -> None:
-        """The next piece.
-
-        Raises:
-            ModelRefused: more than the tensor takes.
-        """
-        end = self._filled + len(piece)
-        if end > self._bytes.nbytes:
-            raise ModelRefused("a converted tensor has more numbers than it should")
-        self._bytes[self._filled : end] = memoryview(piece)
-        self._filled = end
-
-    def whole(self) -> Tensor:
-        """The tensor.
-
-        Raises:
-            ModelRefused: a piece is missing.
-        """
-        if self._filled != self._bytes.nbytes:
-            raise ModelRefused("a converted tensor is not whole", "register the model again")
-        return self._tensor
+    """The kind of a tensor's numbers, a key of `streamed.DTYPES`."""
+    return NAMES[tensor.dtype]
 
 
 def _refused(file: str, said: str) -> ModelRefused:
@@ -145,7 +84,7 @@ def _unwrapped(file: str, document: Any) -> tuple[dict[str, Tensor], str]:
 def _check(file: str, tensors: Mapping[str, Tensor], size: int) -> None:
     total = 0
     for name, tensor in tensors.items():
-        if tensor.is_quantized or tensor.dtype not in _NAMES:
+        if tensor.is_quantized or tensor.dtype not in NAMES:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise ModelRefused(
                 f"{name!s:.80} in {file} is quantised ({kind}): {WRONG_STATISTICS}", UNQUANTISED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class WeightFiles:
     pickled: bool
     shapes: Mapping[str, tuple[int, ...]]
     kinds: Mapping[str, str]
-    expected: Mapping[str, frozenset[str]]
+    expected: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:

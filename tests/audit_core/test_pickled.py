@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit_core.adapters import pickled
-from audit_core.adapters.pickled import Assembly, dtype_name, pieces, read_tensors
+from audit_core.adapters import streamed
+from audit_core.adapters.pickled import dtype_name, read_tensors
+from audit_core.adapters.streamed import Assembly, pieces
 from audit_core.errors import ModelRefused
 
 MARK = "GRADAUDIT_TEST_MARK"
@@ -159,7 +160,7 @@ def test_tensors_come_out_as_they_went_in(
 
 def test_large_tensors_go_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """No piece is larger than the bound, and together they are the tensor."""
-    monkeypatch.setattr(pickled, "PIECE_BYTES", 40)
+    monkeypatch.setattr(streamed, "PIECE_BYTES", 40)
     given = torch.arange(33.0).reshape(3, 11)
     sent = list(pieces(given))
     assert [len(piece) for piece in sent] == [40, 40, 40, 12]
