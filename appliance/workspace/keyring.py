@@ -1,7 +1,10 @@
-"""Users, what is granted to them, and the keys that stay (SECURITY §2, docs/spec/keyring.md).
+"""Users, what is granted to them, and who may have written that (SECURITY §2, docs/spec/keyring.md).
 
-`seal`: who holds the RUN key checks that users, roles, public keys and grants are those that were written by
-a holder of the RUN key, so nobody with the disk alone adds a user whom the next change of keys would serve.
+Three seals over who may open what, because three kinds of people could want to change it:
+
+origin     under the anchor in every slot: written by a user, not by somebody with the disk alone
+seal       under the RUN key: written by who runs audits, not by an auditor or a user of an earlier epoch
+witnesses  under the evidence key: who opens findings, and how many together, those decided who open them
 """
 
 from __future__ import annotations
@@ -13,12 +16,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidTag
-
 from appliance.errors import IntegrityError, Locked, UsageError
 from appliance.workspace import grants
 from appliance.workspace.grants import Grant
-from appliance.workspace.keys import KeptKeys, SecretKey, catalogue_key
+from appliance.workspace.keys import SecretKey, catalogue_key
 from appliance.workspace.keyslots import (
     PASSPHRASE_KDF,
     Identity,
@@ -49,6 +50,14 @@ class OpenedKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Authority:
+    """What it takes to change who may open what: the RUN key, and a typed passphrase for the anchor."""
+
+    run: SecretKey
+    anchor: SecretKey
+
+
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """The content of keyring.json.
 
@@ -58,10 +67,9 @@ class Keyring:
         quorum: how many of officers and paper keys open the evidence key together, 1 or 2.
         evidence: public key that findings are sealed to, 32 bytes.
         check: tells the right catalogue key from another without opening anything.
-        kept: `KeptKeys` under the RUN key.
         slots: one a user.
         grants: who opens what.
-        seal: under the RUN key, over all that decides who opens what.
+        seal, origin, witness_seal: see the top of this file.
     """
 
     workspace_id: bytes
@@ -69,10 +77,11 @@ class Keyring:
     quorum: int
     evidence: bytes
     check: bytes
-    kept: bytes
     slots: tuple[Slot, ...]
     grants: tuple[Grant, ...]
     seal: bytes = b""
+    origin: bytes = b""
+    witness_seal: bytes = b""
 
     # -- opening ---------------------------------------------------------------------------------------
 
@@ -86,7 +95,7 @@ class Keyring:
         Raises:
             Locked: no such user, or a wrong secret.
         """
-        slot = self.slot(name or self._only_user())
+        slot = self.slot(name or self.only_user())
         identity = slot.opened(secret, self.workspace_id) if slot is not None else None
         if identity is None:
             raise Locked(_NOT_THIS, "Check the keyboard layout and try again.")
@@ -97,8 +106,10 @@ class Keyring:
 
         Raises:
             Locked: nothing is granted to this user.
-            IntegrityError: somebody without the RUN key changed who may open what.
+            IntegrityError: somebody who may not changed who may open what.
         """
+        if not hmac.compare_digest(self.origin, self._origin_under(identity.anchor)):
+            raise _tampered()
         run = self._granted(grants.RUN, (identity,), self._about_run())
         if run is not None:
             self.check_seal(run)
@@ -109,23 +120,19 @@ class Keyring:
         return OpenedKeys(identity.user, catalogue, None)
 
     def evidence_key(self, identities: Sequence[Identity]) -> SecretKey | None:
-        """The private key that opens findings, or None when these users do not reach the quorum."""
-        return self._granted(grants.EVIDENCE, identities, self.evidence.hex())
+        """The private key that opens findings, or None when these users do not reach the quorum.
+
+        Raises:
+            IntegrityError: somebody without this key changed who holds it, or how many it takes.
+        """
+        key = self._granted(grants.EVIDENCE, identities, self.evidence.hex())
+        if key is not None and not hmac.compare_digest(self.witness_seal, self._witnesses_under(key)):
+            raise _tampered()
+        return key
 
     def accepts(self, catalogue: SecretKey) -> bool:
         """Whether this is the catalogue key of this workspace at this epoch."""
         return hmac.compare_digest(self.check, _check_value(catalogue, self.workspace_id))
-
-    def kept_keys(self, run_key: SecretKey) -> KeptKeys:
-        """The keys that stay.
-
-        Raises:
-            IntegrityError: altered.
-        """
-        try:
-            return KeptKeys.unwrapped(self.kept, run_key, self.workspace_id)
-        except (InvalidTag, ValueError):
-            raise _tampered() from None
 
     def check_seal(self, run_key: SecretKey) -> None:
         """Make sure that a holder of the RUN key wrote who may open what.
@@ -145,6 +152,21 @@ class Keyring:
         users = (slot.user for slot in self.slots)
         return tuple(sorted((one for one in users if role in (None, one.role)), key=lambda user: user.name))
 
+    def witnesses(self) -> tuple[User, ...]:
+        """Who has a part in the evidence key."""
+        return tuple(slot.user for slot in self.slots if slot.user.role.sees_evidence)
+
+    def only_user(self) -> str:
+        """The name of the one user who types a passphrase.
+
+        Raises:
+            Locked: there are several.
+        """
+        typing = [slot.user.name for slot in self.slots if slot.user.role.types_a_passphrase]
+        if len(typing) != 1:
+            raise Locked("several users can open this workspace", "Say who you are with --user NAME.")
+        return typing[0]
+
     @property
     def unsafe_fast_kdf(self) -> bool:
         """True when a passphrase costs an attacker less than the floor: only ever in tests."""
@@ -153,62 +175,61 @@ class Keyring:
 
     # -- changing --------------------------------------------------------------------------------------
 
-    def with_slots(
-        self, slots: Sequence[Slot], run_key: SecretKey, evidence_key: SecretKey | None
-    ) -> Keyring:
+    def with_slots(self, slots: Sequence[Slot], by: Authority, evidence_key: SecretKey | None) -> Keyring:
         """The same keys for these users.
 
         Args:
             slots: all users from now on.
-            run_key: granted to them, the catalogue key to auditors.
-            evidence_key: granted too; None leaves the evidence grants of users who stay as they are.
+            by: who changes it. The RUN key is granted to them, the catalogue key to auditors.
+            evidence_key: granted too; None where those who have a part in it stay the same.
+
+        Raises:
+            UsageError: fewer users than the quorum needs are left, or nobody who may add users.
         """
         changed = replace(self, slots=tuple(slots))
-        grants_now = [*changed._run_grants(run_key)]
-        if evidence_key is not None:
-            grants_now += changed._evidence_grants(evidence_key)
+        if not changed.users(Role.OFFICER):
+            raise UsageError("this would leave no officer", "Add another officer first.")
+        if len(changed.witnesses()) < self.quorum:
+            raise UsageError(
+                f"a quorum of {self.quorum} needs as many officers or paper keys", "Add another one first."
+            )
+        if evidence_key is None:
+            if changed.witnesses() != self.witnesses():
+                raise ValueError("who opens findings changes only with the evidence key")
+            evidence_grants = [one for one in self.grants if one.key == grants.EVIDENCE]
         else:
-            names = {slot.user.name for slot in slots}
-            grants_now += [one for one in self.grants if one.key == grants.EVIDENCE and set(one.to) <= names]
-        return changed._granting(grants_now, run_key)
+            evidence_grants = changed._evidence_grants(evidence_key)
+            changed = replace(changed, witness_seal=changed._witnesses_under(evidence_key))
+        return changed._granting([*changed._run_grants(by.run), *evidence_grants], by)
 
-    def with_quorum(self, quorum: int, run_key: SecretKey, evidence_key: SecretKey) -> Keyring:
-        """The evidence key granted to single users or to every pair of them.
+    def with_quorum(self, quorum: int, by: Authority, evidence_key: SecretKey) -> Keyring:
+        """A new evidence key, granted to single users or to every pair of them.
+
+        It must be a new one: an older keyring.json grants the old one by the old quorum.
 
         Raises:
             UsageError: fewer users than the quorum needs.
         """
-        if quorum not in (1, 2) or len(self._witnesses()) < quorum:
-            raise UsageError(
-                f"a quorum of {quorum} needs as many officers or paper keys", "Add another officer first."
-            )
-        changed = replace(self, quorum=quorum)
-        return changed.with_slots(self.slots, run_key, evidence_key)
+        if quorum not in (1, 2):
+            raise UsageError("a quorum is 1 or 2", "See `gradaudit users quorum --help`.")
+        return replace(self, quorum=quorum).with_evidence_key(by, evidence_key)
 
-    def rotated(self, old_run: SecretKey, new_run: SecretKey) -> Keyring:
-        """The next epoch: a new RUN key for everybody, no passphrase needed; the kept keys stay."""
-        kept = self.kept_keys(old_run).wrapped(new_run, self.workspace_id)
-        check = _check_value(catalogue_key(new_run, self.workspace_id), self.workspace_id)
-        following = replace(self, epoch=self.epoch + 1, check=check, kept=kept)
-        return following.with_slots(self.slots, new_run, None)
-
-    def with_evidence_key(self, run_key: SecretKey, evidence_key: SecretKey) -> Keyring:
-        """Findings are sealed to another key from now on."""
+    def with_evidence_key(self, by: Authority, evidence_key: SecretKey) -> Keyring:
+        """Findings are sealed to another key from now on. Raises as `with_slots`."""
         changed = replace(self, evidence=grants.public_of(evidence_key))
-        return changed.with_slots(self.slots, run_key, evidence_key)
+        return changed.with_slots(changed.slots, by, evidence_key)
+
+    def rotated(self, by: Authority) -> Keyring:
+        """The next epoch: the RUN key of `by` is new, for everybody, no passphrase needed."""
+        check = _check_value(catalogue_key(by.run, self.workspace_id), self.workspace_id)
+        return replace(self, epoch=self.epoch + 1, check=check).with_slots(self.slots, by, None)
 
     def with_slot(self, slot: Slot) -> Keyring:
-        """The same user under another passphrase; grants and seal stay as they are."""
+        """The same user under another passphrase; grants and seals stay as they are."""
         others = tuple(slot if one.user == slot.user else one for one in self.slots)
         return replace(self, slots=others)
 
     # -- how it is done --------------------------------------------------------------------------------
-
-    def _only_user(self) -> str:
-        typing = [slot.user.name for slot in self.slots if slot.user.role.types_a_passphrase]
-        if len(typing) != 1:
-            raise Locked("several users can open this workspace", "Say who you are with --user NAME.")
-        return typing[0]
 
     def _about_run(self) -> str:
         return str(self.epoch)
@@ -237,28 +258,42 @@ class Keyring:
     def _evidence_grants(self, evidence_key: SecretKey) -> list[Grant]:
         return [
             grants.granted(grants.EVIDENCE, evidence_key, together, self.evidence.hex(), self.workspace_id)
-            for together in combinations(self._witnesses(), self.quorum)
+            for together in combinations(self.witnesses(), self.quorum)
         ]
 
-    def _witnesses(self) -> list[User]:
-        return [slot.user for slot in self.slots if slot.user.role.sees_evidence]
-
-    def _granting(self, granted: Sequence[Grant], run_key: SecretKey) -> Keyring:
-        unsealed = replace(self, grants=tuple(granted))
-        return replace(unsealed, seal=unsealed._seal_under(run_key))
+    def _granting(self, granted: Sequence[Grant], by: Authority) -> Keyring:
+        changed = replace(self, grants=tuple(granted))
+        return replace(changed, seal=changed._seal_under(by.run), origin=changed._origin_under(by.anchor))
 
     def _seal_under(self, run_key: SecretKey) -> bytes:
-        sealed = {
+        return self._sealed(run_key, "gradaudit run key v2: keyring seal", self._decided())
+
+    def _origin_under(self, anchor: SecretKey) -> bytes:
+        return self._sealed(anchor, "gradaudit anchor v2: keyring origin", self._decided())
+
+    def _witnesses_under(self, evidence_key: SecretKey) -> bytes:
+        witnesses = {
+            "quorum": self.quorum,
+            "evidence": self.evidence.hex(),
+            "users": [_user_document(user) for user in self.witnesses()],
+        }
+        return self._sealed(evidence_key, "gradaudit evidence key v2: witnesses", witnesses)
+
+    def _sealed(self, key: SecretKey, label: str, document: dict[str, Any]) -> bytes:
+        return hmac.digest(key.derive(label, self.workspace_id).raw, canonical(document), "sha256")
+
+    def _decided(self) -> dict[str, Any]:
+        """All that says who may open what; the passphrases of single users are not in it."""
+        return {
             "workspace_id": self.workspace_id.hex(),
             "epoch": self.epoch,
             "quorum": self.quorum,
             "evidence": self.evidence.hex(),
-            "kept": self.kept.hex(),
-            "users": [[slot.user.name, str(slot.user.role), slot.user.public.hex()] for slot in self.slots],
+            "check": self.check.hex(),
+            "witnesses": self.witness_seal.hex(),
+            "users": [_user_document(slot.user) for slot in self.slots],
             "grants": [grant_document(grant) for grant in self.grants],
         }
-        sealing = run_key.derive("gradaudit run key v2: keyring seal", self.workspace_id)
-        return hmac.digest(sealing.raw, canonical(sealed), "sha256")
 
 
 def new_keyring(
@@ -275,7 +310,9 @@ def new_keyring(
         UsageError: the name or the passphrase is not usable.
     """
     workspace_id = secrets.token_bytes(16)
-    slot, identity = new_slot(name, Role.OFFICER, passphrase, workspace_id, unsafe_fast_kdf=unsafe_fast_kdf)
+    slot, identity = new_slot(
+        name, Role.OFFICER, passphrase, workspace_id, SecretKey.random(), unsafe_fast_kdf=unsafe_fast_kdf
+    )
     run_key, evidence_key = SecretKey.random(), SecretKey.random()
     keyring = Keyring(
         workspace_id=workspace_id,
@@ -283,16 +320,19 @@ def new_keyring(
         quorum=1,
         evidence=grants.public_of(evidence_key),
         check=_check_value(catalogue_key(run_key, workspace_id), workspace_id),
-        kept=KeptKeys.random().wrapped(run_key, workspace_id),
-        slots=(),
+        slots=(slot,),
         grants=(),
     )
-    return keyring.with_slots((slot,), run_key, evidence_key), identity
+    return keyring.with_slots((slot,), Authority(run_key, identity.anchor), evidence_key), identity
 
 
 def grant_document(grant: Grant) -> dict[str, Any]:
     """How keyring.json writes a grant."""
     return {"key": grant.key, "to": list(grant.to), "sealed": grant.sealed.hex()}
+
+
+def _user_document(user: User) -> list[str]:
+    return [user.name, str(user.role), user.public.hex()]
 
 
 def _check_value(catalogue: SecretKey, workspace_id: bytes) -> bytes:

@@ -34,10 +34,11 @@ def write_keyring(path: Path, keyring: Keyring) -> None:
         "quorum": keyring.quorum,
         "evidence": keyring.evidence.hex(),
         "check": keyring.check.hex(),
-        "kept": keyring.kept.hex(),
         "slots": [_slot_document(slot) for slot in keyring.slots],
         "grants": [grant_document(grant) for grant in keyring.grants],
         "seal": keyring.seal.hex(),
+        "origin": keyring.origin.hex(),
+        "witnesses": keyring.witness_seal.hex(),
     }
     document["sha256"] = _digest(document)
     write_atomically(path, json.dumps(document, indent=2, sort_keys=True).encode("ascii") + b"\n")
@@ -70,7 +71,10 @@ def _parse(document: Any, path: Path) -> Keyring:
     if document["format"] != FORMAT:
         raise ValueError("not a keyring")
     if document["version"] != VERSION:
-        raise UsageError(f"{path} has version {document['version']!r}, this software reads {VERSION}")
+        raise UsageError(
+            f"{path} has version {str(document['version'])[:20]!r}, this software reads {VERSION}",
+            "Open the workspace with the release that wrote it; nothing was changed.",
+        )
     expected = document.pop("sha256")
     if expected != _digest(document):
         raise ValueError("digest differs")
@@ -80,13 +84,14 @@ def _parse(document: Any, path: Path) -> Keyring:
         quorum=int(document["quorum"]),
         evidence=_bytes(document["evidence"], 32),
         check=_bytes(document["check"], 32),
-        kept=bytes.fromhex(document["kept"]),
         slots=tuple(_parse_slot(slot) for slot in document["slots"]),
         grants=tuple(
             Grant(str(one["key"]), tuple(map(str, one["to"])), bytes.fromhex(one["sealed"]))
             for one in document["grants"]
         ),
         seal=_bytes(document["seal"], 32),
+        origin=_bytes(document["origin"], 32),
+        witness_seal=_bytes(document["witnesses"], 32),
     )
     names = [slot.user.name for slot in keyring.slots]
     if not 1 <= keyring.epoch < 1 << 32 or keyring.quorum not in (1, 2) or len(set(names)) != len(names):
@@ -104,7 +109,7 @@ def _parse_slot(document: Mapping[str, Any]) -> Slot:
         kdf,
         salt=_bytes(document["salt"], 16),
         nonce=_bytes(document["nonce"], 12),
-        wrapped=_bytes(document["wrapped"], 48),
+        wrapped=_bytes(document["wrapped"], 80),
     )
 
 

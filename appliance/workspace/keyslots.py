@@ -1,9 +1,10 @@
 """One user's slot: a passphrase, or a random secret, that opens the user's own private key (SECURITY §2).
 
-Argon2id over a passphrase (or HKDF over a random secret) wraps an X25519 private key with AES-256-GCM. The
-workspace id, the user's name, role and public key, and the Argon2id settings are authenticated with it: a
-slot moved to another workspace, or given another role, does not open. What a user may open is granted to the
-public key (`grants`), so a passphrase changes without anybody else, and keys change without any passphrase.
+Argon2id over a passphrase (or HKDF over a random secret) wraps an X25519 private key and the workspace's
+anchor (`Identity`) with AES-256-GCM. The workspace id, the user's name, role and public key, and the Argon2id
+settings are authenticated with it: a slot moved to another workspace, or given another role, does not open.
+What a user may open is granted to the public key (`grants`), so a passphrase changes without anybody else,
+and keys change without any passphrase.
 """
 
 from __future__ import annotations
@@ -80,19 +81,33 @@ class Slot:
             raw = cipher.decrypt(self.nonce, self.wrapped, _associated(self.user, self.kdf, workspace_id))
         except (InvalidTag, ValueError):
             return None
-        return Identity(self.user, SecretKey(raw))
+        return Identity(self.user, SecretKey(raw[:KEY_BYTES]), SecretKey(raw[KEY_BYTES:]))
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user who has proved it: holds the private key."""
+    """A user who has proved it.
+
+    Attributes:
+        user: who.
+        private: X25519 private key.
+        anchor: 32 random bytes, the same for all users of a workspace and only in their slots: what is
+            authenticated under it was written by a user, not by somebody who has the disk alone.
+    """
 
     user: User
     private: SecretKey
+    anchor: SecretKey
 
 
 def new_slot(
-    name: str, role: Role, secret: str, workspace_id: bytes, *, unsafe_fast_kdf: bool = False
+    name: str,
+    role: Role,
+    secret: str,
+    workspace_id: bytes,
+    anchor: SecretKey,
+    *,
+    unsafe_fast_kdf: bool = False,
 ) -> tuple[Slot, Identity]:
     """A slot with a fresh key pair.
 
@@ -101,6 +116,7 @@ def new_slot(
         role: of the user.
         secret: a passphrase of at least 8 characters; for a machine or on paper, a random one.
         workspace_id: 16 bytes.
+        anchor: see `Identity`.
         unsafe_fast_kdf: spend microseconds instead of 256 MiB on a passphrase. For tests only.
 
     Raises:
@@ -112,7 +128,9 @@ def new_slot(
         )
     private = X25519PrivateKey.generate()
     identity = Identity(
-        User(name, role, private.public_key().public_bytes_raw()), SecretKey(private.private_bytes_raw())
+        User(name, role, private.public_key().public_bytes_raw()),
+        SecretKey(private.private_bytes_raw()),
+        anchor,
     )
     return slot_of(identity, secret, workspace_id, unsafe_fast_kdf=unsafe_fast_kdf), identity
 
@@ -125,7 +143,8 @@ def slot_of(identity: Identity, secret: str, workspace_id: bytes, *, unsafe_fast
         kdf = UNSAFE_FAST_KDF if unsafe_fast_kdf else PASSPHRASE_KDF
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
     cipher = AESGCM(_wrapping_key(secret, kdf, salt).raw)
-    wrapped = cipher.encrypt(nonce, identity.private.raw, _associated(identity.user, kdf, workspace_id))
+    held = identity.private.raw + identity.anchor.raw
+    wrapped = cipher.encrypt(nonce, held, _associated(identity.user, kdf, workspace_id))
     return Slot(identity.user, kdf, salt, nonce, wrapped)
 
 

@@ -1,6 +1,8 @@
 """An unlocked workspace: a user's keys in memory-backed storage until `lock`, a pause, or a restart.
 
-It never holds the evidence key: findings ask for the passphrase again.
+It never holds the evidence key, nor what it takes to change users: both ask for the passphrase again. Its
+first 20 bytes say when it was used last, by the clock of the machine's start, and are written in place: what
+`forget` has deleted meanwhile does not come back.
 
 The file lies in $XDG_RUNTIME_DIR/gradaudit, or /dev/shm/gradaudit-<uid> where there is no such directory;
 each is used only when it really is tmpfs and belongs to this account alone. Its name is a digest of the
@@ -9,12 +11,12 @@ workspace id, which only says whether a workspace is open. (tmpfs may be swapped
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import stat
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,10 +24,13 @@ from typing import Final
 from appliance.errors import Locked
 from appliance.workspace.durable import DIRECTORY_MODE, FILE_MODE, write_atomically
 from appliance.workspace.keys import SecretKey
+from appliance.workspace.keyslots import User
+from appliance.workspace.roles import Role
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 _HINT: Final = "Give the passphrase to each command instead of `gradaudit unlock`."
 _MAXIMUM: Final = 4096  # bytes
+_USED: Final = 20  # digits of the nanoseconds at the start of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,13 @@ class Remembered:
     """What later commands open a workspace with.
 
     Attributes:
-        user: name of who unlocked.
+        user: who unlocked; a role that keyring.json claims now must be this one.
         run: the RUN key; None for an auditor.
         catalogue: the SQLCipher key.
         idle_s: seconds without a command after which the workspace is locked again; 0 for never.
     """
 
-    user: str
+    user: User
     run: SecretKey | None
     catalogue: SecretKey
     idle_s: int
@@ -61,49 +66,69 @@ def remember(workspace_id: bytes, kept: Remembered) -> Path:
 
 def recall(workspace_id: bytes) -> Remembered | None:
     """The keys of an unlocked workspace, or None when it is locked; counts as use of it."""
+    descriptor = _opened(workspace_id)
+    if descriptor is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        facts = os.fstat(descriptor)
+        private = facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) == FILE_MODE
+        kept, used_ns = _read(os.pread(descriptor, _MAXIMUM, 0))
+        if private and (not kept.idle_s or 0 <= _boot_ns() - used_ns <= kept.idle_s * 10**9):
+            os.pwrite(descriptor, _used_now(), 0)
+            return kept
+    except (ValueError, TypeError, KeyError):
+        return None
+    finally:
+        os.close(descriptor)
+    if private:
+        forget(workspace_id)
+    return None
+
+
+def touch(workspace_id: bytes) -> None:
+    """Count the end of a command as use, where the workspace is still unlocked: a pause begins only now."""
+    descriptor = _opened(workspace_id)
+    if descriptor is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.pread(descriptor, _USED, 0).strip(b"\x00"):  # not what `forget` leaves
+                os.pwrite(descriptor, _used_now(), 0)
+        finally:
+            os.close(descriptor)
+
+
+def _opened(workspace_id: bytes) -> int | None:
     directory = _directory(create=False)
     if directory is None:
         return None
-    path = directory / _name(workspace_id)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(directory / _name(workspace_id), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        private = facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) == FILE_MODE
-        raw = file.read(_MAXIMUM)
-    try:
-        kept, used_ns = _read(raw)
-    except (ValueError, TypeError, KeyError):
-        return None
-    if not private:
-        return None
-    if kept.idle_s and not 0 <= _boot_ns() - used_ns <= kept.idle_s * 10**9:
-        forget(workspace_id)
-        return None
-    with suppress(OSError):
-        write_atomically(path, _written(kept))
-    return kept
 
 
 def _written(kept: Remembered) -> bytes:
     document = {
-        "user": kept.user,
+        "user": [kept.user.name, str(kept.user.role), kept.user.public.hex()],
         "run": kept.run.raw.hex() if kept.run is not None else "",
         "catalogue": kept.catalogue.raw.hex(),
         "idle_s": kept.idle_s,
-        "used_ns": _boot_ns(),
     }
-    return json.dumps(document).encode("ascii")
+    return _used_now() + json.dumps(document).encode("ascii")
 
 
 def _read(raw: bytes) -> tuple[Remembered, int]:
-    document = json.loads(raw)
+    document = json.loads(raw[_USED:])
     run = SecretKey(bytes.fromhex(document["run"])) if document["run"] else None
     catalogue = SecretKey(bytes.fromhex(document["catalogue"]))
-    kept = Remembered(str(document["user"]), run, catalogue, int(document["idle_s"]))
-    return kept, int(document["used_ns"])
+    name, role, public = document["user"]
+    user = User(str(name), Role(role), bytes.fromhex(public))
+    return Remembered(user, run, catalogue, int(document["idle_s"])), int(raw[:_USED])
+
+
+def _used_now() -> bytes:
+    return f"{_boot_ns():0{_USED}d}".encode("ascii")
 
 
 def _boot_ns() -> int:
@@ -118,13 +143,13 @@ def forget(workspace_id: bytes) -> bool:
         return False
     path = directory / _name(workspace_id)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        os.pwrite(
-            descriptor, bytes(os.fstat(descriptor).st_size), 0
-        )  # tmpfs writes in place, so the page itself is cleared
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # tmpfs writes in place, so the page itself is cleared
+        os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
     finally:
         os.close(descriptor)
     path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """A workspace: one directory with keyring, catalogue, vault and log, and the key that opens the first three.
 
 keyring.json   catalogue.db (SQLCipher)   objects/ab/<id>.ga1   log/ (appliance.evidence)   lock
+catalogue.N.db                  after the RUN key was changed, see `rotation`
 steps/<audit id>/<name>.ga1     only while an audit can be resumed
 """
 
@@ -11,32 +12,43 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from appliance.errors import ApplianceError, Busy, Locked, NotPermitted, UsageError
+from cryptography.exceptions import InvalidTag
+
+from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, NotPermitted, UsageError
 from appliance.workspace import session
 from appliance.workspace.building import building_up
 from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.durable import FILE_MODE, make_directory
-from appliance.workspace.keyring import OFFICER, Keyring, OpenedKeys, new_keyring
+from appliance.workspace.keyring import OFFICER, Authority, Keyring, OpenedKeys, new_keyring
 from appliance.workspace.keyring_file import read_keyring, write_keyring
-from appliance.workspace.keys import RunKeys, SecretKey
+from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey, catalogue_key
 from appliance.workspace.keyslots import Identity, User
+from appliance.workspace.rotation import (
+    CATALOGUE,
+    KEPT_KEYS,
+    KEYRING,
+    catalogue_file,
+    leftovers,
+    rotate,
+    sweep,
+)
 from appliance.workspace.session import Remembered
 from appliance.workspace.steps import Steps
 from appliance.workspace.subjects import SubjectKeys
 from appliance.workspace.vault import Vault, create_objects
 
-KEYRING: Final = "keyring.json"
-CATALOGUE: Final = "catalogue.db"
 OBJECTS: Final = "objects"
 LOG: Final = "log"
 STEPS: Final = "steps"
 LOCK: Final = "lock"
-AUTO_LOCK_S: Final = 15 * 60
+AUTO_LOCK_MINUTES: Final = 15
+LONGEST_AUTO_LOCK: Final = 24 * 60  # minutes
+_AUTO_LOCK: Final = "auto_lock_minutes"
 
 
 class Workspace:
@@ -60,25 +72,45 @@ class Workspace:
         self, root: Path, keyring: Keyring, opened: OpenedKeys, identity: Identity | None = None
     ) -> None:
         self.root = root
-        self.keyring = keyring
         self.workspace_id = keyring.workspace_id.hex()
-        self.unsafe_fast_kdf = keyring.unsafe_fast_kdf
         self.user: User = opened.user
-        kept = keyring.kept_keys(opened.run) if opened.run is not None else None
-        self.keys = RunKeys(opened.catalogue, kept)
         self.log_dir = root / LOG
-        self.catalogue = Catalogue(root / CATALOGUE, opened.catalogue)
-        self.subjects = SubjectKeys(self.catalogue, self.keys, keyring.workspace_id)
-        self.vault = Vault(root / OBJECTS, self.keys, keyring.workspace_id, self.subjects)
-        self._opened = opened
         self._identity = identity  # with the private key: only where a passphrase was typed
         self._threads = threading.Lock()
+        self._open(keyring, opened)
         try:
             self.site_name = self.catalogue.setting("site_name") or ""
             self.demo = self.catalogue.setting("demo") == "yes"
+            if leftovers(root, keyring.epoch):
+                with suppress(Busy), self.writing():
+                    pass  # removes them
         except BaseException:
             self.catalogue.close()
             raise
+
+    def _open(self, keyring: Keyring, opened: OpenedKeys) -> None:
+        """Catalogue and vault under the keys of this epoch."""
+        self.catalogue = Catalogue(catalogue_file(self.root, keyring.epoch), opened.catalogue)
+        try:
+            kept = self._kept_keys(keyring.workspace_id, opened.run) if opened.run is not None else None
+        except BaseException:
+            self.catalogue.close()
+            raise
+        self.keyring = keyring
+        self.unsafe_fast_kdf = keyring.unsafe_fast_kdf
+        self.keys = RunKeys(opened.catalogue, kept)
+        self.subjects = SubjectKeys(self.catalogue, self.keys, keyring.workspace_id)
+        self.vault = Vault(self.root / OBJECTS, self.keys, keyring.workspace_id, self.subjects)
+        self._opened = opened
+
+    def _kept_keys(self, workspace_id: bytes, run: SecretKey) -> KeptKeys:
+        try:
+            wrapped = bytes.fromhex(self.catalogue.setting(KEPT_KEYS) or "")
+            return KeptKeys.unwrapped(wrapped, run, workspace_id)
+        except (InvalidTag, ValueError):
+            raise IntegrityError(
+                "the keys in the catalogue are damaged", "Restore the workspace from a backup."
+            ) from None
 
     @classmethod
     def create(
@@ -111,7 +143,9 @@ class Workspace:
             )
         keyring, identity = new_keyring(passphrase, user, unsafe_fast_kdf=unsafe_fast_kdf)
         opened = keyring.keys_of(identity)
-        settings = {"site_name": site_name, "demo": "yes" if demo else "no"}
+        assert opened.run is not None, "an officer's keys"
+        kept = KeptKeys.random().wrapped(opened.run, keyring.workspace_id).hex()
+        settings = {"site_name": site_name, "demo": "yes" if demo else "no", KEPT_KEYS: kept}
         try:
             with building_up(root) as building:
                 create_objects(building / OBJECTS)
@@ -153,8 +187,9 @@ class Workspace:
         root = Path(root).absolute()
         keyring = read_keyring(root / KEYRING)
         kept = session.recall(keyring.workspace_id)
-        slot = keyring.slot(kept.user) if kept is not None else None
-        if kept is None or slot is None or not keyring.accepts(kept.catalogue):
+        slot = keyring.slot(kept.user.name) if kept is not None else None
+        unlocked = slot is not None and kept is not None and slot.user == kept.user
+        if kept is None or slot is None or not unlocked or not keyring.accepts(kept.catalogue):
             raise Locked("the workspace is locked", "Run `gradaudit unlock`.")
         if kept.run is not None:
             keyring.check_seal(kept.run)
@@ -170,14 +205,76 @@ class Workspace:
         return session.forget(read_keyring(Path(root).absolute() / KEYRING).workspace_id)
 
     def keep_unlocked(self) -> None:
-        """Let later commands `resume` until `lock`, a pause as long as `AUTO_LOCK_S` or a restart.
+        """Let later commands `resume` until `lock`, a pause of `auto_lock_minutes` or a restart.
 
         Raises:
             Locked: this machine has no memory-backed directory for the key.
         """
         opened = self._opened
-        kept = Remembered(opened.user.name, opened.run, opened.catalogue, AUTO_LOCK_S)
+        kept = Remembered(opened.user, opened.run, opened.catalogue, 60 * self.auto_lock_minutes)
         session.remember(bytes.fromhex(self.workspace_id), kept)
+
+    @property
+    def auto_lock_minutes(self) -> int:
+        """After how many minutes without a command an unlocked workspace locks itself; 0 for never."""
+        stored = self.catalogue.setting(_AUTO_LOCK) or ""
+        return int(stored) if stored.isdecimal() else AUTO_LOCK_MINUTES
+
+    def set_auto_lock(self, minutes: int) -> None:
+        """Change it, from the next `keep_unlocked` on.
+
+        Raises:
+            UsageError: negative, or more than a day.
+        """
+        if not 0 <= minutes <= LONGEST_AUTO_LOCK:
+            raise UsageError(
+                f"auto-lock takes 0 to {LONGEST_AUTO_LOCK} minutes", "0 leaves it open until a restart."
+            )
+        self.catalogue.set_setting(_AUTO_LOCK, str(minutes))
+
+    # -- who may open what ------------------------------------------------------------------------------
+
+    def authority(self) -> Authority:
+        """What changing users takes.
+
+        Raises:
+            NotPermitted: no passphrase was typed for this, or an auditor's.
+        """
+        if self._identity is None:
+            raise NotPermitted(
+                "users and keys change with a passphrase, not with what `gradaudit unlock` keeps",
+                "Give the passphrase to this command.",
+            )
+        if self._opened.run is None:
+            raise NotPermitted("an auditor's key does not change users", "Ask an officer.")
+        return Authority(self._opened.run, self._identity.anchor)
+
+    def change_keyring(self, changed: Keyring) -> None:
+        """Put another keyring.json of this epoch in place. Call it in `writing`."""
+        write_keyring(self.root / KEYRING, changed)
+        self.keyring = changed
+
+    def rotate(self, changed: Keyring, by: Authority) -> None:
+        """Change the RUN key, and the users to those of `changed`. Call it in `writing`.
+
+        Every session ends: what `gradaudit unlock` keeps opens nothing any more.
+
+        Raises:
+            Busy: another program keeps the catalogue locked.
+            ApplianceError: the disk is full or refuses; nothing has changed then.
+        """
+        fresh = Authority(SecretKey.random(), by.anchor)
+        kept = self._kept_keys(changed.workspace_id, by.run).wrapped(fresh.run, changed.workspace_id)
+        after = changed.rotated(fresh)
+        opened = OpenedKeys(self.user, catalogue_key(fresh.run, after.workspace_id), fresh.run)
+        self.catalogue.close()
+        try:
+            rotate(self.root, self.keyring, after, self._opened.catalogue, opened.catalogue, kept)
+        except BaseException:
+            self._open(self.keyring, self._opened)
+            raise
+        session.forget(after.workspace_id)
+        self._open(after, opened)
 
     def evidence_key(self, others: Sequence[Identity] = ()) -> SecretKey:
         """The key that opens findings.
@@ -217,10 +314,26 @@ class Workspace:
             raise busy
         try:
             with _locked_file(self.root / LOCK, deadline, busy):
+                self._keep_up()
                 self.vault.sweep()
                 yield
         finally:
             self._threads.release()
+
+    def _keep_up(self) -> None:
+        """Take in what another process has changed in keyring.json; remove a cut-off change of keys.
+
+        Raises:
+            Locked: the keys are others now.
+            IntegrityError: somebody without the keys changed the file.
+        """
+        now = read_keyring(self.root / KEYRING)
+        if not now.accepts(self._opened.catalogue) or now.epoch != self.keyring.epoch:
+            raise Locked("the keys of this workspace were changed", "Unlock it again.")
+        if self._opened.run is not None:
+            now.check_seal(self._opened.run)
+        self.keyring = now
+        sweep(self.root, now.epoch)
 
     def written(self) -> bool:
         """Whether a command is writing at this moment, in this process or another."""
@@ -240,8 +353,9 @@ class Workspace:
         return Steps(self.root / STEPS, self.keys, bytes.fromhex(self.workspace_id), audit_id)
 
     def close(self) -> None:
-        """Close the catalogue; the object is of no use afterwards."""
+        """Close the catalogue; the object is of no use afterwards. A pause begins now."""
         self.catalogue.close()
+        session.touch(bytes.fromhex(self.workspace_id))
 
     def __enter__(self) -> Self:
         return self
