@@ -330,6 +330,8 @@ class LogHealth:
     root: str  # hex
     key_words: str  # ten words naming the signing key
     problem: str  # "" when intact
+    witnessed: str = ""  # "witnessed", "not yet", "unwitnessed": evidence waits for longer than seven days
+    witnessed_utc: str = ""  # of the last cosignature, by the witness's clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from appliance.evidence.journal import Journal
 from appliance.evidence.locking import exclusive
 from appliance.evidence.merkle import consistency_path, inclusion_path
 from appliance.evidence.notes import KEY_FILE, LogKeys
+from appliance.evidence.standing import standing
 from appliance.views import LogHealth, LogRow
 
 _NOWHERE = checked.FIRST._replace(header=b"")
@@ -205,8 +206,12 @@ class EvidenceLog:
                 raise checked.Broken("checkpoint: older than one this program has seen")
         except (checked.Broken, OSError) as problem:
             return LogHealth(False, self.size, self.root, self.key_words, str(problem))
-        head = report.checkpoint
-        return LogHealth(True, head.size, head.root.hex(), self.key_words, "")
+        head, last = report.checkpoint, max((one.seconds for one in report.seen), default=0)
+        covered = max((one.checkpoint.size for one in report.seen), default=self.origin)
+        oldest = next(iter(self.entries(covered, 1)), None)
+        state = standing(report.seen, oldest, self.entries(-1)[0], self._clock.utc_ms())
+        when = checked.moment(last) if last else ""
+        return LogHealth(True, head.size, head.root.hex(), self.key_words, "", state, when)
 
     # -- proofs
 

@@ -1,7 +1,7 @@
 """The evidence pack: one ZIP with verdict, numbers, policy, log extract and proofs, verifiable alone.
 
-Nothing in it depends on when or where it is written: the same audit gives the same bytes. It holds no
-patient, no pseudonym and no score of one.
+Nothing in it depends on when or where it is written, but for what witnesses have cosigned since: the same
+audit under the same cosignatures gives the same bytes. It holds no patient, no pseudonym and no score of one.
 
 Closing an audit commits the log to four members (`data.json`, `model.json`, `policy.toml`, `results.json`)
 before there is a pack; the pack's manifest lists all members but itself and is signed by the log's key. So
@@ -28,6 +28,7 @@ from appliance.evidence.report.page import PageFacts, verdict_page
 from appliance.evidence.report.readme import readme
 from appliance.evidence.report.text import verdict_text
 from appliance.evidence.verify import verifier_source
+from appliance.evidence.witnesses import cosigned
 from appliance.views import AuditView, plain
 
 _DIGITS = 6  # significant; what two machines may differ in lies below
@@ -125,6 +126,7 @@ def build(log: EvidenceLog, given: PackInput) -> bytes:
         "verdict.txt": verdict_text(given.view).encode(),
         "verify_evidence.py": verifier_source(),
     }
+    members |= _cosigned(log, size)
     members["manifest.json"] = _json(
         {
             "audit": given.view.row.audit_id,
@@ -140,6 +142,18 @@ def build(log: EvidenceLog, given: PackInput) -> bytes:
     except checked.Broken as broken:  # what would not verify elsewhere must not leave here
         raise IntegrityError(f"the pack does not verify: {broken}", "run `gradaudit log verify`") from broken
     return pack
+
+
+def _cosigned(log: EvidenceLog, size: int) -> dict[str, bytes]:
+    """What witnesses have cosigned since: later states, each proven to contain the pack's."""
+    found = [
+        {
+            "consistency": [step.hex() for step in log.prove_growth(size, seen.checkpoint.size)],
+            "witness": witness.data().decode(),
+        }
+        for witness, seen in cosigned(log, size)
+    ]
+    return {checked.COSIGNED: _json(found)} if found else {}
 
 
 def write(log: EvidenceLog, given: PackInput, path: Path) -> Path:
@@ -247,6 +261,7 @@ def _page_facts(log: EvidenceLog, given: PackInput, closing: Entry) -> PageFacts
         closed_utc=closing.claimed_utc,
         entry=closing.index,
         key_words=log.key_words,
+        state_words=log.state_words(_checkpoint_after(log, closing.index)),
         verifier_digest=sha256(verifier_source()).hexdigest(),
     )
 

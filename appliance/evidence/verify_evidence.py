@@ -192,7 +192,7 @@ def is_consistent(old: Checkpoint, new: Checkpoint, path: Sequence[bytes]) -> bo
 # ---------------------------------------------------------------- Ed25519 (RFC 8032 §5.1)
 
 _P = 2**255 - 19
-_ORDER = 2**252 + 27742317777372353535851937790883648493
+ORDER = 2**252 + 27742317777372353535851937790883648493
 _D = -121665 * pow(121666, _P - 2, _P) % _P
 _ROOT_OF_MINUS_ONE = pow(2, (_P - 1) // 4, _P)
 _NEUTRAL: Point = (0, 1, 1, 0)
@@ -239,15 +239,20 @@ def _sum_of_multiples(a: int, p: Point, b: int, q: Point) -> Point:
 _BASE = _unpack((4 * pow(5, _P - 2, _P) % _P).to_bytes(32, "little")) or _NEUTRAL
 
 
+def times_base(scalar: int) -> bytes:
+    """A multiple of the base point, packed; a witness signs with it."""
+    return _pack(_sum_of_multiples(scalar, _BASE, 0, _BASE))
+
+
 def ed25519_valid(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` over `message` is of the key `public`; refuses s ≥ L and keys of small order."""
     point = _unpack(public) if len(public) == 32 else None
     s = int.from_bytes(signature[32:], "little")
-    if point is None or len(signature) != 64 or s >= _ORDER:
+    if point is None or len(signature) != 64 or s >= ORDER:
         return False
     if _pack(_sum_of_multiples(8, point, 0, point)) == _pack(_NEUTRAL):
         return False
-    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % _ORDER
+    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
     minus = (_P - point[0], point[1], 1, _P - point[3])
     return _pack(_sum_of_multiples(s, _BASE, h, minus)) == signature[:32]
 

@@ -102,7 +102,7 @@ def test_ed25519_agrees_with_the_library() -> None:
 def test_ed25519_refuses_the_second_spelling() -> None:
     """s + L would satisfy the equation as well; it is refused, so a signature has one spelling."""
     public, message, signature = (bytes.fromhex(part) for part in RFC8032[1])
-    s = int.from_bytes(signature[32:], "little") + checked._ORDER
+    s = int.from_bytes(signature[32:], "little") + checked.ORDER
     assert not checked.ed25519_valid(public, message, signature[:32] + s.to_bytes(32, "little"))
 
 

@@ -33,6 +33,7 @@ class PageFacts:
         entry: number of the entry that closed it.
         key_words: ten words of the log's key.
         verifier_digest: hex SHA-256 of the verifier in the pack.
+        state_words: ten words for the state of the log that closed the audit.
     """
 
     site: str
@@ -42,6 +43,7 @@ class PageFacts:
     entry: int
     key_words: str
     verifier_digest: str
+    state_words: str = ""
 
 
 def verdict_page(view: AuditView, facts: PageFacts) -> str:
@@ -295,5 +297,5 @@ def _signature(facts: PageFacts) -> str:
         '<div class="signature"><h2>Sign-off</h2><div class="sign"><div>Name and role</div>'
         "<div>Decision: accepted · disputed · referred</div><div>Date and signature</div></div>"
         f'<p class="keyed">Signed by the log of this site, key <span class="words">{escape(facts.key_words)}'
-        "</span></p></div>"
+        f'</span>; its state then <span class="words">{escape(facts.state_words)}</span></p></div>'
     )
