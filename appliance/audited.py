@@ -170,10 +170,11 @@ class Audited(Registered):
         worker: Worker | None,
     ) -> None:
         """From a running audit to one that is done, interrupted or failed."""
-        from appliance import auditing
+        from appliance import auditing, limits
         from appliance.worker import Worker
 
-        runner = worker or Worker(read=[], preload="audit")
+        memory_bytes = limits.audit_bytes(record.trial, len(document.assignments))
+        runner = worker or Worker(read=[], preload="audit", memory_bytes=memory_bytes)
         watched = self._watching_for_a_copy(audit.audit_id, on_progress)
         try:
             design = self._design_of(record, document)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
-from appliance import codec, sealed
+from appliance import answers, codec, limits, registry, sealed
 from appliance.designs.assignment import Assignment
 from appliance.designs.planted import canary_frames, places, with_canaries
 from appliance.designs.unfavourable import with_losses
@@ -30,6 +30,7 @@ from appliance.isolation import ON
 from appliance.packing import code_digest
 from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
+from appliance.served import WEIGHTS, Served
 from appliance.views import Progress
 from appliance.worker import SELF_PROBE, Worker
 from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
@@ -38,8 +39,8 @@ from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
 from audit_core.code_version import code_digest as engine_digest
 from audit_core.errors import PolicyInvalid
-from audit_core.identity import identity_control, order_digest
-from audit_core.results import AuditResult, ControlStatus, Design, Finding, References, Verdict
+from audit_core.identity import order_digest, told
+from audit_core.results import AuditResult, Design, Finding, References, Verdict
 from audit_core.samples import LEAST_SPIKED, ModelSource, Registered, Settings
 from medio.projection import projected
 from medio.records import Cohort
@@ -124,10 +125,10 @@ def refuse_changes(audit: StoredAudit, model: ModelRecord, cohort: Cohort, loade
     for what, now in used(model, cohort, loaded).items():
         if audit.digests.get(what) != now:
             raise UsageError(f"audit {audit.audit_id} cannot be resumed: the {what} has changed", hint)
-    control = identity_control(model.source())
-    if control.status is not ControlStatus.PASSED:
+    changed = registry.checked(model).vendor
+    if changed:
         raise UsageError(
-            f"audit {audit.audit_id} cannot be resumed: the model has changed. {control.sentence}", hint
+            f"audit {audit.audit_id} cannot be resumed: the model has changed. {told(changed)}", hint
         )
 
 
@@ -214,31 +215,36 @@ def run(
         ApplianceError: the audit could not be carried out; see `can_go_on`.
     """
     layers = check_isolation(worker, loaded)
-    job = {
-        "type": "audit",
-        "source": codec.dump(model.source(), ModelSource),
-        "settings": codec.dump(settings(loaded, cohort), Settings),
-        "registered": codec.dump(_registered(_placed(cohort, design)), Registered),
-    }
+    served = Served(workspace.vault, model)
+    given = _placed(cohort, design)
+    known = answers.phrases([*answers.names_of(model), *chain.from_iterable(given)])
+    epochs = loaded.policy.spike_in_epochs if loaded.spike_in else 0
+    processor_s = limits.audit_seconds(model.trial, len(given), epochs)
 
     def narrate(event: dict[str, Any], blob: bytes) -> None:
-        step(Progress(str(event["phase"]), int(event["done"]), int(event["total"]), str(event["unit"])))
+        step(answers.progress_of(event, blob, known))
 
-    given = _placed(cohort, design)
     kept = StepsByQuestion(workspace.steps(audit_id), len(given))
-    answer = worker.call(
-        job,
-        frames=chain(
-            model.weight_frames(workspace.vault),
-            sample_frames(workspace, cohort),
-            canary_frames(workspace, design),
-        ),
-        on_event=narrate,
-        on_question=kept.answer,
-    )
-    result = codec.load(AuditResult, answer["result"])
-    findings = codec.load(tuple[Finding, ...], answer["findings"])
-    _check_findings(findings, given)
+
+    def asked(question: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
+        return served.answer(question) if question.get("act") == WEIGHTS else kept.answer(question, blob)
+
+    with served.placed(worker.folder, registry.checked(model)) as source:
+        job = {
+            "type": "audit",
+            "source": codec.dump(source, ModelSource),
+            "settings": codec.dump(settings(loaded, cohort), Settings),
+            "registered": codec.dump(_registered(given), Registered),
+        }
+        answer = worker.call(
+            job,
+            frames=chain(served.frames(), sample_frames(workspace, cohort), canary_frames(workspace, design)),
+            on_event=narrate,
+            on_question=asked,
+            processor_s=processor_s,
+            known=known,
+        )
+    result, findings = answers.audit_answer(answer, given, known)
     result = with_canaries(result, findings, design)
     result = with_losses(result, findings, cohort, design, loaded.policy)
     verdict = judgement.decide(loaded.policy, result)
@@ -316,14 +322,6 @@ def _covariates(pair: StoredPair, instance: StoredInstance) -> dict[str, Any]:
     if pair.StudyDate[:4].isdigit():
         facts["Year"] = float(pair.StudyDate[:4])
     return projected({**instance.attributes, **facts})
-
-
-def _check_findings(findings: tuple[Finding, ...], given: Sequence[Place]) -> None:
-    """The worker is not trusted to invent pairs or to move one to another role."""
-    assigned = {pair: (patient, role) for pair, patient, role in given}
-    for finding in findings:
-        if assigned.get(finding.pair_id) != (finding.patient, str(finding.role)):
-            raise ApplianceError("the worker answered for a pair it was not given", "see `gradaudit doctor`")
 
 
 def _now() -> str:

@@ -10,6 +10,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from appliance.errors import WorkerFailed, WorkerSilent
@@ -20,6 +21,7 @@ MAX_BLOB = 256 << 20  # one decoded frame
 ASKS = "asks"  # type of a child's frame that waits for one of the parent
 PIPE_BYTES = 1 << 20  # so that a frame goes through without waiting for the reader
 _READ = 1 << 20
+_LOOK_S = 1.0  # how often a waiting end looks after the other one
 
 
 class Channel:
@@ -27,12 +29,23 @@ class Channel:
 
     Args:
         read_fd: descriptor frames come from.
-        write_fd: descriptor frames go to.
+        write_fd: descriptor frames go to; one that does not block is waited for `send_s` at most.
+        watch: called about once a second while this end waits or reads; raises to stop waiting.
+        send_s: longest wait for the other end to take a byte.
     """
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    def __init__(
+        self,
+        read_fd: int,
+        write_fd: int,
+        watch: Callable[[], None] | None = None,
+        send_s: float | None = None,
+    ) -> None:
         self._read_fd = read_fd
         self._write_fd = write_fd
+        self._watch = watch
+        self._looked = time.monotonic()
+        self._send_s = send_s
 
     @classmethod
     def over_stdio(cls) -> Channel:
@@ -49,15 +62,16 @@ class Channel:
 
         Raises:
             WorkerFailed: the other end is gone.
+            WorkerSilent: it takes nothing any more.
             OverflowError: more than the other end takes; nothing was written.
         """
         text = json.dumps(message, allow_nan=False).encode()
         if len(text) > MAX_MESSAGE or len(blob) > MAX_BLOB:
             raise OverflowError("more than a frame may hold")
         try:
-            _write_all(self._write_fd, _HEAD.pack(len(text), len(blob)) + text)
+            self._write_all(_HEAD.pack(len(text), len(blob)) + text)
             if blob:
-                _write_all(self._write_fd, blob)
+                self._write_all(blob)
         except BrokenPipeError as broken:
             raise WorkerFailed("the worker process stopped", "see `gradaudit doctor`") from broken
 
@@ -80,7 +94,7 @@ class Channel:
         if len(text) != text_length or len(blob) != blob_length:
             raise WorkerFailed("the worker process stopped in the middle of an answer")
         try:
-            message = json.loads(text)
+            message = json.loads(text, parse_constant=_no_number)
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
@@ -97,18 +111,41 @@ class Channel:
         parts = bytearray(length)
         view, filled = memoryview(parts), 0
         while filled < length:
-            if deadline is not None:
-                left = deadline - time.monotonic()
-                if left <= 0 or not select.select([self._read_fd], [], [], left)[0]:
-                    raise WorkerSilent("the worker did not answer in time")
+            if deadline is not None or self._watch is not None:
+                self._wait(deadline)
             read = os.readv(self._read_fd, [view[filled : filled + _READ]])
             if not read:
                 break
             filled += read
         return bytes(view[:filled])
 
+    def _wait(self, deadline: float | None) -> None:
+        """Until there is something to read."""
+        while True:
+            self._look()
+            left = _LOOK_S if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise WorkerSilent("the worker did not answer in time")
+            if select.select([self._read_fd], [], [], min(left, _LOOK_S))[0]:
+                return
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    def _look(self) -> None:
+        if self._watch is not None and time.monotonic() - self._looked >= _LOOK_S:
+            self._looked = time.monotonic()
+            self._watch()
+
+    def _write_all(self, data: bytes) -> None:
+        view, moved = memoryview(data), time.monotonic()
+        while view:
+            self._look()
+            try:
+                view = view[os.write(self._write_fd, view) :]
+                moved = time.monotonic()
+            except BlockingIOError:
+                select.select([], [self._write_fd], [], _LOOK_S)
+                if self._send_s is not None and time.monotonic() - moved > self._send_s:
+                    raise WorkerSilent("the worker takes nothing any more") from None
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")

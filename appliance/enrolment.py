@@ -121,7 +121,7 @@ def _weights(
     whole = {} if pickled else {name: facts.digests[name] for name in facts.weights}
     receiver = conversion.Receiver(vault, 2 * size if pickled else size, whole)
     job = conversion.job(path, facts.weights, getattr(facts, "expected", {}), pickled)
-    known = answers.phrases(facts.digests)
+    known = answers.phrases([*facts.digests, *answers.pickled_names()])
     reader.call(job, on_event=receiver.take, timeout_s=conversion.SILENCE_S, known=known)
     return receiver.whole()
 

@@ -6,8 +6,14 @@ sleeps, so a busy machine condemns no file.
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Final
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from audit_core.estimates import Trial
 
 MEMORY_BYTES: Final = 2 << 30  # private memory of a parser; beyond it allocations fail
 LOOK_S: Final = 60.0  # wall clock for reading and hashing at most 1 GiB of a file
@@ -21,6 +27,40 @@ FILES_PER_WORKER: Final = 16  # a further worker takes two seconds to start
 _CPU_S: Final = 10
 _CPU_BYTES_PER_S: Final = 4 << 20  # the slowest decoder reads that much in a second
 _PATIENCE: Final = 6  # wall clock per processor time
+
+
+SILENCE_S: Final = 7200.0  # of a child in the middle of a job: opening a large model on a slow disk
+_ESTIMATES: Final = 2  # memory of an audit per memory estimated
+_LIBRARIES_BYTES: Final = 4 << 30
+_TIMES: Final = 50  # processor time of an audit per time estimated: judgement, a spike-in, a busy machine
+_JUDGEMENT_S: Final = 6 * 3600
+_CGROUP: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def machine_bytes() -> int:
+    """Memory of this machine, or what its container may take of it."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in _CGROUP:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            found.append(int(Path(limit).read_text(encoding="ascii")))
+    return min(found)
+
+
+def audit_bytes(trial: Trial | None, pairs: int) -> int:
+    """Private memory that an audit of so many pairs may take: from its estimate where there is one."""
+    whole = machine_bytes()
+    return whole if trial is None else min(whole, _ESTIMATES * trial.bytes(pairs) + _LIBRARIES_BYTES)
+
+
+def audit_seconds(trial: Trial | None, pairs: int, epochs: int = 0) -> float:
+    """Processor time that the same may take on all cores together; without end where nothing is known.
+
+    Args:
+        epochs: of a spike-in, each of which goes through half of the fitting controls.
+    """
+    if trial is None:
+        return math.inf
+    return workers() * (_JUDGEMENT_S + _TIMES * (1 + epochs) * trial.seconds(pairs))
 
 
 def cpu_seconds(size: int) -> int:

@@ -34,13 +34,16 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def available_bytes(device: torch.device) -> int:
-    """Memory that may still be taken where the network computes: of the device, or of machine and cgroup."""
+    """Memory that may still be taken where the network computes: of the device, or of machine and limits."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     found = [_meminfo()]
     for limit in _LIMITS:
         with suppress(OSError, ValueError):  # no such cgroup file, or "max"
             found.append(int(Path(limit).read_text(encoding="ascii")) - peak_bytes(device))
+    allowed = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    if allowed != resource.RLIM_INFINITY:
+        found.append(allowed - peak_bytes(device))
     return max(0, min(found))
 
 

@@ -23,7 +23,7 @@ from appliance.isolation.box import ON
 from appliance.isolation.kernel import LIBC, SUPPORTED, call, raise_errno
 from appliance.isolation.syscalls import NUMBER
 
-_UNIX, _INET, _INET6, _PACKET, _VSOCK = 1, 2, 10, 17, 40
+_UNIX, _INET, _INET6, _NETLINK, _PACKET, _VSOCK = 1, 2, 10, 16, 17, 40
 _STREAM, _DATAGRAM, _RAW = 1, 2, 3
 _MPTCP, _ICMP = 262, 1
 _FAST_OPEN = 0x20000000
@@ -195,9 +195,15 @@ def _io_uring(_: Targets) -> None:
     os.close(call(NUMBER["io_uring_setup"], 1, parameters))
 
 
-def _in_child(act: Callable[[], object]) -> None:
-    """Run what cannot be undone in a forked child and report its errno."""
-    child = os.fork()
+def _in_child(act: Callable[[], object]) -> object:
+    """Run what cannot be undone in a forked child and report its errno; here, where no child is allowed.
+
+    Should it succeed here, this process is another one afterwards, or none: it gets no job.
+    """
+    try:
+        child = os.fork()
+    except OSError:
+        return act()
     if child == 0:
         try:
             act()
@@ -207,6 +213,21 @@ def _in_child(act: Callable[[], object]) -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code != 0:
         raise OSError(abs(code), os.strerror(abs(code)))
+    return None
+
+
+def _second_process(_: Targets) -> None:
+    """A process beside this one would have limits of its own."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _netlink(_: Targets) -> None:
+    """The kernel's own network configuration; having a socket for it counts as out."""
+    with closing(_Socket(_NETLINK, _RAW)):
+        pass
 
 
 def _nested_user_namespace(_: Targets) -> None:
@@ -242,6 +263,12 @@ def _steal_descriptor(_: Targets) -> None:
 
 def _signal_parent(_: Targets) -> None:
     os.kill(os.getppid(), 0)
+
+
+def _limits_of_parent(_: Targets) -> None:
+    """Who may read another process's limits may also set them to nothing; here they are only read."""
+    limits = ctypes.create_string_buffer(16)
+    call(NUMBER["prlimit64"], os.getppid(), 0, None, limits)
 
 
 def _shared_memory(_: Targets) -> None:
@@ -293,13 +320,16 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "vsock": Attempt(_vsock, _FILTER),
     "raw socket": Attempt(_raw, _NET),
     "packet socket": Attempt(_packet, _FILTER),
+    "netlink": Attempt(_netlink, _FILTER),
     "io_uring": Attempt(_io_uring, _FILTER),
     "user namespace": Attempt(_nested_user_namespace, _FILTER),
+    "second process": Attempt(_second_process, _FILTER),
     "new program": Attempt(_execute, _FILTER | _FILES),
     "ptrace": Attempt(_trace, _FILTER),
     "memory of a process": Attempt(_read_memory, _FILTER),
     "stolen descriptor": Attempt(_steal_descriptor, _FILTER),
     "signal to parent": Attempt(_signal_parent, _FILTER),
+    "limits of parent": Attempt(_limits_of_parent, _FILTER),
     "shared memory": Attempt(_shared_memory, _FILTER),
     "keyring": Attempt(_keyring, _FILTER),
     "inherited socket": Attempt(_inherited_socket, frozenset()),

@@ -27,12 +27,15 @@ _NOT_IMPORTED = ("matplotlib",)
 """Optional to monai and others, which import it where it is installed; it wants a folder to write to."""
 
 
-def close_box(read: Sequence[Path], write: Sequence[Path] = ()) -> dict[str, str]:
+def close_box(
+    read: Sequence[Path], write: Sequence[Path] = (), devices: Sequence[Path] = ()
+) -> dict[str, str]:
     """Cut this process off from networks, other processes and all but the given files, for good.
 
     Args:
         read: files and folders to stay readable besides the system's own (code, libraries, one site folder).
         write: files and folders to stay writable; usually none.
+        devices: device files of a graphics card to stay usable; none but for a model that is to run on it.
 
     Returns:
         Each of `LAYERS` with "on", or with the reason in words why it is missing. The caller decides
@@ -49,7 +52,7 @@ def close_box(read: Sequence[Path], write: Sequence[Path] = ()) -> dict[str, str
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # the way to say: there is none
     layers = {"network_namespace": _layer(namespace.enter)}
     _give_up_privileges()
-    layers["landlock"] = _layer(lambda: landlock.restrict(read, write))
+    layers["landlock"] = _layer(lambda: landlock.restrict(read, write, devices))
     layers["seccomp"] = _layer(seccomp.install)  # last: it refuses what the others needed
     return layers
 

@@ -55,12 +55,13 @@ def abi() -> int:
     return call(NUMBER["landlock_create_ruleset"], None, 0, _VERSION)
 
 
-def restrict(read: Sequence[Path], write: Sequence[Path]) -> int:
+def restrict(read: Sequence[Path], write: Sequence[Path], devices: Sequence[Path] = ()) -> int:
     """Leave `read` and the system's own files readable and `write` writable; the rest is gone. No TCP.
 
     Args:
         read: files or folders; a missing one is left out.
         write: likewise, readable too.
+        devices: device files to be opened and spoken to; anything else among them is left out.
 
     Returns:
         The ABI in force: below 4 the TCP part is missing.
@@ -78,6 +79,8 @@ def restrict(read: Sequence[Path], write: Sequence[Path]) -> int:
             _allow(ruleset, path, _READ)
         for path in [*map(Path, _DEVICES), *write]:
             _allow(ruleset, path, handled & ~_EXECUTE)
+        for path in filter(Path.is_char_device, devices):
+            _allow(ruleset, path, handled & (_READ_FILE | _WRITE_FILE | _IOCTL_DEVICE))
         call(NUMBER["landlock_restrict_self"], ruleset, 0)
     finally:
         os.close(ruleset)

@@ -28,6 +28,7 @@ _AT_NUMBER, _AT_ARCH = 0, 4
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000  # a second numbering of the same calls on x86-64
 
+_CLONE_THREAD = 0x00010000
 _CLONE_NEW_ANY = 0x7E020000  # mount, cgroup, uts, ipc, user, pid, net
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # type into somebody's terminal
 
@@ -66,7 +67,15 @@ def program(own_pid: int) -> bytes:
             # The C library falls back to clone, whose flags can be read here.
             *_when(_EQUAL, NUMBER["clone3"], _refuse(errno.ENOSYS)),
             *(part for number in REFUSED.values() for part in _when(_EQUAL, number, _refuse(errno.EPERM))),
-            *_argument(NUMBER["clone"], 0, [*_when(_ANY_BIT, _CLONE_NEW_ANY, _refuse(errno.EPERM))]),
+            # Threads yes, processes no: neither in a namespace of their own nor beside this one.
+            *_argument(
+                NUMBER["clone"],
+                0,
+                [
+                    *_when(_ANY_BIT, _CLONE_NEW_ANY, _refuse(errno.EPERM)),
+                    *_unless(_ANY_BIT, _CLONE_THREAD, _refuse(errno.EPERM)),
+                ],
+            ),
             *_argument(
                 NUMBER["ioctl"],
                 1,
@@ -79,6 +88,11 @@ def program(own_pid: int) -> bytes:
                 part
                 for name in ("kill", "tgkill")
                 for part in _argument(NUMBER[name], 0, [*_unless(_EQUAL, own_pid, _refuse(errno.EPERM))])
+            ),
+            *_argument(  # the limits of this process, never those of the one that started it
+                NUMBER["prlimit64"],
+                0,
+                [*_when(_EQUAL, 0, _ALLOW), *_unless(_EQUAL, own_pid, _refuse(errno.EPERM))],
             ),
             _return(_ALLOW),
         ]

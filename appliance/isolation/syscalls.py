@@ -42,6 +42,9 @@ _REFUSED: Mapping[str, tuple[int, int]] = {
     "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
+    # Files in memory, which no limit counts.
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
     # Memory and queues shared by name.
     "shmget": (29, 194),
     "shmat": (30, 196),
@@ -95,12 +98,19 @@ _REFUSED: Mapping[str, tuple[int, int]] = {
     "clock_adjtime": (305, 266),
     "adjtimex": (159, 171),
 }
-_REFUSED_X86_ONLY: Mapping[str, int] = {"mknod": 133, "iopl": 172, "ioperm": 173}
+_REFUSED_X86_ONLY: Mapping[str, int] = {
+    "mknod": 133,
+    "iopl": 172,
+    "ioperm": 173,
+    "fork": 57,  # 64-bit ARM has clone alone
+    "vfork": 58,
+}
 
 # Looked at by their arguments, or used by the box itself.
 _OTHERS: Mapping[str, tuple[int, int]] = {
     "ioctl": (16, 29),
     "clone": (56, 220),
+    "prlimit64": (302, 261),
     "clone3": (435, 435),
     "kill": (62, 129),
     "tgkill": (234, 131),
