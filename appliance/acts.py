@@ -1,30 +1,48 @@
 """A workspace that is open, with its log: every act is an entry before it takes effect and one after.
 
-Where the log cannot be written, nothing is done (SECURITY §3).
+Where the log cannot be written, nothing is done (SECURITY §3). Every public method asks `permissions` first.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from appliance import config
-from appliance.errors import Locked, UsageError
+from appliance import config, lockout, permissions
+from appliance.errors import ApplianceError, Locked, UsageError
+from appliance.evidence.locking import exclusive
 from appliance.evidence.log import EvidenceLog
+from appliance.permissions import Rule
+from appliance.roots import CatalogueRoots
+from appliance.workspace import paper
 from appliance.workspace.keyring_file import read_keyring
-from appliance.workspace.workspace import KEYRING, LOG, Workspace
+from appliance.workspace.keyslots import Identity
+from appliance.workspace.roles import Role
+from appliance.workspace.rotation import KEYRING
+from appliance.workspace.workspace import LOG, Workspace
 
 
 class OpenWorkspace:
     """An unlocked workspace with its log."""
 
-    def __init__(self, workspace: Workspace, fresh: bool = False) -> None:
+    def __init__(self, workspace: Workspace, fresh: bool = False, log: EvidenceLog | None = None) -> None:
         self._workspace = workspace
-        self._log = EvidenceLog.open(workspace.log_dir, create=fresh)
+        self._present: list[Identity] = []  # who else has given a passphrase
+        self._log = log or EvidenceLog.open(workspace.log_dir, create=fresh)
+        self._roots = CatalogueRoots(workspace.catalogue, self._log)
+        try:
+            self._roots.check()
+        except BaseException:
+            workspace.close()
+            raise
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        permissions.guard(cls)
 
     # -- opening and closing ---------------------------------------------------------------------------
 
@@ -45,21 +63,47 @@ class OpenWorkspace:
         return opened
 
     @classmethod
-    def unlock(cls, root: Path, passphrase: str) -> Self:
-        """Open with the officer's passphrase; a wrong one is logged as well.
+    def unlock(cls, root: Path, passphrase: str, user: str = "") -> Self:
+        """Open with a user's passphrase, or a machine's secret; every attempt is logged.
+
+        Args:
+            root: of the workspace.
+            passphrase: or the secret of a machine.
+            user: whose; may be empty where one user only types a passphrase.
 
         Raises:
-            Locked: no workspace there, or a wrong passphrase.
+            Locked: no workspace there, a wrong passphrase, or too many of them.
             IntegrityError: keyring, catalogue or log is damaged.
         """
-        try:
-            workspace = Workspace.open(root, passphrase)
-        except Locked:
-            _log_unopened(root, "workspace.unlock", "refused")
-            raise
-        opened = cls(workspace)
-        opened._record("workspace.unlock", workspace.workspace_id, "allowed")
-        return opened
+        keyring = read_keyring(root / KEYRING)
+        name = user or keyring.only_user()
+        log = EvidenceLog.open(root / LOG, create=False)
+        with attempted(root, log, lockout.UNLOCK, name):
+            workspace = Workspace.open(root, passphrase, name)
+        return cls(workspace, log=log)
+
+    @classmethod
+    def recover(cls, root: Path, words: str) -> Self:
+        """Open with the words on paper: for giving a new officer a passphrase, and nothing else.
+
+        Raises:
+            Locked: no workspace there, or words of another paper.
+            UsageError: a word is mistyped.
+            IntegrityError: keyring, catalogue or log is damaged.
+        """
+        keyring, secret = read_keyring(root / KEYRING), paper.opens_with(words)
+        log = EvidenceLog.open(root / LOG, create=False)
+        sheets = keyring.users(Role.RECOVERY)
+        if not sheets:
+            raise Locked(
+                "this workspace has no paper key", "An officer makes one: `gradaudit users recovery`."
+            )
+        of_paper = (slot for slot in keyring.slots if slot.user.role is Role.RECOVERY)
+        opens = (slot.user.name for slot in of_paper if slot.opened(secret, keyring.workspace_id))
+        name = next(opens, sheets[0].name)
+        with attempted(root, log, "workspace.recover", name, waits=False):
+            workspace = Workspace.open(root, secret, name)
+        return cls(workspace, log=log)
 
     @classmethod
     def resume(cls, root: Path) -> Self | None:
@@ -100,6 +144,7 @@ class OpenWorkspace:
 
     def close(self) -> None:
         """Close the catalogue; the log has nothing open between entries."""
+        self._roots.leave()
         self._workspace.close()
 
     def __enter__(self) -> Self:
@@ -122,17 +167,87 @@ class OpenWorkspace:
                 yield
             except BaseException as stopped:
                 outcome = "failed" if isinstance(stopped, Exception) else "cancelled"
+                with suppress(ApplianceError):
+                    self._follow()
+                self._roots.leave()
                 self._record(act, name, outcome, policy_digest=policy_digest)
                 raise
+            self._follow()
+            self._roots.settle()
             self._record(act, name, "done", policy_digest=policy_digest)
+
+    def _follow(self) -> None:
+        """Watch the catalogue that is open now: a change of keys opens another file."""
+        if self._roots.catalogue is not self._workspace.catalogue:
+            self._roots = CatalogueRoots(self._workspace.catalogue, self._log)
+            self._roots.check()
 
     def _record(
         self, act: str, name: str, outcome: str, *, policy_digest: str = "", result_root: str = ""
     ) -> None:
         handle = self._log.identifier(name)
         self._log.append(
-            act, handle, outcome, actor="officer", policy_digest=policy_digest, result_root=result_root
+            act, handle, outcome, actor=self._actor, policy_digest=policy_digest, result_root=result_root
         )
+
+    @property
+    def _actor(self) -> str:
+        """Who does it, as the log says it: the role, and a keyed digest of the name."""
+        return _actor(self._log, self._workspace.user.role, self._workspace.user.name)
+
+    def _permit(self, rule: Rule) -> None:
+        """Go on if this user's role may.
+
+        Raises:
+            NotPermitted: it may not; the log has an entry.
+        """
+        role = self._workspace.user.role
+        if role not in rule.roles:
+            self._log.append(rule.act, "", "refused", actor=self._actor)
+            raise permissions.refusal(role, rule)
+
+
+permissions.guard(OpenWorkspace)
+
+
+@contextmanager
+def attempted(root: Path, log: EvidenceLog, act: str, name: str, *, waits: bool = True) -> Iterator[None]:
+    """One try at a secret of the user `name`, and an entry about it; one at a time for all programs.
+
+    Args:
+        root: of the workspace.
+        log: of the same.
+        act: name of the entry.
+        name: of the user, as typed.
+        waits: whether too many wrong ones make it wait; not for random secrets.
+
+    Raises:
+        Locked: too many wrong ones before; the secret is not looked at.
+    """
+    keyring = read_keyring(root / KEYRING)
+    slot, person = keyring.slot(name), _person(log, name)
+    with exclusive(root):
+        log.refresh()
+        seconds = lockout.wait_s(log.about(person), lockout.boot_ns()) if waits else 0
+        if seconds:
+            log.append(lockout.LOCKED_OUT, person, "refused", actor="anonymous")
+            raise lockout.locked_out(seconds)
+        try:
+            yield
+        except ApplianceError as error:
+            outcome = "refused" if isinstance(error, Locked) else "failed"
+            log.append(act, person, outcome, actor="anonymous")
+            raise
+        actor = _actor(log, slot.user.role, name) if slot is not None else "anonymous"
+        log.append(act, person, "allowed", actor=actor)
+
+
+def _person(log: EvidenceLog, name: str) -> str:
+    return log.identifier(f"user\0{name}")
+
+
+def _actor(log: EvidenceLog, role: Role, name: str) -> str:
+    return f"{role}:{_person(log, name)}"
 
 
 def _log_unopened(root: Path, act: str, outcome: str) -> None:

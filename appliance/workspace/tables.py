@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import JSON, Boolean, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
 
-SCHEMA: Final = "4"  # settings["schema"]; a file with another number is not touched
+SCHEMA: Final = (
+    "4"  # settings["schema"]; a change of a table needs another number and a revision in `migrations`
+)
+EARLIEST: Final = 3  # the first that can be brought up to date
 METADATA: Final = MetaData()
 
 

@@ -213,7 +213,7 @@ def test_readers_while_writing(path: Path, catalogue: Catalogue, monkeypatch: py
     """A reader sees the last committed state while another writes; a second writer is told to wait."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
     reader = Catalogue(path, KEY)
-    with pytest.raises(Busy), catalogue._writing() as connection:
+    with pytest.raises(Busy), catalogue.changing() as connection:
         connection.exec_driver_sql("INSERT INTO settings VALUES ('half', 'written')")
         assert reader.setting("half") is None
         assert reader.pairs() == ()

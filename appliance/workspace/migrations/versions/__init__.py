@@ -1,0 +1,1 @@
+"""One revision a schema; a revision that was published is never changed."""
