@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance import shown
-from appliance.acts import OpenWorkspace
+from appliance.members import Members
 from appliance.views import DuplicateView, IngestView, PairView, Progress, QuarantineRow, UnpairedView
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Collected(OpenWorkspace):
+class Collected(Members):
     """The acts around studies, reports and pairs."""
 
     def ingest(

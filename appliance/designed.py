@@ -60,7 +60,7 @@ class Designed(Audited):
                 shelf.COMMIT,
                 self._log.identifier(request.name),
                 "done",
-                actor="officer",
+                actor=self._actor,
                 detail_digest=assignment.commitment,
             )
         return self.design(request.name)
@@ -144,8 +144,10 @@ class Designed(Audited):
         if design.opened is not None:
             return
         name, found = self._log.identifier(design.assignment.name), design.assignment
-        opening = Act(shelf.OPEN, name, "done", "officer", detail_digest=found.seed, result_root=found.digest)
-        self._log.append_all([opening, Act(shelf.TERMS, name, "done", "officer", detail_digest=terms)])
+        opening = Act(
+            shelf.OPEN, name, "done", self._actor, detail_digest=found.seed, result_root=found.digest
+        )
+        self._log.append_all([opening, Act(shelf.TERMS, name, "done", self._actor, detail_digest=terms)])
 
     def _digest_of(self, terms: str) -> str:
         """Hex SHA-256 over the log's keyed digest: nobody else can try out who may have been taken out."""

@@ -13,9 +13,7 @@ from datetime import UTC, datetime
 
 from appliance.evidence.verify_evidence import ENTRY, canonical
 
-ACTORS = frozenset(
-    {"anonymous", "auditor", "machine", "officer", "operator", "recovery", "system", "worker"}
-)
+ACTORS = frozenset({"anonymous", "auditor", "machine", "officer", "operator", "recovery", "system", "worker"})
 _HANDLE = re.compile("[0-9a-f]{32}|[0-9a-f]{64}")
 THINGS = frozenset({"clock", "log", "policy", "workspace"})
 OUTCOMES = frozenset(

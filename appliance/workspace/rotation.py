@@ -53,13 +53,13 @@ def sweep(root: Path, epoch: int) -> None:
         sync_directory(root)
 
 
-def rotate(root: Path, before: Keyring, after: Keyring, old: SecretKey, new: SecretKey, kept: bytes) -> None:
-    """Go from one epoch to the next. Call it holding the writer lock, with this process's catalogue closed.
+def prepare(root: Path, before: int, after: int, old: SecretKey, new: SecretKey, kept: bytes) -> Path:
+    """Write the catalogue of the next epoch. Call it holding the writer lock, with the old one closed.
 
     Args:
         root: of the workspace.
-        before: keyring.json as it is.
-        after: of the next epoch.
+        before: epoch that keyring.json names.
+        after: the next one.
         old: catalogue key of `before`.
         new: catalogue key of `after`.
         kept: the kept keys under the new RUN key.
@@ -68,14 +68,24 @@ def rotate(root: Path, before: Keyring, after: Keyring, old: SecretKey, new: Sec
         Busy: another program keeps the catalogue locked.
         ApplianceError: the disk is full or refuses; nothing has changed then.
     """
-    sweep(root, before.epoch)
-    following = catalogue_file(root, after.epoch)
+    sweep(root, before)
+    following = catalogue_file(root, after)
     try:
-        _export(catalogue_file(root, before.epoch), old, following, new, kept)
-        sync_directory(root)
+        _export(catalogue_file(root, before), old, following, new, kept)
     except BaseException:
-        sweep(root, before.epoch)
+        sweep(root, before)
         raise
+    return following
+
+
+def commit(root: Path, after: Keyring) -> None:
+    """Let the next epoch count: its catalogue is on disk, then keyring.json, then the old one goes."""
+    descriptor = os.open(catalogue_file(root, after.epoch), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_directory(root)
     write_keyring(root / KEYRING, after)
     sweep(root, after.epoch)
 
@@ -101,8 +111,3 @@ def _export(source: Path, old: SecretKey, target: Path, new: SecretKey, kept: by
             connection.execute("DETACH DATABASE following")
     finally:
         connection.close()
-    descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

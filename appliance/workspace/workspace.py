@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -33,8 +33,9 @@ from appliance.workspace.rotation import (
     KEPT_KEYS,
     KEYRING,
     catalogue_file,
+    commit,
     leftovers,
-    rotate,
+    prepare,
     sweep,
 )
 from appliance.workspace.session import Remembered
@@ -267,14 +268,35 @@ class Workspace:
         kept = self._kept_keys(changed.workspace_id, by.run).wrapped(fresh.run, changed.workspace_id)
         after = changed.rotated(fresh)
         opened = OpenedKeys(self.user, catalogue_key(fresh.run, after.workspace_id), fresh.run)
+        root, told, before = self.root, self.catalogue.on_root, self.catalogue.root()
         self.catalogue.close()
         try:
-            rotate(self.root, self.keyring, after, self._opened.catalogue, opened.catalogue, kept)
+            following = prepare(
+                root, self.keyring.epoch, after.epoch, self._opened.catalogue, opened.catalogue, kept
+            )
+            with closing(Catalogue(following, opened.catalogue)) as written:
+                if told is not None:
+                    told(before, written.root())
+            commit(root, after)
         except BaseException:
-            self._open(self.keyring, self._opened)
+            self._open(*((after, opened) if self._names(after) else (self.keyring, self._opened)))
+            self.catalogue.on_root = told
             raise
         session.forget(after.workspace_id)
         self._open(after, opened)
+        self.catalogue.on_root = told
+
+    def _names(self, keyring: Keyring) -> bool:
+        """Whether keyring.json is of this epoch by now."""
+        return read_keyring(self.root / KEYRING).epoch == keyring.epoch
+
+    @contextmanager
+    def resealing(self, old: SecretKey, new: SecretKey) -> Iterator[None]:
+        """Make what is sealed to the evidence key open with `new` as well, then with `new` alone.
+
+        The block puts the keyring that names `new` in place; if it fails, `old` goes on opening everything.
+        """
+        yield
 
     def evidence_key(self, others: Sequence[Identity] = ()) -> SecretKey:
         """The key that opens findings.

@@ -1,0 +1,247 @@
+"""Users of a workspace and their keys: who may open what, and changing it. Torch-free.
+
+Whoever loses a part in a key makes it change: the RUN key with every user who goes, the evidence key with
+everybody who opened findings.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from appliance import lockout
+from appliance.acts import OpenWorkspace, attempted
+from appliance.errors import UsageError
+from appliance.workspace import paper
+from appliance.workspace.keys import SecretKey
+from appliance.workspace.keyslots import Slot, new_slot, slot_of
+from appliance.workspace.roles import Role
+
+PAPER: Final = "paper"  # name of the first sheet of recovery words
+
+
+@dataclass(frozen=True, slots=True)
+class UserView:
+    """One user."""
+
+    name: str
+    role: str
+    opens: str  # what the keys granted to it open, in words
+    yourself: bool
+
+
+class Members(OpenWorkspace):
+    """The acts around users and keys."""
+
+    def users(self) -> tuple[UserView, ...]:
+        """Every user by name."""
+        keyring = self._workspace.keyring
+        together = "" if keyring.quorum == 1 else " with a second one"
+        return tuple(
+            UserView(
+                user.name,
+                str(user.role),
+                _opens(user.role, together),
+                user.name == self._workspace.user.name,
+            )
+            for user in keyring.users()
+        )
+
+    def join(self, name: str, secret: str) -> None:
+        """A second person, for what takes two: stands by until this workspace is closed.
+
+        Args:
+            name: an officer, or a paper key.
+            secret: passphrase, or the words on paper.
+
+        Raises:
+            Locked: no such user, a wrong secret, or too many of them.
+            UsageError: words on paper are mistyped; or it is the same person.
+        """
+        if name == self._workspace.user.name:
+            raise UsageError("the second person is the first one", "Two different people are needed.")
+        slot = self._workspace.keyring.slot(name)
+        if slot is not None and slot.user.role is Role.RECOVERY:
+            secret = paper.opens_with(secret)
+        with attempted(self._workspace.root, self._log, lockout.JOIN, name):
+            self._present.append(self._workspace.keyring.identify(secret, name))
+
+    def add_user(self, name: str, role: str, passphrase: str) -> None:
+        """Add somebody who types a passphrase.
+
+        Raises:
+            UsageError: the name is taken or not usable, no such role, or the passphrase is too short.
+            NotPermitted: no passphrase was typed for this; or an officer, without the quorum.
+        """
+        wanted = _typed_role(role)
+        with self._act("user.add", "user", name):
+            self._add(self._new_slot(name, wanted, passphrase))
+
+    def add_machine(self, name: str) -> str:
+        """Add a machine; returns the secret that opens its slot, one line. Raises as `add_user`."""
+        secret = secrets.token_hex(32)
+        with self._act("user.add", "user", name):
+            self._add(self._new_slot(name, Role.MACHINE, secret))
+        return f"{name} {secret}"
+
+    def add_recovery(self, name: str = PAPER) -> str:
+        """Add a paper key; returns its words, which exist nowhere else. Raises as `add_user`."""
+        words = paper.new_words()
+        with self._act("user.add", "user", name):
+            self._add(self._new_slot(name, Role.RECOVERY, paper.opens_with(words)))
+        return words
+
+    def remove_user(self, name: str) -> None:
+        """Remove a user; the keys that user has seen are changed.
+
+        Raises:
+            UsageError: no such user, oneself, or too few would be left.
+            NotPermitted: as `add_user`.
+            Busy: another program keeps the catalogue locked.
+        """
+        if name == self._workspace.user.name:
+            raise UsageError("nobody removes himself", "Another officer can.")
+        with self._act("user.remove", "user", name):
+            leaving = self._slot(name)
+            self._replace([slot for slot in self._workspace.keyring.slots if slot is not leaving])
+
+    def change_passphrase(self, old: str, new: str) -> None:
+        """Change one's own passphrase; keys and other users stay.
+
+        An old copy of keyring.json still opens with the old one: where somebody knows it, an officer resets.
+
+        Raises:
+            Locked: the old one is wrong.
+            UsageError: the new one is too short.
+        """
+        name = self._workspace.user.name
+        with attempted(self._workspace.root, self._log, lockout.JOIN, name):
+            self._workspace.keyring.identify(old, name)
+        with self._act("user.passphrase", "user", name):
+            keyring = self._workspace.keyring
+            identity = keyring.identify(old, name)
+            self._workspace.change_keyring(
+                keyring.with_slot(slot_of(identity, new, keyring.workspace_id, unsafe_fast_kdf=self._fast))
+            )
+
+    def reset_passphrase(self, name: str, new: str) -> None:
+        """Give another user a passphrase and a new key pair; what the old ones opened is changed.
+
+        Raises:
+            UsageError: no such user, oneself, one without a passphrase, or it is too short.
+            NotPermitted: as `add_user`.
+            Busy: as `remove_user`.
+        """
+        if name == self._workspace.user.name:
+            raise UsageError("one's own passphrase is changed, not reset", "Leave the name out.")
+        with self._act("user.reset", "user", name):
+            before = self._slot(name)
+            if not before.user.role.types_a_passphrase:
+                raise UsageError(
+                    f"{before.user.name} has no passphrase", "Remove it and add it again for a new secret."
+                )
+            made = self._new_slot(name, before.user.role, new, known=True)
+            self._replace([made if slot is before else slot for slot in self._workspace.keyring.slots])
+
+    def rotate_keys(self, *, evidence: bool = False) -> None:
+        """Change the RUN key, and the evidence key as well where asked.
+
+        Raises:
+            NotPermitted: no passphrase was typed for this; for the evidence key, without the quorum.
+            Busy: as `remove_user`.
+        """
+        with self._act("keys.rotate", "evidence" if evidence else "run"):
+            by, keyring = self._workspace.authority(), self._workspace.keyring
+            if not evidence:
+                self._workspace.rotate(keyring, by)
+                return
+            old, fresh = self._evidence_key(), SecretKey.random()
+            with self._workspace.resealing(old, fresh):
+                self._workspace.rotate(keyring.with_evidence_key(by, fresh), by)
+
+    def set_quorum(self, quorum: int) -> None:
+        """How many open findings together; the evidence key changes, so an old keyring.json gives no other.
+
+        Raises:
+            UsageError: not 1 or 2, or fewer officers and paper keys than that.
+            NotPermitted: no passphrase was typed for this, or the present quorum is not here.
+        """
+        with self._act("keys.quorum", str(quorum)):
+            by, keyring = self._workspace.authority(), self._workspace.keyring
+            old, fresh = self._evidence_key(), SecretKey.random()
+            changed = keyring.with_quorum(quorum, by, fresh)
+            with self._workspace.resealing(old, fresh):
+                self._workspace.change_keyring(changed)
+
+    def auto_lock_minutes(self) -> int:
+        """After how many minutes without use an unlocked workspace locks itself; 0 for never."""
+        return self._workspace.auto_lock_minutes
+
+    def set_auto_lock(self, minutes: int) -> None:
+        """Change that.
+
+        Raises:
+            UsageError: negative, or more than a day.
+        """
+        with self._act("workspace.autolock", str(minutes)):
+            self._workspace.set_auto_lock(minutes)
+
+    # -- how it is done --------------------------------------------------------------------------------
+
+    @property
+    def _fast(self) -> bool:
+        return self._workspace.unsafe_fast_kdf
+
+    def _slot(self, name: str) -> Slot:
+        found = self._workspace.keyring.slot(name)
+        if found is None:
+            raise UsageError("no user of that name", "See `gradaudit users ls`.")
+        return found
+
+    def _new_slot(self, name: str, role: Role, secret: str, *, known: bool = False) -> Slot:
+        keyring = self._workspace.keyring
+        if not known and keyring.slot(name) is not None:
+            raise UsageError("a user of that name is there already", "See `gradaudit users ls`.")
+        anchor = self._workspace.authority().anchor
+        return new_slot(name, role, secret, keyring.workspace_id, anchor, unsafe_fast_kdf=self._fast)[0]
+
+    def _add(self, slot: Slot) -> None:
+        keyring, by = self._workspace.keyring, self._workspace.authority()
+        evidence = self._evidence_key() if slot.user.role.sees_evidence else None
+        self._workspace.change_keyring(keyring.with_slots((*keyring.slots, slot), by, evidence))
+
+    def _replace(self, slots: Sequence[Slot]) -> None:
+        """Go on with these users only: new keys for what the others had a part in."""
+        keyring, by = self._workspace.keyring, self._workspace.authority()
+        left = replace(keyring, slots=tuple(slots))
+        if left.witnesses() == keyring.witnesses():
+            self._workspace.rotate(keyring.with_slots(slots, by, None), by)
+            return
+        old, fresh = self._evidence_key(), SecretKey.random()
+        changed = keyring.with_slots(slots, by, old).with_evidence_key(by, fresh)
+        with self._workspace.resealing(old, fresh):
+            self._workspace.rotate(changed, by)
+
+    def _evidence_key(self) -> SecretKey:
+        return self._workspace.evidence_key(self._present)
+
+
+def _typed_role(role: str) -> Role:
+    typed = [str(one) for one in Role if one.types_a_passphrase]
+    if role not in typed:
+        raise UsageError("no such role", f"Roles with a passphrase: {', '.join(typed)}.")
+    return Role(role)
+
+
+def _opens(role: Role, together: str) -> str:
+    if role is Role.RECOVERY:
+        return f"a new officer; findings{together}"
+    if role is Role.OFFICER:
+        return f"everything; findings{together}"
+    return {
+        Role.OPERATOR: "studies, models, audits",
+        Role.AUDITOR: "results and log",
+        Role.MACHINE: "ingest and audits",
+    }[role]

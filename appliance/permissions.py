@@ -1,0 +1,129 @@
+"""Which role may do what: one line for each act of the appliance, and none may be without a line.
+
+The keys say what a role can open at all (`workspace.roles`); this says what it may do with what it opens.
+Screens and commands ask nothing of their own: a refusal comes from here, and is an entry in the log.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, Final
+
+from appliance.errors import NotPermitted
+from appliance.workspace.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One act.
+
+    Attributes:
+        act: its name in the log, where it is refused.
+        roles: who may do it.
+    """
+
+    act: str
+    roles: frozenset[Role]
+
+
+_O, _P, _A, _M, _R = Role.OFFICER, Role.OPERATOR, Role.AUDITOR, Role.MACHINE, Role.RECOVERY
+_EVERYBODY: Final = frozenset(Role)
+_AT_WORK: Final = frozenset({_O, _P, _A, _M})  # the words on paper only make a new officer
+_RUNNING: Final = frozenset({_O, _P, _M})
+_COLLECTING: Final = frozenset({_O, _P})
+_READING: Final = frozenset({_O, _P, _A})
+_OFFICER: Final = frozenset({_O})
+_KEYS: Final = frozenset({_O, _R})
+
+RULES: Final[dict[str, Rule]] = {
+    # the workspace itself
+    "remember": Rule("workspace.remember", _AT_WORK),
+    "lock": Rule("workspace.lock", _EVERYBODY),
+    "close": Rule("workspace.close", _EVERYBODY),
+    "auto_lock_minutes": Rule("workspace.show", _EVERYBODY),
+    # users and keys
+    "users": Rule("users.show", _EVERYBODY),
+    "join": Rule("workspace.join", _KEYS),
+    "change_passphrase": Rule("user.passphrase", _READING),
+    "add_user": Rule("user.add", _KEYS),
+    "add_machine": Rule("user.add", _OFFICER),
+    "add_recovery": Rule("user.add", _OFFICER),
+    "remove_user": Rule("user.remove", _OFFICER),
+    "reset_passphrase": Rule("user.reset", _KEYS),
+    "rotate_keys": Rule("keys.rotate", _OFFICER),
+    "set_quorum": Rule("keys.quorum", _OFFICER),
+    "set_auto_lock": Rule("workspace.autolock", _OFFICER),
+    # studies, reports and pairs: patient data
+    "ingest": Rule("studies.ingest", _RUNNING),
+    "quarantine": Rule("studies.quarantine", _RUNNING),
+    "export_studies": Rule("studies.export", _OFFICER),
+    "studies": Rule("studies.show", _COLLECTING),
+    "study": Rule("studies.show", _COLLECTING),
+    "reports": Rule("report.show", _COLLECTING),
+    "report": Rule("report.show", _COLLECTING),
+    "pairs": Rule("pairs.show", _COLLECTING),
+    "unpaired": Rule("pairs.show", _COLLECTING),
+    "pair": Rule("pairs.show", _COLLECTING),
+    "duplicates": Rule("pairs.show", _COLLECTING),
+    # models
+    "add_model": Rule("model.add", _COLLECTING),
+    "model": Rule("model.show", _AT_WORK),
+    "models": Rule("model.show", _AT_WORK),
+    "verify_model": Rule("model.verify", _RUNNING),
+    "compare_models": Rule("model.show", _READING),
+    # cohorts and policies
+    "create_cohort": Rule("cohort.create", _COLLECTING),
+    "cohort": Rule("cohort.show", _AT_WORK),
+    "cohorts": Rule("cohort.show", _AT_WORK),
+    "policies": Rule("policy.show", _AT_WORK),
+    # audits and evidence
+    "audit_price": Rule("audit.price", _AT_WORK),
+    "run_audit": Rule("audit.run", _RUNNING),
+    "resume_audit": Rule("audit.resume", _RUNNING),
+    "abandon_audit": Rule("audit.abandon", _COLLECTING),
+    "audits": Rule("audit.show", _AT_WORK),
+    "audit": Rule("audit.show", _AT_WORK),
+    "export_pack": Rule("evidence.export", _READING),
+    # designs
+    "new_design": Rule("design.new", _OFFICER),
+    "designs": Rule("design.show", _READING),
+    "design": Rule("design.show", _READING),
+    "release_list": Rule("design.release", _OFFICER),
+    "reveal_design": Rule("design.reveal", _OFFICER),
+    # overview and log
+    "overview": Rule("overview.show", _AT_WORK),
+    "log_count": Rule("log.show", _AT_WORK),
+    "log_entries": Rule("log.show", _READING),
+    "log_verify": Rule("log.verify", _AT_WORK),
+}
+
+
+def guard(cls: type) -> None:
+    """Let every public method of a class ask first who may call it.
+
+    Raises:
+        TypeError: a method has no line in `RULES`.
+    """
+    for name, member in list(vars(cls).items()):
+        if isinstance(member, FunctionType) and not name.startswith("_"):
+            if name not in RULES:
+                raise TypeError(f"{cls.__name__}.{name} has no line in permissions.RULES")
+            setattr(cls, name, _asking(RULES[name], member))
+
+
+def refusal(role: Role, rule: Rule) -> NotPermitted:
+    """What somebody reads who may not do it."""
+    may = " or ".join(sorted(role for role in rule.roles if role is not Role.RECOVERY))
+    return NotPermitted(f"{rule.act} is not for the role {role}", f"Ask an {may}.")
+
+
+def _asking(rule: Rule, method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def asked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._permit(rule)
+        return method(self, *args, **kwargs)
+
+    return asked
