@@ -2,7 +2,7 @@
 
 Opening, closing and the log entry around every act are in `acts`; studies, reports and pairs in `collected`;
 models in `registered`,
-audits in `audited`, designs in `designed`.
+audits in `audited`, designs in `designed`, findings in `disclosed`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appliance import codec, policy_file, shown
-from appliance.designed import Designed
+from appliance.disclosed import Disclosed
 from appliance.views import (
     CohortView,
     LogHealth,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Designed):
+class Appliance(Disclosed):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------

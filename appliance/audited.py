@@ -207,8 +207,12 @@ class Audited(Registered):
 
     def _over(self, audit_id: str) -> None:
         """Remove all that an audit has kept: it is done, failed or given up."""
+        from appliance import findings
+
         self._destroy_copy(audit_id)
         self._workspace.steps(audit_id).clear()
+        if self._stored_audit(audit_id).state == "failed":
+            findings.discard(self._workspace, audit_id)
 
     def _destroy_copy(self, audit_id: str) -> None:
         """Remove what a throw-away copy has learnt, and write down that it is gone.

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from appliance import answers, codec, limits, registry, sealed
+from appliance import findings as findings_store
 from appliance.designs.assignment import Assignment
 from appliance.designs.planted import canary_frames, places, with_canaries
 from appliance.designs.unfavourable import with_losses
@@ -40,13 +41,12 @@ from audit_core import policy as judgement
 from audit_core.code_version import code_digest as engine_digest
 from audit_core.errors import PolicyInvalid
 from audit_core.identity import order_digest, told
-from audit_core.results import AuditResult, Design, Finding, References, Verdict
+from audit_core.results import AuditResult, Design, References, Verdict
 from audit_core.samples import LEAST_SPIKED, ModelSource, Registered, Settings
 from medio.projection import projected
 from medio.records import Cohort
 
 Place = tuple[str, str, str]
-FINDINGS = "findings"
 STEPS_PER_PAIR = 12  # two objects a step in each of five passes, were every step one pair
 FURTHER_STEPS = 256
 
@@ -248,8 +248,7 @@ def run(
     result = with_canaries(result, findings, design)
     result = with_losses(result, findings, cohort, design, loaded.policy)
     verdict = judgement.decide(loaded.policy, result)
-    sealed_findings = workspace.vault.put(FINDINGS, codec.dump(findings, tuple[Finding, ...]).encode())
-    return Outcome(verdict, result, sealed_findings, layers)
+    return Outcome(verdict, result, findings_store.keep(workspace, audit_id, findings), layers)
 
 
 def _registered(given: Sequence[Place]) -> Registered:

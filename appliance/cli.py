@@ -16,6 +16,7 @@ from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
 from appliance.commands.evidence import evidence, log
+from appliance.commands.findings import findings
 from appliance.commands.library import reports, studies
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
@@ -45,6 +46,7 @@ for name, group in (
     ("design", design),
     ("audit", audit),
     ("policy", policy),
+    ("findings", findings),
     ("studies", studies),
     ("reports", reports),
     ("pairs", pairs),

@@ -171,7 +171,7 @@ class StoredAudit:
     Attributes:
         state: "running", "interrupted" (can be resumed), "done" or "failed".
         verdict: the word, "" while there is none.
-        findings_object: vault object of kind `findings`, "" while there is none.
+        findings_object: name of the sealed batch of findings, "" while there is none.
         digests: what was used: policy, cohort, model, code; and under `asked` how the policy was named.
     """
 

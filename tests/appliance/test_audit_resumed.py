@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from appliance import codec, pipeline, policy_file
+from appliance import pipeline, policy_file
 from appliance import worker as worker_module
 from appliance.api import Appliance
-from appliance.auditing import FINDINGS, StepsByQuestion, begun, can_go_on, interrupted
+from appliance.auditing import StepsByQuestion, begun, can_go_on, interrupted
 from appliance.channel import Channel
 from appliance.commands.audits import EXIT_BY_VERDICT
 from appliance.errors import ApplianceError, CannotWrite, IntegrityError, NotNow, UsageError, WorkerFailed
 from appliance.views import AuditView, Progress
 from appliance.worker import Worker
 from appliance.workspace import steps as steps_module
+from appliance.workspace.evidence_store import opened
 from appliance.workspace.steps import Steps
 from audit_core.errors import ModelRefused, NotEnoughMemory
-from audit_core.results import Finding
 from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
 
@@ -114,10 +114,8 @@ def silent(progress: Progress) -> None: ...
 
 def findings(appliance: Appliance, view: AuditView) -> str:
     """What was sealed about every pair."""
-    stored = appliance._workspace.catalogue.audit(view.row.audit_id)
-    assert stored is not None
-    sealed = appliance._workspace.vault.get(FINDINGS, stored.findings_object)
-    return codec.dump(codec.load(tuple[Finding, ...], sealed), tuple[Finding, ...])
+    with opened(appliance._workspace, appliance._workspace.evidence_key()) as (store, _):
+        return repr([replace(one, audit_id="") for one in store.findings(view.row.audit_id)])
 
 
 def resumed_alike(appliance: Appliance, undisturbed: tuple[AuditView, str, int], kept: int) -> None:

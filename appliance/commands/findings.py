@@ -1,0 +1,101 @@
+"""`gradaudit findings …`: what an audit says of single patients. Opens with a passphrase or the quorum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.commands.session import Json, passphrase
+from appliance.narration import emit, say, table
+
+if TYPE_CHECKING:
+    from appliance.api import Appliance
+
+findings = typer.Typer(
+    help="What an audit says of single patients; opens with the evidence key.", no_args_is_help=True
+)
+
+
+@findings.command("ls")
+def findings_ls(
+    context: typer.Context,
+    audit_id: str,
+    min_probability: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Leave out what is less likely.")
+    ] = None,
+    prior: Annotated[
+        str, typer.Option(help="Of the leak probability: 0.001, 0.01, 0.1, mixture or 'as published'.")
+    ] = "",
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out what the deciding detector scores lower.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="Of the cohort: target, calibration, fitting, member…")] = "",
+    json_: Json = False,
+) -> None:
+    """List findings by pseudonym: score, p-value, leak probability. Membership is health information."""
+    with typed(context) as appliance:
+        rows = appliance.findings(
+            audit_id, min_probability=min_probability, prior=prior, min_score=min_score, role=role
+        )
+    table(json_, rows)
+    without = sum(row.probability is None for row in rows)
+    if without and not json_:
+        say(f"{without} of {len(rows)} have no leak probability: docs/judgement.md says when there is one")
+
+
+@findings.command("show")
+def findings_show(context: typer.Context, audit_id: str, pseudonym: str, json_: Json = False) -> None:
+    """Show every pair of a pseudonym with all scores; what was not scored says why."""
+    from appliance.views import plain
+
+    with typed(context) as appliance:
+        found = appliance.finding(audit_id, pseudonym)
+    if json_:
+        emit(True, {"findings": [plain(one) for one in found]}, "")
+        return
+    for one in found:
+        judged = f"p {one.p_value:.3g}" if one.p_value is not None else "not judged"
+        emit(False, {}, f"{one.patient}  {one.role}  {judged}  {'flagged' if one.flagged else 'not flagged'}")
+        lines = [f"  {name:24} {value}" for name, value in one.scores.items()]
+        lines += [f"  leak probability {prior:12} {value:.3f}" for prior, value in one.probabilities.items()]
+        emit(False, {}, "\n".join([f"  pair {one.pair_id[:12]}", *lines]))
+
+
+@findings.command("reveal")
+def findings_reveal(
+    context: typer.Context,
+    audit_id: str,
+    pseudonym: str,
+    reason: Annotated[str, typer.Option(help="Why; it is sealed, and never in the log.")],
+    json_: Json = False,
+) -> None:
+    """Break the glass: show who a pseudonym is. Logged before it is shown. Contains patient data."""
+    from appliance.sanitise import safe
+    from appliance.views import plain
+
+    with typed(context) as appliance:
+        view = appliance.reveal_finding(audit_id, pseudonym, reason)
+    who = [
+        f"{safe(number, 100)}" + (f"  issued by {safe(issuer, 100)}" if issuer else "")
+        for issuer, number in view.identities
+    ]
+    emit(json_, plain(view), "\n".join(who) or "nobody: a planted canary")
+    if not json_:
+        table(False, view.studies)
+    say(f"this look is in the log with the digest {view.digest[:16]}… of the sealed reason")
+
+
+@findings.command("reveals")
+def findings_reveals(context: typer.Context, json_: Json = False) -> None:
+    """List every look at an identity with its reason, oldest first."""
+    with typed(context) as appliance:
+        table(json_, appliance.reveals(), ("revealed_utc", "by", "audit_id", "patient", "reason"))
+
+
+def typed(context: typer.Context) -> Appliance:
+    """The workspace, opened with a passphrase: what `gradaudit unlock` keeps does not open findings."""
+    from appliance.api import Appliance
+    from appliance.config import workspace_root
+
+    return Appliance.unlock(workspace_root(context.obj.workspace), passphrase(context.obj))

@@ -1,0 +1,227 @@
+"""Findings of an audit: sealed where they arise, and what an officer sees of them later."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from appliance import codec
+from appliance.errors import UsageError
+from appliance.workspace.evidence_batches import FINDINGS, IDENTITIES, REVEAL, EvidenceBatches
+from appliance.workspace.evidence_store import digest_of
+from appliance.workspace.evidence_tables import StoredFinding, StoredIdentity
+from appliance.workspace.rows import StoredInstance, StoredPair
+from appliance.workspace.workspace import Workspace
+from audit_core.results import Finding
+
+PRIORS: Final = ("0.001", "0.01", "0.1", "mixture", "as published")
+PRIOR: Final = "0.01"
+SHORTEST_REASON, LONGEST_REASON = 8, 2000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One pair of an audit as a line of a table.
+
+    Attributes:
+        patient: pseudonym.
+        score: of the deciding detector; None where there is none.
+        probability: leak probability under the prior that was asked for; None where the audit gives none.
+    """
+
+    patient: str
+    pair_id: str
+    role: str
+    judged: bool
+    flagged: bool
+    p_value: float | None
+    score: float | None
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingView:
+    """One pair of an audit whole.
+
+    Attributes:
+        scores: detector -> score, or why there is none.
+        probabilities: prior -> leak probability.
+    """
+
+    patient: str
+    pair_id: str
+    role: str
+    judged: bool
+    flagged: bool
+    p_value: float | None
+    scores: Mapping[str, float | str]
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RevealedStudy:
+    """One examination behind a finding, as long as the workspace holds it."""
+
+    pair_id: str
+    study: str
+    accession: str
+    date: str
+    modality: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevealView:
+    """Who a pseudonym is: patient data, for the officer's own eyes.
+
+    Attributes:
+        identities: (IssuerOfPatientID, PatientID); none for a planted canary.
+        digest: of the sealed reason, as the log's entry has it.
+    """
+
+    patient: str
+    identities: tuple[tuple[str, str], ...]
+    studies: tuple[RevealedStudy, ...]
+    digest: str
+
+
+def keep(workspace: Workspace, audit_id: str, findings: Sequence[Finding]) -> str:
+    """Seal what an audit found, and who it is about; both are on disk when this returns.
+
+    Whoever runs the audit cannot read it back: the evidence key does (SECURITY §2).
+
+    Returns:
+        Name of the batch of findings.
+
+    Raises:
+        CannotWrite: the disk is full or refuses.
+    """
+    batches = EvidenceBatches.of(workspace)
+    rows = json.loads(codec.dump(tuple(findings), tuple[Finding, ...]))
+    known = _identities(workspace, findings)
+    batches.put(IDENTITIES, audit_id, _document({"audit_id": audit_id, "rows": known}))
+    return batches.put(FINDINGS, audit_id, _document({"audit_id": audit_id, "rows": rows}))
+
+
+def discard(workspace: Workspace, audit_id: str) -> None:
+    """Remove what an audit sealed that came to nothing."""
+    for kind in (FINDINGS, IDENTITIES):
+        EvidenceBatches.of(workspace).discard(kind, audit_id)
+
+
+def keep_reason(workspace: Workspace, audit_id: str, patient: str, reason: str) -> tuple[str, str]:
+    """Seal why an identity is looked at.
+
+    Returns:
+        Id of the look, and the digest that the log's entry carries; salted, so nobody can try out reasons.
+
+    Raises:
+        UsageError: no reason, or a very long one.
+        CannotWrite: the disk is full or refuses.
+    """
+    if not SHORTEST_REASON <= len(reason.strip()) <= LONGEST_REASON:
+        raise UsageError(
+            f"a reason has {SHORTEST_REASON} to {LONGEST_REASON} characters",
+            "say who asked and for what, for example --reason 'access request of 3 May'",
+        )
+    document = {
+        "reveal_id": secrets.token_hex(16),
+        "audit_id": audit_id,
+        "patient": patient,
+        "revealed_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": workspace.user.name,
+        "reason": reason.strip(),
+        "salt": secrets.token_hex(16),
+    }
+    EvidenceBatches.of(workspace).put(REVEAL, document["reveal_id"], _document(document))
+    return document["reveal_id"], digest_of(document)
+
+
+def discard_reason(workspace: Workspace, reveal_id: str) -> None:
+    """Remove a reason for a look that did not take place."""
+    EvidenceBatches.of(workspace).discard(REVEAL, reveal_id)
+
+
+def finding_row(found: StoredFinding, deciding: str, prior: str) -> FindingRow:
+    """One finding for a table."""
+    return FindingRow(
+        patient=found.patient,
+        pair_id=found.pair_id,
+        role=found.role,
+        judged=found.judged,
+        flagged=found.flagged,
+        p_value=found.p_value,
+        score=found.scores.get(deciding),
+        probability=found.probabilities.get(prior),
+    )
+
+
+def finding_view(found: StoredFinding) -> FindingView:
+    """One finding whole; what was not scored says why."""
+    return FindingView(
+        patient=found.patient,
+        pair_id=found.pair_id,
+        role=found.role,
+        judged=found.judged,
+        flagged=found.flagged,
+        p_value=found.p_value,
+        scores={
+            name: f"not scored: {found.unscored[name]}" if value is None else value
+            for name, value in found.scores.items()
+        },
+        probabilities=dict(found.probabilities),
+    )
+
+
+def reveal_view(
+    workspace: Workspace,
+    patient: str,
+    found: Sequence[StoredFinding],
+    identities: Sequence[StoredIdentity],
+    digest: str,
+) -> RevealView:
+    """Who somebody is, with the examinations that the workspace still holds."""
+    images, pairs = _images_and_pairs(workspace)
+    studies = []
+    for one in found:
+        pair = pairs.get(one.pair_id)
+        if pair is not None:
+            image = images[pair.image_digest]
+            studies.append(
+                RevealedStudy(
+                    one.pair_id,
+                    image.StudyInstanceUID,
+                    image.AccessionNumber,
+                    pair.StudyDate,
+                    pair.Modality,
+                )
+            )
+    known = tuple((one.issuer, one.patient_id) for one in identities)
+    return RevealView(patient, known, tuple(studies), digest)
+
+
+def _identities(workspace: Workspace, findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Pseudonym and identity of everybody a finding is about; planted canaries are nobody."""
+    images, pairs = _images_and_pairs(workspace)
+    known = set()
+    for one in findings:
+        pair = pairs.get(one.pair_id)
+        if pair is not None:
+            image = images[pair.image_digest]
+            known.add((one.patient, image.IssuerOfPatientID, image.PatientID))
+    return [
+        {"patient": patient, "issuer": issuer, "patient_id": number}
+        for patient, issuer, number in sorted(known)
+    ]
+
+
+def _images_and_pairs(workspace: Workspace) -> tuple[dict[str, StoredInstance], dict[str, StoredPair]]:
+    images = {image.content_digest: image for image in workspace.catalogue.instances()}
+    return images, {pair.pair_id: pair for pair in workspace.catalogue.pairs()}
+
+
+def _document(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
