@@ -19,6 +19,7 @@ from appliance.evidence.log import EvidenceLog
 from appliance.permissions import Rule
 from appliance.roots import CatalogueRoots
 from appliance.workspace import paper
+from appliance.workspace.keyring import OFFICER
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keyslots import Identity
 from appliance.workspace.roles import Role
@@ -47,8 +48,10 @@ class OpenWorkspace:
     # -- opening and closing ---------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, root: Path, passphrase: str, *, site: str, demo: bool = False) -> Self:
-        """Make a workspace and open it.
+    def create(
+        cls, root: Path, passphrase: str, *, site: str, demo: bool = False, user: str = OFFICER
+    ) -> Self:
+        """Make a workspace with one officer, and open it.
 
         Raises:
             UsageError: something is there already, or the passphrase is too short.
@@ -58,7 +61,7 @@ class OpenWorkspace:
                 f"a passphrase needs at least {config.MINIMUM_PASSPHRASE} characters",
                 "four random words are easy to keep",
             )
-        opened = cls(Workspace.create(root, passphrase, site, demo), fresh=True)
+        opened = cls(Workspace.create(root, passphrase, site, demo, user=user), fresh=True)
         opened._record("workspace.create", opened._workspace.workspace_id, "done")
         return opened
 

@@ -22,6 +22,7 @@ from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
+from appliance.commands.users import recover, users
 from appliance.commands.workspace import init, lock, unlock
 from appliance.errors import ApplianceError, UsageError
 from appliance.faults import fault_of
@@ -38,9 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
 )
-for command in (init, unlock, lock, ingest, doctor, demo):
+for command in (init, unlock, lock, recover, ingest, doctor, demo):
     app.command()(command)
 for name, group in (
+    ("users", users),
     ("models", models),
     ("cohort", cohort),
     ("design", design),
@@ -64,10 +66,11 @@ def start(
     passphrase_fd: Annotated[
         int | None, typer.Option(help="Read the passphrase from this file descriptor.")
     ] = None,
+    user: Annotated[str, typer.Option(help="Who you are, where several users can open it.")] = "",
 ) -> None:
     """Without a command: open the terminal UI."""
     context.obj = session = Session()
-    session.workspace, session.passphrase_fd = workspace, passphrase_fd
+    session.workspace, session.passphrase_fd, session.user = workspace, passphrase_fd, user
     if context.invoked_subcommand is None:
         raise typer.Exit(_open_screens(session))
 
@@ -100,16 +103,16 @@ def _unexpected(error: Exception) -> int:
 
 def _open_screens(session: Session) -> int:
     from appliance.api import Appliance
-    from appliance.config import passphrase_given, workspace_root
+    from appliance.config import passphrase_given, user_given, workspace_root
     from tui.app import run
 
     root = workspace_root(session.workspace)
     Appliance.expect_workspace(root)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the screens need a terminal", "every act is a command too: see `gradaudit --help`")
-    given = passphrase_given(session.passphrase_fd)
-    backend = Appliance.resume(root) or (Appliance.unlock(root, given) if given is not None else None)
-    return run(backend, lambda passphrase: Appliance.unlock(root, passphrase))
+    given, user = passphrase_given(session.passphrase_fd), user_given(session.user)
+    backend = Appliance.resume(root) or (Appliance.unlock(root, given, user) if given is not None else None)
+    return run(backend, lambda passphrase: Appliance.unlock(root, passphrase, user))
 
 
 if __name__ == "__main__":

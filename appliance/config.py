@@ -8,8 +8,11 @@ from pathlib import Path
 from appliance.errors import Locked
 
 WORKSPACE_VARIABLE = "GRADAUDIT_WORKSPACE"
+USER_VARIABLE = "GRADAUDIT_USER"
+MACHINE_CREDENTIAL = "gradaudit-machine"
 PASSPHRASE_FILE_VARIABLE = "GRADAUDIT_PASSPHRASE_FILE"
 MINIMUM_PASSPHRASE = 8
+_LONGEST = 4096  # characters of a secret
 
 
 def workspace_root(option: Path | None = None) -> Path:
@@ -28,10 +31,9 @@ def passphrase_given(descriptor: int | None = None) -> str | None:
     Raises:
         Locked: the named source cannot be read.
     """
+    if descriptor is not None:
+        return secret_from(descriptor)
     try:
-        if descriptor is not None:
-            with os.fdopen(descriptor, encoding="utf-8") as stream:
-                return stream.readline().rstrip("\n")
         for source in _passphrase_files():
             return source.read_text(encoding="utf-8").splitlines()[0]
     except (OSError, UnicodeDecodeError, IndexError) as unreadable:
@@ -40,6 +42,45 @@ def passphrase_given(descriptor: int | None = None) -> str | None:
             f"check {PASSPHRASE_FILE_VARIABLE} or --passphrase-fd: one line of UTF-8 text",
         ) from unreadable
     return None
+
+
+def secret_from(descriptor: int, *, whole: bool = False) -> str:
+    """A secret from a file descriptor: its first line, or all of it.
+
+    Raises:
+        Locked: it cannot be read.
+    """
+    try:
+        with os.fdopen(descriptor, encoding="utf-8") as stream:
+            return stream.read(_LONGEST) if whole else stream.readline(_LONGEST).rstrip("\n")
+    except (OSError, UnicodeDecodeError, ValueError) as unreadable:
+        raise Locked(
+            f"descriptor {descriptor} cannot be read", "Open it in the shell, as in 3<file."
+        ) from unreadable
+
+
+def user_given(option: str = "") -> str:
+    """`--user`, else `GRADAUDIT_USER`; empty where neither says who."""
+    return option or os.environ.get(USER_VARIABLE, "")
+
+
+def machine_credential() -> tuple[str, str] | None:
+    """Name and secret of the machine this service runs as, from systemd; None where there is no credential.
+
+    Raises:
+        Locked: it is there and cannot be read.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder) / MACHINE_CREDENTIAL
+    if not folder or not path.is_file():
+        return None
+    try:
+        name, secret = path.read_text(encoding="ascii").split()
+    except (OSError, ValueError) as unreadable:
+        raise Locked(
+            f"the credential {MACHINE_CREDENTIAL} cannot be used", "Make it anew: `gradaudit users add`."
+        ) from unreadable
+    return name, secret
 
 
 def _passphrase_files() -> list[Path]:

@@ -123,7 +123,7 @@ class Disclosed(Designed):
         from appliance.workspace.evidence_store import opened
 
         try:
-            key = self._workspace.evidence_key()
+            key = self._workspace.evidence_key(self._present)
         except NotPermitted:
             self._record(act, name, "refused")
             raise
@@ -136,7 +136,7 @@ class Disclosed(Designed):
 
     def _record_detail(self, act: str, name: str, outcome: str, digest: str) -> None:
         """As `_record`, with the digest of a sealed detail."""
-        self._log.append(act, self._log.identifier(name), outcome, actor="officer", detail_digest=digest)
+        self._log.append(act, self._log.identifier(name), outcome, actor=self._actor, detail_digest=digest)
 
 
 def _check_there(store: EvidenceStore, stored: StoredAudit) -> None:

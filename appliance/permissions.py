@@ -93,6 +93,11 @@ RULES: Final[dict[str, Rule]] = {
     "design": Rule("design.show", _READING),
     "release_list": Rule("design.release", _OFFICER),
     "reveal_design": Rule("design.reveal", _OFFICER),
+    # findings: what an audit says of single patients
+    "findings": Rule("findings.list", _OFFICER),
+    "finding": Rule("findings.show", _OFFICER),
+    "reveal_finding": Rule("findings.reveal", _OFFICER),
+    "reveals": Rule("findings.reveals", _OFFICER),
     # overview and log
     "overview": Rule("overview.show", _AT_WORK),
     "log_count": Rule("log.show", _AT_WORK),

@@ -19,16 +19,50 @@ class Session:
 
     workspace: Path | None = None
     passphrase_fd: int | None = None
+    user: str = ""
 
 
 def opened(context: typer.Context) -> Appliance:
-    """The workspace, open: as `unlock` left it, else with the officer's passphrase."""
+    """The workspace, open: as `unlock` left it, by a machine's credential, else with a passphrase."""
     from appliance.api import Appliance
-    from appliance.config import workspace_root
+    from appliance.config import machine_credential, user_given, workspace_root
+
+    root, user = workspace_root(context.obj.workspace), user_given(context.obj.user)
+    remembered = Appliance.resume(root) if context.obj.passphrase_fd is None else None
+    if remembered is not None and user and not _is(remembered, user):
+        remembered.close()
+        remembered = None
+    if remembered is not None:
+        return remembered
+    machine = machine_credential() if context.obj.passphrase_fd is None else None
+    if machine is not None and user in ("", machine[0]):
+        return Appliance.unlock(root, machine[1], machine[0])
+    return Appliance.unlock(root, passphrase(context.obj), user)
+
+
+def in_person(
+    context: typer.Context, with_: str = "", with_fd: int | None = None, secret: str | None = None
+) -> Appliance:
+    """The workspace, opened with a passphrase typed for this command, and by a second one where named."""
+    from appliance.api import Appliance
+    from appliance.config import user_given, workspace_root
 
     root = workspace_root(context.obj.workspace)
-    remembered = Appliance.resume(root) if context.obj.passphrase_fd is None else None
-    return remembered or Appliance.unlock(root, passphrase(context.obj))
+    Appliance.expect_workspace(root)
+    given = passphrase(context.obj) if secret is None else secret
+    appliance = Appliance.unlock(root, given, user_given(context.obj.user))
+    try:
+        join(appliance, with_, with_fd)
+    except BaseException:
+        appliance.close()
+        raise
+    return appliance
+
+
+def join(appliance: Appliance, name: str, descriptor: int | None) -> None:
+    """Let a second one give the passphrase or the words, if one is named."""
+    if name:
+        appliance.join(name, asked(f"passphrase of {name}, or words on paper", descriptor, whole=True))
 
 
 def passphrase(session: Session, confirm: bool = False) -> str:
@@ -44,4 +78,33 @@ def passphrase(session: Session, confirm: bool = False) -> str:
             "the workspace is locked and there is no terminal to ask for the passphrase",
             "run `gradaudit unlock`, or set GRADAUDIT_PASSPHRASE_FILE to a file with the passphrase",
         )
-    return str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+    return _prompt("passphrase", confirm)
+
+
+def new_secret(name: str, descriptor: int | None) -> str:
+    """A passphrase to be: from a descriptor, else typed twice."""
+    return asked(f"new passphrase of {name}" if name else "new passphrase", descriptor, confirm=True)
+
+
+def asked(what: str, descriptor: int | None, *, whole: bool = False, confirm: bool = False) -> str:
+    """A further secret: from a descriptor, else typed.
+
+    Raises:
+        Locked: there is neither, or it cannot be read.
+    """
+    from appliance.config import secret_from
+    from appliance.errors import Locked
+
+    if descriptor is not None:
+        return secret_from(descriptor, whole=whole).rstrip("\n")
+    if not sys.stdin.isatty():
+        raise Locked(f"there is no terminal to ask for the {what}", "Give it by a descriptor, see --help.")
+    return _prompt(what, confirm)
+
+
+def _prompt(what: str, confirm: bool) -> str:
+    return str(typer.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def _is(appliance: Appliance, name: str) -> bool:
+    return any(user.yourself and user.name == name for user in appliance.users())

@@ -1,0 +1,111 @@
+"""Who may do what: every public method of the appliance, for every role."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+from appliance import permissions
+from appliance.acts import OpenWorkspace
+from appliance.api import Appliance
+from appliance.errors import NotPermitted
+from tests.appliance import members_site as case
+
+# O officer, P operator, A auditor, M machine, R recovery; written by hand, so that RULES can be wrong.
+EXPECTED = {
+    "remember": "OPAM", "lock": "OPAMR", "close": "OPAMR", "auto_lock_minutes": "OPAMR",
+    "users": "OPAMR", "join": "OR", "change_passphrase": "OPA", "add_user": "OR", "add_machine": "O",
+    "add_recovery": "O", "remove_user": "O", "reset_passphrase": "OR", "rotate_keys": "O", "set_quorum": "O",
+    "set_auto_lock": "O",
+    "ingest": "OPM", "quarantine": "OPM", "export_studies": "O", "studies": "OP", "study": "OP",
+    "reports": "OP", "report": "OP", "pairs": "OP", "unpaired": "OP", "pair": "OP", "duplicates": "OP",
+    "add_model": "OP", "model": "OPAM", "models": "OPAM", "verify_model": "OPM", "compare_models": "OPA",
+    "create_cohort": "OP", "cohort": "OPAM", "cohorts": "OPAM", "policies": "OPAM",
+    "audit_price": "OPAM", "run_audit": "OPM", "resume_audit": "OPM", "abandon_audit": "OP",
+    "audits": "OPAM", "audit": "OPAM", "export_pack": "OPA",
+    "new_design": "O", "designs": "OPA", "design": "OPA", "release_list": "O", "reveal_design": "O",
+    "findings": "O", "finding": "O", "reveal_finding": "O", "reveals": "O",
+    "overview": "OPAM", "log_count": "OPAM", "log_entries": "OPA", "log_verify": "OPAM",
+}  # fmt: skip
+USERS = {"O": "officer", "P": "operator", "A": "auditor", "M": "scanner", "R": "paper"}
+LASTING = {"lock", "close", "remember"}  # they end the session, or outlive the test
+
+
+def public_methods() -> dict[str, FunctionType]:
+    found = inspect.getmembers(Appliance, inspect.isfunction)
+    static = {"expect_workspace", "forget"}
+    return {name: method for name, method in found if not name.startswith("_") and name not in static}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    root = tmp_path_factory.mktemp("site") / "workspace"
+    return root, case.build(root)
+
+
+def test_every_method_is_in_the_table() -> None:
+    """A new method of the appliance without a line here is a mistake."""
+    assert set(EXPECTED) == set(public_methods())
+
+
+@pytest.mark.parametrize("letter", USERS)
+def test_every_method_for_every_role(site: tuple[Path, dict[str, str]], letter: str) -> None:
+    """A method that a role may not use is refused before it does anything; the others are not refused."""
+    root, secrets = site
+    with case.opened(root, USERS[letter], secrets) as opened:
+        for name, method in sorted(public_methods().items()):
+            if name in LASTING:
+                continue
+            before = opened._log.size
+            wanted = list(inspect.signature(method).parameters.values())[1:]
+            arguments = [object() for one in wanted if one.default is one.empty]
+            try:
+                method(opened, *arguments) if letter not in EXPECTED[name] else opened._permit(
+                    permissions.RULES[name]
+                )
+            except NotPermitted:
+                refused = True
+            else:
+                refused = False
+            assert refused is (letter not in EXPECTED[name]), name
+            if refused:
+                (entry,) = opened._log.entries(before, 10)
+                assert (entry.act, entry.outcome) == (permissions.RULES[name].act, "refused")
+                assert entry.actor.startswith(str(opened._workspace.user.role) + ":")
+
+
+def test_a_method_without_a_line_is_not_made() -> None:
+    """A class with a public method that no role was thought of does not even exist."""
+    with pytest.raises(TypeError, match=r"Careless\.read_everything has no line"):
+
+        class Careless(OpenWorkspace):
+            def read_everything(self) -> None:
+                """Would be open to everybody."""
+
+
+def test_the_guard_is_what_refuses(site: tuple[Path, dict[str, str]]) -> None:
+    """Control: the same method past the guard does answer an auditor whose key suffices."""
+    root, secrets = site
+    with case.opened(root, "auditor", secrets) as opened:
+        with pytest.raises(NotPermitted):
+            opened.quarantine()
+        assert Appliance.quarantine.__wrapped__(opened) == ()  # type: ignore[attr-defined]
+
+
+def test_the_keys_refuse_as_well(site: tuple[Path, dict[str, str]]) -> None:
+    """An auditor's keys do not open the vault, whatever the table says."""
+    root, secrets = site
+    with case.opened(root, "auditor", secrets) as opened, pytest.raises(NotPermitted):
+        _ = opened._workspace.keys.vault
+
+
+def test_refusals_carry_exit_code_and_hint(site: tuple[Path, dict[str, str]]) -> None:
+    """Who may not is told so, with exit code 21 and who may."""
+    root, secrets = site
+    with case.opened(root, "operator", secrets) as opened:
+        with pytest.raises(NotPermitted, match="not for the role operator") as raised:
+            opened.set_quorum(2)
+        assert (raised.value.exit_code, raised.value.hint) == (21, "Ask an officer.")
