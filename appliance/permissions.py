@@ -87,6 +87,11 @@ RULES: Final[dict[str, Rule]] = {
     "audits": Rule("audit.show", _AT_WORK),
     "audit": Rule("audit.show", _AT_WORK),
     "export_pack": Rule("evidence.export", _READING),
+    # findings: who was in training data
+    "findings": Rule("findings.list", _KEYS),
+    "finding": Rule("findings.show", _KEYS),
+    "reveal_finding": Rule("findings.reveal", _OFFICER),
+    "reveals": Rule("findings.reveals", _KEYS),
     # designs
     "new_design": Rule("design.new", _OFFICER),
     "designs": Rule("design.show", _READING),

@@ -295,7 +295,11 @@ class Workspace:
         """Make what is sealed to the evidence key open with `new` as well, then with `new` alone.
 
         The block puts the keyring that names `new` in place; if it fails, `old` goes on opening everything.
+        Call it in `writing`.
         """
+        from appliance.workspace import evidence_store
+
+        evidence_store.rewrap(self, old, new)
         yield
 
     def evidence_key(self, others: Sequence[Identity] = ()) -> SecretKey:
