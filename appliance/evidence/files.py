@@ -14,25 +14,41 @@ def overwrite(path: Path, place: int, data: bytes) -> None:
     """Write `data` at `place`, let the file end there, and wait for the disk."""
     descriptor = os.open(path, os.O_WRONLY)
     try:
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, data[written:], place + written)
+        _write(descriptor, place, data)
         os.ftruncate(descriptor, place + len(data))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Write a whole file and wait for its bytes, not for its name; an empty one has none to wait for."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        _write(descriptor, 0, data)
+        if data:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, place: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], place + written)
+
+
 def replace(directory: Path, name: str, data: bytes) -> None:
-    """Put a whole small file in place: all of it or none."""
-    temporary = directory / (name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(directory / name)
+    """Put a whole small file in place, on disk when this returns: all of it or none."""
+    rename_new(directory, name, data)
     sync_directory(directory)
+
+
+def rename_new(directory: Path, name: str, data: bytes) -> None:
+    """As `replace`, but the name may still be the old one after a power cut."""
+    temporary = directory / (name + ".tmp")
+    write_new(temporary, data)
+    temporary.rename(directory / name)
 
 
 def sync_directory(directory: Path) -> None:

@@ -348,6 +348,7 @@ class EvidenceLog:
     def _roll_over(self) -> None:
         """Close the year that has ended, and begin the next one where it ends."""
         if self._last is None or self._last.act != "log.segment":
+            segments.make_home(self.directory)  # this checkpoint's wait is the folder's, too
             self._commit([Act("log.segment", "log", "done", result_root=self.root)])
         year = _year(self._clock.utc_ms())
         header = checked.compose_start(self._note, self._walk.tree.frontier, year)

@@ -54,6 +54,13 @@ def create(directory: Path, clock: Clock) -> None:
         ) from error
 
 
+def make_home(directory: Path) -> None:
+    """The folder of closed years, which the next wait for the log's folder puts on disk."""
+    home = directory / FOLDER
+    if not home.is_dir():
+        home.mkdir(mode=0o700)
+
+
 def roll_over(directory: Path, year: str, header: bytes) -> None:
     """Close a year and begin the next with `header`; the checkpoint covers the open journal to its end.
 
@@ -68,11 +75,12 @@ def roll_over(directory: Path, year: str, header: bytes) -> None:
     shutil.rmtree(nursery, ignore_errors=True)
     nursery.mkdir(mode=0o700)
     for name in _FILES:
-        files.replace(nursery, name, (directory / name).read_bytes())
+        files.write_new(nursery / name, (directory / name).read_bytes())
+    files.sync_directory(nursery)
     nursery.rename(home / year)
     files.sync_directory(home)
     files.replace(directory, "journal", header)
-    files.replace(directory, "checkpoints", b"")
+    files.rename_new(directory, "checkpoints", b"")  # the next checkpoint's wait is this one's, too
 
 
 def settle(directory: Path, key: checked.Key, live: checked.Start) -> None:

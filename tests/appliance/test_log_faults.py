@@ -73,4 +73,4 @@ def test_an_append_waits_for_the_disk_in_this_order(tmp_path: Path) -> None:
         faulty = FaultyCalls(patch, 0, after=False)
         log.append("a.b")
     in_place = ["open", "pwrite", "ftruncate", "fsync"]
-    assert [*in_place, *in_place, "open", "fsync", "rename", "fsync"] == faulty.names
+    assert [*in_place, *in_place, "open", "pwrite", "fsync", "rename", "fsync"] == faulty.names

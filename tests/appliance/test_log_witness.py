@@ -111,7 +111,7 @@ def test_a_rolled_back_log_is_refused(tmp_path: Path, stick: Path) -> None:
     with pytest.raises(witness_log.Refused, match=f"a smaller log: {old.size} entries, .* seen {size}"):
         witness_log.sign(witnesses.request(old, "stick"), stick)
     shutil.copy(tmp_path / "log/witness/stick", tmp_path / "yesterday/witness/stick")
-    with pytest.raises(checked.Broken, match=f"witness/stick: cosigned {size} entries, of which the log holds"):
+    with pytest.raises(checked.Broken, match=f"stick: cosigned {size} entries, of which the log holds"):
         checked.check_log(tmp_path / "yesterday")
 
 
