@@ -73,15 +73,22 @@ def plain_files(path: Path) -> dict[str, int]:
         name = entry.relative_to(path).as_posix()
         if not name.isprintable():
             raise ModelRefused(f"the file name {ascii(name)!s:.80} is not readable", "rename or remove it")
-        mode = entry.lstat().st_mode
+        status = entry.lstat()
+        mode = status.st_mode
         if stat.S_ISLNK(mode):
             raise ModelRefused(f"{name} is a link", "copy the files themselves into the folder")
         if stat.S_ISDIR(mode):
             continue
         if not stat.S_ISREG(mode):
             raise ModelRefused(f"{name} is not a plain file", "keep only weights, config and tokenizer files")
+        if (
+            status.st_nlink > 1
+        ):  # whoever may write here could put a file of the site's under the worker's eyes
+            raise ModelRefused(
+                f"{name} is the same file as one elsewhere", "copy the files themselves into the folder"
+            )
         _check_kind(name)
-        files[name] = entry.lstat().st_size
+        files[name] = status.st_size
         if len(files) > MAX_FILES:
             raise ModelRefused(f"more than {MAX_FILES} files", "give the folder of one model")
     return files

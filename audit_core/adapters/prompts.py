@@ -8,6 +8,10 @@ write a whole conversation.
 from __future__ import annotations
 
 import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +21,7 @@ from audit_core.adapters.processors import INSTRUCTION
 from audit_core.errors import ModelRefused
 
 REPORT: Final = "Report"  # stands for the report while the template is looked at
+TEMPLATE_S: Final = 10.0
 _PLACEHOLDER: Final = "<image>"
 _NO_PLACE: Final = "the model's chat template does not place exactly one image"
 
@@ -92,7 +97,27 @@ def _conversation(tokenizer: Any, user: dict[str, Any], reply: Any) -> str:
 
 
 def _rendered(tokenizer: Any, messages: list[dict[str, Any]], **more: Any) -> str:
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, **more))
+    with _bounded(TEMPLATE_S):
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, **more))
+
+
+@contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """Processor time that a vendor's template may take: its loops have no end of their own."""
+    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread alone
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError("the template takes too long")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _around(text: str, whole: str) -> tuple[str, str]:
