@@ -139,7 +139,7 @@ def _round(found: Found, seed: int) -> None:
 
 
 def result(found: Sequence[Found], minutes: float) -> dict[str, Any]:
-    """Counts by harness, and in all: how many kills, cuts, faults, mutants and attempts; how many went wrong."""
+    """Counts by harness and in all: kills, cuts, faults, mutants, attempts; how many went wrong."""
     totals = Counter(dict.fromkeys(("kills", "cuts", "faults", "mutants", "attempts", *BAD), 0))
     for one in found:
         totals[one.harness.tries] += one.counts["tried"]
