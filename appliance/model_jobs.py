@@ -37,7 +37,7 @@ def read_weights(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[
                 left = header.sizes[tensor]
                 while left:
                     piece = file.read(min(left, PIECE_BYTES))
-                    if not piece:
+                    if len(piece) < min(left, PIECE_BYTES):
                         raise ModelRefused(f"{name} became shorter while it was read", "register it again")
                     channel.send({"type": PIECE}, piece)
                     left -= len(piece)

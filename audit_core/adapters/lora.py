@@ -13,14 +13,13 @@ import torch
 from peft import LoraConfig
 from peft.mapping import inject_adapter_in_model
 from peft.utils.save_and_load import set_peft_model_state_dict
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audit_core.adapters.adapted import adapted_layers
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.lora_config import FILE, KEPT, check_adapter_config
 from audit_core.adapters.patterns import Pattern
-from audit_core.adapters.streamed import Weights, taken
+from audit_core.adapters.streamed import Weights, coming, stored, taken
 from audit_core.errors import ModelRefused
 
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -47,7 +46,7 @@ def put_on(adapter: ModelAdapter, folder: Path, weights: Weights | None = None) 
     """
     config = json.loads((folder / FILE).read_text(encoding="utf-8"))
     check_adapter_config(config)
-    tensors = taken(load_file(folder / WEIGHTS) if weights is None else weights, torch.float32)
+    tensors = taken(stored(folder, (WEIGHTS,)) if weights is None else coming(weights), torch.float32)
     model = adapter.model
     _check_ranks(config, tensors)
     _check_targets(model, config.get("target_modules"))

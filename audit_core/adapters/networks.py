@@ -31,7 +31,7 @@ def open_network(
     attention: str = "sdpa",
     **layout: Any,
 ) -> Any:
-    """A network of a known class, every tensor from its file or from `opening.tensors`.
+    """A network of a known class, every tensor from its files or from `opening.tensors`.
 
     It is first filled with shapes alone, by the library's own renaming of older names: a config of other
     sizes than the weights is refused before it has taken any memory.
@@ -45,20 +45,18 @@ def open_network(
     given = {**layout, "config": config, "attn_implementation": attention, "dtype": opening.dtype(facts)}
     shapes = opening.shapes(path, facts)
     shadows = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    _filled(kind, None, state_dict=shadows, device_map={"": "meta"}, **given)
-    if opening.tensors is not None:
-        model = _filled(kind, None, state_dict=taken(opening.tensors, opening.dtype(facts)), **given)
-    else:
-        model = _filled(kind, str(path), use_safetensors=True, local_files_only=True, **given)
+    _filled(kind, state_dict=shadows, device_map={"": "meta"}, **given)
+    tensors = taken(opening.coming(path, facts), opening.dtype(facts))
+    model = _filled(kind, state_dict=tensors, **given)
     return opening.placed(model, facts)
 
 
-def _filled(kind: type[PreTrainedModel], source: str | None, **given: Any) -> Any:
+def _filled(kind: type[PreTrainedModel], **given: Any) -> Any:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # its own bar would write into the worker's stderr
     try:
         model, info = kind.from_pretrained(
-            source,
+            None,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are named below, and refused
             **given,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -21,7 +20,6 @@ from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.layouts import DROPPED_KEYS, OPEN_CLIP_CONFIG, OpenClipLayout, read_open_clip
 from audit_core.adapters.loading import refuse_wrong_keys
 from audit_core.adapters.opening import Opening
-from audit_core.adapters.streamed import coming, shapes_of
 from audit_core.adapters.two_towers import TwoTowers, padded, report_text, shortened
 from audit_core.errors import ModelRefused
 from audit_core.samples import Sample
@@ -38,8 +36,7 @@ def open_biomedclip(
     Raises:
         ModelRefused: tensors are missing, left over or of another shape; or the tokenizer is another model's.
     """
-    weights = load_file(path / facts.weights[0]) if opening.tensors is None else opening.tensors
-    shapes = {name: shape for name, shape in shapes_of(weights).items() if name not in DROPPED_KEYS}
+    shapes = {k: shape for k, shape in opening.shapes(path, facts).items() if k not in DROPPED_KEYS}
     config = json.loads((path / OPEN_CLIP_CONFIG).read_text(encoding="utf-8"))
     layout = read_open_clip(config, shapes)
     with torch.device("meta"):  # a config of other sizes than the weights takes no memory
@@ -52,7 +49,7 @@ def open_biomedclip(
     model = BiomedClip(layout)
     own = model.state_dict()
     with torch.no_grad():
-        for name, tensor in coming(weights):
+        for name, tensor in opening.coming(path, facts):
             if name not in DROPPED_KEYS:
                 own[name].copy_(tensor)
     tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))

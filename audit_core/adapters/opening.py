@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from audit_core.adapters.folder import FolderFacts
 from audit_core.adapters.headers import Shapes, tensor_shapes
-from audit_core.adapters.streamed import Weights, dtypes_of, shapes_of
+from audit_core.adapters.streamed import Weights, coming, dtypes_of, shapes_of, stored
 from audit_core.adapters.weights import WeightFiles
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -47,6 +48,10 @@ class Opening:
         if self.tensors is not None:
             return shapes_of(self.tensors)
         return {k: v for name in facts.weights for k, v in tensor_shapes(path / name).items()}
+
+    def coming(self, path: Path, facts: FolderFacts) -> Iterable[tuple[str, Tensor]]:
+        """Every tensor the network is filled from, one at a time, as it was stored."""
+        return stored(path, facts.weights) if self.tensors is None else coming(self.tensors)
 
     def bytes_needed(self, facts: FolderFacts) -> int:
         """Memory the network takes once it is open; a tenth more while it is being opened."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from audit_core.adapters.headers import PIECE_BYTES, Shapes
@@ -98,15 +100,21 @@ def dtypes_of(weights: Weights) -> Mapping[str, torch.dtype]:
     return {name: tensor.dtype for name, tensor in weights.items()}
 
 
-def taken(weights: Weights, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Every tensor by name, its real numbers in this precision.
+def taken(pairs: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Tensors by name, their real numbers in this precision."""
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in pairs}
 
-    Raises:
-        ModelRefused: as `Streamed.tensors`.
+
+def stored(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a folder's safetensors files, one at a time.
+
+    Copies: numbers in a mapped file begin where the file has them, and sums over them are rounded
+    otherwise than over the same numbers at a multiple of 64 bytes, where those of `Streamed` begin.
     """
-    return {
-        name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in coming(weights)
-    }
+    for name in names:
+        with safe_open(path / name, framework="pt") as file:  # type: ignore[no-untyped-call]
+            for tensor in file.keys():  # noqa: SIM118 - no mapping
+                yield tensor, file.get_tensor(tensor).clone()
 
 
 def coming(weights: Weights) -> Iterable[tuple[str, Tensor]]:
