@@ -354,9 +354,10 @@ class EvidenceLog:
         header = checked.compose_start(self._note, self._walk.tree.frontier, year)
         segments.roll_over(self.directory, self._walk.year, header)
         with (self.directory / "journal").open("rb") as journal:
-            self._live = checked.read_start(journal, self._signer.key, "journal")
-        self._walk.begin(self._live)
-        self._journal.begin(self._live)
+            live = checked.read_start(journal, self._signer.key, "journal")
+        self._walk.begin(live)
+        self._journal.begin(live)
+        self._live = live
 
     def _commit(self, acts: Sequence[Act]) -> list[Entry]:
         """Frames, history line, checkpoint: in this order, each on disk before the next. Raises OSError."""
