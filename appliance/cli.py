@@ -20,13 +20,14 @@ from appliance.commands.findings import findings
 from appliance.commands.library import reports, studies
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
+from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
 from appliance.commands.workspace import init, lock, unlock
 from appliance.errors import ApplianceError, UsageError
-from appliance.faults import fault_of
 from appliance.narration import complain, say
+from appliance.redaction import fault_line, redact
 
 __all__ = ["EXIT_BY_VERDICT", "INTERRUPTED", "app", "main"]
 
@@ -39,10 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
 )
-for command in (init, unlock, lock, recover, ingest, doctor, demo):
+for command in (init, unlock, lock, backup, restore, recover, ingest, doctor, demo):
     app.command()(command)
 for name, group in (
     ("users", users),
+    ("workspace", workspace),
     ("models", models),
     ("cohort", cohort),
     ("design", design),
@@ -77,6 +79,7 @@ def start(
 
 def main() -> NoReturn:
     """Entry point: errors become one line with a hint and the exit code of DESIGN §6."""
+    redact()
     egress.go_offline()  # before a command imports anything that might reach out
     try:
         code = app(standalone_mode=False)
@@ -96,9 +99,7 @@ def _unexpected(error: Exception) -> int:
     """Usage errors of the command line in one line; anything else as a fault id without values."""
     if hasattr(error, "format_message"):
         return complain(error.format_message(), "see `gradaudit --help`", UsageError.exit_code)
-    fault = fault_of(error)
-    said = f"unexpected fault {fault.fault_id}: {fault.where}"
-    return complain(said, "quote this line when you report it; it contains no patient data", 1)
+    return complain(fault_line(error), "quote this line when you report it; it contains no patient data", 1)
 
 
 def _open_screens(session: Session) -> int:

@@ -6,12 +6,15 @@ A traceback prints local variables, and those hold patients' data.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
 from typing import Final
 
 _PACKAGES: Final = ("tui", "appliance", "audit_core", "medio")
+_WORD: Final = re.compile(r"[A-Za-z_]\w{0,59}", re.ASCII)
+_FILE: Final = re.compile(r"[\w./<>-]{1,120}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,17 @@ def fault_of(error: BaseException) -> Fault:
             break
         error = cause
     frames = extract_tb(error.__traceback__)
-    places = [f"{_short(frame.filename)}:{frame.lineno}" for frame in frames]
-    kind = type(error).__name__
+    places = [f"{short_place(frame.filename)}:{frame.lineno}" for frame in frames]
+    name = type(error).__name__
+    kind = name if _WORD.fullmatch(name) else "error"
     identity = hashlib.sha256("\n".join([kind, *places]).encode()).hexdigest()[:8].upper()
     ours = [place for place in places if place.split("/")[0] in _PACKAGES]
     return Fault(identity, f"{kind} in {(ours or places or ['unknown place'])[-1]}")
 
 
-def _short(filename: str) -> str:
+def short_place(filename: str) -> str:
+    """A source file without the folders of this machine; "a file" where the name is no such name."""
     parts = Path(filename).parts
-    for start, part in enumerate(parts):
-        if part in _PACKAGES:
-            return "/".join(parts[start:])
-    return Path(filename).name
+    start = next((place for place, part in enumerate(parts) if part in _PACKAGES), len(parts) - 1)
+    place = "/".join(parts[start:])
+    return place if _FILE.fullmatch(place) else "a file"

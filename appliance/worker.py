@@ -289,6 +289,9 @@ def _threads() -> dict[str, str]:
 
 def main() -> int:
     """Child side: close the box, preload, answer jobs until the pipe closes."""
+    from appliance.redaction import redact
+
+    redact()
     channel = Channel.over_stdio()
     first = channel.receive()
     if first is None:
