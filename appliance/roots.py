@@ -114,12 +114,13 @@ class CatalogueRoots:
 
     def _alarm(self, root: str) -> IntegrityError:
         self._log.append(CHECK, _OBJECT, "refused", detail_digest=root)
+        name = self.catalogue.name
         hint = "Keep the disk as it is and restore the workspace from a backup."
         for entry in self._backwards(self._log.size):
             if root in (entry.result_root, entry.detail_digest):
                 since = f"the state before {entry.claimed_utc}, log entry {entry.index}"
-                return IntegrityError(f"catalogue.db was put back to an earlier state: {since}", hint)
-        return IntegrityError("catalogue.db holds rows that this workspace never wrote", hint)
+                return IntegrityError(f"{name} was put back to an earlier state: {since}", hint)
+        return IntegrityError(f"{name} holds rows that this workspace never wrote", hint)
 
 
 def _named(entries: Iterable[Entry]) -> set[str]:

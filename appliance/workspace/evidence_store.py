@@ -333,16 +333,27 @@ def _remove_of_other_keys(workspace: Workspace, directory: Path) -> None:
 
     Only as the only writer, and only where keyring.json still says what this process believes.
     """
-    keep = f"evidence-{workspace.keyring.evidence.hex()[:16]}.db"
-    others = [path for path in directory.glob("evidence-*") if not path.name.startswith(keep)]
-    if not others:
+    if not _of_other_keys(workspace, directory):
         return
     with suppress(Busy), workspace.writing():
         now = read_keyring(workspace.root / "keyring.json")
         if now.evidence == workspace.keyring.evidence:
-            for path in others:
-                path.unlink(missing_ok=True)
-            sync_directory(directory)
+            forget_other_keys(workspace)
+
+
+def forget_other_keys(workspace: Workspace) -> None:
+    """Remove databases of other evidence keys than the one keyring.json names. Call it as the only writer."""
+    directory = workspace.root / EVIDENCE
+    others = _of_other_keys(workspace, directory)
+    for path in others:
+        path.unlink(missing_ok=True)
+    if others:
+        sync_directory(directory)
+
+
+def _of_other_keys(workspace: Workspace, directory: Path) -> list[Path]:
+    keep = f"evidence-{workspace.keyring.evidence.hex()[:16]}.db"
+    return [path for path in directory.glob("evidence-*") if not path.name.startswith(keep)]
 
 
 def _pairs_of(table: Any, audit_id: str) -> Select[Any]:

@@ -31,6 +31,7 @@ from appliance.workspace.keyslots import (
 from appliance.workspace.roles import Role
 
 OFFICER: Final = "officer"  # name of the first user, unless another is given
+MOST_USERS: Final = 64
 _NOT_THIS: Final = "the passphrase does not open this workspace"
 
 
@@ -184,9 +185,11 @@ class Keyring:
             evidence_key: granted too; None where those who have a part in it stay the same.
 
         Raises:
-            UsageError: fewer users than the quorum needs are left, or nobody who may add users.
+            UsageError: too many, fewer than the quorum needs, or nobody who may add users.
         """
         changed = replace(self, slots=tuple(slots))
+        if len(slots) > MOST_USERS:
+            raise UsageError(f"a workspace has {MOST_USERS} users at most", "Remove one who has left.")
         if not changed.users(Role.OFFICER):
             raise UsageError("this would leave no officer", "Add another officer first.")
         if len(changed.witnesses()) < self.quorum:

@@ -16,12 +16,12 @@ from appliance.errors import IntegrityError, Locked, UsageError
 from appliance.workspace.durable import write_atomically
 from appliance.workspace.grants import Grant
 from appliance.workspace.keyring import Keyring, grant_document
-from appliance.workspace.keyslots import Argon2Settings, Slot, User, canonical, kdf_document
+from appliance.workspace.keyslots import Argon2Settings, Slot, User, canonical, kdf_document, usable_name
 from appliance.workspace.roles import Role
 
 FORMAT: Final = "gradaudit-keyring"
 VERSION: Final = 2
-MAXIMUM_FILE: Final = 1 << 20  # bytes
+MAXIMUM_FILE: Final = 4 << 20  # bytes; 64 users, all in pairs, take less than one MiB
 
 
 def write_keyring(path: Path, keyring: Keyring) -> None:
@@ -100,6 +100,8 @@ def _parse(document: Any, path: Path) -> Keyring:
 
 
 def _parse_slot(document: Mapping[str, Any]) -> Slot:
+    if not usable_name(str(document["name"])):
+        raise ValueError("a name that cannot be chosen")
     user = User(str(document["name"]), Role(document["role"]), _bytes(document["public"], 32))
     kdf = _parse_kdf(document["kdf"])
     if (kdf is None) == user.role.types_a_passphrase:

@@ -122,7 +122,7 @@ def new_slot(
     Raises:
         UsageError: the name or the passphrase is not usable.
     """
-    if not _NAME.fullmatch(name):
+    if not usable_name(name):
         raise UsageError(
             "a user's name has up to 32 small letters, digits, dots, dashes", "For example a.meyer."
         )
@@ -146,6 +146,11 @@ def slot_of(identity: Identity, secret: str, workspace_id: bytes, *, unsafe_fast
     held = identity.private.raw + identity.anchor.raw
     wrapped = cipher.encrypt(nonce, held, _associated(identity.user, kdf, workspace_id))
     return Slot(identity.user, kdf, salt, nonce, wrapped)
+
+
+def usable_name(name: str) -> bool:
+    """Whether a user can be called so: 1 to 32 of `a-z0-9._-`, a letter first."""
+    return _NAME.fullmatch(name) is not None
 
 
 def check_passphrase(passphrase: str) -> None:

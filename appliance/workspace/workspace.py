@@ -301,6 +301,7 @@ class Workspace:
 
         evidence_store.rewrap(self, old, new)
         yield
+        evidence_store.forget_other_keys(self)
 
     def evidence_key(self, others: Sequence[Identity] = ()) -> SecretKey:
         """The key that opens findings.
