@@ -50,7 +50,9 @@ WAYS = {
         "log = logging.getLogger('lib'); log.addHandler(handler); log.propagate = False\nlog.error(name)"
     ),
     "warning": "import warnings\nwarnings.warn('odd value ' + name)",
-    "captured warning": "import logging, warnings\nlogging.basicConfig()\nlogging.captureWarnings(True)\nwarnings.warn(name)",
+    "captured warning": (
+        "import logging, warnings\nlogging.basicConfig()\nlogging.captureWarnings(True)\nwarnings.warn(name)"
+    ),
     "unclosed file": (
         "import gc, tempfile, warnings\nwarnings.simplefilter('always')\n"
         "f = open(tempfile.mkdtemp() + '/' + name, 'w'); f = None; gc.collect()"
