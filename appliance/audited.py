@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 SPIKE_IN = "spike-in"  # phase of the engine in which a throw-away copy is trained
 MADE, DESTROYED = "copy.make", "copy.destroy"
+PROBED, MISSING = "isolation.probe", "isolation.missing"  # of the second: `.network`, `.seccomp`, `.landlock`
 
 
 class Audited(Registered):
@@ -177,6 +178,7 @@ class Audited(Registered):
         runner = worker or Worker(read=[], preload="audit", memory_bytes=memory_bytes)
         watched = self._watching_for_a_copy(audit.audit_id, on_progress)
         try:
+            self._boxed(runner, audit.audit_id)
             design = self._design_of(record, document)
             outcome = auditing.run(
                 self._workspace, runner, record, document, loaded, watched, audit.audit_id, design
@@ -191,6 +193,17 @@ class Audited(Registered):
             self._stopped(audit, stopped)
             raise
         self._over(audit.audit_id)
+
+    def _boxed(self, runner: Worker, audit_id: str) -> None:
+        """Write into the log how the worker's box stands, before anything of the site goes in."""
+        from appliance.isolation import LAYERS, ON
+        from appliance.worker import SELF_PROBE
+
+        layers = runner.isolation
+        self._record(PROBED, audit_id, "ok" if layers.get(SELF_PROBE) == ON else "failed")
+        for layer in LAYERS:
+            if layers.get(layer) != ON:
+                self._record(f"{MISSING}.{layer.partition('_')[0]}", audit_id, "noted")
 
     def _watching_for_a_copy(self, audit_id: str, on_progress: Step) -> Step:
         """Write into the log that a throw-away copy was made, once for every time one is."""

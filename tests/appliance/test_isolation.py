@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from listening import Listeners
 
 from appliance.isolation import LAYERS, ON, broken_promises
-from appliance.isolation.attempts import ATTEMPTS, Targets
+from appliance.isolation.attempts import ATTEMPTS
 from appliance.isolation.kernel import MACHINE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -58,89 +58,28 @@ def _run(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-class _Listeners:
-    """Sockets on this machine that hear every attempt with a destination."""
-
-    def __init__(self, folder: Path) -> None:
-        with ExitStack() as stack:
-            open_socket = lambda *kind: stack.enter_context(socket.socket(*kind))  # noqa: E731
-            self.tcp = open_socket(socket.AF_INET, socket.SOCK_STREAM)
-            self.tcp.bind(("127.0.0.1", 0))
-            port = self.tcp.getsockname()[1]
-            self.udp = open_socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.udp.bind(("127.0.0.1", 0))
-            self.unix_stream = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.unix_stream.bind(str(folder / "s"))
-            self.unix_datagram = open_socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self.unix_datagram.bind(str(folder / "d"))
-            self.abstract = open_socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.abstract.bind(f"\0{folder}")
-            for listener in (self.tcp, self.unix_stream, self.abstract):
-                listener.listen(16)
-            for listener in (self.tcp, self.udp, self.unix_stream, self.unix_datagram, self.abstract):
-                listener.setblocking(False)
-            self.targets = Targets(
-                tcp_port=port,
-                udp_port=self.udp.getsockname()[1],
-                unix_stream=str(folder / "s"),
-                unix_datagram=str(folder / "d"),
-                abstract=str(folder),
-                outside_file=str(folder / "secret"),
-                outside_folder=str(folder),
-            )
-            (folder / "secret").write_text("not for the worker")
-            self._stack = stack.pop_all()
-
-    def heard(self) -> set[bytes]:
-        """Everything received so far."""
-        received: set[bytes] = set()
-        for listener in (self.udp, self.unix_datagram):
-            received |= set(iter(lambda waiting=listener: _receive(waiting), b""))
-        for listener in (self.tcp, self.unix_stream, self.abstract):
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except BlockingIOError:
-                    break
-                with connection:
-                    connection.settimeout(1)
-                    received.add(connection.recv(64))
-        return received
-
-    def close(self) -> None:
-        """Give all sockets back."""
-        self._stack.close()
-
-
-def _receive(waiting: socket.socket) -> bytes:
-    try:
-        return waiting.recv(64)
-    except BlockingIOError:
-        return b""
-
-
-def _probe(listeners: _Listeners, *, box: bool) -> Probed:
+def _probe(listeners: Listeners, *, box: bool) -> Probed:
     order = {"box": box, "read": READABLE, "targets": asdict(listeners.targets)}
     answer = json.loads(_run(PROBE, json.dumps(order)))
     return Probed(answer["layers"], answer["blocked"], listeners.heard())
 
 
 @pytest.fixture(scope="module")
-def listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Listeners]:
+def listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listeners]:
     """One set for both runs."""
-    made = _Listeners(tmp_path_factory.mktemp("out"))
+    made = Listeners(tmp_path_factory.mktemp("out"))
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def open_run(listeners: _Listeners) -> Probed:
+def open_run(listeners: Listeners) -> Probed:
     """The attempts of a process without a box."""
     return _probe(listeners, box=False)
 
 
 @pytest.fixture(scope="module")
-def boxed_run(listeners: _Listeners, open_run: Probed) -> Probed:
+def boxed_run(listeners: Listeners, open_run: Probed) -> Probed:
     """The attempts of a boxed process, against the listeners that were just heard."""
     return _probe(listeners, box=True)
 
@@ -205,7 +144,7 @@ def test_a_layer_that_lies_is_caught(open_run: Probed) -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_each_layer_alone_leaks(layer: str, listeners: _Listeners, open_run: Probed) -> None:
+def test_each_layer_alone_leaks(layer: str, listeners: Listeners, open_run: Probed) -> None:
     """One layer stops exactly what it is said to stop, and never everything."""
     code = PROBE.replace(
         "close_box([Path(path) for path in order['read']])".replace("'", '"'),
