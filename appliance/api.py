@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appliance import codec, policy_file, shown
-from appliance.disclosed import Disclosed
+from appliance.safekeeping import Safekeeping
 from appliance.views import (
     CohortView,
     LogHealth,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Disclosed):
+class Appliance(Safekeeping):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------

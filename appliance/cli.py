@@ -20,6 +20,7 @@ from appliance.commands.findings import findings
 from appliance.commands.library import reports, studies
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
+from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
@@ -39,10 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
 )
-for command in (init, unlock, lock, recover, ingest, doctor, demo):
+for command in (init, unlock, lock, backup, restore, recover, ingest, doctor, demo):
     app.command()(command)
 for name, group in (
     ("users", users),
+    ("workspace", workspace),
     ("models", models),
     ("cohort", cohort),
     ("design", design),

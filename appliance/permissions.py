@@ -44,6 +44,8 @@ RULES: Final[dict[str, Rule]] = {
     "lock": Rule("workspace.lock", _EVERYBODY),
     "close": Rule("workspace.close", _EVERYBODY),
     "auto_lock_minutes": Rule("workspace.show", _EVERYBODY),
+    "verify_workspace": Rule("workspace.verify", _RUNNING),
+    "backup": Rule("workspace.backup", _RUNNING),
     # users and keys
     "users": Rule("users.show", _EVERYBODY),
     "join": Rule("workspace.join", _KEYS),

@@ -1,4 +1,4 @@
-"""A directory that appears whole or not at all, whatever happens while it is built."""
+"""A directory, or a file, that appears whole or not at all, whatever happens while it is built."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ from appliance.workspace.durable import sync_directory
 @contextmanager
 def building_up(root: Path) -> Iterator[Path]:
     """A directory beside `root` that takes its name when the block succeeds and vanishes when it fails."""
+    with scaffold(root) as building:
+        yield building
+        sync_directory(building)
+        building.rename(root)
+        sync_directory(root.parent)
+
+
+@contextmanager
+def scaffold(root: Path) -> Iterator[Path]:
+    """A directory beside `root` for building it, gone afterwards unless it was renamed; its owner's alone.
+
+    What processes that were killed have left of theirs is removed first.
+    """
     prefix = f".{root.name}.building-"
     _remove_abandoned(root.parent, prefix)
     building = Path(tempfile.mkdtemp(prefix=prefix, dir=root.parent))
@@ -24,13 +37,8 @@ def building_up(root: Path) -> Iterator[Path]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # says "not abandoned" for as long as this process lives
         yield building
-        sync_directory(building)
-        building.rename(root)
-        sync_directory(root.parent)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     finally:
+        shutil.rmtree(building, ignore_errors=True)
         os.close(descriptor)
 
 

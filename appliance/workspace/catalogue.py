@@ -68,6 +68,11 @@ class Catalogue(StoredStudies, StoredResults):
     def __repr__(self) -> str:
         return f"Catalogue({str(self._path)!r})"
 
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self._path.name
+
     def close(self) -> None:
         """Close every connection; the last one folds the write-ahead log into the file."""
         self._engine.dispose()

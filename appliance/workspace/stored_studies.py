@@ -167,6 +167,11 @@ class StoredStudies(Queries):
             found = select(SUBJECT_KEYS.c.wrapped).where(SUBJECT_KEYS.c.subject == subject)
             return connection.scalar(found)
 
+    def subjects(self) -> list[str]:
+        """Every subject that has a key."""
+        with self._reading() as connection:
+            return list(connection.scalars(select(SUBJECT_KEYS.c.subject).order_by(SUBJECT_KEYS.c.subject)))
+
     def add_subject_keys(self, wrapped: Mapping[str, str]) -> None:
         """Store wrapped keys of new subjects, hex; one that is there stays."""
         rows = [{"subject": subject, "wrapped": key} for subject, key in wrapped.items()]

@@ -1,0 +1,204 @@
+"""Is every file of a workspace what it was when it was written? One line for each that is not.
+
+Nothing is repaired or changed here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance import shown
+from appliance.errors import ApplianceError, IntegrityError, Locked
+from appliance.evidence import verify
+from appliance.evidence.log import EvidenceLog
+from appliance.workspace.ga1 import HEADER_BYTES, Meaning, Unsealer
+from appliance.workspace.keyring_file import read_keyring
+from appliance.workspace.layout import Found, Part, walk
+from appliance.workspace.rotation import KEYRING
+from appliance.workspace.steps import KIND as STEP_KIND
+from appliance.workspace.workspace import LOG, Workspace
+
+_PIECE: Final = 4 << 20  # bytes read at a time
+_KIND: Final = slice(12, 28)  # of a GA1 header
+_FROM_BACKUP: Final = "Restore the workspace from a backup: `gradaudit restore`."
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One file that is not what it was.
+
+    Attributes:
+        file: below the workspace.
+        cause: what is wrong with it.
+        next_step: what an officer does about it.
+    """
+
+    file: str
+    cause: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of a workspace found.
+
+    Attributes:
+        files: how many were looked at.
+        objects: how many sealed objects were opened from end to end.
+        damages: nothing when all is well.
+    """
+
+    files: int
+    objects: int
+    damages: tuple[Damage, ...]
+
+
+def check_open(workspace: Workspace, log: EvidenceLog) -> Checked:
+    """Check everything that an open workspace can open; the root of the catalogue was checked at opening."""
+    found = list(walk(workspace.root))
+    damages = [*_layout(found), *_catalogue(workspace), *_log(log)]
+    referenced = _referenced(workspace)
+    objects = [one for one in found if one.part is Part.OBJECT and not one.trouble]
+    damages += _objects(workspace, objects, referenced)
+    damages += _missing(objects, referenced)
+    damages += _steps(workspace, (one for one in found if one.part is Part.STEP and not one.trouble))
+    return Checked(len(found), len(objects), tuple(damages))
+
+
+def check_closed(root: Path, said: ApplianceError) -> Checked:
+    """What can be said of a workspace that does not open, and why it does not.
+
+    Args:
+        root: of the workspace.
+        said: what opening it raised.
+    """
+    found = list(walk(root))
+    damages = [_of_error(_file_named(str(said), found), said), *_layout(found)]
+    try:
+        read_keyring(root / KEYRING)
+    except (IntegrityError, Locked) as error:
+        damages.append(_of_error(KEYRING, error))
+    try:
+        verify.verify(root / LOG)
+    except ApplianceError as error:
+        damages.append(_of_error("log", error))
+    return Checked(len(found), 0, tuple(dict.fromkeys(damages)))
+
+
+def _of_error(file: str, error: ApplianceError) -> Damage:
+    return Damage(file, str(error), error.hint or _FROM_BACKUP)
+
+
+def _file_named(message: str, found: Iterable[Found]) -> str:
+    named = sorted((one.name for one in found if one.name in message), key=len)
+    return named[-1] if named else message.split(" ", 1)[0]
+
+
+def _layout(found: Iterable[Found]) -> Iterator[Damage]:
+    for one in found:
+        if one.trouble and one.part is Part.FOREIGN:
+            yield Damage(one.name, one.trouble, "Move it elsewhere; nothing here uses it.")
+        elif one.trouble.startswith("other accounts"):
+            yield Damage(one.name, one.trouble, f"chmod 600 {one.name}")
+        elif one.trouble:
+            yield Damage(one.name, one.trouble, _FROM_BACKUP)
+
+
+def _catalogue(workspace: Workspace) -> Iterator[Damage]:
+    try:
+        workspace.catalogue.verify()
+    except IntegrityError as error:
+        yield _of_error(workspace.catalogue.name, error)
+
+
+def _log(log: EvidenceLog) -> Iterator[Damage]:
+    health = log.verify()
+    if not health.intact:
+        yield Damage(
+            f"log/{health.problem.partition(':')[0]}",
+            health.problem,
+            "Keep the disk as it is and ask for help.",
+        )
+
+
+def _referenced(workspace: Workspace) -> dict[str, str]:
+    """File name of every object that the catalogue names, with the object's own name."""
+    catalogue = workspace.catalogue
+    names = [one.frame_object for one in catalogue.instances()]
+    names += [one.text_object for one in catalogue.reports()]
+    for model in catalogue.models():
+        names += [name for _, name in shown.model_record(model).objects()]
+    return {f"objects/{name[:2]}/{name[:64]}.ga1": name for name in names if name}
+
+
+def _missing(objects: Iterable[Found], referenced: dict[str, str]) -> Iterator[Damage]:
+    there = {one.name for one in objects}
+    for file in sorted(referenced.keys() - there):
+        yield Damage(file, "missing: the catalogue names it", "Restore this file from a backup.")
+
+
+def _objects(workspace: Workspace, objects: Iterable[Found], referenced: dict[str, str]) -> Iterator[Damage]:
+    subjects: list[str] | None = None
+    for one in objects:
+        name = referenced.get(one.name, one.path.name.removesuffix(".ga1"))
+        try:
+            _read_through(workspace, one.path, name)
+        except IntegrityError as error:
+            if one.name in referenced:
+                yield _of_error(one.name, error)
+                continue
+            subjects = workspace.catalogue.subjects() if subjects is None else subjects
+            if not _opens_for_somebody(workspace, one.path, name, subjects):
+                cause = "damaged, or its patient was erased; the catalogue does not name it"
+                yield Damage(one.name, cause, "Move it elsewhere; no result uses it.")
+
+
+def _opens_for_somebody(workspace: Workspace, path: Path, name: str, subjects: Iterable[str]) -> bool:
+    """Whether this is a whole object that a process which was killed had stored and not yet named."""
+    for subject in subjects:
+        try:
+            _read_through(workspace, path, f"{name}.{subject}")
+        except IntegrityError:
+            continue
+        return True
+    return False
+
+
+def _read_through(workspace: Workspace, path: Path, name: str) -> None:
+    with path.open("rb") as file:
+        header = file.read(HEADER_BYTES)
+    kind = header[_KIND].rstrip(b"\0").decode("ascii", "replace")
+    try:
+        with workspace.vault.open(kind, name) as sealed:
+            for start in range(0, sealed.size, _PIECE):
+                sealed.read(start, _PIECE)
+    except ValueError:  # no kind at all
+        raise IntegrityError(f"objects/{path.parent.name}/{path.name} is damaged", _FROM_BACKUP) from None
+
+
+def _steps(workspace: Workspace, steps: Iterable[Found]) -> Iterator[Damage]:
+    identity = bytes.fromhex(workspace.workspace_id)
+    for one in steps:
+        audit, name = one.path.parent.name, one.path.name.split(".")[0]
+        sealed = one.path.read_bytes()
+
+        def read_at(offset: int, length: int, sealed: bytes = sealed) -> bytes:
+            return sealed[offset : offset + length]
+
+        try:
+            meaning = Meaning(identity, bytes.fromhex(name), STEP_KIND)
+            unsealer = Unsealer(workspace.keys.vault, meaning, read_at, len(sealed), one.name)
+            unsealer.read(0, unsealer.size)
+        except IntegrityError as error:
+            again = f"Give the audit up with `gradaudit audit abandon {audit}` and run it anew."
+            yield Damage(one.name, str(error), again)
+
+
+def told(root: Path, error: OSError) -> IntegrityError:
+    """What an error of the operating system says about a file below `root`."""
+    name = os.path.relpath(error.filename, root) if error.filename else "the workspace"
+    return IntegrityError(f"{name} cannot be read: {error.strerror}", _FROM_BACKUP)
