@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -41,7 +41,7 @@ from audit_core import policy as judgement
 from audit_core.code_version import code_digest as engine_digest
 from audit_core.errors import PolicyInvalid
 from audit_core.identity import order_digest, told
-from audit_core.results import AuditResult, Design, References, Verdict
+from audit_core.results import AuditResult, Design, Finding, References, Verdict
 from audit_core.samples import LEAST_SPIKED, ModelSource, Registered, Settings
 from medio.projection import projected
 from medio.records import Cohort
@@ -215,18 +215,36 @@ def run(
         ApplianceError: the audit could not be carried out; see `can_go_on`.
     """
     layers = check_isolation(worker, loaded)
-    served = Served(workspace.vault, model)
     given = _placed(cohort, design)
+    frames = chain(sample_frames(workspace, cohort), canary_frames(workspace, design))
+    kept = StepsByQuestion(workspace.steps(audit_id), len(given))
+    result, findings = _asked(workspace, worker, model, (cohort, loaded), given, frames, kept, step)
+    result = with_canaries(result, findings, design)
+    result = with_losses(result, findings, cohort, design, loaded.policy)
+    verdict = judgement.decide(loaded.policy, result)
+    return Outcome(verdict, result, findings_store.keep(workspace, audit_id, findings), layers)
+
+
+def _asked(
+    workspace: Workspace,
+    worker: Worker,
+    model: ModelRecord,
+    asked: tuple[Cohort, LoadedPolicy],
+    given: Sequence[Place],
+    frames: Iterable[tuple[dict[str, Any], bytes]],
+    kept: StepsByQuestion,
+    step: Callable[[Progress], None],
+) -> tuple[AuditResult, tuple[Finding, ...]]:
+    """What the worker answers, held to its form; the model goes to it from the vault."""
+    cohort, loaded = asked
+    served = Served(workspace.vault, model)
     known = answers.phrases([*answers.names_of(model), *chain.from_iterable(given)])
     epochs = loaded.policy.spike_in_epochs if loaded.spike_in else 0
-    processor_s = limits.audit_seconds(model.trial, len(given), epochs)
 
     def narrate(event: dict[str, Any], blob: bytes) -> None:
         step(answers.progress_of(event, blob, known))
 
-    kept = StepsByQuestion(workspace.steps(audit_id), len(given))
-
-    def asked(question: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
+    def answered(question: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         return served.answer(question) if question.get("act") == WEIGHTS else kept.answer(question, blob)
 
     with served.placed(worker.folder, registry.checked(model)) as source:
@@ -238,17 +256,13 @@ def run(
         }
         answer = worker.call(
             job,
-            frames=chain(served.frames(), sample_frames(workspace, cohort), canary_frames(workspace, design)),
+            frames=chain(served.frames(), frames),
             on_event=narrate,
-            on_question=asked,
-            processor_s=processor_s,
+            on_question=answered,
+            processor_s=limits.audit_seconds(model.trial, len(given), epochs),
             known=known,
         )
-    result, findings = answers.audit_answer(answer, given, known)
-    result = with_canaries(result, findings, design)
-    result = with_losses(result, findings, cohort, design, loaded.policy)
-    verdict = judgement.decide(loaded.policy, result)
-    return Outcome(verdict, result, findings_store.keep(workspace, audit_id, findings), layers)
+    return answers.audit_answer(answer, given, known)
 
 
 def _registered(given: Sequence[Place]) -> Registered:

@@ -112,7 +112,7 @@ def stored(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     otherwise than over the same numbers at a multiple of 64 bytes, where those of `Streamed` begin.
     """
     for name in names:
-        with safe_open(path / name, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path / name, framework="pt") as file:
             for tensor in file.keys():  # noqa: SIM118 - no mapping
                 yield tensor, file.get_tensor(tensor).clone()
 
