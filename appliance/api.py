@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appliance import codec, policy_file, shown
+from appliance.logged import Logged
 from appliance.safekeeping import Safekeeping
 from appliance.views import (
     CohortView,
-    LogHealth,
-    LogRow,
     OverviewView,
     Progress,
 )
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Safekeeping):
+class Appliance(Logged, Safekeeping):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -76,30 +75,19 @@ class Appliance(Safekeeping):
         """Models with their last verdicts, the log's health, counts, and what needs a person."""
         counts = self._workspace.catalogue.counts()
         last = {row.model: row for row in reversed(self._workspace.catalogue.audits()) if row.state == "done"}
+        health = self.log_verify()
         rows = tuple(shown.overview_row(view, last.get(view.name)) for view in self.models())
         return OverviewView(
             site=self._workspace.site_name,
             demo=self._workspace.demo,
             models=rows,
-            log=self.log_verify(),
+            log=health,
             studies=counts.studies,
             reports=counts.reports,
             pairs=counts.pairs,
             quarantined=counts.quarantined,
-            needs_me=tuple(filter(None, map(shown.needs_a_person, rows))),
+            needs_me=(*self.log_needs(health), *filter(None, map(shown.needs_a_person, rows))),
         )
-
-    def log_count(self) -> int:
-        """How many entries the log has."""
-        return self._log.size
-
-    def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
-        """At most `limit` entries from `offset`, oldest first."""
-        return self._log.rows(offset, limit)
-
-    def log_verify(self) -> LogHealth:
-        """Re-derive the whole log."""
-        return self._log.verify()
 
 
 def _now() -> str:

@@ -15,9 +15,10 @@ from appliance import egress
 from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
-from appliance.commands.evidence import evidence, log
+from appliance.commands.evidence import evidence
 from appliance.commands.findings import findings
 from appliance.commands.library import reports, studies
+from appliance.commands.log import log
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.safekeeping import backup, restore, workspace

@@ -110,6 +110,19 @@ RULES: Final[dict[str, Rule]] = {
     "log_count": Rule("log.show", _AT_WORK),
     "log_entries": Rule("log.show", _READING),
     "log_verify": Rule("log.verify", _AT_WORK),
+    "log_needs": Rule("log.verify", _AT_WORK),
+    "log_state": Rule("log.show", _AT_WORK),
+    "compare_log_state": Rule("log.verify", _AT_WORK),
+    "export_log": Rule("log.export", _READING),
+    "review_log": Rule("log.review", _READING),
+    "log_reviews": Rule("log.show", _READING),
+    "last_log_review": Rule("log.show", _AT_WORK),
+    "trust_witness": Rule("witness.trust", _OFFICER),
+    "witness_request": Rule("log.show", _READING),
+    "accept_witness": Rule("witness.accept", _READING),
+    "witnesses": Rule("log.show", _AT_WORK),
+    "hold_log": Rule("log.hold", _OFFICER),
+    "prune_log": Rule("log.prune", _OFFICER),
 }
 
 

@@ -156,6 +156,11 @@ class EvidenceLog:
         needle = b'"object":"' + object_.encode() + b'"'
         return [decode(data) for data in self._journal.read(0, self.size) if needle in data]
 
+    def acts(self, act: str) -> list[Entry]:
+        """All entries of one act, oldest first."""
+        needle = b'{"act":"' + act.encode() + b'"'
+        return [decode(data) for data in self._journal.read(0, self.size) if data.startswith(needle)]
+
     def raw(self, index: int) -> bytes:
         """The canonical bytes of entry `index`."""
         return next(self._journal.read(index, index + 1))
@@ -325,7 +330,7 @@ class EvidenceLog:
 
     def _write(self, acts: Sequence[Act]) -> list[Entry]:
         try:
-            if int(self._walk.year) < _year(self._clock.utc_ms()):
+            if int(self._walk.year) < year_of(self._clock.utc_ms()):
                 self._roll_over()
             return self._commit(acts)
         except OSError as error:
@@ -350,7 +355,7 @@ class EvidenceLog:
         if self._last is None or self._last.act != "log.segment":
             segments.make_home(self.directory)  # this checkpoint's wait is the folder's, too
             self._commit([Act("log.segment", "log", "done", result_root=self.root)])
-        year = _year(self._clock.utc_ms())
+        year = year_of(self._clock.utc_ms())
         header = checked.compose_start(self._note, self._walk.tree.frontier, year)
         segments.roll_over(self.directory, self._walk.year, header)
         with (self.directory / "journal").open("rb") as journal:
@@ -389,5 +394,6 @@ class EvidenceLog:
         return [encode(act, first + step, first, utc_ms, boot_ns) for step, act in enumerate(acts)]
 
 
-def _year(utc_ms: int) -> int:
+def year_of(utc_ms: int) -> int:
+    """The calendar year, UTC."""
     return datetime.fromtimestamp(utc_ms // 1000, UTC).year

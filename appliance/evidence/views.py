@@ -58,9 +58,14 @@ class ReviewRow:
 
 @dataclass(frozen=True, slots=True)
 class ExportedLog:
-    """A file made from the log: entries first … last."""
+    """A file made from the log: entries first … last.
+
+    Attributes:
+        checked: FHIR's own model has accepted every line; it is not always installed.
+    """
 
     file: str
     format: str
     first: int
     last: int
+    checked: bool

@@ -29,6 +29,9 @@ EXPECTED = {
     "new_design": "O", "designs": "OPA", "design": "OPA", "release_list": "O", "reveal_design": "O",
     "findings": "O", "finding": "O", "reveal_finding": "O", "reveals": "O",
     "overview": "OPAM", "log_count": "OPAM", "log_entries": "OPA", "log_verify": "OPAM",
+    "log_needs": "OPAM", "log_state": "OPAM", "compare_log_state": "OPAM", "export_log": "OPA",
+    "review_log": "OPA", "log_reviews": "OPA", "last_log_review": "OPAM", "trust_witness": "O",
+    "witness_request": "OPA", "accept_witness": "OPA", "witnesses": "OPAM", "hold_log": "O", "prune_log": "O",
 }  # fmt: skip
 USERS = {"O": "officer", "P": "operator", "A": "auditor", "M": "scanner", "R": "paper"}
 LASTING = {"lock", "close", "remember"}  # they end the session, or outlive the test

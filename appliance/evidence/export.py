@@ -1,0 +1,136 @@
+"""The log as a file for other programs: lines with proofs, or FHIR AuditEvents. No PHI: entries hold none."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import UsageError
+from appliance.evidence.entries import Entry
+from appliance.evidence.log import EvidenceLog
+
+_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
+_OWN = "urn:gradaudit"
+# act or its first word -> DICOM code (PS3.16, CID 400) and its meaning
+_TYPES = {
+    "workspace": ("110114", "User Authentication"),
+    "log": ("110101", "Audit Log Used"),
+    "studies.ingest": ("110107", "Import"),
+    "studies.export": ("110106", "Export"),
+    "evidence.export": ("110106", "Export"),
+    "log.export": ("110106", "Export"),
+    "log.hold": ("110113", "Security Alert"),
+    "log.prune": ("110113", "Security Alert"),
+    "log.cut": ("110113", "Security Alert"),
+    "log.full": ("110113", "Security Alert"),
+    "clock.back": ("110113", "Security Alert"),
+}
+_ELSE = ("110100", "Application Activity")
+_MINOR, _SERIOUS = ("refused", "cancelled", "cut"), ("failed",)  # AuditEvent.outcome 4 and 8
+_DIGESTS = ("policy_digest", "detail_digest", "result_root")
+
+
+def write(log: EvidenceLog, path: Path, form: str, first: int, last: int) -> bool:
+    """Write the entries first … last to a new file, all or nothing; whether a FHIR model has checked it.
+
+    Raises:
+        UsageError: no such form, no such entries, or the file cannot be written.
+    """
+    if form not in _FORMS:
+        raise UsageError(f"no format {form}", "known: " + ", ".join(_FORMS))
+    if not log.origin <= first <= last < log.size:
+        raise UsageError(
+            f"no entries {first} to {last}", f"the log holds entries {log.origin} to {log.size - 1}"
+        )
+    check = _fhir_model() if form == "fhir" else None
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            for value in _FORMS[form](log, first, last):
+                if check is not None:
+                    check(value)
+                stream.write(
+                    json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+                )
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", "name a folder that exists"
+        ) from error
+    return check is not None
+
+
+def _fhir_model() -> Callable[[dict[str, Any]], Any] | None:
+    try:
+        from fhir.resources.R4B.auditevent import AuditEvent
+    except ImportError:
+        return None
+    check: Callable[[dict[str, Any]], Any] = AuditEvent.model_validate
+    return check
+
+
+def _jsonl(log: EvidenceLog, first: int, last: int) -> Iterator[dict[str, Any]]:
+    size = log.size
+    yield {
+        "checkpoint": log.checkpoint_at(size).decode(),
+        "format": "gradaudit-log-1",
+        "key": log.verifier_key.decode().strip(),
+    }
+    for index in range(first, last + 1):
+        proof = [step.hex() for step in log.prove_entry(index, size)]
+        yield {"entry": json.loads(log.raw(index)), "inclusion": proof}
+
+
+def _fhir(log: EvidenceLog, first: int, last: int) -> Iterator[dict[str, Any]]:
+    observer = log.verifier_key.decode().partition("+")[0]
+    for start in range(first, last + 1, 1000):
+        for entry in log.entries(start, min(1000, last + 1 - start)):
+            yield audit_event(entry, observer)
+
+
+_FORMS: dict[str, Callable[[EvidenceLog, int, int], Iterator[dict[str, Any]]]] = {
+    "jsonl": _jsonl,
+    "fhir": _fhir,
+}
+
+
+def audit_event(entry: Entry, observer: str) -> dict[str, Any]:
+    """One entry as an AuditEvent (FHIR R4B §6.4).
+
+    Args:
+        observer: name of the log.
+    """
+    code, display = _TYPES.get(entry.act) or _TYPES.get(entry.act.partition(".")[0]) or _ELSE
+    outcome = "4" if entry.outcome in _MINOR else "8" if entry.outcome in _SERIOUS else "0"
+    event: dict[str, Any] = {
+        "resourceType": "AuditEvent",
+        "id": f"entry-{entry.index}",
+        "type": {"system": _DICOM, "code": code, "display": display},
+        "subtype": [{"system": f"{_OWN}:act", "code": entry.act}],
+        "action": "R" if entry.act in ("log.view", "report.show") else "E",
+        "recorded": entry.claimed_utc,
+        "outcome": outcome,
+        "outcomeDesc": entry.outcome,
+        "agent": [{"who": _named("actor", entry.actor), "requestor": True}],
+        "source": {"observer": _named("log", observer)},
+    }
+    details = [
+        {"type": name, "valueString": getattr(entry, name)} for name in _DIGESTS if getattr(entry, name)
+    ]
+    if entry.object:
+        event["entity"] = [
+            {"what": _named("object", entry.object), **({"detail": details} if details else {})}
+        ]
+    elif details:
+        event["entity"] = [{"detail": details}]
+    return event
+
+
+def _named(kind: str, value: str) -> dict[str, Any]:
+    return {"identifier": {"system": f"{_OWN}:{kind}", "value": value}}

@@ -1,0 +1,167 @@
+"""The acts around the log itself: looking, checking, exporting, reviewing, witnesses, how long it is kept."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.acts import OpenWorkspace
+from appliance.errors import IntegrityError, UsageError
+from appliance.evidence.standing import UNWITNESSED
+from appliance.views import LogHealth, LogRow
+
+if TYPE_CHECKING:
+    from appliance.evidence.views import ExportedLog, ReviewRow, StateView, WitnessRow
+
+
+class Logged(OpenWorkspace):
+    """What may be done with the log."""
+
+    _viewed = False
+
+    def log_count(self) -> int:
+        """How many entries the log has."""
+        return self._log.size
+
+    def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
+        """At most `limit` entries from `offset`, oldest first; the first look of a session is an entry.
+
+        Raises:
+            LogUnwritable: the look cannot be logged, so nothing is shown.
+        """
+        if not self._viewed:
+            self._log.append("log.view", "log", "allowed", actor=self._actor)
+            self._viewed = True
+        return self._log.rows(offset, limit)
+
+    def log_verify(self) -> LogHealth:
+        """Re-derive the whole log."""
+        return self._log.verify()
+
+    def log_state(self) -> StateView:
+        """The log's state in words that can be written down."""
+        from appliance.evidence.views import StateView
+
+        size = self._log.refresh()
+        return StateView(size, self._log.root, self._log.key_words, self._log.state_words(size))
+
+    def compare_log_state(self, entries: int, words: str) -> None:
+        """Whether the log still contains a state that was written down.
+
+        Raises:
+            IntegrityError: it does not: rolled back, or a second history.
+            UsageError: not ten words, or the entries were pruned.
+        """
+        given = words.lower().split()
+        if len(given) != 10 or entries < 1:
+            raise UsageError(
+                "a state is a number of entries and ten words", "as `gradaudit log checkpoint` prints"
+            )
+        size = self._log.refresh()
+        if entries > size:
+            raise IntegrityError(
+                f"the log holds {size} entries, {entries} were written down: it was rolled back",
+                "keep the disk as it is and ask for help",
+            )
+        if self._log.state_words(entries).split() != given:
+            raise IntegrityError(
+                f"the first {entries} entries are not those whose words were written down",
+                "check for a slip of the pen, then keep the disk as it is and ask for help",
+            )
+
+    def export_log(self, path: Path, form: str, first: int | None, last: int | None) -> ExportedLog:
+        """Write entries to a file for other programs, as lines with proofs or as FHIR AuditEvents.
+
+        Raises:
+            UsageError: no such format or entries, or the folder is not there.
+        """
+        from appliance.evidence.export import write
+        from appliance.evidence.views import ExportedLog
+
+        start = self._log.origin if first is None else first
+        end = self._log.size - 1 if last is None else last
+        with self._act("log.export", str(path.absolute())):
+            checked = write(self._log, path.absolute(), form, start, end)
+        return ExportedLog(str(path), form, start, end, checked)
+
+    def review_log(self, first: int, last: int, found: str) -> ReviewRow:
+        """Write down that somebody looked through a window of the log, and what was found.
+
+        Raises:
+            UsageError: no such entries, or nothing is said.
+        """
+        from appliance.evidence import reviews
+
+        with self._workspace.writing():
+            reviews.record(self._log, self._workspace.vault.put, first, last, found, self._actor)
+        return self.log_reviews()[-1]
+
+    def log_reviews(self) -> tuple[ReviewRow, ...]:
+        """Every review of the log, oldest first.
+
+        Raises:
+            IntegrityError: a sealed record is not what was logged.
+        """
+        from appliance.evidence import reviews
+
+        return reviews.reviews(self._log, self._workspace.vault.get)
+
+    def last_log_review(self) -> str:
+        """When the log was reviewed last, as claimed; "" if never."""
+        from appliance.evidence.reviews import ACT
+
+        found = self._log.acts(ACT)
+        return found[-1].claimed_utc if found else ""
+
+    def log_needs(self, health: LogHealth) -> tuple[str, ...]:
+        """What somebody has to do about the log."""
+        needs = []
+        if not health.intact:
+            needs.append("the log is broken: keep the disk as it is and ask for help")
+        if health.witnessed == UNWITNESSED:
+            needs.append("the log: unwitnessed for more than seven days, bring it to a witness")
+        return tuple(needs)
+
+    # -- witnesses and keeping -------------------------------------------------------------------------
+
+    def trust_witness(self, name: str, key: str | bytes) -> WitnessRow:
+        """Trust a witness by its key file or its ten words. Raises as `witnesses.trust`."""
+        from appliance.evidence import witnesses
+
+        return witnesses.trust(self._log, name, key, self._actor)
+
+    def witness_request(self, name: str) -> bytes:
+        """What to bring to a witness.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        from appliance.evidence import witnesses
+
+        return witnesses.request(self._log, name)
+
+    def accept_witness(self, answer: bytes) -> WitnessRow:
+        """Check and keep a witness's answer. Raises as `witnesses.accept`."""
+        from appliance.evidence import witnesses
+
+        name, _ = witnesses.accept(self._log, answer, self._actor)
+        return witnesses.row(name, witnesses.named(self._log, name), self._log)
+
+    def witnesses(self) -> tuple[WitnessRow, ...]:
+        """Every trusted witness, and what it has seen."""
+        from appliance.evidence import witnesses
+
+        return witnesses.rows(self._log)
+
+    def hold_log(self, held: bool) -> None:
+        """Set or lift the legal hold under which nothing is pruned."""
+        from appliance.evidence import keeping
+
+        keeping.hold(self._log, held, self._actor)
+
+    def prune_log(self, before: int, keep_years: int) -> tuple[str, ...]:
+        """Remove closed years. Raises as `keeping.prune`."""
+        from appliance.evidence import keeping
+
+        return tuple(keeping.prune(self._log, before, keep_years, time.time_ns() // 1_000_000, self._actor))
