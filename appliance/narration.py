@@ -6,10 +6,10 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from appliance.sanitise import safe
+from appliance.sanitise import escaped, printable, safe
 
 if TYPE_CHECKING:
     from appliance.views import Progress
@@ -48,7 +48,8 @@ class ProgressLine:
         if sys.stderr.isatty():
             start = "\n" if self._phase and step.phase != self._phase else "\r"
             bar = "█" * (2 * tenth) + "░" * (20 - 2 * tenth)
-            sys.stderr.write(f"{start}\x1b[K{step.phase:28.28} {bar} {step.done}/{step.total} {step.unit}")
+            phase, unit = safe(step.phase, 28), safe(step.unit, 20)
+            sys.stderr.write(f"{start}\x1b[K{phase:28} {bar} {step.done}/{step.total} {unit}")
             sys.stderr.flush()
         elif (step.phase, tenth) != (self._phase, self._tenth):
             say(f"{step.phase}: {step.done}/{step.total} {step.unit}")
@@ -65,11 +66,13 @@ def table(json_: bool, rows: Sequence[Any], columns: Sequence[str] = ()) -> None
 
     given = [plain(row) for row in rows]
     if json_:
-        sys.stdout.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in given)
+        sys.stdout.writelines(document(row) + "\n" for row in given)
     elif given:
         names = columns or tuple(given[0])
         cells = [[row[name] for name in names] for row in given]
-        sys.stdout.write(aligned([name.removesuffix("_utc").replace("_", " ") for name in names], cells))
+        sys.stdout.write(
+            printable(aligned([name.removesuffix("_utc").replace("_", " ") for name in names], cells))
+        )
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -105,12 +108,17 @@ def _width(text: str) -> int:
 
 def emit(json_: bool, data: dict[str, Any], text: str) -> None:
     """The answer on stdout, for a program or for a reader."""
-    sys.stdout.write((json.dumps(data, ensure_ascii=False) if json_ else text) + "\n")
+    sys.stdout.write((document(data) if json_ else printable(text)) + "\n")
+
+
+def document(data: Mapping[str, Any]) -> str:
+    """One JSON object on one line, inert on a terminal."""
+    return escaped(json.dumps(data, ensure_ascii=False))
 
 
 def say(text: str) -> None:
     """One line of narration on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
 
 
 def complain(message: str, hint: str, code: int) -> int:

@@ -8,6 +8,7 @@ HTML pages escape their text once more: `safe()` does not touch `<` and `&`.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -52,6 +53,37 @@ class Tainted(str):
     def raw(self) -> str:
         """The exact characters as a plain string, for digests and storage, never for a screen."""
         return self[:]
+
+
+def printable(text: str) -> str:
+    """Our own lines around text that passed `safe()`: the last look before a terminal, a pipe or a file.
+
+    Line breaks stay, and so does everything a reader may see; what acts on a terminal is replaced by a sign.
+    """
+    return (
+        text
+        if text.isprintable()
+        else "".join(sign if sign == "\n" or _is_inert(sign) else REPLACEMENT for sign in text)
+    )
+
+
+def escaped(document: str) -> str:
+    """A JSON text in which every character that acts on a terminal is written as JSON's own escape.
+
+    A program that reads it gets the same strings as before.
+    """
+    if document.isprintable():
+        return document
+    return "".join(sign if _is_inert(sign) else _as_json(sign) for sign in document)
+
+
+def _is_inert(sign: str) -> bool:
+    category = unicodedata.category(sign)
+    return category[0] != "C" and category not in ("Zl", "Zp")
+
+
+def _as_json(sign: str) -> str:
+    return json.dumps(sign)[1:-1]
 
 
 def safe(text: str, limit: int = 200) -> str:

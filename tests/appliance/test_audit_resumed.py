@@ -369,7 +369,11 @@ def test_what_the_machine_lacks_now_costs_no_step(
 @pytest.mark.parametrize("passing", [True, False])
 def test_lack_of_memory_passes_and_a_refusal_does_not(passing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Across the channel, the worker's want of memory is told apart from what it will always refuse."""
-    error = NotEnoughMemory("not even one pair fits") if passing else ModelRefused("a wrong model")
+    error = (
+        NotEnoughMemory("not even one pair fits into memory")
+        if passing
+        else ModelRefused("the model folder has no config.json")
+    )
 
     def refusing(job: object, channel: object) -> dict[str, object]:
         raise error
