@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any, ClassVar, ParamSpec, TypeVar
 
 from rich.text import Text
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker
@@ -19,6 +19,7 @@ from appliance.views import OverviewView, Progress, VerdictWord
 from tui.backend import Backend
 from tui.faults import fault_line
 from tui.glyphs import choose
+from tui.idle import LOOK_S, Idle, LockingApp
 from tui.messages import RunFinished, RunStepped, RunStopped
 from tui.running import Running
 from tui.screens.audits import AuditsScreen
@@ -45,7 +46,7 @@ class Cancelled(BaseException):
     """
 
 
-class GradAuditApp(App[int]):
+class GradAuditApp(LockingApp):
     """The screens over one backend."""
 
     CSS_PATH = "app.tcss"
@@ -83,6 +84,8 @@ class GradAuditApp(App[int]):
     def on_mount(self) -> None:
         """Overview, or the passphrase."""
         self.push_screen(UnlockScreen() if self._backend is None else OverviewScreen())
+        self.set_interval(LOOK_S, self.lock_when_idle)
+        self._watch_idle()
 
     # What screens use
 
@@ -110,6 +113,7 @@ class GradAuditApp(App[int]):
     def opened(self, backend: Backend) -> None:
         """The passphrase was right."""
         self._backend = backend
+        self._watch_idle()
         self.switch_screen(OverviewScreen())
 
     def open_result(self, audit_id: str) -> None:
@@ -181,6 +185,21 @@ class GradAuditApp(App[int]):
                 "locked" if self.running is None else "locking: the running audit is being stopped"
             )
         self.run_worker(self._lock(backend), group="lock")
+
+    def _watch_idle(self) -> None:
+        if self._backend is not None:
+            self.run_worker(self._ask_idle(self._backend), group="idle")
+
+    async def _ask_idle(self, backend: Backend) -> None:
+        try:
+            self.idle = Idle(await self.ask(backend.auto_lock_minutes))
+        except ApplianceError as error:
+            self._complain(error)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether an audit runs."""
+        return self.running is not None
 
     async def _lock(self, backend: Backend) -> None:
         if self._auditing is not None:

@@ -52,6 +52,9 @@ class Backend(Protocol):
     def log_verify(self) -> LogHealth:
         """Re-derive the whole log and say whether it is intact."""
 
+    def auto_lock_minutes(self) -> int:
+        """After how many minutes without a key the screens lock themselves; 0 for never."""
+
     def run_audit(
         self, model: str, cohort: str, policy: str, on_progress: Callable[[Progress], None]
     ) -> AuditView:

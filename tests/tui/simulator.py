@@ -432,6 +432,9 @@ class Simulator:
         self.written.append(path)
         return path
 
+    def auto_lock_minutes(self) -> int:
+        return 15
+
     def lock(self) -> None:
         self._enter("lock")
 

@@ -19,6 +19,7 @@ from appliance.errors import Locked
 from tests.tui.pilot import drive, glass, press, settle, until
 from tests.tui.simulator import PASSPHRASE, Simulator
 from tui.app import GradAuditApp
+from tui.idle import Idle
 from tui.screens.overview import OverviewScreen
 from tui.screens.unlock import UnlockScreen
 
@@ -233,3 +234,49 @@ def test_a_plain_console_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "[x FAIL]" in glass(app)
 
     drive(steps, size=(150, 100))
+
+
+def test_nobody_at_the_keyboard_locks() -> None:
+    """After the set pause without a key the screens lock; a key in between begins it anew."""
+    backend, now = Simulator(), [0.0]
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await settle(pilot)
+        assert app.idle.minutes == backend.auto_lock_minutes()
+        app.idle = Idle(15, lambda: now[0])
+        now[0] = 899
+        app.lock_when_idle()
+        await press(pilot, "2")
+        now[0] = 899 + 899
+        app.lock_when_idle()
+        await settle(pilot)
+        assert not isinstance(app.screen, UnlockScreen) and "lock" not in backend.calls
+        now[0] += 2
+        app.lock_when_idle()
+        await until(pilot, lambda: "lock" in backend.calls)
+        assert isinstance(app.screen, UnlockScreen) and "lumen-vlm" not in glass(app)
+
+    drive(steps, backend=backend)
+
+
+def test_an_audit_is_worked_to_its_end() -> None:
+    """While an audit runs nobody needs to press a key; the pause begins when it has ended."""
+    gate, now = threading.Semaphore(0), [0.0]
+    backend = Simulator(gate=gate)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "r", "enter", "enter", "enter", "enter")
+        await until(pilot, lambda: app.running is not None and "run_audit" in backend.calls)
+        app.idle = Idle(15, lambda: now[0])
+        now[0] = 10_000
+        app.lock_when_idle()
+        assert app.running is not None and not app.running.cancelled
+        gate.release(1000)
+        await until(pilot, lambda: app.running is None)
+        app.lock_when_idle()
+        assert "lock" not in backend.calls
+        now[0] += 900
+        app.lock_when_idle()
+        await until(pilot, lambda: "lock" in backend.calls)
+
+    drive(steps, backend=backend)

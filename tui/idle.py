@@ -1,0 +1,66 @@
+"""Nobody at the keyboard: the screens lock themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from textual import events
+from textual.app import App
+
+LOOK_S = 5.0  # between two looks at whether somebody is there
+
+
+def boot_s() -> float:
+    """Seconds since the machine started: nobody sets it, and a closed lid counts."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Idle:
+    """Knows when a key was pressed last.
+
+    Args:
+        minutes: without a key after which it is over; 0 for never.
+        clock: seconds.
+    """
+
+    def __init__(self, minutes: int, clock: Callable[[], float] = boot_s) -> None:
+        self.minutes = minutes
+        self._clock = clock
+        self._last = clock()
+
+    def touch(self) -> None:
+        """Somebody is there."""
+        self._last = self._clock()
+
+    def over(self) -> bool:
+        """Whether the pause was long enough."""
+        return self.minutes > 0 and self._clock() - self._last >= 60 * self.minutes
+
+
+class LockingApp(App[int]):
+    """An app that locks when nobody is there, and no audit runs."""
+
+    idle = Idle(0)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something runs that is to end first; the pause begins after it."""
+        raise NotImplementedError
+
+    def action_lock(self) -> None:
+        """Lock now; nothing where it is locked already."""
+        raise NotImplementedError
+
+    async def on_event(self, event: events.Event) -> None:
+        """Any key or movement says that somebody is there."""
+        if isinstance(event, events.InputEvent | events.Paste):
+            self.idle.touch()
+        await super().on_event(event)
+
+    def lock_when_idle(self) -> None:
+        """Look whether somebody is there, and lock if not."""
+        if self.at_work:
+            self.idle.touch()
+        elif self.idle.over():
+            self.action_lock()
