@@ -40,6 +40,10 @@ class OpenWorkspace:
         except BaseException:
             workspace.close()
             raise
+        self._after_opening()
+
+    def _after_opening(self) -> None:
+        """Go on with what was cut off."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -2,7 +2,8 @@
 
 Opening, closing and the log entry around every act are in `acts`; studies, reports and pairs in `collected`;
 models in `registered`,
-audits in `audited`, designs in `designed`, findings in `disclosed`.
+audits in `audited`, designs in `designed`, findings in `disclosed`,
+erasing patients in `erased`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appliance import codec, policy_file, shown
+from appliance.erased import Erased
 from appliance.logged import Logged
 from appliance.safekeeping import Safekeeping
 from appliance.views import (
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Logged, Safekeeping):
+class Appliance(Erased, Logged, Safekeeping):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -86,7 +88,11 @@ class Appliance(Logged, Safekeeping):
             reports=counts.reports,
             pairs=counts.pairs,
             quarantined=counts.quarantined,
-            needs_me=(*self.log_needs(health), *filter(None, map(shown.needs_a_person, rows))),
+            needs_me=(
+                *self._due_after_erasures(),
+                *self.log_needs(health),
+                *filter(None, map(shown.needs_a_person, rows)),
+            ),
         )
 
 

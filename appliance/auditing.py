@@ -32,6 +32,7 @@ from appliance.packing import code_digest
 from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
 from appliance.served import WEIGHTS, Served
+from appliance.shown import erased_patients
 from appliance.views import Progress
 from appliance.worker import SELF_PROBE, Worker
 from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
@@ -77,9 +78,11 @@ def settings(loaded: LoadedPolicy, cohort: Cohort) -> Settings:
     """What the policy asks of an audit of this cohort.
 
     Raises:
-        UsageError: a spike-in is asked for, and the cohort has known members or too few fitting controls.
+        UsageError: patients of the cohort were erased; a spike-in is asked for, and
+            the cohort has known members or too few fitting controls.
         PolicyError: it asks for something this cohort does not allow.
     """
+    _check_whole(cohort)
     references = References(cohort.references)
     if loaded.spike_in:
         _check_spike_in(cohort)
@@ -88,6 +91,14 @@ def settings(loaded: LoadedPolicy, cohort: Cohort) -> Settings:
         return judgement.settings(loaded.policy, references, Design(cohort.design))
     except PolicyInvalid as invalid:
         raise PolicyError(str(invalid), invalid.hint) from invalid
+
+
+def _check_whole(cohort: Cohort) -> None:
+    gone = erased_patients(cohort)
+    if gone:
+        raise UsageError(
+            f"{gone} patients of cohort {cohort.name} were erased", "freeze a new cohort without them"
+        )
 
 
 def _check_spike_in(cohort: Cohort) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from appliance import egress
+from appliance.commands import erasing  # noqa: F401 - adds its commands to `studies`
 from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design

@@ -246,13 +246,15 @@ def described(workspace: Workspace, cohort: Cohort) -> CohortView:
     from appliance.balance import balance, warnings
 
     rows = {row.pair_id: row for row in pair_rows(workspace, standing=False)}
-    view = balance(cohort, rows)
+    there = replace(cohort, assignments=tuple(one for one in cohort.assignments if one.pair_id in rows))
+    view = balance(there, rows)
     standing = {pair.pair_id for pair in workspace.catalogue.pairs() if pair.standing}
-    gone = sum(one.pair_id not in standing for one in cohort.assignments)
+    gone = sum(one.pair_id not in standing for one in there.assignments)
     since = (
         [f"{gone} pairs stand no more: a later report, or a contradiction, took their place"] if gone else []
     )
-    return replace(cohort_view(cohort), balance=view, warnings=(*cohort.warnings, *warnings(view), *since))
+    shown = cohort_view(cohort)
+    return replace(shown, balance=view, warnings=(*shown.warnings, *warnings(view), *since))
 
 
 def check_name(name: str, what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from appliance import codec
 from appliance.errors import UsageError
-from appliance.workspace.evidence_batches import FINDINGS, IDENTITIES, REVEAL, EvidenceBatches
+from appliance.workspace.evidence_batches import ERASURE, FINDINGS, IDENTITIES, REVEAL, EvidenceBatches
 from appliance.workspace.evidence_store import digest_of
 from appliance.workspace.evidence_tables import StoredFinding, StoredIdentity
 from appliance.workspace.rows import StoredInstance, StoredPair
@@ -143,6 +143,18 @@ def keep_reason(workspace: Workspace, audit_id: str, patient: str, reason: str) 
 def discard_reason(workspace: Workspace, reveal_id: str) -> None:
     """Remove a reason for a look that did not take place."""
     EvidenceBatches.of(workspace).discard(REVEAL, reveal_id)
+
+
+def keep_erasure(
+    workspace: Workspace, erasure_id: str, audits: Sequence[str], patients: Sequence[str]
+) -> None:
+    """Seal that findings about these pseudonyms go; whoever next opens the store carries it out.
+
+    Raises:
+        CannotWrite: the disk is full or refuses.
+    """
+    document = {"erasure_id": erasure_id, "audits": list(audits), "patients": list(patients)}
+    EvidenceBatches.of(workspace).put(ERASURE, erasure_id, _document(document))
 
 
 def finding_row(found: StoredFinding, deciding: str, prior: str) -> FindingRow:

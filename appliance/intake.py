@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from appliance import limits
 from appliance.frames import FRAME
 from appliance.listing import Listing
 from appliance.readers import Readers
-from appliance.reading import Reading
+from appliance.reading import PATIENT_ERASED, Reading
 from appliance.sealed import REPORT_TEXT
 from appliance.views import IngestView, Progress
 from appliance.worker import Worker
+from appliance.workspace import erasing
 from appliance.workspace.rows import Quarantined, StoredFile, StoredInstance, StoredReport, StoredStudy
 from appliance.workspace.vault import Arriving
 from appliance.workspace.workspace import Workspace
-from medio.records import Instance, Outcome, Report
+from medio.records import Instance, Outcome, Report, Study
 
 _fields: dict[type, frozenset[str]] = {}  # asked for every row
 
@@ -96,6 +97,7 @@ class Intake:
             workers=workers or limits.workers(),
             wanted=lambda digest: not workspace.catalogue.has_file(digest),
         )
+        self._erased = erasing.refused(workspace.catalogue)
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._warnings: Counter[str] = Counter()
@@ -142,6 +144,9 @@ class Intake:
     def _seal(self, path: Path, reading: Reading, frame: bytes) -> _Sealed:
         """In a reader's thread: no frame and no text waits for its turn in the clear."""
         vault = self._workspace.vault
+        if self._erased:
+            reading = self._without_erased(reading)
+            frame = frame if reading.outcome is Outcome.IMAGE else b""
         return _Sealed(
             path,
             reading,
@@ -152,7 +157,24 @@ class Intake:
             ),
         )
 
-    def _subject(self, record: Instance | Report | None) -> str:
+    def _without_erased(self, reading: Reading) -> Reading:
+        """What a file says of patients who were not erased; nothing, not even its digest, of the others."""
+        records: list[Instance | Report | Study] = [*reading.reports, *reading.studies]
+        records += [reading.instance] if reading.instance is not None else []
+        gone = [one for one in records if self._subject(one) in self._erased]
+        if not gone:
+            return reading
+        if len(gone) == len(records) or reading.instance in gone:
+            said = "a patient who was erased; not taken in again"
+            return Reading(Outcome.REJECTED, reason=PATIENT_ERASED, message=said)
+        return replace(
+            reading,
+            reports=tuple(one for one in reading.reports if one not in gone),
+            studies=tuple(one for one in reading.studies if one not in gone),
+            warnings=(*reading.warnings, PATIENT_ERASED),
+        )
+
+    def _subject(self, record: Instance | Report | Study | None) -> str:
         """Whose key seals this."""
         if record is None:
             return ""

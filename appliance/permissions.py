@@ -70,6 +70,11 @@ RULES: Final[dict[str, Rule]] = {
     "unpaired": Rule("pairs.show", _COLLECTING),
     "pair": Rule("pairs.show", _COLLECTING),
     "duplicates": Rule("pairs.show", _COLLECTING),
+    "erasure_plan": Rule("patient.erase", _OFFICER),
+    "erase_patient": Rule("patient.erase", _OFFICER),
+    "readmit_patient": Rule("patient.readmit", _OFFICER),
+    "erasures": Rule("erasures.show", _READING),
+    "write_certificate": Rule("erasures.show", _READING),
     # models
     "add_model": Rule("model.add", _COLLECTING),
     "model": Rule("model.show", _AT_WORK),
@@ -89,11 +94,6 @@ RULES: Final[dict[str, Rule]] = {
     "audits": Rule("audit.show", _AT_WORK),
     "audit": Rule("audit.show", _AT_WORK),
     "export_pack": Rule("evidence.export", _READING),
-    # findings: who was in training data
-    "findings": Rule("findings.list", _KEYS),
-    "finding": Rule("findings.show", _KEYS),
-    "reveal_finding": Rule("findings.reveal", _OFFICER),
-    "reveals": Rule("findings.reveals", _KEYS),
     # designs
     "new_design": Rule("design.new", _OFFICER),
     "designs": Rule("design.show", _READING),

@@ -33,6 +33,7 @@ from medio.records import Cohort
 OFFICERS_DETECTOR = Policy("default", "0").deciding_detector
 ESTIMATED_PAIRS = 1000  # cohort size of an estimate, where none is asked for
 SMALL_SAMPLE = "Small sample: intervals are wide, and only large exposures can be found."
+ERASED_PATIENT = "erased-"  # stands in a frozen cohort in place of the pseudonym of who was erased
 ROLE_ORDER = ("member", "fitting", "calibration", "target", "post_release", "bank")
 
 
@@ -146,8 +147,15 @@ def cohort_document(stored: StoredCohort) -> Cohort:
     return codec.load(Cohort, json.dumps(stored.document))
 
 
+def erased_patients(document: Cohort) -> int:
+    """How many patients of a frozen cohort were erased since; it cannot be audited again then."""
+    return len({one.patient for one in document.assignments if one.patient.startswith(ERASED_PATIENT)})
+
+
 def cohort_view(document: Cohort) -> CohortView:
     """One cohort for a screen: counts, never a pseudonym."""
+    gone = erased_patients(document)
+    since = (f"{gone} of its patients were erased: it cannot be audited again",) if gone else ()
     patients = {
         role: len({one.patient for one in document.assignments if one.role == role}) for role in ROLE_ORDER
     }
@@ -157,7 +165,7 @@ def cohort_view(document: Cohort) -> CohortView:
         design=document.design,
         references=document.references,
         counts=tuple((role, patients[role]) for role in ROLE_ORDER if patients[role]),
-        warnings=document.warnings,
+        warnings=(*document.warnings, *since),
     )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from appliance.commands.session import Json, passphrase
+from appliance.commands.session import Json, in_person
+from appliance.commands.users import With, WithFd
 from appliance.narration import emit, say, table
-
-if TYPE_CHECKING:
-    from appliance.api import Appliance
 
 findings = typer.Typer(
     help="What an audit says of single patients; opens with the evidence key.", no_args_is_help=True
@@ -31,10 +29,12 @@ def findings_ls(
         float | None, typer.Option(help="Leave out what the deciding detector scores lower.")
     ] = None,
     role: Annotated[str, typer.Option(help="Of the cohort: target, calibration, fitting, member…")] = "",
+    with_: With = "",
+    with_fd: WithFd = None,
     json_: Json = False,
 ) -> None:
     """List findings by pseudonym: score, p-value, leak probability. Membership is health information."""
-    with typed(context) as appliance:
+    with in_person(context, with_, with_fd) as appliance:
         rows = appliance.findings(
             audit_id, min_probability=min_probability, prior=prior, min_score=min_score, role=role
         )
@@ -45,11 +45,18 @@ def findings_ls(
 
 
 @findings.command("show")
-def findings_show(context: typer.Context, audit_id: str, pseudonym: str, json_: Json = False) -> None:
+def findings_show(
+    context: typer.Context,
+    audit_id: str,
+    pseudonym: str,
+    with_: With = "",
+    with_fd: WithFd = None,
+    json_: Json = False,
+) -> None:
     """Show every pair of a pseudonym with all scores; what was not scored says why."""
     from appliance.views import plain
 
-    with typed(context) as appliance:
+    with in_person(context, with_, with_fd) as appliance:
         found = appliance.finding(audit_id, pseudonym)
     if json_:
         emit(True, {"findings": [plain(one) for one in found]}, "")
@@ -68,13 +75,15 @@ def findings_reveal(
     audit_id: str,
     pseudonym: str,
     reason: Annotated[str, typer.Option(help="Why; it is sealed, and never in the log.")],
+    with_: With = "",
+    with_fd: WithFd = None,
     json_: Json = False,
 ) -> None:
     """Break the glass: show who a pseudonym is. Logged before it is shown. Contains patient data."""
     from appliance.sanitise import safe
     from appliance.views import plain
 
-    with typed(context) as appliance:
+    with in_person(context, with_, with_fd) as appliance:
         view = appliance.reveal_finding(audit_id, pseudonym, reason)
     who = [
         f"{safe(number, 100)}" + (f"  issued by {safe(issuer, 100)}" if issuer else "")
@@ -87,15 +96,9 @@ def findings_reveal(
 
 
 @findings.command("reveals")
-def findings_reveals(context: typer.Context, json_: Json = False) -> None:
+def findings_reveals(
+    context: typer.Context, with_: With = "", with_fd: WithFd = None, json_: Json = False
+) -> None:
     """List every look at an identity with its reason, oldest first."""
-    with typed(context) as appliance:
+    with in_person(context, with_, with_fd) as appliance:
         table(json_, appliance.reveals(), ("revealed_utc", "by", "audit_id", "patient", "reason"))
-
-
-def typed(context: typer.Context) -> Appliance:
-    """The workspace, opened with a passphrase: what `gradaudit unlock` keeps does not open findings."""
-    from appliance.api import Appliance
-    from appliance.config import workspace_root
-
-    return Appliance.unlock(workspace_root(context.obj.workspace), passphrase(context.obj))

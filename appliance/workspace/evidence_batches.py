@@ -10,6 +10,8 @@ opens. The format is written down in docs/spec/evidence-store.md; vectors in tes
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,7 @@ ERASURE: Final = "erasure"
 REVEAL: Final = "reveal"
 MAGIC: Final = b"GAE1"
 ENCAPSULATED: Final = 32 + KEY_BYTES + 16  # HPKE: encapsulated key, sealed key, tag
+_ABANDONED_S: Final = 3600.0
 _LABEL: Final = "gradaudit evidence batch v1"
 _FILE: Final = re.compile(rf"([0-9a-f]{{64}})\.({FINDINGS}|{IDENTITIES}|{ERASURE}|{REVEAL})\.sealed")
 
@@ -113,9 +116,13 @@ class EvidenceBatches:
         self._path(kind, self.name_of(kind, about)).unlink(missing_ok=True)
 
     def remove(self, batches: list[Waiting]) -> None:
-        """Remove batches whose content is on disk elsewhere."""
+        """Remove batches whose content is on disk elsewhere, and what writers that were killed left."""
         for one in batches:
             one.path.unlink(missing_ok=True)
+        for left in self._waiting.glob(".*"):
+            with suppress(FileNotFoundError):  # its writer has just renamed it
+                if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                    left.unlink()
         if batches:
             sync_directory(self._waiting)
 

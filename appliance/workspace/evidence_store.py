@@ -31,6 +31,7 @@ from appliance.workspace.evidence_batches import (
     Waiting,
 )
 from appliance.workspace.evidence_batches import FINDINGS as FINDINGS_KIND
+from appliance.workspace.evidence_batches import IDENTITIES as IDENTITIES_KIND
 from appliance.workspace.evidence_tables import (
     BATCHES,
     ERASED,
@@ -81,8 +82,12 @@ class EvidenceStore:
         erasures: list[str] = []
         if not self._batches.waiting():
             return ()
+        of_audits = (FINDINGS_KIND, IDENTITIES_KIND)
+        counting = {self._batches.name_of(kind, audit) for kind in of_audits for audit in settled}
         with self._writing() as connection:
             for batch in sorted(self._batches.waiting(), key=lambda one: one.kind == ERASURE):
+                if batch.kind in of_audits and batch.name not in counting:
+                    continue  # of an audit that may go on, and then seals anew
                 try:
                     document = self._document(batch)
                 except IntegrityError as damaged_batch:
@@ -93,10 +98,8 @@ class EvidenceStore:
                     self._erase(connection, document)
                 elif batch.kind == REVEAL:
                     self._take_reveal(connection, document)
-                elif document["audit_id"] in settled:
-                    self._take(connection, batch, document)
                 else:
-                    continue
+                    self._take(connection, batch, document)
                 merged.append(batch)
         if erasures:
             self._overwrite_freed()
@@ -300,8 +303,9 @@ def rewrap(workspace: Workspace, old: SecretKey, new: SecretKey) -> None:
     """Write evidence.db under another evidence key, beside the old one; the keyring then decides.
 
     Call it as the only writer, before the keyring names the new key. Everything that waits and counts is
-    merged first, so no batch under the old key is needed afterwards. Killed before the keyring is written,
-    the old file is in force, and the next `opened` removes the new one; killed after it, the other way round.
+    merged first; an audit that may go on seals its findings anew, to the new key. Killed before the keyring
+    is written, the old file is in force, and the next `opened` removes the new one; killed after it, the
+    other way round.
 
     Raises:
         IntegrityError: `old` is not the key in force, or store or batch is damaged.
