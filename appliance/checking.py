@@ -5,7 +5,6 @@ Nothing is repaired or changed here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from appliance import shown
 from appliance.errors import ApplianceError, IntegrityError, Locked
 from appliance.evidence import verify
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.notes import KEY_FILE
 from appliance.workspace.ga1 import HEADER_BYTES, Meaning, Unsealer
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.layout import Found, Part, walk
@@ -24,6 +24,7 @@ from appliance.workspace.workspace import LOG, Workspace
 
 _PIECE: Final = 4 << 20  # bytes read at a time
 _KIND: Final = slice(12, 28)  # of a GA1 header
+_CATALOGUE: Final = "catalogue.db"
 _FROM_BACKUP: Final = "Restore the workspace from a backup: `gradaudit restore`."
 
 
@@ -94,8 +95,11 @@ def _of_error(file: str, error: ApplianceError) -> Damage:
 
 
 def _file_named(message: str, found: Iterable[Found]) -> str:
-    named = sorted((one.name for one in found if one.name in message), key=len)
-    return named[-1] if named else message.split(" ", 1)[0]
+    if "signing key" in message:
+        return f"{LOG}/{KEY_FILE}"
+    parts = Part.KEYRING, Part.CATALOGUE, Part.OBJECT, Part.LOG
+    named = [one.name for one in found if one.part in parts and one.path.name in message]
+    return max(named, key=len) if named else LOG if " log " in message else _CATALOGUE
 
 
 def _layout(found: Iterable[Found]) -> Iterator[Damage]:
@@ -196,9 +200,3 @@ def _steps(workspace: Workspace, steps: Iterable[Found]) -> Iterator[Damage]:
         except IntegrityError as error:
             again = f"Give the audit up with `gradaudit audit abandon {audit}` and run it anew."
             yield Damage(one.name, str(error), again)
-
-
-def told(root: Path, error: OSError) -> IntegrityError:
-    """What an error of the operating system says about a file below `root`."""
-    name = os.path.relpath(error.filename, root) if error.filename else "the workspace"
-    return IntegrityError(f"{name} cannot be read: {error.strerror}", _FROM_BACKUP)

@@ -34,6 +34,8 @@ class Catalogue(StoredStudies, StoredResults):
         """
         if not path.is_file():
             raise IntegrityError(f"{path.name} is missing", "Restore the workspace from a backup.")
+        if not path.stat().st_size:  # SQLite would take it for a new database
+            raise damaged(path)
         super().__init__(path, open_engine(path, key))
         try:
             schema = self.setting("schema") or ""

@@ -21,6 +21,7 @@ from appliance.errors import ApplianceError, Busy, IntegrityError
 from appliance.workspace.keys import SecretKey
 
 BUSY_TIMEOUT_MS: Final = 10_000
+_DAMAGED: Final = ("malformed", "not a database", "corrupt", "no such table", "no such column")
 
 
 def open_engine(path: Path, key: SecretKey) -> Engine:
@@ -84,7 +85,7 @@ def translated(path: Path) -> Iterator[None]:
         said = str(cause).lower()
         if "locked" in said or "busy" in said:
             raise Busy("another process is writing to the catalogue", "Try again in a moment.") from None
-        if "malformed" in said or "not a database" in said or "corrupt" in said:
+        if any(words in said for words in _DAMAGED):
             raise damaged(path) from None
         if isinstance(cause, sqlcipher.OperationalError):
             raise ApplianceError(
