@@ -109,9 +109,9 @@ class Logged(OpenWorkspace):
 
     def last_log_review(self) -> str:
         """When the log was reviewed last, as claimed; "" if never."""
-        from appliance.evidence.reviews import ACT
+        from appliance.evidence.reviews import done
 
-        found = self._log.acts(ACT)
+        found = done(self._log)
         return found[-1].claimed_utc if found else ""
 
     def log_needs(self, health: LogHealth) -> tuple[str, ...]:

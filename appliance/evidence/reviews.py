@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from appliance.errors import IntegrityError, UsageError
+from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.verify_evidence import canonical
 from appliance.evidence.views import ReviewRow
@@ -37,8 +38,14 @@ def record(
         raise UsageError("a review says what was found", 'as in `--found "nothing unusual"`')
     salt = secrets.token_hex(16)  # nobody can try out words against the digest
     content = canonical({"first": first, "found": found, "last": last, "salt": salt, "v": 1})
+    log.append(ACT, "log", "begins", actor=actor)
     sealed = seal(KIND, content)
     log.append(ACT, sealed, "done", actor=actor, detail_digest=sha256(content).hexdigest())
+
+
+def done(log: EvidenceLog) -> list[Entry]:
+    """The entries of reviews that were sealed and logged, oldest first."""
+    return [entry for entry in log.acts(ACT) if entry.outcome == "done"]
 
 
 def reviews(log: EvidenceLog, unseal: Callable[[str, str], bytes]) -> tuple[ReviewRow, ...]:
@@ -48,7 +55,7 @@ def reviews(log: EvidenceLog, unseal: Callable[[str, str], bytes]) -> tuple[Revi
         IntegrityError: a sealed record is missing or is not what the log has the digest of.
     """
     rows = []
-    for entry in log.acts(ACT):
+    for entry in done(log):
         content = unseal(KIND, entry.object)
         if sha256(content).hexdigest() != entry.detail_digest:
             raise IntegrityError(f"the review of entry {entry.index} is not the one that was logged")

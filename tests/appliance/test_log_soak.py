@@ -36,7 +36,7 @@ def strace() -> None:
 
 
 def test_failing_system_calls_lose_nothing(strace: None) -> None:
-    """Sixty of the system calls of an append fail or kill; what was acknowledged is there, without an alarm."""
+    """Sixty of the system calls of an append fail or kill; what was acknowledged is there."""
     found = log_faults.run(60, seed=1)
     assert clean(found), found
     assert found["tried"] == 60

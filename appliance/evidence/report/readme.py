@@ -33,6 +33,7 @@ WHAT IS IN IT
     log/proofs.json             that each is in the log (inclusion, RFC 6962) and that the log only grew
     log/opening, log/checkpoint the log's signed state when the audit began, and when it closed
     log/verifier-key            the public key
+    log/cosigned.json           only if a witness has seen the log since: what it cosigned
 
 The last entry closed the audit. Its "result" is the SHA-256 over the canonical JSON (RFC 8785) of the digests
 of data.json, model.json, policy.toml and results.json: the log stood by these four before there was a pack.

@@ -1,0 +1,100 @@
+"""No log write, no act: every kind of act, with a log that takes nothing, leaves everything as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.api import Appliance
+from appliance.errors import LogUnwritable
+from appliance.evidence import files, witness_log
+from appliance.workspace.workspace import Workspace
+from tests.audit_core import engine_models as tiny
+
+STUDIES = Path(__file__).resolve().parents[2] / "appliance" / "demo" / "assets" / "studies"
+PASSPHRASE = "four random words"
+QUIET = ("log", "lock", "run")  # what may change without an act
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with two studies, and things to bring to it."""
+    folder = tmp_path_factory.mktemp("site")
+    workspace = Workspace.create(folder / "workspace", PASSPHRASE, "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace, fresh=True) as appliance:
+        appliance.ingest(sorted(STUDIES.rglob("*.dcm"))[:4], _no)
+    tiny.write_llava(folder / "model", seed=0)
+    witness_log.init(folder / "stick")
+    return folder
+
+
+def picture(folder: Path) -> dict[str, str]:
+    """Every file of the workspace, and every file that came out, by digest."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        quiet = name.parts[:1] == ("workspace",) and name.parts[1:2] in [(one,) for one in QUIET]
+        if path.is_file() and not quiet and not path.name.endswith(("-wal", "-shm")):
+            found[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _new_study() -> list[Path]:
+    return sorted(STUDIES.rglob("*.dcm"))[4:6]
+
+
+def _no(step: object) -> None:
+    return None
+
+
+ACTS: dict[str, Callable[[Appliance, Path], Any]] = {
+    "ingest": lambda site, folder: site.ingest(_new_study(), _no),
+    "export of studies": lambda site, folder: site.export_studies(_new_study(), folder / "out", _no),
+    "model intake": lambda site, folder: site.add_model("second", folder / "model"),
+    "report shown": lambda site, folder: site.report(site.reports()[0].digest),
+    "user": lambda site, folder: site.add_user("second", "operator", "words of an operator"),
+    "passphrase": lambda site, folder: site.change_passphrase(PASSPHRASE, "five other random words"),
+    "rotation of keys": lambda site, folder: site.rotate_keys(),
+    "auto-lock": lambda site, folder: (site.set_auto_lock(5), site.auto_lock_minutes()),
+    "backup": lambda site, folder: site.backup(folder / "backup", lambda done, total: None),
+    "log shown": lambda site, folder: site.log_entries(0, 10),
+    "log export": lambda site, folder: site.export_log(folder / "log.jsonl", "jsonl", None, None),
+    "review": lambda site, folder: site.review_log(0, 2, "nothing unusual"),
+    "legal hold": lambda site, folder: site.hold_log(True),
+    "witness trusted": lambda site, folder: site.trust_witness(
+        "stick", (folder / "stick" / witness_log.KEY_FILE).read_bytes()
+    ),
+    "unlock": lambda site, folder: Appliance.unlock(folder / "workspace", PASSPHRASE).close(),
+}  # fmt: skip
+
+
+def full(*given: object) -> None:
+    """A disk that takes nothing."""
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_no_write_no_act(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """With an unwritable log the act is refused and nothing has changed; else it takes effect."""
+    folder = Path(shutil.copytree(site, tmp_path / "copy"))
+    workspace = Workspace.open(folder / "workspace", PASSPHRASE)
+    with Appliance(workspace) as appliance:
+        size, before = appliance._log.size, picture(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "overwrite", full)
+            with pytest.raises(LogUnwritable, match="nothing was done"):
+                ACTS[name](appliance, folder)
+        after = picture(folder)
+        assert {} == {path: digest for path, digest in after.items() if before.get(path) != digest}
+        assert not (folder / "workspace/log/witness/stick").exists()
+    with Appliance(Workspace.open(folder / "workspace", PASSPHRASE)) as appliance:
+        assert appliance._log.verify().intact
+        shown = ACTS[name](appliance, folder)
+        assert appliance._log.refresh() > size  # the control: the same act is logged and does something
+        happened = picture(folder) != after or (folder / "workspace/log/witness/stick").exists()
+        assert happened or shown is not None or name in ("unlock", "legal hold")
