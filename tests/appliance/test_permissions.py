@@ -28,19 +28,25 @@ EXPECTED = {
     "audits": "OPAM", "audit": "OPAM", "export_pack": "OPA",
     "new_design": "O", "designs": "OPA", "design": "OPA", "release_list": "O", "reveal_design": "O",
     "findings": "O", "finding": "O", "reveal_finding": "O", "reveals": "O",
-    "overview": "OPAM", "log_count": "OPAM", "log_entries": "OPA", "log_verify": "OPAM",
+    "erasure_plan": "O", "erase_patient": "O", "readmit_patient": "O", "erasures": "OPA",
+    "write_certificate": "OPA",
+    "verify_workspace": "OPM", "backup": "OPM",
     "log_needs": "OPAM", "log_state": "OPAM", "compare_log_state": "OPAM", "export_log": "OPA",
     "review_log": "OPA", "log_reviews": "OPA", "last_log_review": "OPAM", "trust_witness": "O",
     "witness_request": "OPA", "accept_witness": "OPA", "witnesses": "OPAM", "hold_log": "O", "prune_log": "O",
+    "overview": "OPAM", "log_count": "OPAM", "log_entries": "OPA", "log_verify": "OPAM",
 }  # fmt: skip
 USERS = {"O": "officer", "P": "operator", "A": "auditor", "M": "scanner", "R": "paper"}
 LASTING = {"lock", "close", "remember"}  # they end the session, or outlive the test
 
 
 def public_methods() -> dict[str, FunctionType]:
-    found = inspect.getmembers(Appliance, inspect.isfunction)
-    static = {"expect_workspace", "forget"}
-    return {name: method for name, method in found if not name.startswith("_") and name not in static}
+    """Methods of an open workspace: what is static opens nothing, or asks for a passphrase itself."""
+    return {
+        name: method
+        for name, method in inspect.getmembers(Appliance, inspect.isfunction)
+        if not name.startswith("_") and isinstance(inspect.getattr_static(Appliance, name), FunctionType)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +72,10 @@ def test_every_method_for_every_role(site: tuple[Path, dict[str, str]], letter: 
             wanted = list(inspect.signature(method).parameters.values())[1:]
             arguments = [object() for one in wanted if one.default is one.empty]
             try:
-                method(opened, *arguments) if letter not in EXPECTED[name] else opened._permit(
-                    permissions.RULES[name]
-                )
+                if letter in EXPECTED[name]:
+                    opened._permit(permissions.RULES[name])
+                else:
+                    method(opened, *arguments)
             except NotPermitted:
                 refused = True
             else:
