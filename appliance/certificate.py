@@ -20,6 +20,8 @@ NOT_REMOVED: Final = (
     "Results that were reported keep their counts. They name no patient.",
     "Frozen cohorts keep the pair's digest and role, because their own digest is over them, with a random "
     "word in place of the pseudonym.",
+    "The store of findings keeps its key: the patient's rows in it are overwritten, but blocks that the disk "
+    "has put aside may still hold old pages until the evidence key is changed.",
     "The list of files that were set aside names no patient, so entries about this patient's files may "
     "remain: digests, reasons and keyed digests of file names.",
     "The evidence log keeps this erasure: a keyed digest of the patient's identity, and this certificate's "
