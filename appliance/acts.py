@@ -129,6 +129,11 @@ class OpenWorkspace:
         """
         read_keyring(root / KEYRING)
 
+    @staticmethod
+    def must_say_who(root: Path) -> bool:
+        """Whether several users type a passphrase, so that one has to say who. Raises as above."""
+        return len([one for one in read_keyring(root / KEYRING).users() if one.role.types_a_passphrase]) > 1
+
     def remember(self) -> None:
         """Let later commands `resume`, until `forget` or a restart of the machine."""
         self._workspace.keep_unlocked()

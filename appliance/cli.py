@@ -114,7 +114,11 @@ def _open_screens(session: Session) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the screens need a terminal", "every act is a command too: see `gradaudit --help`")
     given, user = passphrase_given(session.passphrase_fd), user_given(session.user)
-    backend = Appliance.resume(root) or (Appliance.unlock(root, given, user) if given is not None else None)
+    backend = Appliance.resume(root)
+    if backend is None and not user and Appliance.must_say_who(root):
+        user = str(typer.prompt("user", err=True))
+    if backend is None and given is not None:
+        backend = Appliance.unlock(root, given, user)
     return run(backend, lambda passphrase: Appliance.unlock(root, passphrase, user))
 
 

@@ -175,7 +175,13 @@ class Workspace:
         root = Path(root).absolute()
         keyring = read_keyring(root / KEYRING)
         identity = keyring.identify(passphrase, user)
-        return cls(root, keyring, keyring.keys_of(identity), identity)
+        try:
+            return cls(root, keyring, keyring.keys_of(identity), identity)
+        except IntegrityError:
+            now = read_keyring(root / KEYRING)
+            if now.epoch == keyring.epoch:
+                raise
+            return cls(root, now, now.keys_of(identity), identity)  # the keys were changed this moment
 
     @classmethod
     def resume(cls, root: Path) -> Workspace:

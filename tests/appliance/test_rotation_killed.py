@@ -169,3 +169,19 @@ def test_another_program_has_it_open(tmp_path: Path) -> None:
             pass
     with case.opened(root, "operator", secrets) as opened:
         assert opened.log_verify().intact
+
+
+def test_the_keys_change_while_one_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads keyring.json just before the change opens with the keys after it."""
+    root = tmp_path / "workspace"
+    secrets = case.build(root)
+    before = read_keyring(root / "keyring.json")
+    with case.opened(root, "officer", secrets) as opened:
+        opened.rotate_keys()
+    reads = iter([before])
+    real = read_keyring
+    monkeypatch.setattr(
+        "appliance.workspace.workspace.read_keyring", lambda path: next(reads, None) or real(path)
+    )
+    with Workspace.open(root, secrets["operator"], "operator") as late:
+        assert late.keyring.epoch == 2

@@ -15,7 +15,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from appliance.errors import Locked
+from appliance.errors import Locked, NotPermitted
 from tests.tui.pilot import drive, glass, press, settle, until
 from tests.tui.simulator import PASSPHRASE, Simulator
 from tui.app import GradAuditApp
@@ -123,6 +123,19 @@ def test_a_workspace_that_locked_itself_leads_to_the_passphrase() -> None:
         await press(pilot, "2")
         assert isinstance(app.screen, UnlockScreen)
         assert "✗ the workspace is locked  hint: another officer" in glass(app)
+
+    drive(steps, backend=backend)
+
+
+def test_what_a_role_may_not_do_is_said_where_one_is() -> None:
+    """A refusal for the role is one line with a hint; nobody is sent to the passphrase for it."""
+    refusal = NotPermitted("log.show is not for the role machine", "Ask an officer.")
+    backend = Simulator(failing={"audits": refusal})
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "2")
+        assert not isinstance(app.screen, UnlockScreen)
+        assert "✗ log.show is not for the role machine  hint: Ask an officer." in glass(app)
 
     drive(steps, backend=backend)
 

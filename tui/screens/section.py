@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from appliance.errors import ApplianceError, Locked
+from appliance.errors import ApplianceError, Locked, NotPermitted
 from tui.widgets.chrome import Banner, KeyLine, Notice, TopLine
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Section(Screen[None]):
 
     def complain(self, error: ApplianceError) -> None:
         """One line with a hint; a locked workspace leads back to the passphrase."""
-        if isinstance(error, Locked) and self.app.can_unlock:
+        locked = isinstance(error, Locked) and not isinstance(error, NotPermitted)
+        if locked and self.app.can_unlock:
             self.app.show_lock(str(error), error.hint)
             return
         self.query_one(Notice).complain(str(error), error.hint)
