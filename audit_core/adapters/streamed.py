@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from audit_core.adapters.headers import PIECE_BYTES, Shapes
+from audit_core.adapters.headers import NAMES as KINDS
+from audit_core.adapters.headers import PIECE_BYTES, Shapes, header_of
 from audit_core.errors import ModelRefused
 
 DTYPES: Final = {
@@ -106,15 +106,22 @@ def taken(pairs: Iterable[tuple[str, Tensor]], dtype: torch.dtype) -> dict[str, 
 
 
 def stored(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a folder's safetensors files, one at a time.
+    """Every tensor of a folder's safetensors files, one at a time, read and not mapped.
 
-    Copies: numbers in a mapped file begin where the file has them, and sums over them are rounded
-    otherwise than over the same numbers at a multiple of 64 bytes, where those of `Streamed` begin.
+    Numbers in a mapped file begin where the file has them, and sums over them are rounded otherwise than over
+    the same numbers at a multiple of 64 bytes, where those of `Streamed` begin.
+
+    Raises:
+        ModelRefused: a file is not readable, or shorter than its header says.
     """
     for name in names:
-        with safe_open(path / name, framework="pt") as file:
-            for tensor in file.keys():  # noqa: SIM118 - no mapping
-                yield tensor, file.get_tensor(tensor).clone()
+        with (path / name).open("rb") as file:
+            header = header_of(file)
+            for tensor, shape in header.shapes.items():
+                whole = Assembly(shape, KINDS[header.kinds[tensor]])
+                for start in range(0, header.sizes[tensor], PIECE_BYTES):
+                    whole.add(file.read(min(PIECE_BYTES, header.sizes[tensor] - start)))
+                yield tensor, whole.whole()
 
 
 def coming(weights: Weights) -> Iterable[tuple[str, Tensor]]:
