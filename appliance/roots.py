@@ -69,9 +69,11 @@ class CatalogueRoots:
 
         Raises:
             LogUnwritable: the log takes no entry.
+            ApplianceError: a commit failed before, and does again.
         """
         if not self._pending:
             return
+        self.catalogue.make_sure()
         with suppress(Busy), self.catalogue.held() as root:
             self._expect(root)
             self._log.append(ACT, _OBJECT, "done", result_root=root)

@@ -37,6 +37,7 @@ class Queries:
     Attributes:
         on_root: called with the root before and after a change, inside the transaction and before it commits;
             what it raises undoes the change.
+        unsure: a commit failed after its frames were written: the next recovery may find it whole.
         outdated: the schema is an earlier one; nothing but its root and settings is used before `migrate`.
     """
 
@@ -45,6 +46,7 @@ class Queries:
         self._engine = engine
         self.on_root: Callable[[str, str], None] | None = None
         self.outdated = False
+        self.unsure = False
 
     def root(self) -> str:
         """The root over the rows that decide something, hex."""
@@ -73,14 +75,30 @@ class Queries:
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """One writing transaction; what it commits to has been told to `on_root` before it commits."""
-        with translated(self._path), self._engine.connect() as connection, writing(connection):
-            before = root_of(connection) if self.on_root is not None else ""
-            changes = total_changes(connection)
-            yield connection
-            if total_changes(connection) != changes:
+        committing = False
+        try:
+            with translated(self._path), self._engine.connect() as connection, writing(connection):
+                before = root_of(connection) if self.on_root is not None else ""
+                changes = total_changes(connection)
+                yield connection
+                if total_changes(connection) != changes:
+                    count_up(connection)
+                    if self.on_root is not None:
+                        self.on_root(before, root_of(connection))
+                    committing = True
+        except BaseException:
+            self.unsure = self.unsure or committing
+            raise
+        self.unsure = self.unsure and not committing
+
+    def make_sure(self) -> None:
+        """Commit once more after a commit that failed: only then can the failed one not come back.
+
+        Raises: as any change.
+        """
+        if self.unsure:
+            with self.changing() as connection:
                 count_up(connection)
-                if self.on_root is not None:
-                    self.on_root(before, root_of(connection))
 
     def _rows(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
         with self._reading() as connection:
