@@ -61,12 +61,13 @@ _FILES: Final = tuple(
         (r"log/(journal|checkpoint|checkpoints|verifier-key|settings)", Part.LOG),
         (r"log/segments/[0-9]{4}/(journal|checkpoint|checkpoints)", Part.LOG),
         (r"log/witness/[A-Za-z0-9][A-Za-z0-9._-]*", Part.LOG),
+        (r"quarantine/(\.?[0-9a-f]{16}\.json)(\.[0-9a-f]{16})?", Part.PASSING),
         (r"lock|lockout|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
         (r"steps/A-[0-9a-f]{12}/\.[0-9a-f]{64}(\.copy)?\.ga1\.[0-9a-f]{16}", Part.PASSING),
     )
 )
 _FOLDERS: Final = re.compile(
-    r"objects(/[0-9a-f]{2}|/incoming)?|steps(/A-[0-9a-f]{12})?|evidence(/waiting)?"
+    r"objects(/[0-9a-f]{2}|/incoming)?|steps(/A-[0-9a-f]{12})?|evidence(/waiting)?|quarantine"
     r"|log(/segments(/[0-9]{4}(\.[a-z]+)?)?|/witness)?"
 )
 
