@@ -288,8 +288,9 @@ class Audited(Registered):
         So may what throw-away copies of audits that were cut off have learnt, but for the one that goes on:
         resumed, the others train theirs again.
         """
-        from appliance import auditing
+        from appliance import auditing, findings
 
+        findings.sweep(self._workspace)
         resumable, known = set(), set()
         for row in self._workspace.catalogue.audits():
             known.add(row.audit_id)

@@ -187,7 +187,7 @@ class Erased(Disclosed):
                 given_up = auditing.failed(stored, "a patient of its cohort was erased")
                 workspace.catalogue.move_audit(given_up, stored.state)
             remove_steps(workspace.root / STEPS / audit_id)
-            findings.discard(workspace, audit_id)
+        findings.sweep(workspace)
         keep_erasure(workspace, erasure_id, left["audits"], left["patients"])
         try:
             key = workspace.evidence_key(self._present)

@@ -112,6 +112,20 @@ def discard(workspace: Workspace, audit_id: str) -> None:
         EvidenceBatches.of(workspace).discard(kind, audit_id)
 
 
+def sweep(workspace: Workspace) -> None:
+    """Remove what audits sealed that came to nothing and were killed while it was removed.
+
+    Call it as the only writer.
+    """
+    batches = EvidenceBatches.of(workspace)
+    live = [row.audit_id for row in workspace.catalogue.audits() if row.state != "failed"]
+    of_audits = (FINDINGS, IDENTITIES)
+    names = {batches.name_of(kind, audit_id) for kind in of_audits for audit_id in live}
+    left = [one for one in batches.waiting() if one.kind in of_audits and one.name not in names]
+    if left:
+        batches.remove(left)
+
+
 def keep_reason(workspace: Workspace, audit_id: str, patient: str, reason: str) -> tuple[str, str]:
     """Seal why an identity is looked at.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from appliance import findings
 from appliance.api import Appliance
 from appliance.errors import ApplianceError, IntegrityError, LogUnwritable, NotPermitted, UsageError
 from appliance.evidence.log import EvidenceLog
@@ -185,6 +186,29 @@ def test_the_code_opens_the_frozen_batch(tmp_path: Path) -> None:
     path.write_bytes(case["file"])
     batch = Waiting(case["name"].hex(), VECTORS["kind"], path)
     assert batches.opened(batch, private).decode() == VECTORS["content"]
+
+
+def test_what_a_killed_writer_left_is_no_batch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that never got its name is not read; the next writer's sweep takes batches of failed audits."""
+    with unlocked(root) as appliance:
+        workspace = appliance._workspace
+        batches = EvidenceBatches.of(workspace)
+        before = batches.waiting()
+
+        def killed(self: Path, target: Path) -> Path:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Path, "replace", killed)
+            patched.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+            batches.put(FINDINGS, "A-00000000000f", b"{}")
+        assert len(list((root / EVIDENCE / "waiting").iterdir())) == len(before) + 1
+        assert batches.waiting() == before
+        batches.put(FINDINGS, "A-00000000000f", b"{}")
+        assert len(batches.waiting()) == len(before) + 1
+        with workspace.writing():
+            findings.sweep(workspace)
+        assert batches.waiting() == before
 
 
 # -- merging -------------------------------------------------------------------------------------------------
