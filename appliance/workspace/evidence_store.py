@@ -12,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Engine, Select, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from appliance.errors import Busy, IntegrityError
@@ -44,6 +44,11 @@ from appliance.workspace.evidence_tables import (
     StoredFinding,
     StoredIdentity,
     StoredReveal,
+    by_pair,
+    finding_of,
+    insert_findings,
+    insert_rows,
+    pairs_of,
 )
 from appliance.workspace.grants import public_of
 from appliance.workspace.keyring_file import read_keyring
@@ -119,10 +124,10 @@ class EvidenceStore:
         if batch.kind == FINDINGS_KIND:
             for table in _TABLES_OF_AN_AUDIT:
                 connection.execute(delete(table).where(table.c.audit_id == audit))
-            _insert_findings(connection, audit, rows)
+            insert_findings(connection, audit, rows)
         else:
             connection.execute(delete(IDENTITIES).where(IDENTITIES.c.audit_id == audit))
-            _insert(connection, IDENTITIES, [{"audit_id": audit, **row} for row in rows])
+            insert_rows(connection, IDENTITIES, [{"audit_id": audit, **row} for row in rows])
         known = {"name": batch.name, "kind": batch.kind, "about": audit}
         connection.execute(insert(BATCHES).values(known).on_conflict_do_nothing())
 
@@ -130,7 +135,7 @@ class EvidenceStore:
         if not self._is_erased(connection, document["audit_id"], document["patient"]):
             row = {column.name: document[column.name] for column in REVEALS.c if column.name != "digest"}
             row["digest"] = digest_of(document)
-            _insert(connection, REVEALS, [row])
+            insert_rows(connection, REVEALS, [row])
 
     def _is_erased(self, connection: Connection, audit: str, patient: str) -> bool:
         handle = self._handle(audit, patient)
@@ -189,13 +194,17 @@ class EvidenceStore:
             query = query.where(column == wanted) if wanted else query
         if min_score is not None:
             high = (SCORES.c.detector == detector) & (SCORES.c.value >= min_score)
-            query = query.where(FINDINGS.c.pair_id.in_(_pairs_of(SCORES, audit_id).where(high)))
+            query = query.where(FINDINGS.c.pair_id.in_(pairs_of(SCORES, audit_id).where(high)))
         if min_probability is not None:
-            likely = (PROBABILITIES.c.prior == prior) & (PROBABILITIES.c.value >= min_probability)
-            query = query.where(FINDINGS.c.pair_id.in_(_pairs_of(PROBABILITIES, audit_id).where(likely)))
+            enough = (PROBABILITIES.c.prior == prior) & (PROBABILITIES.c.value >= min_probability)
+            query = query.where(FINDINGS.c.pair_id.in_(pairs_of(PROBABILITIES, audit_id).where(enough)))
         with self._reading() as connection:
-            rows = connection.execute(query.order_by(FINDINGS.c.place).limit(limit).offset(offset))
-            return tuple(_finding(connection, dict(row)) for row in rows.mappings().all())
+            asked = query.order_by(FINDINGS.c.place).limit(limit).offset(offset)
+            rows = [dict(row) for row in connection.execute(asked).mappings()]
+            pairs = [row["pair_id"] for row in rows]
+            scores = by_pair(connection, SCORES, audit_id, pairs)
+            likely = by_pair(connection, PROBABILITIES, audit_id, pairs)
+            return tuple(finding_of(row, scores[row["pair_id"]], likely[row["pair_id"]]) for row in rows)
 
     def identities(self, audit_id: str, patient: str) -> tuple[StoredIdentity, ...]:
         """Who a pseudonym of an audit is; nobody where it is a planted canary or was erased."""
@@ -358,45 +367,3 @@ def forget_other_keys(workspace: Workspace) -> None:
 def _of_other_keys(workspace: Workspace, directory: Path) -> list[Path]:
     keep = f"evidence-{workspace.keyring.evidence.hex()[:16]}.db"
     return [path for path in directory.glob("evidence-*") if not path.name.startswith(keep)]
-
-
-def _pairs_of(table: Any, audit_id: str) -> Select[Any]:
-    return select(table.c.pair_id).where(table.c.audit_id == audit_id)
-
-
-def _insert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
-
-
-def _insert_findings(connection: Connection, audit: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as `appliance.findings` writes them: the fields of a finding, scores as value or reason."""
-    findings, scores, probabilities = [], [], []
-    for place, row in enumerate(rows):
-        pair = {"audit_id": audit, "pair_id": row["pair_id"]}
-        facts = ("patient", "role", "judged", "flagged", "p_value")
-        findings.append({**pair, "place": place, **{fact: row[fact] for fact in facts}})
-        for detector, score in row["scores"].items():
-            told = {"value": score.get("value"), "reason": score.get("reason", "")}
-            scores.append({**pair, "detector": detector, **told})
-        for prior, value in row["leak_probability"].items():
-            probabilities.append({**pair, "prior": prior, "value": value})
-    _insert(connection, FINDINGS, findings)
-    _insert(connection, SCORES, scores)
-    _insert(connection, PROBABILITIES, probabilities)
-
-
-def _finding(connection: Connection, row: Mapping[str, Any]) -> StoredFinding:
-    facts = {name: row[name] for name in row if name != "place"}
-
-    def of_pair(table: Any) -> list[Any]:
-        mine = (table.c.audit_id == row["audit_id"]) & (table.c.pair_id == row["pair_id"])
-        return list(connection.execute(select(table).where(mine)).mappings())
-
-    scores = of_pair(SCORES)
-    return StoredFinding(
-        **facts,
-        scores={one["detector"]: one["value"] for one in scores},
-        unscored={one["detector"]: one["reason"] for one in scores if one["value"] is None},
-        probabilities={one["prior"]: one["value"] for one in of_pair(PROBABILITIES)},
-    )

@@ -1,12 +1,27 @@
-"""Tables of evidence.db, and the rows that leave it. Everything here says who was in training data."""
+"""Tables of evidence.db, rows in and findings out. Everything here says who was in training data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    select,
+)
+from sqlalchemy.dialects.sqlite import insert
+
+from appliance.workspace.querying import portions
 
 METADATA: Final = MetaData()
 
@@ -129,3 +144,55 @@ class StoredReveal:
     by: str
     reason: str
     digest: str
+
+
+def pairs_of(table: Any, audit_id: str) -> Select[Any]:
+    """Pair ids of a table's rows of one audit."""
+    return select(table.c.pair_id).where(table.c.audit_id == audit_id)
+
+
+def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; one that is there stays."""
+    if rows:
+        connection.execute(insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
+def insert_findings(connection: Connection, audit: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as `appliance.findings` writes them: the fields of a finding, scores as value or reason."""
+    findings, scores, probabilities = [], [], []
+    for place, row in enumerate(rows):
+        pair = {"audit_id": audit, "pair_id": row["pair_id"]}
+        facts = ("patient", "role", "judged", "flagged", "p_value")
+        findings.append({**pair, "place": place, **{fact: row[fact] for fact in facts}})
+        for detector, score in row["scores"].items():
+            told = {"value": score.get("value"), "reason": score.get("reason", "")}
+            scores.append({**pair, "detector": detector, **told})
+        for prior, value in row["leak_probability"].items():
+            probabilities.append({**pair, "prior": prior, "value": value})
+    insert_rows(connection, FINDINGS, findings)
+    insert_rows(connection, SCORES, scores)
+    insert_rows(connection, PROBABILITIES, probabilities)
+
+
+def by_pair(
+    connection: Connection, table: Any, audit_id: str, pairs: Sequence[str]
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Rows of a table by pair id, for so many pairs of one audit."""
+    found: dict[str, list[Mapping[str, Any]]] = {pair: [] for pair in pairs}
+    for some in portions(pairs):
+        query = select(table).where((table.c.audit_id == audit_id) & table.c.pair_id.in_(some))
+        for row in connection.execute(query).mappings():
+            found[row["pair_id"]].append(dict(row))
+    return found
+
+
+def finding_of(
+    row: Mapping[str, Any], scores: Sequence[Mapping[str, Any]], probabilities: Sequence[Mapping[str, Any]]
+) -> StoredFinding:
+    """A finding out of its rows."""
+    return StoredFinding(
+        **{name: row[name] for name in row if name != "place"},
+        scores={one["detector"]: one["value"] for one in scores},
+        unscored={one["detector"]: one["reason"] for one in scores if one["value"] is None},
+        probabilities={one["prior"]: one["value"] for one in probabilities},
+    )
