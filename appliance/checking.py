@@ -15,8 +15,12 @@ from appliance.errors import ApplianceError, IntegrityError, Locked
 from appliance.evidence import verify
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.notes import KEY_FILE
+from appliance.workspace.database import check_pages, damaged, open_engine, translated
+from appliance.workspace.evidence_batches import EVIDENCE
+from appliance.workspace.evidence_store import database_key, file_of
 from appliance.workspace.ga1 import HEADER_BYTES, Meaning, Unsealer
 from appliance.workspace.keyring_file import read_keyring
+from appliance.workspace.keys import SecretKey
 from appliance.workspace.layout import Found, Part, walk
 from appliance.workspace.rotation import KEYRING
 from appliance.workspace.steps import KIND as STEP_KIND
@@ -51,11 +55,13 @@ class Checked:
         files: how many were looked at.
         objects: how many sealed objects were opened from end to end.
         damages: nothing when all is well.
+        findings: whether the findings were read, which takes the passphrases that open them.
     """
 
     files: int
     objects: int
     damages: tuple[Damage, ...]
+    findings: bool = False
 
 
 def check_open(workspace: Workspace, log: EvidenceLog) -> Checked:
@@ -67,7 +73,10 @@ def check_open(workspace: Workspace, log: EvidenceLog) -> Checked:
     damages += _objects(workspace, objects, referenced)
     damages += _missing(objects, referenced)
     damages += _steps(workspace, (one for one in found if one.part is Part.STEP and not one.trouble))
-    return Checked(len(found), len(objects), tuple(damages))
+    evidence = _evidence_key(workspace)
+    if evidence is not None:
+        damages += _findings(workspace, evidence)
+    return Checked(len(found), len(objects), tuple(damages), evidence is not None)
 
 
 def check_closed(root: Path, said: ApplianceError) -> Checked:
@@ -117,6 +126,30 @@ def _catalogue(workspace: Workspace) -> Iterator[Damage]:
         workspace.catalogue.verify()
     except IntegrityError as error:
         yield _of_error(workspace.catalogue.name, error)
+
+
+def _evidence_key(workspace: Workspace) -> SecretKey | None:
+    try:
+        return workspace.evidence_key()
+    except Locked:  # no passphrase was typed, or it takes another one
+        return None
+
+
+def _findings(workspace: Workspace, key: SecretKey) -> Iterator[Damage]:
+    path = file_of(workspace.root / EVIDENCE, key)
+    if not path.is_file():
+        return
+    try:
+        if not path.stat().st_size:  # SQLite would take it for a new database
+            raise damaged(path)
+        engine = open_engine(path, database_key(key))
+        try:
+            with translated(path), engine.connect() as connection, connection.begin():
+                check_pages(connection, path)
+        finally:
+            engine.dispose()
+    except IntegrityError as error:
+        yield _of_error(f"{EVIDENCE}/{path.name}", error)
 
 
 def _log(log: EvidenceLog) -> Iterator[Damage]:

@@ -34,6 +34,8 @@ def workspace_verify(context: typer.Context, json_: Json = False) -> None:
     lines = [f"{one.file}: {one.cause}\n  {one.next_step}" for one in checked.damages]
     whole = f"whole: {checked.files} files, {checked.objects} sealed objects opened"
     emit(json_, plain(checked), "\n".join(lines) or whole)
+    if not checked.findings:
+        say("findings were not read: that takes the passphrase of who may see them, given to this command")
     if checked.damages:
         raise typer.Exit(IntegrityError.exit_code)
 

@@ -6,6 +6,7 @@ is told the root of every state before it is committed (`querying`).
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from appliance.errors import CannotWrite, IntegrityError, UsageError
-from appliance.workspace.database import damaged, open_engine, translated, writing
+from appliance.workspace.database import check_pages, damaged, open_engine, translated, writing
 from appliance.workspace.durable import FILE_MODE, sync_directory
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.stored_results import StoredResults
@@ -86,10 +87,7 @@ class Catalogue(StoredStudies, StoredResults):
             IntegrityError: a page is damaged or was exchanged.
         """
         with self._reading(any_schema=True) as connection:
-            if connection.exec_driver_sql("PRAGMA cipher_integrity_check").first() is not None:
-                raise damaged(self._path)
-            if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
-                raise damaged(self._path)
+            check_pages(connection, self._path)
 
     def snapshot(self, target: Path) -> None:
         """Write this state to a new file under the same key; it is on disk when this returns.
@@ -126,7 +124,10 @@ class Catalogue(StoredStudies, StoredResults):
             CannotWrite: the disk is full or refuses; the catalogue is as it was.
             Busy: somebody else is writing.
         """
+        copies = f"{glob.escape(self._path.name)}.before-*"
         if not self.outdated:
+            for left in self._path.parent.glob(copies):  # of a process that was killed after its commit
+                left.unlink(missing_ok=True)
             return
         from appliance.workspace.migrating import upgrade  # alembic is only paid for when it is needed
 

@@ -94,6 +94,18 @@ def translated(path: Path) -> Iterator[None]:
         raise
 
 
+def check_pages(connection: Connection, path: Path) -> None:
+    """Check the authentication code of every page, and SQLite's own structure.
+
+    Raises:
+        IntegrityError: a page is damaged or was exchanged.
+    """
+    if connection.exec_driver_sql("PRAGMA cipher_integrity_check").first() is not None:
+        raise damaged(path)
+    if connection.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
+        raise damaged(path)
+
+
 def damaged(path: Path) -> IntegrityError:
     """The error for a file that SQLCipher does not accept."""
     return IntegrityError(f"{path.name} is damaged or was exchanged", "Restore the workspace from a backup.")

@@ -288,6 +288,11 @@ def file_of(directory: Path, private: SecretKey) -> Path:
     return directory / f"evidence-{public_of(private).hex()[:16]}.db"
 
 
+def database_key(private: SecretKey) -> SecretKey:
+    """The SQLCipher key of evidence.db under an evidence key."""
+    return private.derive("gradaudit evidence: database v1")
+
+
 def engine_of(path: Path, private: SecretKey) -> Engine:
     """An engine for evidence.db; makes the file and its tables where there are none.
 
@@ -298,7 +303,7 @@ def engine_of(path: Path, private: SecretKey) -> Engine:
         with suppress(FileExistsError):  # another process was first
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
         sync_directory(path.parent)
-    engine = open_engine(path, private.derive("gradaudit evidence: database v1"))
+    engine = open_engine(path, database_key(private))
     try:
         with translated(path), engine.connect() as connection, writing(connection):
             METADATA.create_all(connection)
@@ -325,7 +330,7 @@ def rewrap(workspace: Workspace, old: SecretKey, new: SecretKey) -> None:
     with opened(workspace, old) as (store, _):
         beside.unlink(missing_ok=True)
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
-        key = new.derive("gradaudit evidence: database v1").raw.hex()
+        key = database_key(new).raw.hex()
         with translated(store.path), store._engine.connect() as connection:
             cursor = connection.connection.cursor()
             cursor.execute("ATTACH DATABASE ? AS next KEY ?", (str(beside), f"x'{key}'"))

@@ -54,7 +54,7 @@ _FILES: Final = tuple(
         (r"steps/A-[0-9a-f]{12}/[0-9a-f]{64}(\.copy)?\.ga1", Part.STEP),
         (r"evidence/waiting/[0-9a-f]{64}\.[a-z-]+\.sealed", Part.EVIDENCE),
         (r"evidence/evidence-[0-9a-f]{16}\.db(-wal)?", Part.EVIDENCE),
-        (r"evidence/evidence-[0-9a-f]{16}\.db(-shm|-journal)", Part.PASSING),
+        (r"evidence/evidence-[0-9a-f]{16}(\.db(-shm|-journal)|\.building(-[a-z]+)?)", Part.PASSING),
         (r"evidence/waiting/\.[0-9a-f]{64}\.[a-z-]+\.sealed\.[0-9a-f]{16}", Part.PASSING),
         (r"log/signing\.key", Part.LOG_KEY),
         (r"log/reserve|log/[a-z./-]*\.tmp|log/segments/[0-9]{4}\.[a-z]+/[a-z]+", Part.PASSING),

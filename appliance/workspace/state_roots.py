@@ -14,14 +14,13 @@ from sqlalchemy import Connection
 from appliance.evidence.verify_evidence import Tree, leaf_hash
 
 ROOTED: Final = {"audits": "audit_id", "cohorts": "name", "models": "name", "settings": "key"}
-OPTIONAL: Final = {"tombstones": "subject"}
 GENERATION: Final = "generation"
 
 
 def root_of(connection: Connection) -> str:
     """The root as this transaction sees it, hex."""
     tree = Tree()
-    for table, key in sorted((ROOTED | _present(connection)).items()):
+    for table, key in sorted(ROOTED.items()):
         rows = connection.exec_driver_sql(f'SELECT * FROM "{table}" ORDER BY "{key}"').mappings()
         for row in rows:
             tree.push(leaf_hash(leaf(table, dict(row))))
@@ -41,8 +40,3 @@ def count_up(connection: Connection) -> None:
         "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)",
         (GENERATION,),
     )
-
-
-def _present(connection: Connection) -> dict[str, str]:
-    there = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
-    return {table: key for table, key in OPTIONAL.items() if table in there}

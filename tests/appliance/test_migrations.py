@@ -158,6 +158,15 @@ def test_a_killed_migration_is_finished_at_the_next_opening(old: Path, at: int) 
     assert [path.name for path in old.parent.iterdir()] == ["catalogue.db"]
 
 
+def test_a_copy_that_a_killed_process_left_goes(old: Path) -> None:
+    """Killed after the commit: the next opening removes the copy, which may hold what was erased since."""
+    Catalogue(old, KEY).migrate()
+    left = old.with_name(f"{old.name}.before-{SCHEMA}")
+    left.write_bytes(b"?")
+    Catalogue(old, KEY).migrate()
+    assert not left.exists()
+
+
 def test_without_room_for_the_copy_nothing_is_migrated(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy comes first; when it cannot be written, the catalogue stays as it is."""
 

@@ -137,7 +137,8 @@ def test_the_log_says_made_and_destroyed(copy: Path, policy: str) -> None:
         assert view.result.references is References.L4
         assert view.row.policy.endswith(", with a spike-in")
         assert log_of_copies(appliance) == ["copy.make", "copy.destroy"]
-        last = [entry.act for entry in appliance.log_entries(0, 1000)][-2:]
+        acts = [entry.act for entry in appliance.log_entries(0, 1000)]
+        last = [act for act in acts if act.startswith(("copy.", "audit."))][-2:]
         assert last == ["copy.destroy", "audit.run"]
         pack = appliance.export_pack(view.row.audit_id, copy.parent / "evidence.zip")
         assert appliance.log_verify().intact

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.api import Appliance
+from appliance.workspace.evidence_store import opened
+from appliance.workspace.workspace import Workspace
 from tests.appliance import whole_site
 from tests.appliance.damaged_workspaces import CASES, Case, Stage
 from tests.appliance.whole_site import Said, content, run
@@ -69,6 +71,25 @@ def test_damage_is_named(
     if other.code:
         assert "hint: " in other.err and other.code in (20, 21)
     assert content(root) == before
+
+
+def test_damaged_findings_are_named(
+    originals: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the passphrase that opens them the findings are read page by page; whole ones are whole."""
+    root = Path(shutil.copytree(originals.root, tmp_path / "ws"))
+    with (
+        Workspace.open(root, whole_site.PASSPHRASE) as workspace,
+        opened(workspace, workspace.evidence_key()),
+    ):
+        pass
+    (path,) = (root / "evidence").glob("*.db")
+    assert run(monkeypatch, root, "workspace", "verify").code == 0
+    for kept in (path.stat().st_size - 100, 0):
+        path.write_bytes(path.read_bytes()[:kept])
+        said = run(monkeypatch, root, "workspace", "verify")
+        assert said.code == 20 and path.name in said.out
+        _names_a_next_step(said)
 
 
 def _names_a_next_step(said: Said) -> None:
