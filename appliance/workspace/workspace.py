@@ -7,7 +7,6 @@ steps/<audit id>/<name>.ga1     only while an audit can be resumed
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -19,11 +18,11 @@ from typing import Final, Self
 
 from cryptography.exceptions import InvalidTag
 
-from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, NotPermitted, UsageError
+from appliance.errors import Busy, IntegrityError, Locked, NotPermitted, UsageError
 from appliance.workspace import session
 from appliance.workspace.building import building_up
 from appliance.workspace.catalogue import Catalogue
-from appliance.workspace.durable import FILE_MODE, make_directory
+from appliance.workspace.durable import make_directory
 from appliance.workspace.keyring import OFFICER, Authority, Keyring, OpenedKeys, new_keyring
 from appliance.workspace.keyring_file import read_keyring, write_keyring
 from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey, catalogue_key
@@ -42,6 +41,7 @@ from appliance.workspace.session import Remembered
 from appliance.workspace.steps import Steps
 from appliance.workspace.subjects import SubjectKeys
 from appliance.workspace.vault import Vault, create_objects
+from appliance.workspace.writer_lock import locked_file
 
 OBJECTS: Final = "objects"
 LOG: Final = "log"
@@ -346,7 +346,7 @@ class Workspace:
         if not self._threads.acquire(timeout=wait_s):
             raise busy
         try:
-            with _locked_file(self.root / LOCK, deadline, busy):
+            with locked_file(self.root / LOCK, deadline, busy):
                 self._keep_up()
                 self.vault.sweep()
                 yield
@@ -374,7 +374,7 @@ class Workspace:
         if not self._threads.acquire(blocking=False):
             return True
         try:
-            with _locked_file(self.root / LOCK, 0.0, busy):
+            with locked_file(self.root / LOCK, 0.0, busy):
                 return False
         except Busy:
             return True
@@ -400,21 +400,3 @@ class Workspace:
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
-
-
-@contextmanager
-def _locked_file(path: Path, deadline: float, busy: ApplianceError) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel lets go of it when the process dies."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise busy from None
-                time.sleep(0.02)
-        yield
-    finally:
-        os.close(descriptor)
