@@ -5,8 +5,8 @@
 A harness is a script of this folder that prints one JSON object with counts and takes `--count` and `--seed`;
 each has its own process, so that one that dies is a finding and not the end. `missed_mutants` counts programs
 with a protection removed that were not found out, `lost` what had been acknowledged and was not there,
-`false_alarms` damage that was reported where there was none, `egress` what got out of the box. Exit status 1
-when any of these, a failure or a death was seen.
+`false_alarms` damage that was reported where there was none, `egress` what got out, `found` canaries that
+were found. Exit status 1 when any of these, a failure or a death was seen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-BAD = ("lost", "false_alarms", "missed_mutants", "egress", "executions", "failures", "deaths")
+BAD = ("lost", "false_alarms", "missed_mutants", "egress", "found", "executions", "failures", "deaths")
 """Counts that must be 0."""
 
 MARKS = "<!-- soak -->", "<!-- end of soak -->"
@@ -49,9 +49,25 @@ class Harness:
 
 HARNESSES = (
     Harness("log_kill", "kills", 60),
+    Harness("command_kill", "kills", 20),
     Harness("log_powercut", "cuts", 400),
-    Harness("intake", "attempts", 60),
+    Harness("log_faults", "faults", 60),
+    Harness("workspace_faults", "faults", 40),
+    Harness("erasure_kill", "kills", 6),
+    Harness("log_verifiers", "mutants", 400),
+    Harness("damaged_files", "mutants", 1200),
+    Harness("intake", "attempts", 62),
+    Harness("isolation", "attempts", 16),
+    Harness("egress", "attempts", 1),
+    Harness("canaries", "attempts", 1),
+    Harness("readers", "attempts", 1),
 )
+
+ALONE = {
+    "run": "this one",
+    "fuzz_dicom": "one kind of file at length; `damaged_files` is its short form for rounds",
+}
+"""Scripts of this folder that are run by hand, and why."""
 
 
 @dataclass(slots=True)
