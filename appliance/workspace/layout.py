@@ -20,6 +20,7 @@ class Part(StrEnum):
     OBJECT = "object"
     STEP = "step"
     EVIDENCE = "evidence"
+    INTAKE = "intake"
     LOG = "log"
     LOG_KEY = "log key"
     PASSING = "passing"  # a lock, ballast, or on its way: means nothing to a copy
@@ -56,12 +57,13 @@ _FILES: Final = tuple(
         (r"evidence/evidence-[0-9a-f]{16}\.db(-wal)?", Part.EVIDENCE),
         (r"evidence/evidence-[0-9a-f]{16}(\.db(-shm|-journal)|\.building(-[a-z]+)?)", Part.PASSING),
         (r"evidence/waiting/\.[0-9a-f]{64}\.[a-z-]+\.sealed\.[0-9a-f]{16}", Part.PASSING),
+        (r"quarantine/[0-9a-f]{16}\.json", Part.INTAKE),
+        (r"quarantine/\.[0-9a-f]{16}\.json\.[0-9a-f]{16}", Part.PASSING),
         (r"log/signing\.key", Part.LOG_KEY),
         (r"log/reserve|log/[a-z./-]*\.tmp|log/segments/[0-9]{4}\.[a-z]+/[a-z]+", Part.PASSING),
         (r"log/(journal|checkpoint|checkpoints|verifier-key|settings)", Part.LOG),
         (r"log/segments/[0-9]{4}/(journal|checkpoint|checkpoints)", Part.LOG),
         (r"log/witness/[A-Za-z0-9][A-Za-z0-9._-]*", Part.LOG),
-        (r"quarantine/(\.?[0-9a-f]{16}\.json)(\.[0-9a-f]{16})?", Part.PASSING),
         (r"lock|lockout|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
         (r"steps/A-[0-9a-f]{12}/\.[0-9a-f]{64}(\.copy)?\.ga1\.[0-9a-f]{16}", Part.PASSING),
     )
