@@ -39,6 +39,15 @@ _KINDS = ("LO", "SH", "PN", "ST", "LT", "CS", "UT", "AE", "UC")
 _NO_IDENTITY = (0x0000, 0x0002, 0x0004, 0x0028, 0x7FE0)
 _JOINED = {"SpecificCharacterSet", "Modality", "PatientID", "AccessionNumber", "IssuerOfPatientID"}
 _LONGEST_S = 600.0
+_OF_A_PERSON = (  # what PS3.15 Table E.1-1 removes or replaces; an export keeps what it does not list
+    "PatientName", "PatientID", "OtherPatientIDs", "PatientAddress", "PatientComments",
+    "AccessionNumber", "StudyID", "InstitutionName", "InstitutionAddress",
+    "InstitutionalDepartmentName", "StationName", "StudyDescription", "SeriesDescription",
+    "ProtocolName", "ImageComments", "ReferringPhysicianName", "PerformingPhysicianName",
+    "NameOfPhysiciansReadingStudy", "OperatorsName", "RequestingPhysician", "AdmissionID",
+    "DeviceSerialNumber", "CurrentPatientLocation", "MedicalRecordLocator",
+    "AdditionalPatientHistory", "Occupation", "EthnicGroup",
+)  # fmt: skip
 Mutant = Callable[[], None]
 
 
@@ -101,12 +110,13 @@ class Place:
         self.folder, self.canaries = folder, Short()
         self.hits: list[str] = []
         self.troubles: list[str] = []
-        for part in ("inbox", "out", "tmp", "said"):
+        for part in ("inbox", "leaving", "out", "tmp", "said"):
             (folder / part).mkdir()
         self.secret = folder / "passphrase"
         self.secret.write_text(f"{site.PASSPHRASE}\n", encoding="utf-8")
         self.root = ward.build(folder / "workspace", self.canaries.word, cut_off=False)
         _inbox(folder / "inbox", self.canaries)
+        _leaving(folder / "leaving", self.canaries)
         self._commands = 0
 
     def lived(self, rng: random.Random) -> None:
@@ -115,7 +125,8 @@ class Place:
         self.cut_off(["ingest", inbox, "--workers", "1"], 0.2 + 4 * rng.random())
         self.command("ingest", inbox, "--workers", "1")
         self.crashed()
-        self.command("studies", "export", inbox, "-o", str(out / "studies"), "--accept-burned-in")
+        leaving = str(self.folder / "leaving")
+        self.command("studies", "export", leaving, "-o", str(out / "studies"), "--accept-burned-in")
         patient = self._somebody()
         reason, review = self.canaries.new(), self.canaries.new()
         self.command("findings", "reveal", ward.AUDIT, patient, "--reason", reason, shows_patients=True)
@@ -228,6 +239,17 @@ def _inbox(folder: Path, canaries: Short) -> None:
         (folder / f"{canaries.new()}.hl7").write_bytes(
             message.replace(b"PID|1||PAT1^^^SITE^MR||DOE^JANE", person.encode())
         )
+
+
+def _leaving(folder: Path, canaries: Short) -> None:
+    """Images to be exported: a canary in each attribute that says something of a person; private ones."""
+    for number in range(PATIENTS):
+        pixels = np.random.default_rng(100 + number).integers(0, 4000, (64, 64), dtype=np.uint16)
+        ds = image(pixels, StudyInstanceUID=f"1.2.4.{number}", SOPInstanceUID=f"1.2.4.{number}.1")
+        for keyword in _OF_A_PERSON:
+            setattr(ds, keyword, canaries.new())
+        ds.private_block(0x0019, canaries.new(), create=True).add_new(1, "LO", canaries.new())
+        (folder / f"{number}.dcm").write_bytes(part10(ds))
 
 
 # -- mutants ---------------------------------------------------------------------------------------------

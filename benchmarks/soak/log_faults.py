@@ -168,7 +168,7 @@ def main() -> int:
     found = run(options.count, options.seed)
     if "not_shown" not in found:
         control = run(calls=("rename", "pwrite64"), years=(2026,), careless=True)
-        found["missed_mutants"] = int(not (control["lost"] or control["false_alarms"]))
+        found |= {"mutants": 1, "missed_mutants": int(not (control["lost"] or control["false_alarms"]))}
     print(json.dumps(found))
     return int(bool(found.get("lost") or found.get("false_alarms") or found.get("missed_mutants")))
 

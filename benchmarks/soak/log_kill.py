@@ -94,7 +94,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     found = run(options.count, options.seed)
-    found["missed_mutants"] = int(run(20, options.seed, hasty=True)["lost"] == 0)
+    found |= {"mutants": 1, "missed_mutants": int(run(20, options.seed, hasty=True)["lost"] == 0)}
     print(json.dumps(found))
     return int(bool(found["lost"] or found["false_alarms"] or found["missed_mutants"]))
 

@@ -51,7 +51,7 @@ def run(count: int = 200, seed: int = 0) -> dict[str, Any]:
             shutil.rmtree(case)
     return {
         "tried": count, "intact": intact, "broken": broken, "disagreements": len(differences),
-        "failures": failures + len(differences), "missed_mutants": int(blind == 0),
+        "failures": failures + len(differences), "mutants": 1, "missed_mutants": int(blind == 0),
         "differences": differences[:5],
     }  # fmt: skip
 

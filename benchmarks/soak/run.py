@@ -36,7 +36,7 @@ class Harness:
 
     Attributes:
         name: of the script, without `.py`.
-        tries: what its `tried` counts in the totals: kills, cuts, faults, mutants, or attempts.
+        tries: what its `tried` counts in the totals: kills, cuts, faults, attempts …
         count: tries of one round.
         further: arguments of every round.
     """
@@ -54,13 +54,13 @@ HARNESSES = (
     Harness("log_faults", "faults", 60),
     Harness("workspace_faults", "faults", 40),
     Harness("erasure_kill", "kills", 6),
-    Harness("log_verifiers", "mutants", 400),
-    Harness("damaged_files", "mutants", 1200),
-    Harness("intake", "attempts", 62),
+    Harness("log_verifiers", "logs", 400),
+    Harness("damaged_files", "files", 1200),
+    Harness("intake", "bundles", 62),
     Harness("isolation", "attempts", 16),
-    Harness("egress", "attempts", 1),
-    Harness("canaries", "attempts", 1),
-    Harness("readers", "attempts", 1),
+    Harness("egress", "demonstrations", 1),
+    Harness("canaries", "canaries", 1),
+    Harness("readers", "looks", 1),
 )
 
 ALONE = {
@@ -149,18 +149,19 @@ def _round(found: Found, seed: int) -> None:
         found.said.append(f"seed {seed}: status {ran.returncode}: {ran.stderr.strip()[-200:]}")
         return
     found.counts.update({name: value for name, value in counts.items() if type(value) is int})
+    if "not_shown" in counts:
+        found.said.append(f"not shown: {counts['not_shown']}")
     if ran.returncode or any(counts.get(bad) for bad in BAD):
         found.said.append(f"seed {seed}: {json.dumps(counts)[:300]}")
         found.counts["failures"] += not any(counts.get(bad) for bad in BAD)
 
 
 def result(found: Sequence[Found], minutes: float) -> dict[str, Any]:
-    """Counts by harness and in all: kills, cuts, faults, mutants, attempts; how many went wrong."""
+    """Counts by harness and in all: kills, cuts, faults, mutants, attempts …; how many went wrong."""
     totals = Counter(dict.fromkeys(("kills", "cuts", "faults", "mutants", "attempts", *BAD), 0))
     for one in found:
         totals[one.harness.tries] += one.counts["tried"]
-        if one.harness.tries != "mutants":
-            totals["mutants"] += one.counts["mutants"]
+        totals["mutants"] += one.counts["mutants"]
         totals.update({bad: one.counts[bad] for bad in BAD})
     return {"minutes": minutes, "harnesses": [one.plain() for one in found], "totals": dict(totals)}
 
@@ -180,7 +181,8 @@ def table(plain: Mapping[str, Any]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     totals = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in plain["totals"].items())
-    return "\n".join([*lines, "", f"In all: {totals}."])
+    said = [f"{one['name']}: {what}" for one in plain["harnesses"] for what in one["said"]]
+    return "\n".join([*lines, "", f"In all: {totals}.", *said])
 
 
 def put(page: Path, text: str) -> None:

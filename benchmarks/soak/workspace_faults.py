@@ -253,7 +253,10 @@ def main() -> int:
     options = parser.parse_args()
     found = run(options.count, options.seed)
     if "not_shown" not in found:
-        found["missed_mutants"] = int(not run(6, options.seed, hasty=True, acts=("rows", "close"))["lost"])
+        found |= {
+            "mutants": 1,
+            "missed_mutants": int(not run(6, options.seed, hasty=True, acts=("rows", "close"))["lost"]),
+        }
     print(json.dumps(found))
     return int(bool(found.get("lost") or found.get("false_alarms") or found.get("missed_mutants")))
 

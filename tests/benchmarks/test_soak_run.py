@@ -77,3 +77,20 @@ def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no marks"):
         put(page, table(result([Found(Harness("x", "kills", 1))], 1.0)))
     assert page.read_text() == "nothing"
+
+
+def test_every_long_harness_is_run() -> None:
+    """Each script of the folder that can be started is in the list, or named with a reason as run by hand."""
+    started = {
+        path.stem for path in soak.FOLDER.glob("*.py") if 'if __name__ == "__main__"' in path.read_text()
+    }
+    assert {harness.name for harness in soak.HARNESSES} == started - set(soak.ALONE)
+    assert set(soak.ALONE) <= started and all(soak.ALONE.values())
+
+
+def test_what_needs_a_missing_tool_says_so(folder: Path) -> None:
+    """A harness that cannot run here is no failure, and stands below the table."""
+    harness = script(folder, "one", 'print(json.dumps({"tried": 0, "not_shown": "needs strace"}))')
+    plain = result(soaked([harness], 0.0, 0), 0.0)
+    assert not any(plain["totals"][bad] for bad in BAD)
+    assert "one: not shown: needs strace" in table(plain)
