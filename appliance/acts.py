@@ -149,10 +149,16 @@ class OpenWorkspace:
         _log_unopened(root, "workspace.lock", "done")
 
     def lock(self) -> None:
-        """Lock and close."""
-        self._record("workspace.lock", self._workspace.workspace_id, "done")
+        """Lock and close; the keys are forgotten first, also where the log cannot take an entry.
+
+        Raises:
+            LogUnwritable: locked and closed, and not logged.
+        """
         Workspace.lock(self._workspace.root)
-        self.close()
+        try:
+            self._record("workspace.lock", self._workspace.workspace_id, "done")
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the catalogue; the log has nothing open between entries."""

@@ -96,7 +96,7 @@ class Receiver:
     Args:
         vault: where the pieces go.
         most_bytes: bound on everything together.
-        digests: safetensors file -> hex SHA-256 of the whole file, in the order of reading; empty for pickles.
+        digests: safetensors file -> hex SHA-256 of the whole file, in reading order; empty for pickles.
     """
 
     def __init__(self, vault: Vault, most_bytes: int, digests: Mapping[str, str] | None = None) -> None:

@@ -120,7 +120,7 @@ def test_an_export_is_an_act(site: Appliance, disc: Path, tmp_path: Path) -> Non
     """It is logged before and after, by handles that say nothing."""
     before = site.log_count()
     _export(site, disc, tmp_path / "out")
-    rows = site.log_entries(before, 10)
+    rows = [row for row in site.log_entries(before, 10) if row.act != "log.view"]
     assert [(row.act, row.outcome) for row in rows] == [
         ("studies.export", "begins"),
         ("studies.export", "done"),

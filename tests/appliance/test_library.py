@@ -98,5 +98,5 @@ def test_looking_at_a_report_is_logged(site: Appliance) -> None:
     """The entry comes with the text, and holds neither."""
     before = site.log_count()
     site.report(site.reports()[0].digest)
-    (row,) = site.log_entries(before, 10)
+    row = site.log_entries(before, 10)[0]
     assert (row.act, row.outcome) == ("report.show", "allowed")

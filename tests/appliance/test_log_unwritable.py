@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from appliance.api import Appliance
-from appliance.errors import LogUnwritable
+from appliance.errors import Locked, LogUnwritable
 from appliance.evidence import files, witness_log
 from appliance.workspace.workspace import Workspace
 from tests.audit_core import engine_models as tiny
@@ -98,3 +98,17 @@ def test_no_write_no_act(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert appliance._log.refresh() > size  # the control: the same act is logged and does something
         happened = picture(folder) != after or (folder / "workspace/log/witness/stick").exists()
         assert happened or shown is not None or name in ("unlock", "legal hold")
+
+
+def test_locking_needs_no_log(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an unwritable log the keys are forgotten all the same, and the missing entry is said."""
+    folder = Path(shutil.copytree(site, tmp_path / "copy"))
+    opened = Appliance(Workspace.open(folder / "workspace", PASSPHRASE))
+    opened.remember()
+    Workspace.resume(folder / "workspace").close()  # the control: it is open
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "overwrite", full)
+        with pytest.raises(LogUnwritable):
+            opened.lock()
+    with pytest.raises(Locked):
+        Workspace.resume(folder / "workspace")
