@@ -1,10 +1,11 @@
 """How fast is what protects a workspace? Sealing, opening, unlocking, the log and the catalogue.
 
-    OMP_NUM_THREADS=1 python benchmarks/vault.py [--json] [--folder DIR] [--quick]
+    OMP_NUM_THREADS=1 python benchmarks/vault.py [--json] [--folder DIR] [--quick] [--page FILE]
 
 Everything runs on one core on files in DIR (a temporary folder unless given): its disk decides single appends
 and bulk inserts. The plain SQLite beside the catalogue is the standard library's, with the same journal mode,
-fsyncs and tables, in the same run. `--quick` does a small part of the work, to see that it runs.
+fsyncs and tables, in the same run. `--quick` does a small part of the work, to see that it runs;
+`--page` puts the figures into docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from soak.run import put
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -36,6 +38,7 @@ from appliance.workspace.keys import SecretKey
 from appliance.workspace.tables import INSTANCES
 from appliance.workspace.workspace import Workspace
 
+MARKS = "<!-- vault -->", "<!-- end of vault -->"
 T = TypeVar("T")
 GIB = 1 << 30
 SLICE = 16 << 20
@@ -58,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to write; else a temporary folder")
     parser.add_argument("--quick", action="store_true", help="a small part of the work")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put the figures into docs/reliability.md")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=asked.folder, prefix="gradaudit-vault-") as scratch:
         rows = measured(Path(scratch), 64 if asked.quick else 1)
@@ -66,7 +70,20 @@ def main(arguments: Sequence[str]) -> int:
     else:
         for row in rows:
             print(f"{row.name:44} {row.value:12,.3f} {row.unit:10} {row.goal}")
+    if asked.page is not None:
+        put(asked.page, table(rows), MARKS)
     return 0
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A Markdown table, one line a figure."""
+    lines = ["| | | goal |", "| --- | ---: | --- |"]
+    lines += [f"| {row.name} | {_rounded(row.value)} {row.unit} | {row.goal} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def measured(scratch: Path, part: int) -> list[Row]:

@@ -185,13 +185,13 @@ def table(plain: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"In all: {totals}.", *said])
 
 
-def put(page: Path, text: str) -> None:
-    """Replace what stands between the marks of the page.
+def put(page: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
+    """Replace what stands between two marks of a page.
 
     Raises:
         SystemExit: the page has no marks.
     """
-    first, last = MARKS
+    first, last = marks
     told = page.read_text(encoding="utf-8")
     if not re.search(f"{first}.*{last}", told, re.DOTALL):
         raise SystemExit(f"{page.name} has no marks {first} … {last}")

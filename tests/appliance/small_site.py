@@ -47,7 +47,9 @@ def _fill(workspace: Workspace) -> None:
             )
         )  # fmt: skip
         report = f"{number + 1000:064x}"
-        reports.append(StoredReport(report, "plain", status="final", text_object=text, **shared, **handles))
+        reports.append(
+            StoredReport(report, "plain text", status="final", text_object=text, **shared, **handles)
+        )
         pairs.append(
             StoredPair(
                 pair_id=f"{number + 2000:064x}", patient=f"P-{number:08x}", BodyPartExamined="CHEST",
