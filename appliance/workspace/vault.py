@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,6 +56,7 @@ class Vault:
         self._workspace_id = workspace_id
         self._keys = keys
         self._subjects = subjects
+        self._flushed = False  # whether the names of earlier writers are known to be on disk
 
     def __repr__(self) -> str:
         return f"Vault({str(self._directory)!r})"
@@ -74,13 +75,14 @@ class Vault:
             CannotWrite: the disk is full or refuses.
         """
         arriving = self._sealed(kind, content, subject, sync=True)
-        if arriving.path is not None:
-            try:
+        with self._all_or_none([arriving]) as named:
+            if arriving.path is None:
+                self._flush()
+            else:
                 self._subjects.settle()
-                sync_directory(self._name(arriving.object_id, arriving.path))
-            except OSError as error:
-                arriving.path.unlink(missing_ok=True)
-                raise _cannot_write(error) from None
+                self._name(arriving.object_id, arriving.path, named)
+                sync_directory(self._locate(arriving.object_id).parent)
+                sync_directory(self._directory)
         return arriving.object_id
 
     def bring(self, kind: str, content: bytes, subject: str = "") -> Arriving:
@@ -96,25 +98,26 @@ class Vault:
     def settle(self, arrivals: Sequence[Arriving]) -> None:
         """Store what was brought, with two waits for the disk instead of three an object.
 
-        All of it is on disk when this returns, so write catalogue rows that name it afterwards.
+        All of it is on disk when this returns, so write catalogue rows that name it afterwards. So is what
+        was found stored already: a name given by another process, which may have been killed before its last
+        wait, is believed only after a wait of one's own.
 
         Raises:
-            CannotWrite: the disk is full or refuses; what already got its name is complete and harmless.
+            CannotWrite: the disk is full or refuses; none of it has a name then, and another try begins anew.
         """
         waiting = [(one.object_id, one.path) for one in arrivals if one.path is not None]
-        try:
+        with self._all_or_none(arrivals) as named:
             if waiting:
                 self._subjects.settle()
                 sync_filesystem(self._directory)  # bytes first: a name never leads to a hole
-                while waiting:
-                    self._name(*waiting[-1], sync=False)
-                    waiting.pop()
+                for object_id, path in waiting:
+                    self._name(object_id, path, named)
                 sync_filesystem(self._directory)
-        except OSError as error:
-            raise _cannot_write(error) from None
-        finally:
-            for _, path in waiting:
-                path.unlink(missing_ok=True)
+                self._flushed = True
+            else:
+                self._flush()
+            for one in arrivals:
+                self._locate(one.object_id).lstat()  # another batch may have taken back what `bring` found
 
     def exists(self, object_id: str) -> bool:
         """Whether an object is stored; says nothing about its health."""
@@ -175,6 +178,7 @@ class Vault:
 
         Call it holding the writer lock, while nothing is being brought: what then lies there is a leftover.
         """
+        self._flushed = False  # the writer before may have been killed
         leftovers = list(self._incoming.iterdir())
         for arriving in leftovers:
             arriving.unlink(missing_ok=True)
@@ -198,16 +202,37 @@ class Vault:
             raise _cannot_write(error) from None
         return Arriving(object_id, arriving, len(content))
 
-    def _name(self, object_id: str, arriving: Path, *, sync: bool = True) -> Path:
-        """Give an arrived file its name; returns the directory that now holds it."""
-        name, _ = _parts(object_id)
-        home = self._directory / name[:2]
-        if not home.is_dir():
-            make_directory(home)
-            if sync:
-                sync_directory(self._directory)
-        arriving.replace(home / f"{name}.ga1")
-        return home
+    @contextmanager
+    def _all_or_none(self, arrivals: Sequence[Arriving]) -> Iterator[list[Path]]:
+        """Take back every name that the block has listed if it fails; leave nothing on its way.
+
+        After a failed flush the kernel may call the same bytes clean, and the next flush succeeds: a name
+        that stayed would be acknowledged without being on disk.
+        """
+        named: list[Path] = []
+        try:
+            yield named
+        except BaseException as error:
+            self._flushed = False
+            _remove(named)
+            if isinstance(error, OSError):
+                raise _cannot_write(error) from None
+            raise
+        finally:
+            _remove([one.path for one in arrivals if one.path is not None])
+
+    def _flush(self) -> None:
+        if not self._flushed:
+            sync_filesystem(self._directory)
+            self._flushed = True
+
+    def _name(self, object_id: str, arriving: Path, named: list[Path]) -> None:
+        """Give an arrived file its name, unless the same content has it by now; lists what was named."""
+        path = self._locate(object_id)
+        make_directory(path.parent)
+        if not path.is_file():
+            arriving.replace(path)
+            named.append(path)
 
     def _site_key(self, kind: str) -> SecretKey:
         return self._keys.assignments if kind == ASSIGNMENT else self._keys.vault
@@ -244,6 +269,13 @@ def create_objects(directory: Path) -> None:
     """Lay out an empty vault."""
     make_directory(directory)
     make_directory(directory / "incoming")
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    """Remove what can be removed; the rest is flushed again before it is believed, or swept."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _cannot_write(error: OSError) -> CannotWrite:

@@ -224,3 +224,86 @@ def test_sweep(vault: Vault, objects: Path) -> None:
     assert vault.sweep() == 1
     assert not list((objects / "incoming").iterdir())
     assert vault.exists(kept)
+
+
+class Disk:
+    """Waits for the disk, counted; the n-th fails, or is the last thing its process does."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.waits, self._fails = 0, fails
+
+    def __call__(self, path: Path) -> None:
+        self.waits += 1
+        if self.waits == self._fails:
+            raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("fails", (1, 2))
+def test_what_the_disk_refused_is_not_there(
+    vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """A wait that fails leaves no name, so that the next try writes and waits anew; what was stored stays."""
+    before = vault.put("frame", b"before")
+    monkeypatch.setattr(vault_module, "sync_filesystem", Disk(fails))
+    arrivals = [vault.bring("frame", content) for content in (b"x", b"y")]
+    with pytest.raises(ApplianceError, match="cannot write to the vault"):
+        vault.settle(arrivals)
+    assert [file_of(objects, before)] == list(objects.rglob("*.ga1"))
+    again, disk = [vault.bring("frame", content) for content in (b"x", b"y")], Disk()
+    monkeypatch.setattr(vault_module, "sync_filesystem", disk)
+    vault.settle(again)
+    assert disk.waits == 2 and {b"x", b"y"} == {vault.get("frame", one.object_id) for one in again}
+
+
+def test_a_single_object_that_the_disk_refused_is_not_there(
+    vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above for `put`, whichever of the folders cannot be flushed."""
+    for fails in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(vault_module, "sync_directory", Disk(fails))
+            with pytest.raises(ApplianceError, match="cannot write to the vault"):
+                vault.put("frame", b"x")
+        assert not list(objects.rglob("*.ga1")) and not list((objects / "incoming").iterdir())
+    disk = Disk()
+    monkeypatch.setattr(vault_module, "sync_directory", disk)
+    assert vault.get("frame", vault.put("frame", b"x")) == b"x" and disk.waits == 2
+
+
+def test_a_name_that_another_process_gave_is_flushed_before_it_is_believed(
+    vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the names and the last wait: whoever finds the names waits once, each time it writes."""
+    vault.settle([vault.bring("frame", b"x")])
+    for store in (lambda one: one.settle([one.bring("frame", b"x")]), lambda one: one.put("frame", b"x")):
+        disk, later = Disk(), vault_in(objects)
+        monkeypatch.setattr(vault_module, "sync_filesystem", disk)
+        for _ in range(2):
+            store(later)
+        assert disk.waits == 1
+        later.sweep()  # another writer may have been killed since
+        store(later)
+        assert disk.waits == 2
+
+
+def test_a_refused_batch_takes_nothing_that_another_has_stored(
+    vault: Vault, objects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same content in two batches: the second one's failure leaves what the first acknowledged."""
+    first, second = vault.bring("frame", b"x"), vault.bring("frame", b"x")
+    vault.settle([first])
+    monkeypatch.setattr(vault_module, "sync_filesystem", Disk(2))
+    with pytest.raises(ApplianceError):
+        vault.settle([second, vault.bring("frame", b"y")])
+    assert [file_of(objects, first.object_id)] == list(objects.rglob("*.ga1"))
+    assert not list((objects / "incoming").iterdir())
+
+
+def test_what_vanished_between_bringing_and_settling_is_not_acknowledged(vault: Vault, objects: Path) -> None:
+    """Found stored, then taken back by the batch that had named it: there is nothing to acknowledge."""
+    vault.put("frame", b"x")
+    found = vault.bring("frame", b"x")
+    assert found.path is None
+    file_of(objects, found.object_id).unlink()
+    with pytest.raises(ApplianceError, match="cannot write to the vault"):
+        vault.settle([found])
