@@ -21,7 +21,8 @@ from appliance.workspace import grants
 from appliance.workspace.grants import Grant
 from appliance.workspace.keys import SecretKey, catalogue_key
 from appliance.workspace.keyslots import (
-    PASSPHRASE_KDF,
+    FLOOR,
+    UNSAFE_ID,
     Identity,
     Slot,
     User,
@@ -170,9 +171,17 @@ class Keyring:
 
     @property
     def unsafe_fast_kdf(self) -> bool:
-        """True when a passphrase costs an attacker less than the floor: only ever in tests."""
-        floor = PASSPHRASE_KDF.memory_kib
-        return any(slot.kdf is not None and slot.kdf.memory_kib < floor for slot in self.slots)
+        """Whether it was made so that passphrases are cheap to guess: in tests only.
+
+        The id says it, and every key is derived with the id: nobody can make this of a workspace that exists.
+        """
+        return self.workspace_id.startswith(UNSAFE_ID)
+
+    def cheap_slots(self) -> tuple[User, ...]:
+        """Users whose passphrase could be guessed below the floor, as only tests make them."""
+        if self.unsafe_fast_kdf:
+            return ()
+        return tuple(one.user for one in self.slots if one.kdf is not None and one.kdf.below(FLOOR))
 
     # -- changing --------------------------------------------------------------------------------------
 
@@ -312,7 +321,7 @@ def new_keyring(
     Raises:
         UsageError: the name or the passphrase is not usable.
     """
-    workspace_id = secrets.token_bytes(16)
+    workspace_id = UNSAFE_ID + secrets.token_bytes(8) if unsafe_fast_kdf else secrets.token_bytes(16)
     slot, identity = new_slot(
         name, Role.OFFICER, passphrase, workspace_id, SecretKey.random(), unsafe_fast_kdf=unsafe_fast_kdf
     )

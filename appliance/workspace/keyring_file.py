@@ -49,7 +49,7 @@ def read_keyring(path: Path) -> Keyring:
 
     Raises:
         Locked: there is none, so there is no workspace.
-        IntegrityError: the file is damaged.
+        IntegrityError: the file is damaged, or a passphrase in it costs less than the floor.
         UsageError: another version of the appliance wrote it.
     """
     try:
@@ -96,6 +96,11 @@ def _parse(document: Any, path: Path) -> Keyring:
     names = [slot.user.name for slot in keyring.slots]
     if not 1 <= keyring.epoch < 1 << 32 or keyring.quorum not in (1, 2) or len(set(names)) != len(names):
         raise ValueError("out of range")
+    if cheap := keyring.cheap_slots():
+        raise IntegrityError(
+            f"{path} was changed: the passphrase of {cheap[0].name} could be guessed cheaply",
+            "Keep the file as evidence and restore keyring.json from a backup.",
+        )
     return keyring
 
 

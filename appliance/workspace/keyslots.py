@@ -44,9 +44,15 @@ class Argon2Settings:
             8 * self.lanes <= self.memory_kib <= 4 << 20 and 1 <= self.passes <= 16 and 1 <= self.lanes <= 16
         )
 
+    def below(self, floor: Argon2Settings) -> bool:
+        """Whether a guess costs less than with `floor`; lanes change nothing about that."""
+        return self.memory_kib < floor.memory_kib or self.passes < floor.passes
+
 
 PASSPHRASE_KDF: Final = Argon2Settings(memory_kib=262_144, passes=3, lanes=4)
+FLOOR: Final = PASSPHRASE_KDF  # what costs less is refused
 UNSAFE_FAST_KDF: Final = Argon2Settings(memory_kib=64, passes=1, lanes=1)  # tests only
+UNSAFE_ID: Final = b"UNSAFEKD"  # tests only: how the id of a workspace begins whose passphrases are cheap
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Workspace:
         vault: sealed objects.
         catalogue: what is known about them.
         log_dir: 0700 directory of the log, whose own keys lie there.
-        unsafe_fast_kdf: the passphrase is cheap to guess; true in tests only.
+        unsafe_fast_kdf: made with cheap passphrases; true in tests only.
     """
 
     def __init__(

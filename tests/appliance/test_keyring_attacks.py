@@ -21,7 +21,7 @@ from appliance.workspace import grants
 from appliance.workspace.keyring import Authority, Keyring
 from appliance.workspace.keyring_file import read_keyring, write_keyring
 from appliance.workspace.keys import SecretKey, catalogue_key
-from appliance.workspace.keyslots import new_slot
+from appliance.workspace.keyslots import PASSPHRASE_KDF, UNSAFE_ID, new_slot
 from appliance.workspace.roles import Role
 from appliance.workspace.rotation import catalogue_file
 from appliance.workspace.workspace import Workspace
@@ -270,6 +270,57 @@ def test_a_terabyte_is_not_even_tried(site: Site) -> None:
     with pytest.raises(IntegrityError, match="damaged"):
         case.opened(root, "operator", secrets)
     assert time.monotonic() - began < 60
+
+
+CHEAP = {"name": "argon2id", "memory_kib": 64, "passes": 1, "lanes": 1}
+
+
+@pytest.fixture(scope="module")
+def costly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace as sites have them, whose passphrases cost what they should."""
+    root = tmp_path_factory.mktemp("costly") / "workspace"
+    with Appliance.create(root, case.PASSPHRASES["officer"], site="Test") as site:
+        site.add_user("auditor", "auditor", case.PASSPHRASES["auditor"])
+    return root
+
+
+@pytest.mark.parametrize("cheaper", ({"memory_kib": 64, "lanes": 1}, {"memory_kib": 262_143}, {"passes": 2}))
+def test_a_cheap_slot_is_refused(costly: Path, tmp_path: Path, cheaper: Document) -> None:
+    """Somebody with the disk makes another one's slot cheap: refused by name, and no slot becomes cheap."""
+    root = shutil.copytree(costly, tmp_path / "workspace")
+    case.tampered(root, lambda document: slot_of(document, "auditor")["kdf"].update(cheaper))
+    with pytest.raises(IntegrityError, match="auditor could be guessed cheaply") as raised:
+        Appliance.unlock(root, case.PASSPHRASES["officer"], "officer")
+    assert raised.value.hint
+
+
+def test_no_workspace_becomes_a_cheap_one(costly: Path, tmp_path: Path) -> None:
+    """An id as tests have it opens nothing that was sealed under another; other slots stay dear."""
+    root = shutil.copytree(costly, tmp_path / "workspace")
+    with Appliance.unlock(root, case.PASSPHRASES["officer"], "officer") as site:  # control
+        site.reset_passphrase("auditor", "other words of an auditor")
+    slots = read_keyring(root / "keyring.json").slots
+    assert {slot.kdf for slot in slots} == {PASSPHRASE_KDF}
+
+    def cheap(document: Document) -> None:
+        document["workspace_id"] = (UNSAFE_ID + b"x" * 8).hex()
+        slot_of(document, "auditor")["kdf"] = CHEAP
+
+    case.tampered(root, cheap)
+    assert read_keyring(root / "keyring.json").unsafe_fast_kdf
+    with pytest.raises(Locked, match="does not open"):
+        Appliance.unlock(root, case.PASSPHRASES["officer"], "officer")
+
+
+def test_an_operator_makes_no_cheap_slot(site: Site) -> None:
+    """Who holds every seal but the quorum's cannot let officers' next passphrases be cheap to guess."""
+    root, secrets = site
+    with case.opened(root, "operator", secrets) as opened:
+        by, keyring = opened._workspace.authority(), opened._workspace.keyring
+        forged = replace(keyring, workspace_id=b"\0" * 16)._granting(keyring.grants, by)
+        write_keyring(root / "keyring.json", forged)
+    with pytest.raises(IntegrityError, match="could be guessed cheaply"):
+        read_keyring(root / "keyring.json")
 
 
 @pytest.mark.parametrize(
