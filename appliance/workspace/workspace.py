@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.exceptions import InvalidTag
 
@@ -41,12 +41,16 @@ from appliance.workspace.session import Remembered
 from appliance.workspace.steps import Steps
 from appliance.workspace.subjects import SubjectKeys
 from appliance.workspace.vault import Vault, create_objects
-from appliance.workspace.writer_lock import locked_file
+from appliance.workspace.writer_lock import is_locked, locked_file
+
+if TYPE_CHECKING:
+    from appliance.workspace.evidence_state import Notes
 
 OBJECTS: Final = "objects"
 LOG: Final = "log"
 STEPS: Final = "steps"
 LOCK: Final = "lock"
+PATIENCE_S: Final = 0.3
 AUTO_LOCK_MINUTES: Final = 15
 LONGEST_AUTO_LOCK: Final = 24 * 60  # minutes
 _AUTO_LOCK: Final = "auto_lock_minutes"
@@ -78,12 +82,13 @@ class Workspace:
         self.log_dir = root / LOG
         self._identity = identity  # with the private key: only where a passphrase was typed
         self._threads = threading.Lock()
+        self.evidence_notes: Notes | None = None  # what the log knows of findings
         self._open(keyring, opened)
         try:
             self.site_name = self.catalogue.setting("site_name") or ""
             self.demo = self.catalogue.setting("demo") == "yes"
             if leftovers(root, keyring.epoch):
-                with suppress(Busy), self.writing():
+                with suppress(Busy), self.writing(wait_s=0.0):
                     pass  # removes them
         except BaseException:
             self.catalogue.close()
@@ -303,11 +308,10 @@ class Workspace:
         The block puts the keyring that names `new` in place; if it fails, `old` goes on opening everything.
         Call it in `writing`.
         """
-        from appliance.workspace import evidence_store
+        from appliance.workspace import evidence_rewrap
 
-        evidence_store.rewrap(self, old, new)
-        yield
-        evidence_store.forget_other_keys(self)
+        with evidence_rewrap.resealing(self, old, new):
+            yield
 
     def evidence_key(self, others: Sequence[Identity] = ()) -> SecretKey:
         """The key that opens findings.
@@ -332,11 +336,12 @@ class Workspace:
         raise NotPermitted("findings open with two officers together", "Ask a second one to be present.")
 
     @contextmanager
-    def writing(self, wait_s: float = 0.0) -> Iterator[None]:
+    def writing(self, wait_s: float = PATIENCE_S) -> Iterator[None]:
         """Be the only writer, among threads and processes. Not re-entrant.
 
         Args:
-            wait_s: how long to wait for another writer before giving up.
+            wait_s: how long to wait for another writer before giving up: short acts follow one another, and
+                nobody waits for a scan.
 
         Raises:
             Busy: another one is writing.
@@ -370,16 +375,7 @@ class Workspace:
 
     def written(self) -> bool:
         """Whether a command is writing at this moment, in this process or another."""
-        busy = Busy("another command is writing to this workspace")
-        if not self._threads.acquire(blocking=False):
-            return True
-        try:
-            with locked_file(self.root / LOCK, 0.0, busy):
-                return False
-        except Busy:
-            return True
-        finally:
-            self._threads.release()
+        return is_locked(self.root / LOCK)
 
     def steps(self, audit_id: str) -> Steps:
         """Sealed steps of an audit in progress."""

@@ -388,6 +388,37 @@ def test_waiting_for_the_writer(root: Path) -> None:
     assert turns == ["first", "second"]
 
 
+def test_looking_for_a_writer_refuses_none(root: Path) -> None:
+    """Somebody who asks again and again whether it is being written to keeps nobody from writing."""
+    with Workspace.open(root, PASSPHRASE) as one, Workspace.open(root, PASSPHRASE) as two:
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.is_set():
+                two.written()
+                one.written()
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            for _ in range(300):
+                with one.writing(wait_s=0.0):
+                    pass
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_whether_somebody_writes(root: Path) -> None:
+    """A writer is seen by other processes and by its own, also where nobody ever wrote; then no more."""
+    with Workspace.open(root, PASSPHRASE) as one, Workspace.open(root, PASSPHRASE) as two:
+        (root / "lock").unlink(missing_ok=True)
+        assert not one.written() and not (root / "lock").exists()
+        with two.writing():
+            assert one.written() and two.written()
+        assert not one.written() and not two.written()
+
+
 def test_the_writer_sweeps(root: Path) -> None:
     """Taking the writer lock removes what crashed writers left."""
     left = root / "objects" / "incoming" / "999999999-aa"
