@@ -16,7 +16,9 @@ SOURCES = [
 ]
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # Words with hyphens that are no codes: character sets, FHIR's own words, names of formats.
-OTHER_WORDS = re.compile(r"utf-.*|iso8859-.*|latin-1|tis-620|entered-in-error|has-member|gradaudit-.*")
+OTHER_WORDS = re.compile(
+    r"utf-.*|iso8859-.*|latin-1|tis-620|entered-in-error|has-member|read-weights|gradaudit-.*"
+)
 ERRORS = {
     *(
         "NotReadable",

@@ -43,7 +43,7 @@ def studies_erase(
             emit(json_, plain(view), _told(view))
             return
         if not confirm and sys.stdin.isatty():
-            sys.stderr.write(_told(view) + "\n")
+            say(_told(view))
             confirm = typer.prompt("type the pseudonym to erase this patient", err=True)
         facts = appliance.erase_patient(number, issuer, pseudonym, confirmed=confirm)
         paths = appliance.write_certificate(facts["erasure"], output)
