@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.errors import IntegrityError, LogUnwritable, UsageError
+from appliance.errors import Busy, IntegrityError, LogUnwritable, UsageError
 from appliance.evidence import files, segments
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.clock import Clock, SystemClock, set_back
@@ -33,7 +33,7 @@ from appliance.evidence.journal import Journal
 from appliance.evidence.locking import exclusive
 from appliance.evidence.merkle import consistency_path, inclusion_path
 from appliance.evidence.notes import KEY_FILE, LogKeys
-from appliance.evidence.standing import standing
+from appliance.evidence.standing import health_of
 from appliance.views import LogHealth, LogRow
 
 _NOWHERE = checked.FIRST._replace(header=b"")
@@ -203,20 +203,19 @@ class EvidenceLog:
 
     def verify(self) -> LogHealth:
         """Read everything again and compare it with the checkpoint and with what this object has seen."""
+        seen = self.size
         try:
             report = checked.check_log(self.directory)
             if report.key != self._signer.key:
                 raise checked.Broken("verifier-key: not the public half of signing.key")
-            if report.checkpoint.size < self.size:
+            if report.checkpoint.size < seen:
                 raise checked.Broken("checkpoint: older than one this program has seen")
-        except (checked.Broken, OSError) as problem:
-            return LogHealth(False, self.size, self.root, self.key_words, str(problem))
-        head, last = report.checkpoint, max((one.seconds for one in report.seen), default=0)
-        covered = max((one.checkpoint.size for one in report.seen), default=self.origin)
-        oldest = next(iter(self.entries(covered, 1)), None)
-        state = standing(report.seen, oldest, self.entries(-1)[0], self._clock.utc_ms())
-        when = checked.moment(last) if last else ""
-        return LogHealth(True, head.size, head.root.hex(), self.key_words, "", state, when)
+            with suppress(Busy, LogUnwritable):  # an answer all the same
+                self.refresh()
+        except (checked.Broken, OSError, IntegrityError) as problem:
+            said = problem.__cause__ if isinstance(problem.__cause__, checked.Broken) else problem
+            return LogHealth(False, self.size, self.root, self.key_words, str(said))
+        return health_of(report, self, self._clock.utc_ms())
 
     # -- proofs
 

@@ -639,45 +639,56 @@ def read_log_file(directory: Path, name: str, limit: int) -> bytes:
     return data
 
 
+def read_key(directory: Path) -> Key:
+    """The key that a log names."""
+    return parse_key(read_log_file(directory, "verifier-key", 256), "verifier-key")
+
+
 def read_head(directory: Path) -> tuple[Key, Checkpoint]:
     """The key that a log names and the checkpoint it signed last."""
-    key = parse_key(read_log_file(directory, "verifier-key", 256), "verifier-key")
+    key = read_key(directory)
     return key, open_checkpoint(read_log_file(directory, "checkpoint", 1024), key, "checkpoint")
 
 
 def check_log(directory: Path) -> Report:
     """Check every byte of a log that its checkpoint covers, closed segments and cosignatures included.
 
+    Somebody may be writing to it meanwhile.
+
     Raises:
         Broken: with file and place.
         OSError: a file cannot be read.
     """
     while True:
-        header = _header(directory)
+        files = _files(directory)
         try:
             return _check_log(directory)
-        except Broken:
-            if header == _header(directory):  # else a year ended while it was read
+        except (Broken, OSError):
+            if files == _files(directory):  # else a year was closed or removed while it was read
                 raise
 
 
-def _header(directory: Path) -> bytes:
+def _files(directory: Path) -> list[tuple[str, int]]:
+    """The files that a log consists of: appending leaves them as they are."""
     try:
-        with (directory / "journal").open("rb") as journal:
-            return journal.read(MAX_START)[:200]
+        live = [directory / "journal", directory / "checkpoints"]
+        return [(path.name, path.stat().st_ino) for path in live + closed_segments(directory)]
     except OSError:
-        return b""
+        return []
 
 
 def _check_log(directory: Path) -> Report:
-    # The checkpoint is read first: a log that grows meanwhile is only ever ahead of it.
-    key, head = read_head(directory)
+    # What may only lie behind the checkpoint is read before it, the rest after it: a writer who goes on
+    # meanwhile moves each the allowed way. Without him, all of it is what it was.
+    key = read_key(directory)
     _check_secret(directory)
     for name in ("journal", "checkpoints"):
         if not (directory / name).is_file():
             raise Broken(name + ": missing")
-    walk = Walk()
     seen = read_witnesses(directory, key)
+    ends = [(directory / name).stat().st_size for name in ("journal", "checkpoints")]
+    key, head = read_head(directory)
+    walk = Walk()
     walk.roots = {one.checkpoint.size: b"" for one in seen.values()}
     with (directory / "journal").open("rb") as journal, (directory / "checkpoints").open("rb") as history:
         live = read_start(journal, key, "journal")
@@ -685,8 +696,9 @@ def _check_log(directory: Path) -> Report:
         walk.begin(live)
         lines_of_history = _unrolled(directory, history, years, live)
         walk.advance(journal, lines_of_history, head)
-        tail = journal.seek(0, 2) - walk.place
-        if lines_of_history.read(4096).count(b"\n") > 1:
+        tail = ends[0] - walk.place
+        ahead = max(0, ends[1] - lines_of_history.tell())
+        if lines_of_history.read(min(4096, ahead)).count(b"\n") > 1:
             raise Broken("checkpoint: older than the history of checkpoints; it was put back")
     if walk.origin.size and walk.origin.root.hex() not in walk.pruned:
         raise Broken(f"segments: entries 0 to {walk.origin.size - 1} are missing, and no entry says why")
@@ -705,8 +717,8 @@ def _check_log(directory: Path) -> Report:
         if root != one.checkpoint.root and (root or one.checkpoint.size >= walk.origin.size):
             raise Broken(f"{place}: cosigned another history than the journal holds")
         lines.append("witness  " + one.line())
-    if tail:
-        lines.append(f"note     {tail} bytes after the last checkpoint were never acknowledged")
+    if tail > 0:
+        lines.append(f"note     {tail} bytes after the last checkpoint were not acknowledged")
     return Report(key, head, tuple(lines), tuple(seen.values()))
 
 
