@@ -154,6 +154,8 @@ def start(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)  # a caller may have put others there
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, buffering=1)
         os.environ["GRADAUDIT_PASSPHRASE_FILE"] = str(secret)
         sys.argv = ["gradaudit", "--workspace", str(root), *words]
         first()
