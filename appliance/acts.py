@@ -176,11 +176,11 @@ class OpenWorkspace:
     # -- acts ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _act(self, act: str, *names: str, policy_digest: str = "") -> Iterator[None]:
+    def _act(self, act: str, *names: str, policy_digest: str = "", detail_digest: str = "") -> Iterator[None]:
         """One writer, an entry before and an entry after; a failure is an outcome too."""
-        name = "\0".join(names)
+        name, digests = "\0".join(names), {"policy_digest": policy_digest, "detail_digest": detail_digest}
         with self._workspace.writing():
-            self._record(act, name, "begins", policy_digest=policy_digest)
+            self._record(act, name, "begins", **digests)
             try:
                 yield
             except BaseException as stopped:
@@ -188,11 +188,11 @@ class OpenWorkspace:
                 with suppress(ApplianceError):
                     self._follow()
                 self._roots.leave()
-                self._record(act, name, outcome, policy_digest=policy_digest)
+                self._record(act, name, outcome, **digests)
                 raise
             self._follow()
             self._roots.settle()
-            self._record(act, name, "done", policy_digest=policy_digest)
+            self._record(act, name, "done", **digests)
 
     def _follow(self) -> None:
         """Watch the catalogue that is open now: a change of keys opens another file."""
@@ -200,13 +200,8 @@ class OpenWorkspace:
             self._roots = CatalogueRoots(self._workspace.catalogue, self._log)
             self._roots.check()
 
-    def _record(
-        self, act: str, name: str, outcome: str, *, policy_digest: str = "", result_root: str = ""
-    ) -> None:
-        handle = self._log.identifier(name)
-        self._log.append(
-            act, handle, outcome, actor=self._actor, policy_digest=policy_digest, result_root=result_root
-        )
+    def _record(self, act: str, name: str, outcome: str, **digests: str) -> None:
+        self._log.append(act, self._log.identifier(name), outcome, actor=self._actor, **digests)
 
     @property
     def _actor(self) -> str:

@@ -93,19 +93,20 @@ class Logged(OpenWorkspace):
         """
         from appliance.evidence import reviews
 
-        with self._workspace.writing():
-            reviews.record(self._log, self._workspace.vault.put, first, last, found, self._actor)
+        content, digest = reviews.record(self._log, first, last, found)
+        with self._act(reviews.ACT, "log", detail_digest=digest):
+            self._workspace.catalogue.add_review(digest, content)
         return self.log_reviews()[-1]
 
     def log_reviews(self) -> tuple[ReviewRow, ...]:
         """Every review of the log, oldest first.
 
         Raises:
-            IntegrityError: a sealed record is not what was logged.
+            IntegrityError: a record is not what was logged.
         """
         from appliance.evidence import reviews
 
-        return reviews.reviews(self._log, self._workspace.vault.get)
+        return reviews.reviews(self._log, self._workspace.catalogue.review)
 
     def last_log_review(self) -> str:
         """When the log was reviewed last, as claimed; "" if never."""

@@ -11,7 +11,7 @@ from appliance.errors import UsageError
 from appliance.workspace.database import plain_json
 from appliance.workspace.querying import Queries, insert_new, values
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
-from appliance.workspace.tables import AUDITS, COHORTS, MODELS, SETTINGS
+from appliance.workspace.tables import AUDITS, COHORTS, MODELS, REVIEWS, SETTINGS
 
 
 class StoredResults(Queries):
@@ -48,6 +48,16 @@ class StoredResults(Queries):
     def cohort(self, name: str) -> StoredCohort | None:
         """One cohort, or None."""
         return self._row(StoredCohort, select(COHORTS).where(COHORTS.c.name == name))
+
+    def add_review(self, digest: str, content: str) -> None:
+        """Store what a reviewer of the log found, under the digest that the log has of it."""
+        with self.changing() as connection:
+            connection.execute(insert(REVIEWS).values(digest=digest, content=content))
+
+    def review(self, digest: str) -> str | None:
+        """What is stored under this digest, or None."""
+        with self._reading() as connection:
+            return connection.scalar(select(REVIEWS.c.content).where(REVIEWS.c.digest == digest))
 
     # -- audits, settings -----------------------------------------------------------------------------------
 
