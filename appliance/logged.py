@@ -165,4 +165,5 @@ class Logged(OpenWorkspace):
         """Remove closed years. Raises as `keeping.prune`."""
         from appliance.evidence import keeping
 
+        self._roots.renew()  # what the log knows of the catalogue stays
         return tuple(keeping.prune(self._log, before, keep_years, time.time_ns() // 1_000_000, self._actor))

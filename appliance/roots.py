@@ -6,23 +6,30 @@
 Both are written while the catalogue's own write lock is held, so their order is the order of its states.
 After the last `done` the catalogue may stand at its root, or at either side of the last `begins` behind it: a
 process that was killed left one of the two. Anything else is an alarm (docs/spec/catalogue-root.md).
+
+The log's own key lies on the disk, so whoever has the disk can append. Each entry's object is therefore a MAC
+under a sub-key of the catalogue's, over what it says and its number; an entry with a wrong one is an alarm.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 from appliance.errors import ApplianceError, Busy, IntegrityError
-from appliance.evidence.entries import Entry
+from appliance.evidence.entries import Act, Entry
 from appliance.evidence.log import EvidenceLog
 from appliance.workspace.catalogue import Catalogue
+from appliance.workspace.keys import SecretKey
 
 ACT: Final = "catalogue.root"
 CHECK: Final = "catalogue.check"
-_OBJECT: Final = "workspace"
+_OBJECT: Final = "workspace"  # in place of the MAC: entries of earlier versions
+_HALF: Final = 32  # hex digits of a MAC; the object holds two
 _WINDOW: Final = 256  # entries read at a time, backwards
+_HINT: Final = "Keep the disk as it is and restore the workspace from a backup."
 
 
 class CatalogueRoots:
@@ -54,7 +61,7 @@ class CatalogueRoots:
         allowed, settled = self._states(size)
         root = self.catalogue.root()
         grown = self._log.refresh()
-        allowed |= _named(self._entries(size, grown))
+        allowed |= _named(entry for entry in self._entries(size, grown) if self._is_ours(entry))
         if not allowed:
             self._pending = True  # the first time: there is nothing to compare with
         elif root not in allowed:
@@ -74,9 +81,19 @@ class CatalogueRoots:
         if not self._pending:
             return
         self.catalogue.make_sure()
-        with suppress(Busy), self.catalogue.held() as root:
+        with suppress(Busy):
+            self.renew()
+
+    def renew(self) -> None:
+        """Tell the log where the catalogue stands now, as before entries that say so are pruned.
+
+        Raises:
+            Busy: somebody is changing it.
+            LogUnwritable: the log takes no entry.
+        """
+        with self.catalogue.held() as root:
             self._expect(root)
-            self._log.append(ACT, _OBJECT, "done", result_root=root)
+            self._say("done", "", root, self.catalogue.roots_key)
             self._pending = False
 
     def leave(self) -> None:
@@ -84,10 +101,30 @@ class CatalogueRoots:
         with suppress(ApplianceError):
             self.settle()
 
-    def _intend(self, before: str, after: str) -> None:
+    def _intend(self, before: str, after: str, following: SecretKey) -> None:
         self._pending = True
         self._expect(before)
-        self._log.append(ACT, _OBJECT, "begins", detail_digest=before, result_root=after)
+        self._say("begins", before, after, following)
+
+    def _say(self, outcome: str, before: str, after: str, following: SecretKey) -> None:
+        """Append an entry that opens under this catalogue's key, and under that of the one `after` is in."""
+
+        def act(index: int) -> Act:
+            told = outcome, before, after, str(index)
+            mac = self.catalogue.roots_key.handle(*told)[:_HALF] + following.handle(*told)[_HALF:]
+            return Act(ACT, mac, outcome, detail_digest=before, result_root=after)
+
+        self._log.append_all([act])
+
+    def _halves(self, entry: Entry) -> tuple[bool, bool]:
+        """Whether it was made with this key, and whether for it."""
+        told = entry.outcome, entry.detail_digest, entry.result_root, str(entry.index)
+        mac, found = self.catalogue.roots_key.handle(*told), entry.object
+        made = hmac.compare_digest(mac[:_HALF], found[:_HALF])
+        return made, hmac.compare_digest(mac[_HALF:], found[_HALF:])
+
+    def _is_ours(self, entry: Entry) -> bool:
+        return any(self._halves(entry))
 
     def _expect(self, root: str) -> None:
         """Who holds the catalogue's write lock finds it as the log says, also when others wrote meanwhile."""
@@ -99,10 +136,22 @@ class CatalogueRoots:
         """Where the catalogue may stand by the first `size` entries, and the root that was settled last."""
         last: Entry | None = None
         for entry in self._backwards(size):
-            if entry.outcome == "done":
-                return _named((last,)) if last is not None else {entry.result_root}, entry.result_root
+            earlier = entry.object == _OBJECT and self._is_of_earlier_version(entry)
+            if not earlier and not self._is_ours(entry):
+                raise self._forged(f"entry {entry.index} of the log was not made with its key")
             last = last or entry
+            if entry.outcome == "done":
+                return _named((last,)), "" if earlier else entry.result_root
+            if not earlier and not self._halves(entry)[0]:
+                break  # the change of keys that made this catalogue: what is before has the key of before
+        if self._log.origin and last is None:
+            raise self._forged("the entries of the log that knew its state were pruned")
         return (_named((last,)) if last is not None else set()), ""
+
+    def _is_of_earlier_version(self, entry: Entry) -> bool:
+        """Whether no entry before it has a MAC: from the first one on, each has."""
+        before = (one for one in self._log.acts(ACT) if one.index < entry.index)
+        return not self._log.origin and all(one.object == _OBJECT for one in before)
 
     def _backwards(self, size: int) -> Iterable[Entry]:
         end = size
@@ -114,15 +163,18 @@ class CatalogueRoots:
     def _entries(self, start: int, end: int) -> list[Entry]:
         return [entry for entry in self._log.entries(start, end - start) if entry.act == ACT]
 
+    def _forged(self, why: str) -> IntegrityError:
+        self._log.append(CHECK, _OBJECT, "refused")
+        return IntegrityError(f"{self.catalogue.name} cannot be compared with the log: {why}", _HINT)
+
     def _alarm(self, root: str) -> IntegrityError:
         self._log.append(CHECK, _OBJECT, "refused", detail_digest=root)
         name = self.catalogue.name
-        hint = "Keep the disk as it is and restore the workspace from a backup."
         for entry in self._backwards(self._log.size):
             if root in (entry.result_root, entry.detail_digest):
                 since = f"the state before {entry.claimed_utc}, log entry {entry.index}"
-                return IntegrityError(f"{name} was put back to an earlier state: {since}", hint)
-        return IntegrityError(f"{name} holds rows that this workspace never wrote", hint)
+                return IntegrityError(f"{name} was put back to an earlier state: {since}", _HINT)
+        return IntegrityError(f"{name} holds rows that this workspace never wrote", _HINT)
 
 
 def _named(entries: Iterable[Entry]) -> set[str]:

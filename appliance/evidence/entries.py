@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from appliance.evidence.verify_evidence import ENTRY, canonical
 
@@ -67,6 +69,9 @@ class Act:
         )
         if not known:
             raise ValueError("an entry's actor, object and outcome are words of the log or digests")
+
+
+Placed: TypeAlias = Callable[[int], Act]  # an act that says the number of its own entry
 
 
 @dataclass(frozen=True, slots=True)

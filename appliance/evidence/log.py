@@ -28,7 +28,7 @@ from appliance.errors import Busy, IntegrityError, LogUnwritable, UsageError
 from appliance.evidence import files, segments
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.clock import Clock, SystemClock, set_back
-from appliance.evidence.entries import Act, Entry, claimed_ms, decode, encode
+from appliance.evidence.entries import Act, Entry, Placed, claimed_ms, decode, encode
 from appliance.evidence.journal import Journal
 from appliance.evidence.locking import exclusive
 from appliance.evidence.merkle import consistency_path, inclusion_path
@@ -132,7 +132,7 @@ class EvidenceLog:
             [Act(act, object_, outcome, actor, policy_digest, detail_digest, result_root)]
         )[-1]
 
-    def append_all(self, acts: Sequence[Act]) -> list[Entry]:
+    def append_all(self, acts: Sequence[Act | Placed]) -> list[Entry]:
         """Write several entries under one checkpoint: all of them or none. Raises as `append`."""
         with self._writing():
             self._refill()
@@ -327,7 +327,7 @@ class EvidenceLog:
         message = f"the log cannot be written ({error.strerror}): nothing was done"
         return LogUnwritable(message, "free space or repair the disk, then start again")
 
-    def _write(self, acts: Sequence[Act]) -> list[Entry]:
+    def _write(self, acts: Sequence[Act | Placed]) -> list[Entry]:
         try:
             if int(self._walk.year) < year_of(self._clock.utc_ms()):
                 self._roll_over()
@@ -363,7 +363,7 @@ class EvidenceLog:
         self._journal.begin(live)
         self._live = live
 
-    def _commit(self, acts: Sequence[Act]) -> list[Entry]:
+    def _commit(self, acts: Sequence[Act | Placed]) -> list[Entry]:
         """Frames, history line, checkpoint: in this order, each on disk before the next. Raises OSError."""
         frames = self._frames(acts)
         tree = checked.Tree()
@@ -383,14 +383,15 @@ class EvidenceLog:
         self._note, self._last = note, written[-1]
         return written[-len(acts) :]
 
-    def _frames(self, acts: Sequence[Act]) -> list[bytes]:
+    def _frames(self, acts: Sequence[Act | Placed]) -> list[bytes]:
         if not acts:
             raise ValueError("nothing to log")
         utc_ms, boot_ns = self._clock.utc_ms(), self._clock.boot_ns()
         if self._last is not None and set_back(claimed_ms(self._last), self._last.boot_ns, utc_ms, boot_ns):
             acts = [Act("clock.back", "clock", "noted"), *acts]
         first = self.size
-        return [encode(act, first + step, first, utc_ms, boot_ns) for step, act in enumerate(acts)]
+        placed = [act if isinstance(act, Act) else act(first + step) for step, act in enumerate(acts)]
+        return [encode(act, first + step, first, utc_ms, boot_ns) for step, act in enumerate(placed)]
 
 
 def year_of(utc_ms: int) -> int:

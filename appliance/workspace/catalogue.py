@@ -10,6 +10,7 @@ import glob
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
@@ -21,6 +22,8 @@ from appliance.workspace.keys import SecretKey
 from appliance.workspace.stored_results import StoredResults
 from appliance.workspace.stored_studies import StoredStudies
 from appliance.workspace.tables import EARLIEST, METADATA, SCHEMA, SETTINGS
+
+_ROOTS: Final = "gradaudit catalogue key v2: roots in the log"
 
 
 class Catalogue(StoredStudies, StoredResults):
@@ -37,7 +40,7 @@ class Catalogue(StoredStudies, StoredResults):
             raise IntegrityError(f"{path.name} is missing", "Restore the workspace from a backup.")
         if not path.stat().st_size:  # SQLite would take it for a new database
             raise damaged(path)
-        super().__init__(path, open_engine(path, key))
+        super().__init__(path, open_engine(path, key), key.derive(_ROOTS))
         try:
             schema = self.setting("schema") or ""
         except BaseException:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from appliance.errors import UsageError
 from appliance.workspace.database import translated, writing
+from appliance.workspace.keys import SecretKey
 from appliance.workspace.state_roots import count_up, root_of
 
 _LOOK_UP: Final = 10_000  # keys per IN (…)
@@ -35,16 +36,18 @@ class Queries:
     """One SQLCipher file with its transactions.
 
     Attributes:
-        on_root: called with the root before and after a change, inside the transaction and before it commits;
-            what it raises undoes the change.
+        on_root: called with the root before and after a change and `roots_key`, inside the transaction and
+            before it commits; what it raises undoes the change.
+        roots_key: sub-key that shows the log whose roots they are.
         unsure: a commit failed after its frames were written: the next recovery may find it whole.
         outdated: the schema is an earlier one; nothing but its root and settings is used before `migrate`.
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, engine: Engine, roots_key: SecretKey) -> None:
         self._path = path
         self._engine = engine
-        self.on_root: Callable[[str, str], None] | None = None
+        self.roots_key = roots_key
+        self.on_root: Callable[[str, str, SecretKey], None] | None = None
         self.outdated = False
         self.unsure = False
 
@@ -84,7 +87,7 @@ class Queries:
                 if total_changes(connection) != changes:
                     count_up(connection)
                     if self.on_root is not None:
-                        self.on_root(before, root_of(connection))
+                        self.on_root(before, root_of(connection), self.roots_key)
                     committing = True
         except BaseException:
             self.unsure = self.unsure or committing

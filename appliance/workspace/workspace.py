@@ -287,7 +287,7 @@ class Workspace:
             )
             with closing(Catalogue(following, opened.catalogue)) as written:
                 if told is not None:
-                    told(before, written.root())
+                    told(before, written.root(), written.roots_key)
             commit(root, after)
         except BaseException:
             self._open(*((after, opened) if self._names(after) else (self.keyring, self._opened)))

@@ -210,7 +210,7 @@ def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], list[str
         if len(state["seen"]) == state["at"]:
             raise Killed
 
-    append = EvidenceLog.append
+    append = EvidenceLog.append_all
 
     def appending(self: EvidenceLog, *given: Any, **named: Any) -> Any:
         point("before an entry")
@@ -222,7 +222,7 @@ def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], list[str
         state.update(at=at, seen=[])
         return state["seen"]
 
-    monkeypatch.setattr(EvidenceLog, "append", appending)
+    monkeypatch.setattr(EvidenceLog, "append_all", appending)
     yield chosen
 
 
@@ -306,7 +306,7 @@ def test_a_log_without_room_undoes_the_change(site: Path, monkeypatch: pytest.Mo
 
     def work(catalogue: Catalogue) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(EvidenceLog, "append", full)
+            patched.setattr(EvidenceLog, "append_all", full)
             with pytest.raises(LogUnwritable):
                 catalogue.add_model(MODEL)
         assert catalogue.models() == ()
