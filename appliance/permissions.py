@@ -96,8 +96,8 @@ RULES: Final[dict[str, Rule]] = {
     "export_pack": Rule("evidence.export", _READING),
     # designs
     "new_design": Rule("design.new", _OFFICER),
-    "designs": Rule("design.show", _READING),
-    "design": Rule("design.show", _READING),
+    "designs": Rule("design.show", _COLLECTING),  # an auditor's key opens no assignment
+    "design": Rule("design.show", _COLLECTING),
     "release_list": Rule("design.release", _OFFICER),
     "reveal_design": Rule("design.reveal", _OFFICER),
     # findings: what an audit says of single patients
