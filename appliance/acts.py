@@ -16,6 +16,7 @@ from appliance import config, lockout, permissions
 from appliance.errors import ApplianceError, Locked, UsageError
 from appliance.evidence.locking import exclusive
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence_roots import EvidenceRoots
 from appliance.permissions import Rule
 from appliance.roots import CatalogueRoots
 from appliance.workspace import paper
@@ -34,6 +35,7 @@ class OpenWorkspace:
         self._workspace = workspace
         self._present: list[Identity] = []  # who else has given a passphrase
         self._log = log or EvidenceLog.open(workspace.log_dir, create=fresh)
+        workspace.evidence_notes = EvidenceRoots(self._log, lambda: self._actor)
         self._roots = CatalogueRoots(workspace.catalogue, self._log)
         try:
             self._roots.check()

@@ -90,6 +90,7 @@ class Appliance(Erased, Logged, Safekeeping):
             quarantined=counts.quarantined,
             needs_me=(
                 *self._due_after_erasures(),
+                *self._batches_set_aside(),
                 *self.log_needs(health),
                 *filter(None, map(shown.needs_a_person, rows)),
             ),

@@ -265,7 +265,8 @@ class Audited(Registered):
         pack = described(self._workspace, record, document, loaded.policy.seed)
         finished = shown.noted(auditing.finished(audit, outcome, loaded, pack), self._workspace.demo)
         view = shown.audit_view(finished, self._workspace.demo)
-        close_audit(self._log, pack_input(self._workspace, finished, view), actor=self._actor)
+        given = pack_input(self._workspace, finished, view)
+        close_audit(self._log, given, self._actor, outcome.findings_digest)
         self._workspace.catalogue.finish_audit(finished)
 
     def _stopped(self, audit: StoredAudit, stopped: BaseException) -> None:

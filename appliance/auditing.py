@@ -54,11 +54,17 @@ FURTHER_STEPS = 256
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an audit left behind, besides the sealed findings."""
+    """What an audit left behind, besides the sealed findings.
+
+    Attributes:
+        findings_object: name of their batch.
+        findings_digest: hex SHA-256 of its content, for the log.
+    """
 
     verdict: Verdict
     result: AuditResult
     findings_object: str
+    findings_digest: str
     isolation: Mapping[str, str]
 
 
@@ -233,7 +239,7 @@ def run(
     result = with_canaries(result, findings, design)
     result = with_losses(result, findings, cohort, design, loaded.policy)
     verdict = judgement.decide(loaded.policy, result)
-    return Outcome(verdict, result, findings_store.keep(workspace, audit_id, findings), layers)
+    return Outcome(verdict, result, *findings_store.keep(workspace, audit_id, findings), layers)
 
 
 def _asked(

@@ -19,15 +19,18 @@ from appliance.errors import CannotWrite, IntegrityError, UsageError
 from appliance.evidence.locking import exclusive
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.notes import KEY_FILE
+from appliance.evidence_roots import EvidenceRoots
 from appliance.roots import CatalogueRoots
 from appliance.workspace.archive import LOG_KEY, Manifest, Source, Step, read_archive, write_archive
 from appliance.workspace.building import building_up, scaffold
 from appliance.workspace.durable import sync_directory, sync_filesystem, write_new
+from appliance.workspace.evidence_store import alone
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.layout import Part, walk
 from appliance.workspace.workspace import LOG, OBJECTS, Workspace
 
 PATIENCE_S: Final = 10.0
+_SET_ASIDE_LATER: Final = "evidence/waiting/"  # a batch that does not open stops nobody, here neither
 _LOG_KEY_KIND: Final = "log-key"
 _LOG_KEY_ID: Final = bytes(32)
 _LOG_KEY_LABEL: Final = "gradaudit backup v1: log key"
@@ -59,7 +62,8 @@ class Backup:
 def take(workspace: Workspace, target: Path, on_step: Step) -> Backup:
     """Write a backup to a new file.
 
-    The writer's lock is held while catalogue and log are copied, not while the objects are.
+    The writer's lock and that of findings are held while catalogue, findings and log are copied, not while
+    the objects are.
 
     Raises:
         UsageError: there is something at `target`, or it lies inside the workspace.
@@ -145,8 +149,8 @@ def told(path: Path, manifest: Manifest) -> Backup:
 
 
 def _frozen(workspace: Workspace, staging: Path) -> tuple[dict[str, object], list[Source]]:
-    """One state of catalogue, log and the list of all else; call it holding the writer's lock."""
-    with workspace.catalogue.held() as root:
+    """One state of catalogue, findings, log and the list of all else; call it holding the writer's lock."""
+    with alone(workspace), workspace.catalogue.held() as root:
         workspace.catalogue.snapshot(staging / workspace.catalogue.name)
         with exclusive(workspace.log_dir):
             (staging / LOG).mkdir(mode=0o700)
@@ -164,7 +168,7 @@ def _frozen(workspace: Workspace, staging: Path) -> tuple[dict[str, object], lis
 def _sources(workspace: Workspace, staging: Path) -> Iterator[Source]:
     found = sorted(walk(workspace.root), key=lambda one: not one.name.endswith("-wal"))
     for one in found:  # a write-ahead log first: a reader that leaves may fold it into its file meanwhile
-        if one.part is Part.PASSING:
+        if one.part in (Part.PASSING, Part.DAMAGED):
             continue
         if one.trouble and not one.trouble.startswith("other accounts"):
             raise IntegrityError(
@@ -228,7 +232,8 @@ def _check(workspace: Workspace, manifest: Manifest) -> None:
             "the log in the backup is another than its manifest names", "Take another backup."
         )
     CatalogueRoots(workspace.catalogue, log).check()
-    damages = check_open(workspace, log).damages
+    workspace.evidence_notes = EvidenceRoots(log)
+    damages = [one for one in check_open(workspace, log).damages if not one.file.startswith(_SET_ASIDE_LATER)]
     if damages:
         first = damages[0]
         more = f" ({len(damages) - 1} more)" if damages[1:] else ""

@@ -15,9 +15,7 @@ from appliance.errors import ApplianceError, IntegrityError, Locked
 from appliance.evidence import verify
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.notes import KEY_FILE
-from appliance.workspace.database import check_pages, damaged, open_engine, translated
-from appliance.workspace.evidence_batches import EVIDENCE
-from appliance.workspace.evidence_store import database_key, file_of
+from appliance.workspace.evidence_inspection import inspected
 from appliance.workspace.ga1 import HEADER_BYTES, Meaning, Unsealer
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
@@ -136,20 +134,8 @@ def _evidence_key(workspace: Workspace) -> SecretKey | None:
 
 
 def _findings(workspace: Workspace, key: SecretKey) -> Iterator[Damage]:
-    path = file_of(workspace.root / EVIDENCE, key)
-    if not path.is_file():
-        return
-    try:
-        if not path.stat().st_size:  # SQLite would take it for a new database
-            raise damaged(path)
-        engine = open_engine(path, database_key(key))
-        try:
-            with translated(path), engine.connect() as connection, connection.begin():
-                check_pages(connection, path)
-        finally:
-            engine.dispose()
-    except IntegrityError as error:
-        yield _of_error(f"{EVIDENCE}/{path.name}", error)
+    for file, error in inspected(workspace, key):
+        yield _of_error(file, error)
 
 
 def _log(log: EvidenceLog) -> Iterator[Damage]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from appliance import shown
 from appliance.designed import Designed
-from appliance.errors import IntegrityError, NotPermitted, UsageError
+from appliance.errors import NotPermitted, UsageError
+from appliance.evidence.entries import Act
 
 if TYPE_CHECKING:
     from appliance.findings import FindingRow, FindingView, RevealView
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from appliance.workspace.evidence_tables import StoredFinding, StoredReveal
     from appliance.workspace.rows import StoredAudit
 
+_DAMAGED = "bring evidence/damaged back from a backup into evidence/waiting, or move it elsewhere"
 LIST, SHOW, REVEAL, ERASED = "findings.list", "findings.show", "findings.reveal", "findings.erase"
 
 
@@ -42,7 +44,8 @@ class Disclosed(Designed):
         Raises:
             UsageError: no such audit, it has not finished, or no such prior.
             NotPermitted: the evidence key is not at hand.
-            IntegrityError: the findings are missing or damaged.
+            IntegrityError: the findings are missing or damaged, or were put back to an earlier state.
+            Busy: somebody else is at the findings.
         """
         from appliance import findings
 
@@ -52,7 +55,7 @@ class Disclosed(Designed):
         stored = self._finished_audit(audit_id)
         deciding = shown.audit_view(stored, self._workspace.demo).result.deciding_detector
         with self._evidence(LIST, audit_id) as store:
-            _check_there(store, stored)
+            store.expect(audit_id)
             found = store.findings(
                 audit_id,
                 role=role,
@@ -77,7 +80,7 @@ class Disclosed(Designed):
             return tuple(findings.finding_view(one) for one in _of_patient(store, stored, patient))
 
     def reveal_finding(self, audit_id: str, patient: str, reason: str) -> RevealView:
-        """Break the glass: who a pseudonym is. The reason is sealed, and its digest logged, before.
+        """Break the glass: who a pseudonym is. The reason is kept, and its digest logged, before.
 
         Raises:
             UsageError: no such audit or pseudonym, or no reason.
@@ -89,23 +92,24 @@ class Disclosed(Designed):
         stored, name = self._finished_audit(audit_id), f"{audit_id}\0{patient}"
         with self._evidence(REVEAL, name, entry=False) as store:
             _of_patient(store, stored, patient)  # nothing is logged for a pseudonym that is not there
-            reveal_id, digest = findings.keep_reason(self._workspace, audit_id, patient, reason)
-            try:
-                self._record_detail(REVEAL, name, "allowed", digest)
-            except BaseException:
-                findings.discard_reason(self._workspace, reveal_id)
-                raise
+            store.expect(audit_id, identities=True)
+            document, digest = findings.reason_document(self._workspace, audit_id, patient, reason)
+            allowed = Act(REVEAL, self._log.identifier(name), "allowed", self._actor, detail_digest=digest)
+            store.keep_reveal(document, [allowed])
             found, known = store.findings(audit_id, patient=patient), store.identities(audit_id, patient)
         return findings.reveal_view(self._workspace, patient, found, known, digest)
 
     def reveals(self) -> tuple[StoredReveal, ...]:
-        """Every look at an identity with its reason, oldest first.
+        """Every look at an identity with its reason, oldest first; one without a record says so.
 
         Raises:
             NotPermitted, IntegrityError: as `findings`.
         """
+        from appliance import findings
+
         with self._evidence("findings.reveals", self._workspace.workspace_id) as store:
-            return store.reveals()
+            allowed = [entry for entry in self._log.acts(REVEAL) if entry.outcome == "allowed"]
+            return findings.looks(store.reveals(), allowed)
 
     # -- how it is done --------------------------------------------------------------------------------
 
@@ -130,22 +134,18 @@ class Disclosed(Designed):
                 self._record(ERASED, erasure, "done")
             yield store
 
-    def _record_detail(self, act: str, name: str, outcome: str, digest: str) -> None:
-        """As `_record`, with the digest of a sealed detail."""
-        self._log.append(act, self._log.identifier(name), outcome, actor=self._actor, detail_digest=digest)
+    def _batches_set_aside(self) -> tuple[str, ...]:
+        """What an officer has to do because sealed findings could not be opened."""
+        from appliance.workspace.evidence_batches import EvidenceBatches
 
-
-def _check_there(store: EvidenceStore, stored: StoredAudit) -> None:
-    """An audit whose findings vanished must not look like one that found nothing."""
-    if not store.has(stored.findings_object):
-        raise IntegrityError(
-            f"the findings of audit {stored.audit_id} are missing",
-            "Restore the folder evidence of the workspace from a backup.",
-        )
+        count = EvidenceBatches.of(self._workspace).damaged()
+        if not count:
+            return ()
+        return (f"{count} sealed batches of findings are damaged: {_DAMAGED}",)
 
 
 def _of_patient(store: EvidenceStore, stored: StoredAudit, patient: str) -> tuple[StoredFinding, ...]:
-    _check_there(store, stored)
+    store.expect(stored.audit_id)
     found = store.findings(stored.audit_id, patient=patient)
     if not found:
         raise UsageError(

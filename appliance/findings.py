@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from appliance import codec
 from appliance.errors import UsageError
-from appliance.workspace.evidence_batches import ERASURE, FINDINGS, IDENTITIES, REVEAL, EvidenceBatches
-from appliance.workspace.evidence_store import digest_of
-from appliance.workspace.evidence_tables import StoredFinding, StoredIdentity
+from appliance.evidence.entries import Entry
+from appliance.workspace.evidence_batches import ERASURE, FINDINGS, IDENTITIES, EvidenceBatches
+from appliance.workspace.evidence_merging import digest_of
+from appliance.workspace.evidence_tables import StoredFinding, StoredIdentity, StoredReveal
 from appliance.workspace.rows import StoredInstance, StoredPair
 from appliance.workspace.workspace import Workspace
 from audit_core.results import Finding
@@ -21,6 +23,8 @@ from audit_core.results import Finding
 PRIORS: Final = ("0.001", "0.01", "0.1", "mixture", "as published")
 PRIOR: Final = "0.01"
 SHORTEST_REASON, LONGEST_REASON = 8, 2000  # characters
+ERASED_REASON: Final = "the patient was erased since"
+LOST_REASON: Final = "no record: the look was cut off, or the record was lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +92,25 @@ class RevealView:
     digest: str
 
 
-def keep(workspace: Workspace, audit_id: str, findings: Sequence[Finding]) -> str:
+def keep(workspace: Workspace, audit_id: str, findings: Sequence[Finding]) -> tuple[str, str]:
     """Seal what an audit found, and who it is about; both are on disk when this returns.
 
     Whoever runs the audit cannot read it back: the evidence key does (SECURITY §2).
 
     Returns:
-        Name of the batch of findings.
+        Name of the batch of findings, and hex SHA-256 of its content, which holds that of the identities.
+        Salted, so whoever reads the log cannot try out findings.
 
     Raises:
         CannotWrite: the disk is full or refuses.
     """
     batches = EvidenceBatches.of(workspace)
     rows = json.loads(codec.dump(tuple(findings), tuple[Finding, ...]))
-    known = _identities(workspace, findings)
-    batches.put(IDENTITIES, audit_id, _document({"audit_id": audit_id, "rows": known}))
-    return batches.put(FINDINGS, audit_id, _document({"audit_id": audit_id, "rows": rows}))
+    known = _document({"audit_id": audit_id, "rows": _identities(workspace, findings), "salt": _salt()})
+    batches.put(IDENTITIES, audit_id, known)
+    found = {"audit_id": audit_id, "rows": rows, "identities": _digest(known), "salt": _salt()}
+    content = _document(found)
+    return batches.put(FINDINGS, audit_id, content), _digest(content)
 
 
 def discard(workspace: Workspace, audit_id: str) -> None:
@@ -126,15 +133,17 @@ def sweep(workspace: Workspace) -> None:
         batches.remove(left)
 
 
-def keep_reason(workspace: Workspace, audit_id: str, patient: str, reason: str) -> tuple[str, str]:
-    """Seal why an identity is looked at.
+def reason_document(
+    workspace: Workspace, audit_id: str, patient: str, reason: str
+) -> tuple[dict[str, str], str]:
+    """Why an identity is looked at.
 
     Returns:
-        Id of the look, and the digest that the log's entry carries; salted, so nobody can try out reasons.
+        What is kept of the look, and the digest that the log's entry carries; salted, so nobody can try out
+        reasons.
 
     Raises:
         UsageError: no reason, or a very long one.
-        CannotWrite: the disk is full or refuses.
     """
     if not SHORTEST_REASON <= len(reason.strip()) <= LONGEST_REASON:
         raise UsageError(
@@ -148,15 +157,23 @@ def keep_reason(workspace: Workspace, audit_id: str, patient: str, reason: str) 
         "revealed_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "by": workspace.user.name,
         "reason": reason.strip(),
-        "salt": secrets.token_hex(16),
+        "salt": _salt(),
     }
-    EvidenceBatches.of(workspace).put(REVEAL, document["reveal_id"], _document(document))
-    return document["reveal_id"], digest_of(document)
+    return document, digest_of(document)
 
 
-def discard_reason(workspace: Workspace, reveal_id: str) -> None:
-    """Remove a reason for a look that did not take place."""
-    EvidenceBatches.of(workspace).discard(REVEAL, reveal_id)
+def looks(kept: Iterable[StoredReveal], allowed: Iterable[Entry]) -> tuple[StoredReveal, ...]:
+    """Every look at an identity, oldest first; of one whose record is lost there is the log's entry."""
+    known = tuple(
+        replace(one, reason=ERASED_REASON) if not one.patient and not one.reason else one for one in kept
+    )
+    digests = {one.digest for one in known}
+    lost = (entry for entry in allowed if entry.detail_digest not in digests)
+    bare = tuple(
+        StoredReveal("", "", "", entry.claimed_utc, _role(entry), LOST_REASON, entry.detail_digest)
+        for entry in lost
+    )
+    return tuple(sorted((*known, *bare), key=lambda one: (one.revealed_utc, one.reveal_id)))
 
 
 def keep_erasure(
@@ -251,3 +268,15 @@ def _images_and_pairs(workspace: Workspace) -> tuple[dict[str, StoredInstance], 
 
 def _document(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _role(entry: Entry) -> str:
+    return entry.actor.partition(":")[0]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _salt() -> str:
+    return secrets.token_hex(16)

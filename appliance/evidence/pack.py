@@ -74,8 +74,13 @@ def committed_members(given: PackInput) -> dict[str, bytes]:
     }
 
 
-def close_audit(log: EvidenceLog, given: PackInput, actor: str = "system") -> Entry:
+def close_audit(
+    log: EvidenceLog, given: PackInput, actor: str = "system", findings_digest: str = ""
+) -> Entry:
     """Write the entry that closes an audit: its verdict, its policy, and the digest of all it rests on.
+
+    Args:
+        findings_digest: hex SHA-256 of what it sealed about single patients.
 
     Raises: as `EvidenceLog.append`.
     """
@@ -85,6 +90,7 @@ def close_audit(log: EvidenceLog, given: PackInput, actor: str = "system") -> En
         given.view.verdict.word.value,
         actor=actor,
         policy_digest=given.view.policy_digest,
+        detail_digest=findings_digest,
         result_root=checked.commitment(committed_members(given)),
     )
 

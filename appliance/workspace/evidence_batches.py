@@ -1,6 +1,7 @@
 """What a run writes about patients and cannot read back: batches sealed to the evidence key (SECURITY §2).
 
     evidence/waiting/<name>.<kind>.sealed    until somebody who holds the evidence key opens the store
+    evidence/damaged/<name>.<kind>.sealed    what could not be opened then
 
 A batch has a random key, HPKE-sealed to the public evidence key, and its content as GA1 under that key and a
 sub-key of the vault: nobody without the evidence key opens one, and nobody without the RUN key makes one that
@@ -9,8 +10,11 @@ opens. The format is written down in docs/spec/evidence-store.md; vectors in tes
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import re
 import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 
-from appliance.errors import CannotWrite, IntegrityError
+from appliance.errors import CannotWrite, IntegrityError, NotNow
 from appliance.workspace.durable import make_directory, sync_directory, write_atomically
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.grants import open_sealed, public_of, seal_to
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
 EVIDENCE: Final = "evidence"  # folder of the workspace
 WAITING: Final = "waiting"
+DAMAGED: Final = "damaged"
 FINDINGS: Final = "findings"
 IDENTITIES: Final = "identities"
 ERASURE: Final = "erasure"
@@ -37,6 +42,7 @@ REVEAL: Final = "reveal"
 MAGIC: Final = b"GAE1"
 ENCAPSULATED: Final = 32 + KEY_BYTES + 16  # HPKE: encapsulated key, sealed key, tag
 _ABANDONED_S: Final = 3600.0
+_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # says nothing about the file
 _LABEL: Final = "gradaudit evidence batch v1"
 _FILE: Final = re.compile(rf"([0-9a-f]{{64}})\.({FINDINGS}|{IDENTITIES}|{ERASURE}|{REVEAL})\.sealed")
 
@@ -48,6 +54,13 @@ class Waiting:
     name: str
     kind: str
     path: Path
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the file as it lies there; "" where it cannot be read."""
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
 
 class EvidenceBatches:
@@ -62,6 +75,7 @@ class EvidenceBatches:
 
     def __init__(self, directory: Path, keys: RunKeys, workspace_id: bytes, public: bytes) -> None:
         self._waiting = directory / WAITING
+        self._damaged = directory / DAMAGED
         self._keys = keys
         self._workspace_id = workspace_id
         self._public = public
@@ -125,13 +139,46 @@ class EvidenceBatches:
                     left.unlink()
         if batches:
             sync_directory(self._waiting)
+        for one in batches:  # a whole copy of it was brought back
+            (self._damaged / one.path.name).unlink(missing_ok=True)
 
     def waiting(self) -> list[Waiting]:
         """Batches that nobody has opened yet, by name; leftovers of a killed writer are none."""
         if not self._waiting.is_dir():
             return []
-        known = ((_FILE.fullmatch(path.name), path) for path in sorted(self._waiting.iterdir()))
+        files = (path for path in sorted(self._waiting.iterdir()) if path.is_file() and not path.is_symlink())
+        known = ((_FILE.fullmatch(path.name), path) for path in files)
         return [Waiting(found[1], found[2], path) for found, path in known if found is not None]
+
+    def counting(self, settled: Collection[str]) -> list[Waiting]:
+        """Batches that are to be merged: of an audit that may go on, and then seals anew, there is none.
+
+        Args:
+            settled: ids of audits that are done.
+        """
+        of_audits = (FINDINGS, IDENTITIES)
+        names = {self.name_of(kind, audit) for kind in of_audits for audit in settled}
+        return [one for one in self.waiting() if one.kind not in of_audits or one.name in names]
+
+    def set_aside(self, batches: Sequence[Waiting]) -> None:
+        """Move batches that cannot be taken in to where nobody tries again."""
+        if not batches:
+            return
+        make_directory(self._damaged)
+        for one in batches:
+            with suppress(FileNotFoundError):
+                one.path.replace(self._damaged / one.path.name)
+        sync_directory(self._damaged)
+        sync_directory(self._waiting)
+        sync_directory(self._damaged.parent)
+
+    def is_damaged(self, kind: str, name: str) -> bool:
+        """Whether the batch of this name was set aside."""
+        return (self._damaged / self._path(kind, name).name).exists()
+
+    def damaged(self) -> int:
+        """How many batches were set aside."""
+        return sum(1 for _ in self._damaged.iterdir()) if self._damaged.is_dir() else 0
 
     def opened(self, batch: Waiting, private: SecretKey) -> bytes:
         """The content of a batch.
@@ -141,12 +188,16 @@ class EvidenceBatches:
 
         Raises:
             IntegrityError: damaged, another batch, of another workspace, or sealed to another evidence key.
+            NotNow: this machine has no room to open a file.
         """
         shown = f"{EVIDENCE}/{WAITING}/{batch.path.name}"
         try:
             data = batch.path.read_bytes()
         except OSError as error:
-            raise IntegrityError(f"{shown} cannot be opened: {error.strerror}", _HINT) from None
+            said = f"{shown} cannot be opened: {error.strerror}"
+            if error.errno in _PASSING:
+                raise NotNow(said, "Close other programs and try again.") from None
+            raise IntegrityError(said, HINT) from None
         start = len(MAGIC) + ENCAPSULATED
         info = self._info(batch.kind, batch.name)
         try:
@@ -155,7 +206,7 @@ class EvidenceBatches:
             key = SecretKey(open_sealed(private, data[len(MAGIC) : start], info))
         except (InvalidTag, ValueError):
             whose = "" if public_of(private) == self._public else " or sealed to an earlier evidence key"
-            raise IntegrityError(f"{shown} is damaged, cut, forged{whose}", _HINT) from None
+            raise IntegrityError(f"{shown} is damaged, cut, forged{whose}", HINT) from None
 
         def read_at(offset: int, length: int) -> bytes:
             return data[start + offset : start + offset + length]
@@ -187,4 +238,4 @@ class EvidenceBatches:
         )
 
 
-_HINT: Final = "Restore this file from a backup, or run the audit anew."
+HINT: Final = "Restore this file from a backup, or run the audit anew."

@@ -1,163 +1,145 @@
 """evidence.db: findings and who they are about, for whoever holds the evidence key (SECURITY §2).
 
     evidence/evidence-<16 hex digits of the public key>.db     SQLCipher, key derived from the private key
+    evidence/lock                                              held to look, merge, copy or change keys
 
 Opening merges what waits: rows in one transaction, then the batches' files go, so a kill in between merges
-them once more, with the same result. The file's name follows the evidence key in force: `rewrap` writes the
-next one whole, the keyring's change decides, and what does not belong to the key in force is removed.
+them once more, with the same result. The log is told of every state before it is committed, so a database put
+back is noticed. The file's name follows the evidence key in force, see `evidence_rewrap`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Engine, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Engine, select
 
-from appliance.errors import Busy, IntegrityError
-from appliance.workspace.database import damaged, open_engine, translated, writing
+from appliance.errors import Busy, IntegrityError, Locked
+from appliance.evidence.entries import Act
+from appliance.workspace.database import check_pages, open_engine, translated, writing
 from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
-from appliance.workspace.evidence_batches import (
-    ERASURE,
-    EVIDENCE,
-    REVEAL,
-    EvidenceBatches,
-    Waiting,
-)
+from appliance.workspace.evidence_batches import EVIDENCE, EvidenceBatches
 from appliance.workspace.evidence_batches import FINDINGS as FINDINGS_KIND
 from appliance.workspace.evidence_batches import IDENTITIES as IDENTITIES_KIND
+from appliance.workspace.evidence_merging import Merging
+from appliance.workspace.evidence_state import EMPTY, Notes, Unlogged, adopt, root_of, rows_stand
 from appliance.workspace.evidence_tables import (
     BATCHES,
-    ERASED,
     FINDINGS,
     IDENTITIES,
     METADATA,
     PROBABILITIES,
     REVEALS,
     SCORES,
+    STANDING,
     StoredFinding,
     StoredIdentity,
     StoredReveal,
     by_pair,
     finding_of,
-    insert_findings,
     insert_rows,
     pairs_of,
 )
 from appliance.workspace.grants import public_of
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
-from appliance.workspace.keyslots import canonical
+from appliance.workspace.querying import total_changes
+from appliance.workspace.state_roots import count_up
+from appliance.workspace.writer_lock import locked_file
 
 if TYPE_CHECKING:
     from appliance.workspace.workspace import Workspace
 
-_TABLES_OF_AN_AUDIT: Final = (FINDINGS, SCORES, PROBABILITIES)
+PATIENCE_S: Final = 10.0
+_FROM_BACKUP: Final = "Restore the workspace from a backup: `gradaudit restore`."
 
 
 class EvidenceStore:
     """An open evidence.db. Get one from `opened`."""
 
-    def __init__(self, path: Path, private: SecretKey, batches: EvidenceBatches) -> None:
+    def __init__(
+        self, path: Path, private: SecretKey, batches: EvidenceBatches, notes: Notes | None = None
+    ) -> None:
         self.path = path
         self._private = private
         self._batches = batches
+        self._notes: Notes = notes or Unlogged()
         self._engine = engine_of(path, private)
 
-    # -- merging ---------------------------------------------------------------------------------------
+    # -- changing --------------------------------------------------------------------------------------
 
-    def merge(self, settled: Collection[str]) -> tuple[str, ...]:
+    def check(self) -> None:
+        """Make sure that the database stands where the log says.
+
+        Raises:
+            IntegrityError: it was put back to an earlier state, or rows were changed past this software.
+        """
+        allowed = self._notes.states()
+        with self._reading() as connection:
+            root = root_of(connection)
+        if allowed and root not in allowed:
+            raise self._notes.alarm(self.path.name, root)
+        if len(allowed) > 1 or (not allowed and root != EMPTY):
+            self._notes.settled(root)  # a process was killed, or it is the first time
+        with self._changing() as connection:
+            adopt(connection, self._private)
+
+    def merge(
+        self, settled: Collection[str], live: Callable[[], Collection[str]] = frozenset
+    ) -> tuple[str, ...]:
         """Take in what waits, and carry out the erasures that wait; returns the ids of those erasures.
+
+        What cannot be taken in is set aside, after an entry that says so; the rest does not wait for it.
 
         Args:
             settled: ids of audits that are done; batches of others wait on.
+            live: ids of the catalogue's pairs, asked where an erasure cannot be read.
 
         Raises:
-            IntegrityError: a batch is damaged or forged; the others are taken in before this is said.
-            Busy: another process is merging.
+            LogUnwritable: nothing was merged.
         """
-        trouble: IntegrityError | None = None
-        merged: list[Waiting] = []
-        erasures: list[str] = []
-        if not self._batches.waiting():
+        waiting = self._batches.counting(settled)
+        if not waiting:
             return ()
-        of_audits = (FINDINGS_KIND, IDENTITIES_KIND)
-        counting = {self._batches.name_of(kind, audit) for kind in of_audits for audit in settled}
-        with self._writing() as connection:
-            for batch in sorted(self._batches.waiting(), key=lambda one: one.kind == ERASURE):
-                if batch.kind in of_audits and batch.name not in counting:
-                    continue  # of an audit that may go on, and then seals anew
-                try:
-                    document = self._document(batch)
-                except IntegrityError as damaged_batch:
-                    trouble = damaged_batch
-                    continue
-                if batch.kind == ERASURE:
-                    erasures.append(str(document["erasure_id"]))
-                    self._erase(connection, document)
-                elif batch.kind == REVEAL:
-                    self._take_reveal(connection, document)
-                else:
-                    self._take(connection, batch, document)
-                merged.append(batch)
-        if erasures:
+        with self._changing() as connection:
+            merging = Merging(connection, self._batches, self._private, self._notes)
+            merging.take_in(waiting, live)
+        if merging.erasures or merging.refused:
             self._overwrite_freed()
-        self._batches.remove(merged)
-        if trouble is not None:
-            raise trouble
-        return tuple(erasures)
+        self._batches.remove(merging.merged)
+        if merging.refused:
+            self._notes.set_aside([(one.name, one.digest()) for one in merging.refused])
+            self._batches.set_aside(merging.refused)
+        return tuple(merging.erasures)
 
-    def _document(self, batch: Waiting) -> Mapping[str, Any]:
-        content = self._batches.opened(batch, self._private)
-        document: Mapping[str, Any] = json.loads(content)
-        return document
+    def keep_reveal(self, document: Mapping[str, Any], acts: Sequence[Act]) -> None:
+        """Keep why an identity is looked at, with the entries that allow the look: both, or neither.
 
-    def _take(self, connection: Connection, batch: Waiting, document: Mapping[str, Any]) -> None:
-        audit = str(document["audit_id"])
-        rows = [row for row in document["rows"] if not self._is_erased(connection, audit, row["patient"])]
-        if batch.kind == FINDINGS_KIND:
-            for table in _TABLES_OF_AN_AUDIT:
-                connection.execute(delete(table).where(table.c.audit_id == audit))
-            insert_findings(connection, audit, rows)
-        else:
-            connection.execute(delete(IDENTITIES).where(IDENTITIES.c.audit_id == audit))
-            insert_rows(connection, IDENTITIES, [{"audit_id": audit, **row} for row in rows])
-        known = {"name": batch.name, "kind": batch.kind, "about": audit}
-        connection.execute(insert(BATCHES).values(known).on_conflict_do_nothing())
+        Raises:
+            LogUnwritable: it is not kept, and nobody may look.
+        """
+        with self._changing(acts) as connection:
+            merging = Merging(connection, self._batches, self._private, self._notes)
+            insert_rows(connection, REVEALS, [merging.reveal_row(document)])
 
-    def _take_reveal(self, connection: Connection, document: Mapping[str, Any]) -> None:
-        if not self._is_erased(connection, document["audit_id"], document["patient"]):
-            row = {column.name: document[column.name] for column in REVEALS.c if column.name != "digest"}
-            row["digest"] = digest_of(document)
-            insert_rows(connection, REVEALS, [row])
-
-    def _is_erased(self, connection: Connection, audit: str, patient: str) -> bool:
-        handle = self._handle(audit, patient)
-        return connection.scalar(select(ERASED.c.handle).where(ERASED.c.handle == handle)) is not None
-
-    def _erase(self, connection: Connection, document: Mapping[str, Any]) -> None:
-        for audit in map(str, document["audits"]):
-            for patient in map(str, document["patients"]):
-                handle = {"handle": self._handle(audit, patient)}
-                connection.execute(insert(ERASED).values(handle).on_conflict_do_nothing())
-                theirs = (FINDINGS.c.audit_id == audit) & (FINDINGS.c.patient == patient)
-                pairs = select(FINDINGS.c.pair_id).where(theirs)
-                for table in (SCORES, PROBABILITIES):
-                    of_pairs = (table.c.audit_id == audit) & table.c.pair_id.in_(pairs)
-                    connection.execute(delete(table).where(of_pairs))
-                connection.execute(delete(FINDINGS).where(theirs))
-                for named in (IDENTITIES, REVEALS):
-                    gone = (named.c.audit_id == audit) & (named.c.patient == patient)
-                    connection.execute(delete(named).where(gone))
-
-    def _handle(self, audit: str, patient: str) -> str:
-        return self._private.derive("gradaudit evidence: erased v1").handle(audit, patient)
+    @contextmanager
+    def _changing(self, acts: Sequence[Act] = ()) -> Iterator[Connection]:
+        """One transaction; if it changes anything, the log is told before it commits and after."""
+        after = ""
+        with self._writing() as connection:
+            before, changes = root_of(connection), total_changes(connection)
+            yield connection
+            if total_changes(connection) != changes:
+                count_up(connection)
+                after = root_of(connection)
+                self._notes.intend(before, after, acts)
+        if after:
+            self._notes.settled(after)
 
     def _overwrite_freed(self) -> None:
         """Fold the write-ahead log into the file and cut it: it held pages from before."""
@@ -220,20 +202,55 @@ class EvidenceStore:
         with self._reading() as connection:
             return tuple(StoredReveal(**row) for row in connection.execute(query).mappings())
 
-    def has(self, batch: str) -> bool:
-        """Whether the batch of this name was taken in."""
-        with self._reading() as connection:
-            return connection.scalar(select(BATCHES.c.name).where(BATCHES.c.name == batch)) is not None
+    def expect(self, audit_id: str, *, identities: bool = False) -> None:
+        """Make sure that what an audit sealed was taken in, and stands as it was: lost is not nothing found.
 
-    def verify(self) -> None:
-        """Check the authentication code of every page.
+        Args:
+            identities: who the findings are about is asked for too.
 
         Raises:
-            IntegrityError: a page is damaged or was exchanged.
+            IntegrityError: it is missing, was damaged when it was to be merged, or was changed since.
         """
         with self._reading() as connection:
-            if connection.exec_driver_sql("PRAGMA cipher_integrity_check").first() is not None:
-                raise damaged(self.path)
+            for kind in (FINDINGS_KIND, IDENTITIES_KIND)[: 1 + identities]:
+                name = self._batches.name_of(kind, audit_id)
+                if connection.scalar(select(BATCHES.c.name).where(BATCHES.c.name == name)) is None:
+                    raise self._missing(kind, name, audit_id)
+            self._check_rows(connection, audit_id)
+
+    def _missing(self, kind: str, name: str, audit_id: str) -> IntegrityError:
+        if not self._batches.is_damaged(kind, name):
+            hint = "Restore the folder evidence of the workspace from a backup."
+            return IntegrityError(f"the {kind} of audit {audit_id} are missing", hint)
+        return IntegrityError(
+            f"the {kind} of audit {audit_id} were damaged: {EVIDENCE}/damaged/{name}.{kind}.sealed",
+            f"Bring this file back from a backup, into {EVIDENCE}/waiting, or run the audit anew.",
+        )
+
+    def verify(self, alone: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        """Check every page, the state against the log, and the rows of every audit.
+
+        Args:
+            alone: keeps others from changing it while the state is compared.
+
+        Raises:
+            IntegrityError: a page is damaged or was exchanged, or it holds what was never merged.
+        """
+        with self._reading() as connection:
+            with alone():
+                allowed, root = self._notes.states(), root_of(connection)  # the snapshot begins here
+            if allowed and root not in allowed:
+                raise self._notes.alarm(self.path.name, root)
+            check_pages(connection, self.path)
+            for audit in connection.scalars(select(STANDING.c.audit_id)).all():
+                self._check_rows(connection, audit)
+
+    def _check_rows(self, connection: Connection, audit_id: str) -> None:
+        if not rows_stand(connection, audit_id):
+            raise IntegrityError(
+                f"{self.path.name}: the findings of audit {audit_id} are not those that were merged",
+                _FROM_BACKUP,
+            )
 
     def close(self) -> None:
         """Close every connection."""
@@ -251,31 +268,76 @@ class EvidenceStore:
 
 
 @contextmanager
+def alone(workspace: Workspace) -> Iterator[Path]:
+    """Be the only one at the folder of findings, among threads and processes; gives the folder.
+
+    Whoever also is the only writer of the workspace, or holds its catalogue, became that first.
+
+    Raises:
+        Busy: somebody else was at it for ten seconds.
+    """
+    directory = workspace.root / EVIDENCE
+    make_directory(directory)
+    busy = Busy(
+        "another command is at the findings of this workspace", "Wait for it to finish and try again."
+    )
+    with locked_file(directory / "lock", time.monotonic() + PATIENCE_S, busy):
+        yield directory
+
+
+@contextmanager
 def opened(workspace: Workspace, private: SecretKey) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
     """The store of a workspace with everything merged that waited, and the erasures carried out by that.
+
+    Nobody else merges, looks or changes the evidence key until it is closed.
 
     Args:
         private: the evidence key, as `Workspace.evidence_key` gives it.
 
     Raises:
-        IntegrityError: it is not the key in force, or the store or a batch is damaged.
+        Locked: the evidence key was changed meanwhile.
+        IntegrityError: the store is damaged, missing, or was put back to an earlier state.
+        Busy: somebody else is at it.
     """
-    if public_of(private) != workspace.keyring.evidence:
-        raise IntegrityError("this is not the evidence key in force", "Unlock again and try once more.")
+    with alone(workspace), opened_alone(workspace, private) as found:
+        yield found
+
+
+@contextmanager
+def opened_alone(workspace: Workspace, private: SecretKey) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
+    """As `opened`, for whoever is `alone`."""
+    in_force = read_keyring(workspace.root / "keyring.json").evidence
+    if not public_of(private) == in_force == workspace.keyring.evidence:
+        raise Locked("the evidence key was changed meanwhile", "Unlock again and try once more.")
     directory = workspace.root / EVIDENCE
-    make_directory(directory)
-    store = EvidenceStore(file_of(directory, private), private, EvidenceBatches.of(workspace))
+    path, notes = file_of(directory, private), workspace.evidence_notes or Unlogged()
+    allowed = notes.states()
+    if allowed and EMPTY not in allowed and not (path.exists() and path.stat().st_size):
+        raise gone(path)
+    store = EvidenceStore(path, private, EvidenceBatches.of(workspace), notes)
     try:
-        erasures = store.merge(settled_audits(workspace))
-        _remove_of_other_keys(workspace, directory)
+        store.check()
+        pairs = workspace.catalogue.pairs
+        erasures = store.merge(settled_audits(workspace), lambda: {pair.pair_id for pair in pairs()})
+        remove_of_other_keys(directory, in_force)
         yield store, erasures
     finally:
         store.close()
 
 
-def digest_of(document: Mapping[str, Any]) -> str:
-    """Hex SHA-256 of a document's canonical JSON: what the log says of it."""
-    return hashlib.sha256(canonical(document)).hexdigest()
+def remove_of_other_keys(directory: Path, in_force: bytes) -> None:
+    """Remove databases of an earlier evidence key, or of one that never came to count; for who is `alone`."""
+    keep = f"evidence-{in_force.hex()[:16]}.db"
+    others = [path for path in directory.glob("evidence-*") if not path.name.startswith(keep)]
+    for path in others:
+        path.unlink(missing_ok=True)
+    if others:
+        sync_directory(directory)
+
+
+def gone(path: Path) -> IntegrityError:
+    """The error for a database that the log knows and that is not there."""
+    return IntegrityError(f"{path.name} is missing or empty: findings were merged into it", _FROM_BACKUP)
 
 
 def settled_audits(workspace: Workspace) -> frozenset[str]:
@@ -311,64 +373,3 @@ def engine_of(path: Path, private: SecretKey) -> Engine:
         engine.dispose()
         raise
     return engine
-
-
-def rewrap(workspace: Workspace, old: SecretKey, new: SecretKey) -> None:
-    """Write evidence.db under another evidence key, beside the old one; the keyring then decides.
-
-    Call it as the only writer, before the keyring names the new key. Everything that waits and counts is
-    merged first; an audit that may go on seals its findings anew, to the new key. Killed before the keyring
-    is written, the old file is in force, and the next `opened` removes the new one; killed after it, the
-    other way round.
-
-    Raises:
-        IntegrityError: `old` is not the key in force, or store or batch is damaged.
-    """
-    directory = workspace.root / EVIDENCE
-    target = file_of(directory, new)
-    beside = target.with_suffix(".building")
-    with opened(workspace, old) as (store, _):
-        beside.unlink(missing_ok=True)
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
-        key = database_key(new).raw.hex()
-        with translated(store.path), store._engine.connect() as connection:
-            cursor = connection.connection.cursor()
-            cursor.execute("ATTACH DATABASE ? AS next KEY ?", (str(beside), f"x'{key}'"))
-            cursor.execute("PRAGMA next.synchronous = FULL")
-            cursor.execute("SELECT sqlcipher_export('next')")
-            cursor.execute("DETACH DATABASE next")
-    descriptor = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    beside.replace(target)
-    sync_directory(directory)
-
-
-def _remove_of_other_keys(workspace: Workspace, directory: Path) -> None:
-    """Remove databases that an earlier evidence key opens, or that a change of it never came to name.
-
-    Only as the only writer, and only where keyring.json still says what this process believes.
-    """
-    if not _of_other_keys(workspace, directory):
-        return
-    with suppress(Busy), workspace.writing():
-        now = read_keyring(workspace.root / "keyring.json")
-        if now.evidence == workspace.keyring.evidence:
-            forget_other_keys(workspace)
-
-
-def forget_other_keys(workspace: Workspace) -> None:
-    """Remove databases of other evidence keys than the one keyring.json names. Call it as the only writer."""
-    directory = workspace.root / EVIDENCE
-    others = _of_other_keys(workspace, directory)
-    for path in others:
-        path.unlink(missing_ok=True)
-    if others:
-        sync_directory(directory)
-
-
-def _of_other_keys(workspace: Workspace, directory: Path) -> list[Path]:
-    keep = f"evidence-{workspace.keyring.evidence.hex()[:16]}.db"
-    return [path for path in directory.glob("evidence-*") if not path.name.startswith(keep)]

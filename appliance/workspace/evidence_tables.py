@@ -92,6 +92,14 @@ REVEALS: Final = Table(
 
 ERASED: Final = Table("erased", METADATA, _key("handle"))  # keyed digest of audit and pseudonym
 
+CONTENTS: Final = Table("contents", METADATA, _key("name"), _text("digest"))  # of a batch, the only one taken
+
+STANDING: Final = Table(
+    "standing", METADATA, _key("audit_id"), _text("digest")
+)  # of an audit's rows as they are
+
+SETTINGS: Final = Table("settings", METADATA, _key("key"), _text("value"))
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
@@ -132,8 +140,9 @@ class StoredReveal:
     """That a patient's identity was looked at, and why.
 
     Attributes:
+        patient: pseudonym; "" once the patient was erased.
         by: name of the user.
-        reason: in the user's words.
+        reason: in the user's words; "" once the patient was erased, since it may name him.
         digest: hex SHA-256 that stands in the log's entry.
     """
 

@@ -20,6 +20,7 @@ class Part(StrEnum):
     OBJECT = "object"
     STEP = "step"
     EVIDENCE = "evidence"
+    DAMAGED = "damaged"  # a batch of findings that was set aside
     INTAKE = "intake"
     LOG = "log"
     LOG_KEY = "log key"
@@ -54,6 +55,7 @@ _FILES: Final = tuple(
         (r"objects/incoming/[0-9a-f]{32}", Part.PASSING),
         (r"steps/A-[0-9a-f]{12}/[0-9a-f]{64}(\.copy)?\.ga1", Part.STEP),
         (r"evidence/waiting/[0-9a-f]{64}\.[a-z-]+\.sealed", Part.EVIDENCE),
+        (r"evidence/damaged/[0-9a-f]{64}\.[a-z-]+\.sealed", Part.DAMAGED),
         (r"evidence/evidence-[0-9a-f]{16}\.db(-wal)?", Part.EVIDENCE),
         (r"evidence/evidence-[0-9a-f]{16}(\.db(-shm|-journal)|\.building(-[a-z]+)?)", Part.PASSING),
         (r"evidence/waiting/\.[0-9a-f]{64}\.[a-z-]+\.sealed\.[0-9a-f]{16}", Part.PASSING),
@@ -64,12 +66,12 @@ _FILES: Final = tuple(
         (r"log/(journal|checkpoint|checkpoints|verifier-key|settings)", Part.LOG),
         (r"log/segments/[0-9]{4}/(journal|checkpoint|checkpoints)", Part.LOG),
         (r"log/witness/[A-Za-z0-9][A-Za-z0-9._-]*", Part.LOG),
-        (r"lock|lockout|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
+        (r"lock|lockout|evidence/lock|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
         (r"steps/A-[0-9a-f]{12}/\.[0-9a-f]{64}(\.copy)?\.ga1\.[0-9a-f]{16}", Part.PASSING),
     )
 )
 _FOLDERS: Final = re.compile(
-    r"objects(/[0-9a-f]{2}|/incoming)?|steps(/A-[0-9a-f]{12})?|evidence(/waiting)?|quarantine"
+    r"objects(/[0-9a-f]{2}|/incoming)?|steps(/A-[0-9a-f]{12})?|evidence(/waiting|/damaged)?|quarantine"
     r"|log(/segments(/[0-9]{4}(\.[a-z]+)?)?|/witness)?"
 )
 
@@ -115,6 +117,8 @@ def _trouble(mode: int, part: Part) -> str:
         return "not a file"
     if part is Part.FOREIGN:
         return "no part of a workspace"
+    if part is Part.DAMAGED:
+        return "a batch that could not be opened, and was set aside"
     if mode & 0o077:
         return "other accounts of this machine may open it"
     return ""

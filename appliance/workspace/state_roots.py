@@ -7,6 +7,7 @@ they are stored, column by column, so a catalogue of an earlier schema has a roo
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -17,10 +18,10 @@ ROOTED: Final = {"audits": "audit_id", "cohorts": "name", "models": "name", "set
 GENERATION: Final = "generation"
 
 
-def root_of(connection: Connection) -> str:
-    """The root as this transaction sees it, hex."""
+def root_of(connection: Connection, rooted: Mapping[str, str] = ROOTED) -> str:
+    """The root over these tables, each by its key, as this transaction sees them, hex."""
     tree = Tree()
-    for table, key in sorted(ROOTED.items()):
+    for table, key in sorted(rooted.items()):
         rows = connection.exec_driver_sql(f'SELECT * FROM "{table}" ORDER BY "{key}"').mappings()
         for row in rows:
             tree.push(leaf_hash(leaf(table, dict(row))))

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from appliance import auditing, certificate, policy_file
+from appliance import auditing, certificate, findings, policy_file
 from appliance.api import Appliance
 from appliance.cohorts import described
-from appliance.errors import ApplianceError, IntegrityError, NotPermitted, UsageError
+from appliance.errors import ApplianceError, NotPermitted, UsageError
 from appliance.evidence.verify_evidence import Broken
 from appliance.intake import Intake
 from appliance.reading import Reading
@@ -159,18 +159,20 @@ def test_parts_of_an_older_copy_open_with_no_key_of_today(root: Path, tmp_path: 
 
 
 def test_findings_and_identities_go(root: Path) -> None:
-    """Findings of the patient, the link to the identity and the reasons for looks are gone; others stay."""
+    """Findings of the patient, the link to the identity and the words of looks are gone; others stay."""
     with unlocked(root) as appliance:
         view = appliance.erasure_plan(ward.ERASED_ONE)
         theirs = [row for row in appliance.findings(ward.AUDIT) if row.patient in view.pseudonyms]
         others = [row for row in appliance.findings(ward.AUDIT) if row.patient not in view.pseudonyms]
         appliance.reveal_finding(ward.AUDIT, theirs[0].patient, "a reason that names Mrs Canary")
-        assert len(appliance.reveals()) == 1
+        (before,) = appliance.reveals()
     assert theirs
     erase(root)
     with unlocked(root) as appliance:
         assert list(appliance.findings(ward.AUDIT)) == others
-        assert appliance.reveals() == ()
+        (after,) = appliance.reveals()  # that somebody looked, and when, stays
+        assert (after.digest, after.by, after.revealed_utc) == (before.digest, before.by, before.revealed_utc)
+        assert (after.patient, after.reason) == ("", findings.ERASED_REASON)
         with pytest.raises(UsageError):
             appliance.finding(ward.AUDIT, theirs[0].patient)
 
@@ -182,6 +184,7 @@ def test_an_erasure_without_the_evidence_key_waits_and_shows_nothing(root: Path)
         batches = EvidenceBatches.of(appliance._workspace)
         erased = {"erasure_id": "E-1", "audits": [ward.AUDIT], "patients": list(view.pseudonyms)}
         kept = {one.name: one.path.read_bytes() for one in batches.waiting()}
+        appliance._record("patient.erase", "E-1", "begins")
         batches.put("erasure", "E-1", json.dumps(erased).encode())
         shown = {row.patient for row in appliance.findings(ward.AUDIT)}
         assert shown
@@ -424,12 +427,27 @@ def found_in_objects(root: Path) -> bytes:
         )
 
 
-def test_a_damaged_erasure_is_not_passed_over(root: Path) -> None:
-    """A waiting erasure that cannot be read stops the findings from being shown."""
+@pytest.mark.parametrize("damaged", (True, False))
+def test_a_damaged_erasure_is_not_passed_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    """An erasure that waits and cannot be read is carried out from what the catalogue no longer has."""
     with unlocked(root) as appliance:
-        batches = EvidenceBatches.of(appliance._workspace)
-        name = batches.put("erasure", "E-1", b"{}")
-        path = root / EVIDENCE / "waiting" / f"{name}.erasure.sealed"
-        path.write_bytes(path.read_bytes()[:-1])
-        with pytest.raises(IntegrityError, match=name):
-            appliance.findings(ward.AUDIT)
+        view = appliance.erasure_plan(ward.ERASED_ONE)
+        before = appliance.findings(ward.AUDIT)
+        with monkeypatch.context() as patched:
+            patched.setattr(Workspace, "evidence_key", _not_at_hand)
+            facts = appliance.erase_patient(ward.ERASED_ONE, confirmed=view.patient)
+        assert facts["findings"] == certificate.WAITS
+        (path,) = (root / EVIDENCE / "waiting").glob("*.erasure.sealed")
+        if damaged:
+            path.write_bytes(path.read_bytes()[:-1])
+    with unlocked(root) as appliance:
+        after = appliance.findings(ward.AUDIT)
+        assert after == tuple(row for row in before if row.patient not in view.pseudonyms)
+        assert 0 < len(after) < len(before)
+        assert (root / EVIDENCE / "damaged" / path.name).exists() is damaged
+
+
+def _not_at_hand(self: Workspace, others: object = ()) -> None:
+    raise NotPermitted("findings open with two officers together")

@@ -22,7 +22,8 @@ from appliance.workspace.evidence_batches import (
     EvidenceBatches,
     Waiting,
 )
-from appliance.workspace.evidence_store import EvidenceStore, engine_of, file_of, opened, rewrap
+from appliance.workspace.evidence_rewrap import rewrap
+from appliance.workspace.evidence_store import EvidenceStore, engine_of, file_of, opened
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.grants import open_sealed, public_of, seal_to
 from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey
@@ -251,12 +252,12 @@ def test_another_evidence_key(root: Path) -> None:
         workspace = appliance._workspace
         old, new = workspace.evidence_key(), SecretKey.random()
         found = appliance.findings(ward.AUDIT)
-        rewrap(workspace, old, new)
+        rewrap(workspace, root / EVIDENCE, old, new)
         directory = root / EVIDENCE
         assert file_of(directory, new).exists()
         assert appliance.findings(ward.AUDIT) == found  # the keyring still names the old key
         assert not file_of(directory, new).exists()
-        rewrap(workspace, old, new)
+        rewrap(workspace, root / EVIDENCE, old, new)
         store = EvidenceStore(file_of(directory, new), new, EvidenceBatches.of(workspace))
         assert len(store.findings(ward.AUDIT)) == len(found)
         assert store.identities(ward.AUDIT, found[0].patient)
@@ -329,7 +330,7 @@ def test_a_reveal_is_logged_and_its_reason_is_not(root: Path, monkeypatch: pytes
         def full(self: EvidenceLog, *given: object, **named: object) -> None:
             raise LogUnwritable("the disk is full")
 
-        monkeypatch.setattr(EvidenceLog, "append", full)
+        monkeypatch.setattr(EvidenceLog, "append_all", full)
         with pytest.raises(LogUnwritable):
             appliance.reveal_finding(ward.AUDIT, patient, reason)
         monkeypatch.undo()

@@ -112,7 +112,7 @@ def audited(
     """An audit of the cohort in some state, with its findings sealed."""
     digests = {"policy": "a" * 64, "cohort": cohort.digest, "model": "b" * 64}
     found = tuple(_finding(number, one) for number, one in enumerate(cohort.assignments))
-    name = findings.keep(workspace, audit_id, found)
+    name, _ = findings.keep(workspace, audit_id, found)
     result = {
         "result": json.loads(codec.dump(evidence_case.result())),
         "verdict": json.loads(codec.dump(Verdict(VerdictWord.REVIEW, 3, ("Seen.",)))),
