@@ -5,18 +5,20 @@ Nothing is repaired or changed here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from appliance import shown
-from appliance.errors import ApplianceError, IntegrityError, Locked
+from appliance.errors import ApplianceError, Busy, CannotWrite, IntegrityError, Locked
 from appliance.evidence import verify
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.notes import KEY_FILE
+from appliance.workspace.evidence_batches import EVIDENCE
 from appliance.workspace.evidence_inspection import inspected
-from appliance.workspace.ga1 import HEADER_BYTES, Meaning, Unsealer
+from appliance.workspace.ga1 import HEADER_BYTES, Meaning, unsealing
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.layout import Found, Part, walk
@@ -65,11 +67,15 @@ class Checked:
 def check_open(workspace: Workspace, log: EvidenceLog) -> Checked:
     """Check everything that an open workspace can open; the root of the catalogue was checked at opening."""
     found = list(walk(workspace.root))
-    damages = [*_layout(found), *_catalogue(workspace), *_log(log)]
-    referenced = _referenced(workspace)
+    unusable = list(_catalogue(workspace))
+    damages = [*_layout(found), *unusable, *_log(log)]
     objects = [one for one in found if one.part is Part.OBJECT and not one.trouble]
-    damages += _objects(workspace, objects, referenced)
-    damages += _missing(objects, referenced)
+    if unusable:  # what an object is, and whose, stands in the catalogue
+        objects = []
+    else:
+        referenced = _referenced(workspace)
+        damages += _objects(workspace, objects, referenced)
+        damages += _missing(objects, referenced)
     damages += _steps(workspace, (one for one in found if one.part is Part.STEP and not one.trouble))
     evidence = _evidence_key(workspace)
     if evidence is not None:
@@ -122,7 +128,9 @@ def _layout(found: Iterable[Found]) -> Iterator[Damage]:
 def _catalogue(workspace: Workspace) -> Iterator[Damage]:
     try:
         workspace.catalogue.verify()
-    except IntegrityError as error:
+    except Busy:
+        raise
+    except ApplianceError as error:
         yield _of_error(workspace.catalogue.name, error)
 
 
@@ -134,18 +142,18 @@ def _evidence_key(workspace: Workspace) -> SecretKey | None:
 
 
 def _findings(workspace: Workspace, key: SecretKey) -> Iterator[Damage]:
-    for file, error in inspected(workspace, key):
-        yield _of_error(file, error)
+    try:
+        for file, error in inspected(workspace, key):
+            yield _of_error(file, error)
+    except CannotWrite as error:  # whoever looks takes a lock there
+        yield _of_error(EVIDENCE, error)
 
 
 def _log(log: EvidenceLog) -> Iterator[Damage]:
     health = log.verify()
     if not health.intact:
-        yield Damage(
-            f"log/{health.problem.partition(':')[0]}",
-            health.problem,
-            "Keep the disk as it is and ask for help.",
-        )
+        named = "" if health.problem.startswith("[Errno") else f"/{health.problem.partition(':')[0]}"
+        yield Damage(f"{LOG}{named}", health.problem, "Keep the disk as it is and ask for help.")
 
 
 def _referenced(workspace: Workspace) -> dict[str, str]:
@@ -176,7 +184,7 @@ def _objects(workspace: Workspace, objects: Iterable[Found], referenced: dict[st
                 continue
             subjects = workspace.catalogue.subjects() if subjects is None else subjects
             if not _opens_for_somebody(workspace, one.path, name, subjects):
-                cause = "damaged, or its patient was erased; the catalogue does not name it"
+                cause = f"{error}; the catalogue does not name it: its patient may have been erased"
                 yield Damage(one.name, cause, "Move it elsewhere; no result uses it.")
 
 
@@ -192,30 +200,29 @@ def _opens_for_somebody(workspace: Workspace, path: Path, name: str, subjects: I
 
 
 def _read_through(workspace: Workspace, path: Path, name: str) -> None:
-    with path.open("rb") as file:
-        header = file.read(HEADER_BYTES)
+    shown = f"objects/{path.parent.name}/{path.name}"
+    try:
+        with path.open("rb") as file:
+            header = os.pread(file.fileno(), HEADER_BYTES, 0)
+    except OSError as error:
+        raise IntegrityError(f"{shown} cannot be read: {error.strerror}", _FROM_BACKUP) from None
     kind = header[_KIND].rstrip(b"\0").decode("ascii", "replace")
     try:
         with workspace.vault.open(kind, name) as sealed:
             for start in range(0, sealed.size, _PIECE):
                 sealed.read(start, _PIECE)
     except ValueError:  # no kind at all
-        raise IntegrityError(f"objects/{path.parent.name}/{path.name} is damaged", _FROM_BACKUP) from None
+        raise IntegrityError(f"{shown} is damaged", _FROM_BACKUP) from None
 
 
 def _steps(workspace: Workspace, steps: Iterable[Found]) -> Iterator[Damage]:
     identity = bytes.fromhex(workspace.workspace_id)
     for one in steps:
         audit, name = one.path.parent.name, one.path.name.split(".")[0]
-        sealed = one.path.read_bytes()
-
-        def read_at(offset: int, length: int, sealed: bytes = sealed) -> bytes:
-            return sealed[offset : offset + length]
-
+        meaning = Meaning(identity, bytes.fromhex(name), STEP_KIND)
         try:
-            meaning = Meaning(identity, bytes.fromhex(name), STEP_KIND)
-            unsealer = Unsealer(workspace.keys.vault, meaning, read_at, len(sealed), one.name)
-            unsealer.read(0, unsealer.size)
+            with unsealing(one.path, workspace.keys.vault, meaning, one.name) as sealed:
+                sealed.read(0, sealed.size)
         except IntegrityError as error:
             again = f"Give the audit up with `gradaudit audit abandon {audit}` and run it anew."
             yield Damage(one.name, str(error), again)

@@ -89,8 +89,9 @@ def settle(directory: Path, key: checked.Key, live: checked.Start) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    for leftover in sorted((directory / FOLDER).glob("*.*")):
-        shutil.rmtree(leftover)
+    for leftover in sorted((directory / FOLDER).glob("[0-9][0-9][0-9][0-9].*")):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
     closed = checked.closed_segments(directory)
     if not closed:
         return

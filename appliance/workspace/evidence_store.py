@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
-from appliance.errors import Busy, IntegrityError, Locked
+from appliance.errors import Busy, CannotWrite, IntegrityError, Locked
 from appliance.evidence.entries import Act
 from appliance.workspace.database import check_pages, open_engine, translated, writing
 from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
@@ -27,7 +27,7 @@ from appliance.workspace.evidence_batches import EVIDENCE, EvidenceBatches
 from appliance.workspace.evidence_batches import FINDINGS as FINDINGS_KIND
 from appliance.workspace.evidence_batches import IDENTITIES as IDENTITIES_KIND
 from appliance.workspace.evidence_merging import Merging
-from appliance.workspace.evidence_state import EMPTY, Notes, Unlogged, adopt, root_of, rows_stand
+from appliance.workspace.evidence_state import EMPTY, Notes, Unlogged, adopt, make_new, root_of, rows_stand
 from appliance.workspace.evidence_tables import (
     BATCHES,
     FINDINGS,
@@ -49,7 +49,6 @@ from appliance.workspace.grants import public_of
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.querying import total_changes
-from appliance.workspace.state_roots import count_up
 from appliance.workspace.writer_lock import locked_file
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class EvidenceStore:
             before, changes = root_of(connection), total_changes(connection)
             yield connection
             if total_changes(connection) != changes:
-                count_up(connection)
+                make_new(connection)
                 after = root_of(connection)
                 self._notes.intend(before, after, acts)
         if after:
@@ -275,9 +274,14 @@ def alone(workspace: Workspace) -> Iterator[Path]:
 
     Raises:
         Busy: somebody else was at it for ten seconds.
+        CannotWrite: the folder is none, or the disk refuses.
     """
     directory = workspace.root / EVIDENCE
-    make_directory(directory)
+    try:
+        make_directory(directory)
+    except OSError as error:
+        hint = "Free some space, or run `gradaudit workspace verify`."
+        raise CannotWrite(f"cannot write to the workspace: {EVIDENCE}: {error.strerror}", hint) from None
     busy = Busy(
         "another command is at the findings of this workspace", "Wait for it to finish and try again."
     )

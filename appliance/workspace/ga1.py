@@ -7,11 +7,14 @@ renamed or given another kind does not open, even when every byte of it is genui
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import secrets
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -30,6 +33,7 @@ SEALED_CHUNK: Final = CHUNK + TAG
 _PREFIX: Final = struct.Struct(">4sBBHI16s24s")  # magic, suite, schema, zero, epoch, kind, salt
 COMMITMENT_BYTES: Final = 32
 HEADER_BYTES: Final = _PREFIX.size + COMMITMENT_BYTES
+_HINT: Final = "Restore this file from a backup; results that used it cannot be shown."
 _KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 ReadAt = Callable[[int, int], bytes]  # offset, length -> at most that many bytes
@@ -159,10 +163,37 @@ class Unsealer:
         return b"".join(plain)
 
     def _damaged(self) -> IntegrityError:
-        return IntegrityError(
-            f"{self._name} is damaged, cut or not the object it is named after",
-            "Restore this file from a backup; results that used it cannot be shown.",
-        )
+        return IntegrityError(f"{self._name} is damaged, cut or not the object it is named after", _HINT)
+
+
+@contextmanager
+def unsealing(path: Path, key: SecretKey, meaning: Meaning, name: str) -> Iterator[Unsealer]:
+    """Random access to a sealed file; a link is none, and of a pipe nothing is waited for.
+
+    Args:
+        path: the file.
+        key: the sealing key of this kind of object.
+        meaning: what the caller expects to find.
+        name: what an error calls it.
+
+    Raises:
+        IntegrityError: missing, unreadable, damaged, cut, or not the object that was asked for.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise IntegrityError(f"{name} cannot be opened: {error.strerror}", _HINT) from None
+
+    def read_at(offset: int, length: int) -> bytes:
+        try:
+            return os.pread(descriptor, length, offset)
+        except OSError as error:
+            raise IntegrityError(f"{name} cannot be read: {error.strerror}", _HINT) from None
+
+    try:
+        yield Unsealer(key, meaning, read_at, os.fstat(descriptor).st_size, name)
+    finally:
+        os.close(descriptor)
 
 
 def _prefix(meaning: Meaning, salt: bytes) -> bytes:

@@ -40,7 +40,7 @@ def catalogue_file(root: Path, epoch: int) -> Path:
 
 def leftovers(root: Path, epoch: int) -> list[Path]:
     """Catalogues of other epochs than the one keyring.json names."""
-    found = ((path, _OF_AN_EPOCH.fullmatch(path.name)) for path in root.iterdir())
+    found = ((path, _OF_AN_EPOCH.fullmatch(path.name)) for path in root.iterdir() if not path.is_dir())
     return sorted(path for path, name in found if name is not None and int(name[1] or 1) != epoch)
 
 

@@ -9,8 +9,6 @@ folder tells nothing without the key, and no object can stand in for another.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import shutil
 from contextlib import suppress
@@ -19,7 +17,7 @@ from typing import Final
 
 from appliance.errors import CannotWrite, IntegrityError
 from appliance.workspace.durable import make_directory, sync_directory, write_atomically
-from appliance.workspace.ga1 import Meaning, Unsealer, seal
+from appliance.workspace.ga1 import Meaning, seal, unsealing
 from appliance.workspace.keys import RunKeys
 
 KIND: Final = "signals"
@@ -57,26 +55,17 @@ class Steps:
             IntegrityError: it is damaged, cut or another one; the file is named.
         """
         name, path = self._place(key)
+        shown = f"steps/{self._audit_id}/{path.name}"
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                return None
-            raise IntegrityError(
-                f"steps/{self._audit_id}/{path.name} cannot be opened: {error.strerror}", self._hint
-            ) from None
-        with os.fdopen(descriptor, "rb") as file:
-            size = os.fstat(descriptor).st_size
-
-            def read_at(offset: int, length: int) -> bytes:
-                return os.pread(file.fileno(), length, offset)
-
-            shown = f"steps/{self._audit_id}/{path.name}"
-            try:
-                sealed = Unsealer(self._sealing, self._meaning(name), read_at, size, shown)
+            path.lstat()
+            with unsealing(path, self._sealing, self._meaning(name), shown) as sealed:
                 return sealed.read(0, sealed.size)
-            except IntegrityError as damaged:
-                raise IntegrityError(str(damaged), self._hint) from None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise IntegrityError(f"{shown} cannot be opened: {error.strerror}", self._hint) from None
+        except IntegrityError as damaged:
+            raise IntegrityError(str(damaged), self._hint) from None
 
     def put(self, key: str, content: bytes) -> None:
         """Seal a step; it is on disk when this returns.
@@ -94,7 +83,8 @@ class Steps:
             write_atomically(path, b"".join(pieces))
         except OSError as error:
             raise CannotWrite(
-                f"cannot write to the workspace: {error.strerror}", "Free some space."
+                f"cannot write to the workspace: steps/{self._audit_id}: {error.strerror}",
+                "Free some space, or run `gradaudit workspace verify`.",
             ) from None
 
     def holds_copy(self) -> bool:

@@ -10,6 +10,7 @@ belongs to a patient is sealed under that subject's key, and its name ends in th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -23,12 +24,14 @@ from typing import Final
 
 from appliance.errors import CannotWrite, IntegrityError
 from appliance.workspace.durable import make_directory, sync_directory, sync_filesystem, write_new
-from appliance.workspace.ga1 import Meaning, Unsealer, seal
+from appliance.workspace.ga1 import Meaning, Unsealer, seal, unsealing
 from appliance.workspace.keys import RunKeys, SecretKey
 from appliance.workspace.subjects import SubjectKeys
 
 ASSIGNMENT: Final = "assignment"  # of a design: who may leave, and what was planted
 KEY_EPOCH: Final = 1  # sealing keys stay the same when the RUN key changes
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_ARRIVING: Final = re.compile("[0-9a-f]{32}")
 _NAME: Final = re.compile(r"([0-9a-f]{64})(?:\.([0-9a-f]{32}))?")
 
 
@@ -149,22 +152,9 @@ class Vault:
             IntegrityError: missing, cut, swapped, or of another kind; the file is named.
         """
         path = self._locate(object_id)
-        name = str(path.relative_to(self._directory.parent))
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise IntegrityError(
-                f"{name} cannot be opened: {error.strerror}", "Restore it from a backup."
-            ) from None
-        try:
-            meaning, size = self._meaning(kind, object_id), os.fstat(descriptor).st_size
-
-            def read_at(offset: int, length: int) -> bytes:
-                return os.pread(descriptor, length, offset)
-
-            yield Unsealer(self._opening_key(kind, object_id), meaning, read_at, size, name)
-        finally:
-            os.close(descriptor)
+        meaning, name = self._meaning(kind, object_id), str(path.relative_to(self._directory.parent))
+        with unsealing(path, self._opening_key(kind, object_id), meaning, name) as sealed:
+            yield sealed
 
     def remove(self, object_id: str) -> bool:
         """Delete an object's file; False when there was none. Its key is what erases it."""
@@ -174,14 +164,23 @@ class Vault:
         return there
 
     def sweep(self) -> int:
-        """Remove what was brought and never settled; returns how many.
+        """Remove what was brought and never settled; returns how many. What is none of ours stays.
 
         Call it holding the writer lock, while nothing is being brought: what then lies there is a leftover.
+
+        Raises:
+            CannotWrite: the disk refuses.
         """
         self._flushed = False  # the writer before may have been killed
-        leftovers = list(self._incoming.iterdir())
-        for arriving in leftovers:
-            arriving.unlink(missing_ok=True)
+        try:
+            make_directory(self._incoming)  # tools that copy leave out empty folders
+            with os.scandir(self._incoming) as entries:
+                ours = (one for one in entries if _ARRIVING.fullmatch(one.name))
+                leftovers = [one.path for one in ours if not one.is_dir(follow_symlinks=False)]
+            for left in leftovers:
+                os.unlink(left)  # noqa: PTH108 - as scandir names it
+        except OSError as error:
+            raise self._cannot_write(error) from None
         return len(leftovers)
 
     def _locate(self, object_id: str) -> Path:
@@ -199,7 +198,7 @@ class Vault:
             write_new(arriving, pieces, sync=sync)
         except OSError as error:
             arriving.unlink(missing_ok=True)
-            raise _cannot_write(error) from None
+            raise self._cannot_write(error) from None
         return Arriving(object_id, arriving, len(content))
 
     @contextmanager
@@ -216,7 +215,7 @@ class Vault:
             self._flushed = False
             _remove(named)
             if isinstance(error, OSError):
-                raise _cannot_write(error) from None
+                raise self._cannot_write(error) from None
             raise
         finally:
             _remove([one.path for one in arrivals if one.path is not None])
@@ -233,6 +232,16 @@ class Vault:
         if not path.is_file():
             arriving.replace(path)
             named.append(path)
+
+    def _cannot_write(self, error: OSError) -> CannotWrite:
+        path = Path(error.filename) if isinstance(error.filename, str) else self._directory
+        name = path.relative_to(self._directory.parent)
+        hint = (
+            "Free some space" if error.errno in _FULL else "`gradaudit workspace verify` says what is wrong"
+        )
+        return CannotWrite(
+            f"cannot write to the vault: {name}: {error.strerror}", f"{hint}; nothing was changed."
+        )
 
     def _site_key(self, kind: str) -> SecretKey:
         return self._keys.assignments if kind == ASSIGNMENT else self._keys.vault
@@ -269,6 +278,7 @@ def create_objects(directory: Path) -> None:
     """Lay out an empty vault."""
     make_directory(directory)
     make_directory(directory / "incoming")
+    sync_directory(directory)
 
 
 def _remove(paths: Sequence[Path]) -> None:
@@ -276,9 +286,3 @@ def _remove(paths: Sequence[Path]) -> None:
     for path in paths:
         with suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def _cannot_write(error: OSError) -> CannotWrite:
-    return CannotWrite(
-        f"cannot write to the vault: {error.strerror}", "Free some space; nothing was changed."
-    )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, CannotWrite
 from appliance.workspace.durable import FILE_MODE
 
 _FLOCK: Final = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
@@ -24,8 +24,16 @@ _WHOLE_FILE: Final = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 @contextmanager
 def locked_file(path: Path, deadline: float, busy: ApplianceError) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel lets go of it when the process dies."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    """Hold an exclusive lock on a file; the kernel lets go of it when the process dies.
+
+    Raises:
+        CannotWrite: it is no file, or the disk refuses.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    except OSError as error:
+        hint = "Free some space, or run `gradaudit workspace verify`; nothing was changed."
+        raise CannotWrite(f"cannot write to the workspace: {path.name}: {error.strerror}", hint) from None
     try:
         while True:
             try:

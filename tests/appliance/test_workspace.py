@@ -421,7 +421,7 @@ def test_whether_somebody_writes(root: Path) -> None:
 
 def test_the_writer_sweeps(root: Path) -> None:
     """Taking the writer lock removes what crashed writers left."""
-    left = root / "objects" / "incoming" / "999999999-aa"
+    left = root / "objects" / "incoming" / ("9a" * 16)
     left.write_bytes(b"")
     with Workspace.open(root, PASSPHRASE) as opened, opened.writing():
         assert not left.exists()
