@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -40,6 +41,7 @@ ROOTED: Final = {
 EMPTY: Final = hashlib.sha256(b"").hexdigest()  # root of a new database
 _OF_AN_AUDIT: Final = (FINDINGS, IDENTITIES, PROBABILITIES, SCORES)
 _MARKS: Final = "key of erased"
+_STATE: Final = "state"
 
 
 class Notes(Protocol):
@@ -106,6 +108,13 @@ class Unlogged:
 def root_of(connection: Connection) -> str:
     """The root as this transaction sees it, hex."""
     return state_roots.root_of(connection, ROOTED)
+
+
+def make_new(connection: Connection) -> None:
+    """Make this state another one than any before, and than any that was only tried."""
+    value = secrets.token_hex(16)
+    statement = insert(SETTINGS).values(key=_STATE, value=value)
+    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
 
 def rows_digest(connection: Connection, audit: str) -> str:
