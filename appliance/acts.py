@@ -31,10 +31,10 @@ from appliance.workspace.workspace import LOG, Workspace
 class OpenWorkspace:
     """An unlocked workspace with its log."""
 
-    def __init__(self, workspace: Workspace, fresh: bool = False, log: EvidenceLog | None = None) -> None:
+    def __init__(self, workspace: Workspace, log: EvidenceLog | None = None) -> None:
         self._workspace = workspace
         self._present: list[Identity] = []  # who else has given a passphrase
-        self._log = log or EvidenceLog.open(workspace.log_dir, create=fresh)
+        self._log = log or EvidenceLog.open(workspace.log_dir, create=False)
         workspace.evidence_notes = EvidenceRoots(self._log, lambda: self._actor)
         self._roots = CatalogueRoots(workspace.catalogue, self._log)
         try:
@@ -67,7 +67,7 @@ class OpenWorkspace:
                 f"a passphrase needs at least {config.MINIMUM_PASSPHRASE} characters",
                 "four random words are easy to keep",
             )
-        opened = cls(Workspace.create(root, passphrase, site, demo, user=user), fresh=True)
+        opened = cls(Workspace.create(root, passphrase, site, demo, user=user))
         opened._record("workspace.create", opened._workspace.workspace_id, "done")
         return opened
 

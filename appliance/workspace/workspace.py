@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Final, Self
 from cryptography.exceptions import InvalidTag
 
 from appliance.errors import Busy, IntegrityError, Locked, NotPermitted, UsageError
+from appliance.evidence import segments
+from appliance.evidence.clock import SystemClock
 from appliance.workspace import session
 from appliance.workspace.building import building_up
 from appliance.workspace.catalogue import Catalogue
-from appliance.workspace.durable import make_directory
 from appliance.workspace.keyring import OFFICER, Authority, Keyring, OpenedKeys, new_keyring
 from appliance.workspace.keyring_file import read_keyring, write_keyring
 from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey, catalogue_key
@@ -141,6 +142,7 @@ class Workspace:
 
         Raises:
             UsageError: `root` exists, its parent does not, or the passphrase is too short.
+            LogUnwritable: the disk is full or refuses.
         """
         root = Path(root).absolute()
         if os.path.lexists(root):
@@ -155,7 +157,7 @@ class Workspace:
         try:
             with building_up(root) as building:
                 create_objects(building / OBJECTS)
-                make_directory(building / LOG)
+                segments.create(building / LOG, SystemClock())
                 Catalogue.create(building / CATALOGUE, opened.catalogue, settings)
                 write_keyring(building / KEYRING, keyring)
         except OSError as error:

@@ -101,7 +101,7 @@ def _added(room: Path) -> TakeIn:
     from appliance.workspace.workspace import Workspace
 
     workspace = Workspace.create(room / "workspace", "four random words", "Soak", unsafe_fast_kdf=True)
-    appliance = Appliance(workspace, fresh=True)
+    appliance = Appliance(workspace)
     return lambda folder: appliance.add_model(folder.name, folder)
 
 

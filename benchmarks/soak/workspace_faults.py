@@ -125,7 +125,7 @@ def run(count: int = 0, seed: int = 0, *, hasty: bool = False, acts: tuple[str, 
 
 def _template(root: Path) -> None:
     workspace = Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)
-    with Appliance(workspace, fresh=True) as appliance:
+    with Appliance(workspace) as appliance:
         workspace.vault.put("weights", _CONTENT)
         workspace.catalogue.add_cohort(StoredCohort("chest", "d" * 64, {}, "2024-01-31T10:00:00Z"))
         with tempfile.TemporaryDirectory(dir=MEMORY) as warm:  # so that a child imports nothing any more

@@ -22,7 +22,7 @@ PASSPHRASES = {
 def build(root: Path) -> dict[str, str]:
     """Make the workspace; returns every user's secret by name, with `scanner` and `paper`."""
     workspace = Workspace.create(root, PASSPHRASES["officer"], "Test", unsafe_fast_kdf=True)
-    with Appliance(workspace, fresh=True) as site:
+    with Appliance(workspace) as site:
         site.add_user("second", "officer", PASSPHRASES["second"])
         site.add_user("operator", "operator", PASSPHRASES["operator"])
         site.add_user("auditor", "auditor", PASSPHRASES["auditor"])

@@ -22,7 +22,7 @@ def build(folder: Path) -> Path:
     workspace = Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)
     model = tiny.write_llava(folder / "model", seed=0)
     base = tiny.write_llava(folder / "base", seed=1)
-    with Appliance(workspace, fresh=True) as appliance:
+    with Appliance(workspace) as appliance:
         _fill(workspace)
         appliance.add_model("tiny", model, base=base)
         chosen = {role: f"Modality={modality}" for role, (modality, _) in ROLES.items()}

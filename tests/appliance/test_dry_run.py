@@ -146,7 +146,7 @@ def test_an_ingest_makes_the_same_of_it(inbox: Path, tmp_path: Path) -> None:
     """Taken in are exactly those that the dry run said would be, and the reasons are the same."""
     lines = list(dry_run([inbox]))
     workspace = Workspace.create(tmp_path / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
-    with Appliance(workspace, fresh=True) as site:
+    with Appliance(workspace) as site:
         view = site.ingest([inbox], lambda step: None)
         aside = sorted(row.reason for row in site.quarantine(each=True))
     assert (view.files, view.images, view.documents, view.orders, view.reports) == (6, 1, 1, 1, 1)

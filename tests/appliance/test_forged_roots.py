@@ -164,7 +164,7 @@ def test_keyring_and_catalogue_of_before_a_change_of_keys_are_refused(tmp_path: 
 def test_pruning_leaves_what_the_log_knows(tmp_path: Path) -> None:
     """Years that go take no knowledge along: where the catalogue stands is said once more before."""
     made = Workspace.create(tmp_path / "site", "officer passphrase", "s", unsafe_fast_kdf=True)
-    with Appliance(made, fresh=True) as opened:
+    with Appliance(made) as opened:
         size = opened._log.size
         assert opened.prune_log(2001, 6) == ()
         assert (ACT, "done") == (opened._log.entries(size)[0].act, opened._log.entries(size)[0].outcome)

@@ -101,7 +101,7 @@ def test_after_a_kill_the_next_ingest_does_the_rest(
 
 def created(root: Path) -> Appliance:
     """An empty workspace that opens quickly."""
-    return Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True), fresh=True)
+    return Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True))
 
 
 def all_whole(appliance: Appliance) -> int:

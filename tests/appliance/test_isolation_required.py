@@ -112,7 +112,7 @@ def test_what_the_shipped_policies_require() -> None:
 def site(tmp_path: Path) -> Iterator[Appliance]:
     """An empty workspace, open."""
     made = Workspace.create(tmp_path / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
-    with Appliance(made, fresh=True) as opened:
+    with Appliance(made) as opened:
         yield opened
 
 

@@ -24,9 +24,7 @@ FOUND = "Mrs. Canary's record was opened twice"
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace that commands open without asking."""
-    with Appliance(
-        Workspace.create(tmp_path / "workspace", PASSPHRASE, "Test", unsafe_fast_kdf=True), fresh=True
-    ):
+    with Appliance(Workspace.create(tmp_path / "workspace", PASSPHRASE, "Test", unsafe_fast_kdf=True)):
         pass
     (tmp_path / "secret").write_text(PASSPHRASE)
     monkeypatch.setenv("GRADAUDIT_WORKSPACE", str(tmp_path / "workspace"))

@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site with two studies, and things to bring to it."""
     folder = tmp_path_factory.mktemp("site")
     workspace = Workspace.create(folder / "workspace", PASSPHRASE, "Test", unsafe_fast_kdf=True)
-    with Appliance(workspace, fresh=True) as appliance:
+    with Appliance(workspace) as appliance:
         appliance.ingest(sorted(STUDIES.rglob("*.dcm"))[:4], _no)
     tiny.write_llava(folder / "model", seed=0)
     witness_log.init(folder / "stick")

@@ -90,7 +90,7 @@ def own_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def created(root: Path) -> Appliance:
     """An empty workspace that opens quickly."""
-    return Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True), fresh=True)
+    return Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True))
 
 
 def leftovers(root: Path, memory: Path) -> list[Path]:

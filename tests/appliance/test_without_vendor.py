@@ -125,7 +125,7 @@ def test_no_plaintext_weight_is_ever_written(
         Kept(patched)
         root = tmp_path / "workspace"
         made = Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)
-        with Appliance(made, fresh=True) as appliance:
+        with Appliance(made) as appliance:
             appliance.add_model("m", folder, worker=auditor)
             assert appliance.verify_model("m").different == ()
     places = [root, temporary, memory]
@@ -149,7 +149,7 @@ def test_the_search_sees_a_vault_that_does_not_seal(
     folder = tiny.write_llava(tmp_path / "model")
     made = Workspace.create(tmp_path / "workspace", PASSPHRASE, "Test", unsafe_fast_kdf=True)
     monkeypatch.setattr(vault, "seal", plain)
-    with Appliance(made, fresh=True) as appliance, monkeypatch.context() as patched:
+    with Appliance(made) as appliance, monkeypatch.context() as patched:
         Kept(patched)
         with pytest.raises(UsageError):  # what is not sealed is not opened
             appliance.add_model("m", folder, worker=auditor)

@@ -43,7 +43,7 @@ def build(root: Path, word: Word = plain, *, cut_off: bool = True) -> Path:
         cut_off: also an audit that was interrupted.
     """
     workspace = Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)
-    with Appliance(workspace, fresh=True):
+    with Appliance(workspace):
         for number, patient in enumerate(PATIENTS):
             admit(workspace, patient, str(number), word if patient == ERASED_ONE else plain)
         admit(workspace, OTHER_NUMBER, "second", word)

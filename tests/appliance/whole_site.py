@@ -23,7 +23,7 @@ BIG = 40_000  # bytes of the frame: three chunks
 def build(root: Path) -> Path:
     """A workspace with a frame and a report of one patient, an object of nobody, steps, and a log."""
     workspace = Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)
-    with Appliance(workspace, fresh=True):
+    with Appliance(workspace):
         subject = workspace.subjects.handle("SITE", "P1", "")
         frame = workspace.vault.put("frame", bytes(range(256)) * (BIG // 256), subject)
         text = workspace.vault.put("report-text", b"The heart is of normal size.", subject)

@@ -27,7 +27,7 @@ def create(folder: Path, patients: int = PATIENTS, same_picture: Sequence[int] =
         same_picture: numbers of patients who share the picture of patient 0.
     """
     root = folder / "workspace"
-    with Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True), fresh=True) as opened:
+    with Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)) as opened:
         _fill(opened._workspace, patients, same_picture)
     return root
 
