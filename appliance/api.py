@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from appliance import codec, policy_file, shown
 from appliance.erased import Erased
+from appliance.inspected import Inspected
 from appliance.logged import Logged
 from appliance.safekeeping import Safekeeping
 from appliance.views import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Erased, Logged, Safekeeping):
+class Appliance(Erased, Inspected, Logged, Safekeeping):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ RULES: Final[dict[str, Rule]] = {
     "close": Rule("workspace.close", _EVERYBODY),
     "auto_lock_minutes": Rule("workspace.show", _EVERYBODY),
     "verify_workspace": Rule("workspace.verify", _RUNNING),
+    "doctor": Rule("machine.show", _AT_WORK),
     "backup": Rule("workspace.backup", _RUNNING),
     # users and keys
     "users": Rule("users.show", _EVERYBODY),
@@ -94,6 +95,8 @@ RULES: Final[dict[str, Rule]] = {
     "audits": Rule("audit.show", _AT_WORK),
     "audit": Rule("audit.show", _AT_WORK),
     "export_pack": Rule("evidence.export", _READING),
+    "packs": Rule("evidence.show", _READING),
+    "verify_pack": Rule("evidence.verify", _READING),
     # designs
     "new_design": Rule("design.new", _OFFICER),
     "designs": Rule("design.show", _COLLECTING),  # an auditor's key opens no assignment

@@ -30,6 +30,7 @@ from tui.screens.overview import OverviewScreen
 from tui.screens.result import ResultScreen
 from tui.screens.run import ProgressDialog, Request, RunDialog
 from tui.screens.section import Section
+from tui.screens.studies import StudiesScreen
 from tui.screens.unlock import UnlockScreen
 from tui.themes import THEMES
 from tui.widgets.chrome import KeyLine, Notice
@@ -141,6 +142,7 @@ class GradAuditApp(LockingApp):
             "overview": OverviewScreen,
             "audits": AuditsScreen,
             "log": LogScreen,
+            "studies": StudiesScreen,
         }
         self.switch_screen(screens[place]())
 
@@ -326,7 +328,7 @@ class GradAuditApp(LockingApp):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette holds our commands alone: one of Textual's saves the screen to a file."""
         if isinstance(screen, Section):
-            for place in ("overview", "audits", "result", "log"):
+            for place in ("overview", "audits", "result", "log", "studies"):
                 yield SystemCommand(place.capitalize(), "go there", lambda place=place: self.action_go(place))
             yield SystemCommand("Run audit", "choose model, cohort and policy", self.action_run_dialog)
             yield SystemCommand("Help", "keys and signs of this screen", self.action_help)

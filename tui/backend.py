@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from appliance.views import (
     AuditRow,
@@ -12,10 +12,19 @@ from appliance.views import (
     CohortView,
     LogHealth,
     LogRow,
+    ModelCheck,
+    ModelDifference,
     ModelView,
     OverviewView,
     Progress,
+    QuarantineRow,
+    UnpairedView,
 )
+
+if TYPE_CHECKING:
+    from appliance.doctor import Check
+    from appliance.evidence.views import PackRow
+    from appliance.selection import PairRow
 
 
 class Backend(Protocol):
@@ -39,6 +48,24 @@ class Backend(Protocol):
 
     def models(self) -> tuple[ModelView, ...]:
         """Registered models."""
+
+    def compare_models(self, first: str, second: str) -> tuple[ModelDifference, ...]:
+        """Facts and files that two models do not share."""
+
+    def verify_model(self, name: str) -> ModelCheck:
+        """Open all that was sealed of a model, and compare the vendor's folders where they still are."""
+
+    def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
+        """What was set aside, by reason or file by file."""
+
+    def pairs(self) -> tuple[PairRow, ...]:
+        """Every pair; has handles of patients."""
+
+    def unpaired(self) -> tuple[UnpairedView, ...]:
+        """What is in no pair, and why; has handles of patients."""
+
+    def doctor(self) -> tuple[Check, ...]:
+        """The self-check of this machine; takes seconds."""
 
     def policies(self) -> tuple[str, ...]:
         """Names of the policies an audit can run under."""
@@ -66,6 +93,12 @@ class Backend(Protocol):
 
     def export_pack(self, audit_id: str, path: Path) -> Path:
         """Write the evidence pack of an audit and return where it lies."""
+
+    def packs(self) -> tuple[PackRow, ...]:
+        """Every evidence pack that was written, newest first."""
+
+    def verify_pack(self, path: Path) -> LogHealth:
+        """Check a pack in a file with no key needed; one that is broken raises."""
 
     def lock(self) -> None:
         """Forget the keys; no other call may follow."""

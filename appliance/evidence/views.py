@@ -69,3 +69,18 @@ class ExportedLog:
     first: int
     last: int
     checked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PackRow:
+    """One evidence pack that was written, as the log says.
+
+    Attributes:
+        entry: number of the entry that says so.
+        by: role, and which person among several.
+    """
+
+    audit_id: str
+    entry: int
+    written_utc: str
+    by: str

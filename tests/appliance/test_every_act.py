@@ -115,6 +115,7 @@ ON_THE_WARD: dict[str, Act] = {
     "users": lambda site, visit: site.users(),
     "verify_workspace": lambda site, visit: _nothing(site.verify_workspace().damages),
     "backup": lambda site, visit: site.backup(visit.room / "backup", _no),
+    "doctor": lambda site, visit: site.doctor(),
     "studies": lambda site, visit: visit.keep("studies", site.studies()),
     "study": lambda site, visit: site.study(visit.known["studies"][0].study),
     "reports": lambda site, visit: visit.keep("reports", site.reports()),
@@ -192,6 +193,8 @@ WITH_A_MODEL: dict[str, Act] = {
     "duplicates": lambda site, visit: site.duplicates(_no),
     "audit_price": lambda site, visit: site.audit_price("tiny", "spring", visit.policy),
     "export_pack": lambda site, visit: site.export_pack(site.audits()[-1].audit_id, visit.room / "pack.zip"),
+    "packs": lambda site, visit: _same(site.packs()[0].audit_id, site.audits()[-1].audit_id),
+    "verify_pack": lambda site, visit: site.verify_pack(visit.room / "pack.zip"),
     "run_audit": _cut_off,
     "resume_audit": _gone_on,
 }

@@ -14,16 +14,23 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from appliance.errors import ApplianceError, Locked
+from appliance.doctor import Check
+from appliance.errors import ApplianceError, IntegrityError, Locked
+from appliance.evidence.views import PackRow
+from appliance.selection import PairRow
 from appliance.views import (
     AuditRow,
     AuditView,
     CohortView,
     LogHealth,
     LogRow,
+    ModelCheck,
+    ModelDifference,
     ModelView,
     OverviewRow,
     OverviewView,
+    QuarantineRow,
+    UnpairedView,
 )
 from audit_core.results import (
     AuditResult,
@@ -308,6 +315,33 @@ def demo_overview(entries: int = 148) -> OverviewView:
     return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs)
 
 
+PATIENT = "DOE^JANE"  # in every handle that the studies' screen reads and must not show
+CHECKS = (
+    Check("python", "ok", "Python 3.12.3"),
+    Check("packages", "ok", "all required packages are there in the expected versions"),
+    Check("disk", "warning", "2.1 GiB are free for the workspace", "make room there, or use a larger disk"),
+    Check("swap", "warning", "memory may be written in clear text to /swap.img", "sudo swapoff -a"),
+    Check(
+        "SQLCipher",
+        "failure",
+        "the database library does not encrypt",
+        "pip install --force-reinstall sqlcipher3, in the version of requirements.lock",
+    ),
+    Check("isolation", "ok", "network namespace, seccomp and Landlock are on; nothing gets out"),
+)
+
+
+def unpaired(images: int, reports: int) -> tuple[UnpairedView, ...]:
+    """So many images and reports in no pair."""
+    image = ("image", "no-report", "no report names this study, and none stands alone near its date")
+    report = ("report", "no-image", "no image of the study it names is here")
+    rows = [image] * images + [report] * reports
+    return tuple(
+        UnpairedView(kind, "d", reason, why, *[PATIENT] * 3, "20250101", "DX", "final", "HL7", "")
+        for kind, reason, why in rows
+    )
+
+
 @dataclass
 class Simulator:
     """Planted answers; `gate`, when set, is waited for before every progress step of an audit."""
@@ -327,6 +361,19 @@ class Simulator:
     calls: list[str] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     requested: list[tuple[int, int]] = field(default_factory=list)
+    aside: tuple[QuarantineRow, ...] = (
+        QuarantineRow("truncated-pixels", 2, "the pixel data end too early", "2026-11-20T13:58:02Z"),
+        QuarantineRow(
+            "archive-encrypted", 1, "a member of the archive has a password", "2026-11-20T13:58:40Z"
+        ),
+    )
+    alone: tuple[UnpairedView, ...] = field(default_factory=lambda: unpaired(11, 4))
+    checks: tuple[Check, ...] = field(default_factory=lambda: CHECKS)
+    packs_: tuple[PackRow, ...] = (
+        PackRow("a-0003", 147, "2026-11-20T14:20:00.000Z", "officer:77aa"),
+        PackRow("a-0003", 131, "2026-11-20T14:11:00.000Z", "auditor:01f2"),
+    )
+    different: tuple[str, ...] = ()
 
     def _enter(self, call: str) -> None:
         self.calls.append(call)
@@ -375,6 +422,56 @@ class Simulator:
             )
             for row in self.view.models
         )
+
+    def compare_models(self, first: str, second: str) -> tuple[ModelDifference, ...]:
+        self._enter(f"compare_models {first} {second}")
+        return (
+            ModelDifference("parameters", "2,113,408", "2,113,920"),
+            ModelDifference("file model.safetensors", "e77d" * 16, "41c0" * 16),
+            ModelDifference("file adapter/adapter_model.safetensors", "", "77aa" * 16),
+        )
+
+    def verify_model(self, name: str) -> ModelCheck:
+        self._enter("verify_model")
+        return ModelCheck(name, "e77d" * 16, self.different)
+
+    def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
+        self._enter("quarantine")
+        if not each:
+            return self.aside
+        return tuple(
+            replace(row, files=1, handle=f"{place:08x}" * 4)
+            for row in self.aside
+            for place in range(row.files)
+        )
+
+    def pairs(self) -> tuple[PairRow, ...]:
+        self._enter("pairs")
+        rules = ("AccessionNumber",) * 120 + ("StudyInstanceUID",) * 54
+        return tuple(
+            PairRow(f"{number:064x}", "p", PATIENT, PATIENT, PATIENT, "20250101", "DX", "CHEST", rule)
+            for number, rule in enumerate(rules)
+        )
+
+    def unpaired(self) -> tuple[UnpairedView, ...]:
+        self._enter("unpaired")
+        return self.alone
+
+    def doctor(self) -> tuple[Check, ...]:
+        self._enter("doctor")
+        return self.checks
+
+    def packs(self) -> tuple[PackRow, ...]:
+        self._enter("packs")
+        return self.packs_
+
+    def verify_pack(self, path: Path) -> LogHealth:
+        self._enter("verify_pack")
+        if "broken" in path.name:
+            raise IntegrityError(
+                f"{path.name} is broken: verdict.json differs", "ask its sender for a fresh copy"
+            )
+        return replace(self.view.log, entries=self.entries)
 
     def policies(self) -> tuple[str, ...]:
         self._enter("policies")

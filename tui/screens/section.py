@@ -25,13 +25,20 @@ _PLACES = (
     ("2,f2", "audits", "Audits"),
     ("3,f3", "result", "Result"),
     ("4,f4", "log", "Log"),
+    ("5", "studies", "Studies"),
 )
+_SHOWN = 7  # keys on the key line
 
 
 def navigation(here: str, *own: Binding, run: bool = True) -> list[BindingType]:
-    """The bindings of a screen: the other places, its own acts, run, help, quit; seven are shown at most."""
+    """The bindings of a screen: the other places, its own acts, run, help, quit; seven are shown at most.
+
+    The first places are shown where there is room for them; every place has its key and its palette entry.
+    """
+    others = [place for _, place, _ in _PLACES if place != here]
+    shown = others[: _SHOWN - sum(one.show for one in own) - run - 2]
     keys: list[BindingType] = [
-        Binding(key, f"app.go('{place}')", label, show=place != here) for key, place, label in _PLACES
+        Binding(key, f"app.go('{place}')", label, show=place in shown) for key, place, label in _PLACES
     ]
     keys += own
     keys.append(Binding("r,f5", "app.run_dialog", "Run", show=run))
