@@ -246,13 +246,20 @@ def test_a_backup_beside_a_merge(root: Path, tmp_path: Path, monkeypatch: pytest
     """A merge waits while the findings are copied, so the copy is one state; the backup comes back whole."""
     merging: list[tuple[threading.Thread, list[object]]] = []
     real = shutil.copyfile
-    with unlocked(root) as appliance, unlocked(root) as other:
+    with unlocked(root) as appliance:
         appliance.findings(ward.AUDIT)
         ward.audited(appliance._workspace, ward.freeze(appliance._workspace), LATER, "done")
 
+        def merged() -> object:  # without a log, whose own lock would keep it waiting
+            with (
+                Workspace.open(root, ward.PASSPHRASE) as other,
+                opened(other, other.evidence_key()) as (store, _),
+            ):
+                return store.findings(LATER)
+
         def copied(source: Path, target: Path) -> None:
             if EVIDENCE in source.parts and not merging:
-                merging.append(meanwhile(lambda: other.findings(LATER)))
+                merging.append(meanwhile(merged))
                 merging[0][0].join(1.0)
                 assert merging[0][0].is_alive()
             real(source, target)
