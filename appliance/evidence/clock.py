@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+DAY_MS = 24 * 3600 * 1000
 _TOLERANCE_MS = 2000
 
 
@@ -32,10 +33,15 @@ class SystemClock:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def set_back(last_utc_ms: int, last_boot_ns: int, utc_ms: int, boot_ns: int) -> bool:
-    """Whether the settable clock lost more than 2 s since the last entry.
+def jumped(last_utc_ms: int, last_boot_ns: int, utc_ms: int, boot_ns: int) -> str:
+    """Where somebody set the settable clock since the last entry: `clock.back`, `clock.forward`, or "".
 
-    At least `boot_ns - last_boot_ns` has passed: exactly that without a restart, more with one.
+    At least `passed_ms` went by, exactly that without a restart. A smaller `boot_ns` tells of one:
+    the machine may have been off since, and a month of that is taken as it is claimed.
     """
-    passed_ms = max(0, (boot_ns - last_boot_ns) // 1_000_000)
-    return utc_ms < last_utc_ms + passed_ms - _TOLERANCE_MS
+    restarted = boot_ns < last_boot_ns
+    passed_ms = (boot_ns if restarted else boot_ns - last_boot_ns) // 1_000_000
+    gained_ms = utc_ms - last_utc_ms - passed_ms
+    if gained_ms < -_TOLERANCE_MS:
+        return "clock.back"
+    return "clock.forward" if gained_ms > (31 if restarted else 1) * DAY_MS else ""

@@ -27,6 +27,7 @@ _TYPES = {
     "log.cut": ("110113", "Security Alert"),
     "log.full": ("110113", "Security Alert"),
     "clock.back": ("110113", "Security Alert"),
+    "clock.forward": ("110113", "Security Alert"),
 }
 _ELSE = ("110100", "Application Activity")
 _MINOR, _SERIOUS = ("refused", "cancelled", "cut"), ("failed",)  # AuditEvent.outcome 4 and 8

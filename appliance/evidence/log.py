@@ -27,7 +27,7 @@ from pathlib import Path
 from appliance.errors import Busy, IntegrityError, LogUnwritable, UsageError
 from appliance.evidence import files, segments
 from appliance.evidence import verify_evidence as checked
-from appliance.evidence.clock import Clock, SystemClock, set_back
+from appliance.evidence.clock import Clock, SystemClock, jumped
 from appliance.evidence.entries import Act, Entry, Placed, claimed_ms, decode, encode
 from appliance.evidence.journal import Journal
 from appliance.evidence.locking import exclusive
@@ -387,8 +387,9 @@ class EvidenceLog:
         if not acts:
             raise ValueError("nothing to log")
         utc_ms, boot_ns = self._clock.utc_ms(), self._clock.boot_ns()
-        if self._last is not None and set_back(claimed_ms(self._last), self._last.boot_ns, utc_ms, boot_ns):
-            acts = [Act("clock.back", "clock", "noted"), *acts]
+        last = self._last
+        if last is not None and (jump := jumped(claimed_ms(last), last.boot_ns, utc_ms, boot_ns)):
+            acts = [Act(jump, "clock", "noted"), *acts]
         first = self.size
         placed = [act if isinstance(act, Act) else act(first + step) for step, act in enumerate(acts)]
         return [encode(act, first + step, first, utc_ms, boot_ns) for step, act in enumerate(placed)]

@@ -11,7 +11,7 @@ import pytest
 
 from appliance import roots
 from appliance.api import Appliance
-from appliance.errors import IntegrityError
+from appliance.errors import IntegrityError, UsageError
 from appliance.evidence.entries import Act, Entry
 from appliance.evidence.log import EvidenceLog
 from appliance.roots import ACT, CatalogueRoots
@@ -166,5 +166,6 @@ def test_pruning_leaves_what_the_log_knows(tmp_path: Path) -> None:
     made = Workspace.create(tmp_path / "site", "officer passphrase", "s", unsafe_fast_kdf=True)
     with Appliance(made) as opened:
         size = opened._log.size
-        assert opened.prune_log(2001, 6) == ()
+        with pytest.raises(UsageError, match="30 days"):
+            opened.prune_log(2001, 6)
         assert (ACT, "done") == (opened._log.entries(size)[0].act, opened._log.entries(size)[0].outcome)

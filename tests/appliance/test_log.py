@@ -177,7 +177,7 @@ def test_no_write_no_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.undo()
     with pytest.raises(LogUnwritable):
         log.append("findings.reveal")
-    again = EvidenceLog.open(tmp_path / "log")
+    again = EvidenceLog.open(tmp_path / "log", clock=FrozenClock())
     assert ["ingest.file", "log.cut"] == [entry.act for entry in again.entries(-2, 2)]
     assert again.verify().intact
 
@@ -188,7 +188,7 @@ def test_a_torn_tail_is_cut_and_the_cut_is_logged(tmp_path: Path) -> None:
     entries = log.entries()
     with (tmp_path / "log" / "journal").open("ab") as journal:
         journal.write(b"\x00\x00\x01\x00half an en")
-    again = EvidenceLog.open(tmp_path / "log")
+    again = EvidenceLog.open(tmp_path / "log", clock=FrozenClock())
     assert entries == again.entries(0, len(entries))
     last = again.entries(-1)[0]
     assert ("log.cut", "cut") == (last.act, last.outcome)

@@ -14,7 +14,9 @@ from appliance.errors import IntegrityError, UsageError
 from appliance.evidence import keeping
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.export import audit_event
+from appliance.evidence.log import EvidenceLog
 from appliance.workspace.workspace import Workspace
+from tests.appliance.test_log_clock import run_for
 from tests.appliance.test_log_segments import in_year, years
 
 PASSPHRASE = "four random words"
@@ -133,8 +135,11 @@ def test_looking_at_the_log_is_an_entry(root: Path) -> None:
 
 def test_years_are_kept_for_six_and_under_a_hold(tmp_path: Path) -> None:
     """Younger years, shorter retentions and held logs are refused; what is old enough goes, with an entry."""
-    log = years(tmp_path / "log", 2026, 2027, 2033)
-    now = in_year(2033).utc
+    years(tmp_path / "log", 2026, 2027, 2033)
+    clock = in_year(2033)
+    run_for(clock, 24 * 30)
+    log, now = EvidenceLog.open(tmp_path / "log", clock=clock), clock.utc
+    log.append("a.b")
     for before, keep, said in (
         (2028, 6, "kept for 6 years"),
         (2027, 5, "at least 6"),

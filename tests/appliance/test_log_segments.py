@@ -19,8 +19,9 @@ from tests.appliance.evidence_case import FrozenClock
 
 
 def in_year(year: int) -> FrozenClock:
-    """A clock that stands in the first hour of July."""
-    return FrozenClock(round(datetime(year, 7, 1, tzinfo=UTC).timestamp() * 1000))
+    """A clock that stands in the first hour of July, on a machine that runs since 2020."""
+    utc_ms = round(datetime(year, 7, 1, tzinfo=UTC).timestamp() * 1000)
+    return FrozenClock(utc_ms, (utc_ms - 1_577_836_800_000) * 1_000_000)
 
 
 def years(directory: Path, *wanted: int, entries: int = 5) -> EvidenceLog:
