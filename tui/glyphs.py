@@ -29,6 +29,8 @@ class Glyphs:
     right: str
     point: str
     dot: str
+    mark: str  # a value on an axis
+    both: str  # a value that stands on the reference line
     plain: bool = False  # our own typographic signs are spelt in ASCII as well
 
     def spell(self, content: Content) -> Content:
@@ -52,6 +54,8 @@ UNICODE = Glyphs(
     right="▌",
     point="▸",
     dot="·",
+    mark="●",
+    both="◆",
 )
 
 ASCII = Glyphs(
@@ -70,6 +74,8 @@ ASCII = Glyphs(
     right="]",
     point=">",
     dot="-",
+    mark="o",
+    both="@",
     plain=True,
 )
 

@@ -21,6 +21,7 @@ from tui.widgets.controls import ControlsTable, TierLines
 from tui.widgets.drawing import Facts, Heading, Lines
 from tui.widgets.exposure import ExposureBlock
 from tui.widgets.histogram import HistogramPlot
+from tui.widgets.layers import LayersPlot
 from tui.widgets.limits import Limits
 from tui.widgets.roc import DetectorLines, RocPlot
 from tui.widgets.verdict import VerdictStrip
@@ -30,15 +31,6 @@ from tui.words import ROLE, duration, moment
 def deciding(view: AuditView) -> DetectorReport | None:
     """The report of the detector the policy registered."""
     return next((report for report in view.result.detectors if report.decides), None)
-
-
-def _slices(result: AuditResult) -> str:
-    """How many slices passed the mask, and where most of them are."""
-    told = f"{result.slices_kept:,} of {result.slices_total:,} slices kept"
-    if result.slices_kept and result.slices_by_layer:
-        layer, kept, total = result.slices_by_layer[0]
-        told += f", most in {line(layer)}: {kept:,} of {total:,}"
-    return told
 
 
 def _carried(result: AuditResult) -> Iterable[Widget]:
@@ -58,8 +50,8 @@ class ResultScreen(Section):
     TITLE = "Result"
     HELP_TEXT = (
         "The verdict stands boxed among the five, always in the same order. Below it: reasons, how many "
-        "patients, the scores with the threshold, the ROC, every control, and what the evidence does not "
-        "prove. Arrows and page keys scroll; e writes the evidence pack."
+        "patients, the scores with the threshold, the ROC, every control, the layers that remember, and what "
+        "the evidence does not prove. Arrows and page keys scroll; e writes the evidence pack."
     )
     BINDINGS = navigation("result", Binding("e,f6", "export", "Export"))
 
@@ -118,8 +110,7 @@ class ResultScreen(Section):
         yield Horizontal(
             Vertical(
                 Heading("Layers that remember"),
-                Bars(result.memory_by_layer, "No slice passed the mask: no layer stands out."),
-                Lines(Content.styled(_slices(result), "$muted")),
+                LayersPlot(result),
             ),
             Vertical(
                 Heading("Detectors (AUROC)"),

@@ -7,12 +7,18 @@ from textual.content import Content
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
+from tui.widgets.scale import finite
 
 _NUMBER_CELLS = 7
 
 
 def bar(value: float, peak: float, cells: int, glyphs: Glyphs) -> str:
-    """|value| against `peak` as a bar of at most `cells` cells."""
+    """|value| against `peak` as a bar of at most `cells` cells.
+
+    Raises:
+        NotDrawable: one of them is not a number.
+    """
+    finite(value, peak)
     steps = round(abs(value) / peak * cells * 8) if peak > 0 else 0
     full, part = divmod(min(steps, cells * 8), 8)
     return glyphs.parts[8] * full + (glyphs.parts[part] if part else "")

@@ -8,6 +8,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
+from tui.widgets.scale import NotDrawable
 
 
 class Drawing(Widget):
@@ -17,8 +18,22 @@ class Drawing(Widget):
     ALLOW_SELECT = False
 
     def draw(self, width: int) -> list[Content]:
-        """The lines at `width` cells; no line may be wider."""
+        """The lines at `width` cells; no line may be wider.
+
+        Raises:
+            NotDrawable: a value has no place in the picture.
+        """
         raise NotImplementedError
+
+    def lines(self, width: int) -> list[Content]:
+        """What is shown: the drawing, or why there is none; cut where a terminal is too narrow for it."""
+        try:
+            drawn = self.draw(width)
+        except NotDrawable as reason:
+            drawn = Content.styled(f"{self.glyphs.failed} Not drawn: {reason}.", "bold $fail").wrap(
+                max(8, width)
+            )
+        return [one if one.cell_length <= width else one.truncate(width) for one in drawn]
 
     @property
     def glyphs(self) -> Glyphs:
@@ -34,11 +49,11 @@ class Drawing(Widget):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as there are."""
-        return len(self.draw(width))
+        return len(self.lines(width))
 
     def render(self) -> Content:
         """All lines."""
-        return self.glyphs.spell(Content("\n").join(self.draw(self.content_size.width)))
+        return self.glyphs.spell(Content("\n").join(self.lines(self.content_size.width)))
 
 
 class Heading(Drawing):

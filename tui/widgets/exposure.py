@@ -16,10 +16,16 @@ from appliance.views import DetectableEffect, Exposure
 from tui.glyphs import Glyphs
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
+from tui.widgets.scale import shares
 
 
 def share_bar(share: float, width: int, glyphs: Glyphs) -> Content:
-    """A 0–100 % bar of `width` cells."""
+    """A 0–100 % bar of `width` cells.
+
+    Raises:
+        NotDrawable: it is no share.
+    """
+    shares(share)
     steps = round(share * width * 8)
     full, part = divmod(steps, 8)
     bar = glyphs.parts[8] * full + (glyphs.parts[part] if part and full < width else "")
@@ -45,7 +51,7 @@ class ExposureBlock(Drawing):
             (f"{found.flagged} of {patients(found.patients)}", "bold"),
             " flagged as exposed",
         )
-        bar = share_bar(share, min(width, 62) - 10, self.glyphs)
+        bar = share_bar(share, max(1, min(width, 62) - 10), self.glyphs)
         lines = [*head.wrap(width)]
         lines.append(Content.assemble(("0 % ", "$muted"), bar, (" 100 %", "$muted")))
         for fact in self._facts(found):

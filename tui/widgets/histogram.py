@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from textual.content import Content
 
 from appliance.views import Histogram
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
+from tui.widgets.scale import NotDrawable, finite
 
 _ORDER = ("calibration", "fitting", "target", "member", "post_release", "bank")
 _LABELS = {
@@ -16,23 +19,34 @@ _LABELS = {
     "target": "targets",
     "member": "members",
     "bank": "bank",
+    "post_release": "post-release",
 }
-_LABEL_CELLS = 10
-_COUNT_CELLS = 5
+_LEAST_LABEL, _LEAST_COUNT = 9, 5  # cells
+_ROUNDING = 1e-9  # of a column: less overlap than that is an edge, not a count
 
 
 def resampled(counts: tuple[int, ...], edges: tuple[float, ...], columns: int) -> list[float]:
-    """Counts per plot column: each bin's count spread evenly over the columns it covers."""
+    """Counts per plot column: each bin's count spread evenly over the columns it covers.
+
+    Raises:
+        NotDrawable: an edge is not a number, edges do not ascend, or counts do not belong to them.
+    """
+    finite(*edges, edges[-1] - edges[0])
+    if len(counts) + 1 != len(edges) or any(left >= right for left, right in pairwise(edges)):
+        raise NotDrawable("the bins of the scores are not in order")
+    if any(count < 0 for count in counts):
+        raise NotDrawable("a count is below zero")
     low, high = edges[0], edges[-1]
-    span = (high - low) or 1.0
+    span = high - low
     columns_of: list[float] = [0.0] * columns
-    for count, left, right in zip(counts, edges, edges[1:], strict=False):
+    for count, (left, right) in zip(counts, pairwise(edges), strict=True):
         start, end = (left - low) / span * columns, (right - low) / span * columns
-        if end <= start:
+        if end <= start:  # narrower than numbers can tell
+            columns_of[min(columns - 1, int(start))] += count
             continue
         for column in range(int(start), min(columns, int(end) + 1)):
             overlap = min(end, column + 1) - max(start, column)
-            if overlap > 0:
+            if overlap >= min(_ROUNDING, (end - start) / 2):
                 columns_of[column] += count * overlap / (end - start)
     return columns_of
 
@@ -67,28 +81,32 @@ class HistogramPlot(Drawing):
             return Content.styled("No scores to show: the audit stopped before scoring.", "$muted").wrap(
                 width
             )
-        columns = max(10, width - _LABEL_CELLS - _COUNT_CELLS - 1)
-        lines: list[Content] = []
+        if data.threshold is not None:
+            finite(data.threshold)
         roles = [role for role in _ORDER if role in data.counts]
         roles += [role for role in data.counts if role not in _ORDER]
+        labels = max([_LEAST_LABEL, *(len(_label(role)) + 1 for role in roles)])
+        counts = max([_LEAST_COUNT, *(len(f"{sum(data.counts[role]):,}") + 1 for role in roles)])
+        columns = max(10, width - labels - counts - 2)
+        lines: list[Content] = []
         for role in roles:
-            lines += self._band(role, data, columns)
-        return [*lines, self._axis(data, columns), *self._legend(data, width)]
+            lines += self._band(role, data, columns, labels, counts)
+        return [*lines, self._axis(data, columns, labels, counts), *self._legend(data, width)]
 
-    def _band(self, role: str, data: Histogram, columns: int) -> list[Content]:
+    def _band(self, role: str, data: Histogram, columns: int, labels: int, counts: int) -> list[Content]:
         rows = band(resampled(data.counts[role], data.edges, columns), self.band_height, self.glyphs)
         cut = self._cut(data, columns)
         style = {"target": "$accent", "member": "$review"}.get(role, "$inconclusive")
         lines = []
         for number, row in enumerate(rows):
             last = number == len(rows) - 1
-            label = _LABELS.get(role, line(role))[: _LABEL_CELLS - 1] if last else ""
-            count = f"{sum(data.counts[role])}" if last else ""
+            label = _label(role) if last else ""
+            count = f"{sum(data.counts[role]):,}" if last else ""
             lines.append(
                 Content.assemble(
-                    (label.ljust(_LABEL_CELLS - 1), "bold" if role == "target" else ""),
+                    (label.ljust(labels), "bold" if role == "target" else ""),
                     *self._crossed(row, cut, style),
-                    (count.rjust(_COUNT_CELLS), "$muted"),
+                    (count.rjust(counts), "$muted"),
                 )
             )
         return lines
@@ -105,25 +123,29 @@ class HistogramPlot(Drawing):
         span = (data.edges[-1] - data.edges[0]) or 1.0
         return min(columns, max(0, int((data.threshold - data.edges[0]) / span * columns)))
 
-    def _axis(self, data: Histogram, columns: int) -> Content:
+    def _axis(self, data: Histogram, columns: int, labels: int, counts: int) -> Content:
         """Lowest and highest score, and the threshold's number under its line."""
         axis = [" "] * (columns + 1)
-        low, high = f"{data.edges[0]:.2f}", f"{data.edges[-1]:.2f}"
+        low, high = f"{data.edges[0]:.3g}", f"{data.edges[-1]:.3g}"
         axis[: len(low)] = low
         axis[columns + 1 - len(high) :] = high
         cut = self._cut(data, columns)
         if cut is not None:
-            mark = f"{data.threshold:.2f}"
+            mark = f"{data.threshold:.3g}"
             start = min(max(0, cut - len(mark) // 2), columns + 1 - len(mark))
             free = "".join(axis[max(0, start - 1) : start + len(mark) + 1]).strip() == ""
             if free:
                 axis[start : start + len(mark)] = mark
-        return Content.assemble(" " * (_LABEL_CELLS - 1), ("".join(axis), "$muted"), ("    n", "$muted"))
+        return Content.assemble(" " * labels, ("".join(axis) + "n".rjust(counts), "$muted"))
 
     def _legend(self, data: Histogram, width: int) -> list[Content]:
         name = f"Score of {line(self.detector)}; larger is more member-like. "
         if data.threshold is None:
             text = name + "Nobody is flagged, so there is no threshold."
         else:
-            text = name + f"Flagged from {data.threshold:.2f} on, right of {self.glyphs.rule}."
+            text = name + f"Flagged from {data.threshold:.3g} on, right of {self.glyphs.rule}."
         return Content.styled(text, "$muted").wrap(width)
+
+
+def _label(role: str) -> str:
+    return _LABELS.get(role) or line(role)[:16]

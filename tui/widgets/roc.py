@@ -1,9 +1,13 @@
-"""ROC of the deciding detector as a filled area: what lies above the diagonal is better than chance."""
+"""ROC of the deciding detector as a filled area over a log axis of false-positive rates.
+
+The axis begins at the smallest rate these controls resolve: left of it there is nothing to read.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import ceil
+from itertools import pairwise
+from math import ceil, log
 
 from textual.content import Content
 
@@ -12,8 +16,44 @@ from appliance.views import DetectorReport, OperatingPoint
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
+from tui.widgets.scale import NotDrawable, shares
 
 _AXIS_CELLS = 5
+
+
+def lowest_rate(roc: tuple[tuple[float, float], ...]) -> float:
+    """Smallest false-positive rate above 0 that the curve has: one control of all.
+
+    Raises:
+        NotDrawable: the curve is none, or there is one rate only.
+    """
+    shares(*(value for point in roc for value in point))
+    if any(after < before for points in pairwise(roc) for before, after in zip(*points, strict=True)):
+        raise NotDrawable("the ROC falls")
+    lowest = min((fpr for fpr, _ in roc if fpr > 0), default=1.0)
+    if lowest >= 1.0:
+        raise NotDrawable("a ROC needs two controls that differ")
+    return lowest
+
+
+def log_rates(lowest: float, columns: int) -> list[float]:
+    """The rate in the middle of each column of a log axis from `lowest` to 1."""
+    return [lowest ** (1 - (column + 0.5) / columns) for column in range(columns)]
+
+
+def tick_line(lowest: float, columns: int) -> str:
+    """Rates under the axis: both ends, and the powers of ten between them where there is room."""
+    cells = [" "] * columns
+    rates = [(lowest, 0), (1.0, columns)]
+    rates += [(10.0**-power, -1) for power in range(1, 8) if lowest < 10.0**-power]
+    for rate, place in rates:
+        text = percent(rate)
+        if place < 0:
+            place = round((1 - log(rate) / log(lowest)) * columns) - len(text) // 2
+        start = min(max(0, place), columns - len(text))
+        if not "".join(cells[max(0, start - 1) : start + len(text) + 1]).strip():
+            cells[start : start + len(text)] = text
+    return "".join(cells)
 
 
 def height_at(roc: tuple[tuple[float, float], ...], fpr: float) -> float:
@@ -23,21 +63,25 @@ def height_at(roc: tuple[tuple[float, float], ...], fpr: float) -> float:
 
 
 def area_rows(
-    roc: tuple[tuple[float, float], ...], columns: int, rows: int, glyphs: Glyphs
+    roc: tuple[tuple[float, float], ...], rates: list[float], rows: int, glyphs: Glyphs
 ) -> list[list[tuple[str, bool]]]:
-    """The plot from top to bottom: per cell its sign and whether it lies above the diagonal."""
-    heights = [height_at(roc, (column + 0.5) / columns) for column in range(columns)]
+    """The plot from top to bottom: per cell its sign and whether it lies above chance.
+
+    Args:
+        rates: the false-positive rate of each column.
+    """
+    heights = [height_at(roc, rate) for rate in rates]
     plot = []
     for row in range(rows - 1, -1, -1):
         cells = []
         for column, height in enumerate(heights):
             eighths = min(8, max(0, ceil(height * rows * 8 - 1e-9) - row * 8))
-            above = (row + 0.5) / rows > (column + 0.5) / columns
+            above = (row + 0.5) / rows > rates[column]
             sign = glyphs.eighths[eighths]
             if eighths == 8:
                 sign = glyphs.gain if above else glyphs.chance
             elif eighths == 0 and not above:
-                sign = glyphs.empty  # below chance and not reached: the curve dips under the diagonal
+                sign = glyphs.empty  # below chance and not reached: the curve dips under it
             cells.append((sign, above))
         plot.append(cells)
     return plot
@@ -65,12 +109,17 @@ class RocPlot(Drawing):
         report = self.report
         if report is None or len(report.roc) < 2:
             return Content.styled("No ROC: nothing was scored.", "$muted").wrap(width)
-        columns = max(10, min(width - _AXIS_CELLS, self.rows * 5))
-        lines = [self._row(number, row) for number, row in enumerate(self._plot(report, columns))]
-        axis = "0 %" + "false-positive rate".center(columns - 8) + "100 %"
-        lines.append(Content.styled(" " * _AXIS_CELLS + axis[:columns], "$muted"))
-        key = f"{self.glyphs.gain} above chance  {self.glyphs.chance} chance"
-        lines.append(Content.styled(" " * _AXIS_CELLS + key, "$muted").truncate(width))
+        columns = max(10, min(width - _AXIS_CELLS, self.rows * 6))
+        lowest = lowest_rate(report.roc)
+        plot = area_rows(report.roc, log_rates(lowest, columns), self.rows, self.glyphs)
+        lines = [self._row(number, row) for number, row in enumerate(plot)]
+        lines.append(Content.styled(" " * _AXIS_CELLS + tick_line(lowest, columns), "$muted"))
+        key = (
+            f"TPR over FPR, log axis: share of targets found over share of controls flagged. "
+            f"{self.glyphs.gain} above chance, {self.glyphs.chance} chance. "
+            f"These controls resolve nothing below {percent(lowest)}."
+        )
+        lines += Content.styled(key, "$muted").wrap(width)
         head = f"AUROC {area(report.target_auroc, report.target_auroc_ci)}, targets against controls"
         lines += Content.styled(head, "bold").wrap(width)
         if report.reference_auroc is not None:
@@ -79,9 +128,6 @@ class RocPlot(Drawing):
         for point in report.operating_points:
             lines += Content.styled(operating_point(point), "$muted").wrap(width)
         return lines
-
-    def _plot(self, report: DetectorReport, columns: int) -> list[list[tuple[str, bool]]]:
-        return area_rows(report.roc, columns, self.rows, self.glyphs)
 
     def _row(self, number: int, cells: list[tuple[str, bool]]) -> Content:
         label = {0: "100 %", self.rows - 1: "  0 %"}.get(

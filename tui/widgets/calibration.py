@@ -1,0 +1,77 @@
+"""Calibration: of the references that were given a probability, how many really were members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from appliance.evidence.report.wording import percent
+from tui.widgets.drawing import Drawing
+from tui.widgets.scale import counted, shares
+from tui.widgets.whisker import whisker
+
+_NUMBERS = 20  # cells of the two columns of numbers before the axis
+_NONE = "No calibration: no reference was given a probability."
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """References whose predicted probability of membership lies in one bin.
+
+    Attributes:
+        predicted: mean predicted probability, 0 … 1.
+        members: known members among them.
+        references: how many they are; 0 for an empty bin.
+        span: interval of the observed share, 0 … 1; None where none is stated.
+    """
+
+    predicted: float
+    members: int
+    references: int
+    span: tuple[float, float] | None = None
+
+
+class CalibrationPlot(Drawing):
+    """One row per bin: predicted, observed, both on one axis, and the count."""
+
+    def __init__(self, bins: tuple[CalibrationBin, ...]) -> None:
+        super().__init__()
+        self.bins = bins
+
+    def draw(self, width: int) -> list[Content]:
+        """Header, rows by predicted probability, and what the signs mean."""
+        for one in self.bins:
+            shares(one.predicted, *(one.span or ()))
+            counted(one.members, one.references)
+        if not any(one.references for one in self.bins):
+            return Content.styled(_NONE, "$muted").wrap(width)
+        counts = max(len(_count(one)) for one in self.bins)
+        cells = max(8, min(50, width - _NUMBERS - counts - 1))
+        axis = "0 %" + "100 %".rjust(cells - 3)
+        lines = [Content.styled(f"{'predicted observed':{_NUMBERS}}{axis}", "$muted")]
+        lines += [self._row(one, cells) for one in sorted(self.bins, key=lambda one: one.predicted)]
+        told = (
+            f"{self.glyphs.mark} share of known members among these references, {self.glyphs.dash} its "
+            f"interval, {self.glyphs.rule} what was predicted, {self.glyphs.both} both. "
+            "Well calibrated: the two meet in every row."
+        )
+        return lines + Content.styled(told, "$muted").wrap(width)
+
+    def _row(self, one: CalibrationBin, cells: int) -> Content:
+        share = one.members / one.references if one.references else None
+        observed = "none" if share is None else percent(share)
+        plot = whisker(
+            share,
+            one.span if one.references else None,
+            one.predicted,
+            top=1.0,
+            cells=cells,
+            glyphs=self.glyphs,
+        )
+        numbers = f"{percent(one.predicted):>9} {observed:>8}  "
+        return Content.assemble(numbers, plot, (f" {_count(one)}", "$muted"))
+
+
+def _count(one: CalibrationBin) -> str:
+    return f"{one.members:,} of {one.references:,}"

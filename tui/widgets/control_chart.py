@@ -1,0 +1,133 @@
+"""Control chart: exposure over the audits of a model's versions, with the policy's limit as a line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from appliance.evidence.report.wording import percent
+from appliance.views import AuditView, VerdictWord
+from tui.text import foreign
+from tui.widgets.drawing import Drawing
+from tui.widgets.scale import counted, shares
+from tui.widgets.verdict import badge
+from tui.widgets.whisker import whisker
+from tui.words import day
+
+_TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_BADGE_CELLS = 15
+_ONE_LINE = 72  # cells below which an audit takes two lines
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPoint:
+    """One audit on the chart.
+
+    Attributes:
+        name: model version, as registered; foreign text.
+        flagged: patients flagged; None where the audit gives no number.
+        patients: patients judged.
+        span: 95 % interval of the exposed share, 0 … 1; None where none is stated.
+    """
+
+    name: str
+    day: str
+    word: VerdictWord | None
+    flagged: int | None
+    patients: int
+    span: tuple[float, float] | None
+
+
+def audit_point(view: AuditView) -> AuditPoint:
+    """What one audit adds to the chart; a void run adds no number.
+
+    The interval is that of the exposed share: its estimate's, else from its lower bound on. A count of flags
+    has none of its own.
+    """
+    found = view.result.exposure
+    name, when, word = view.row.model, day(view.row.started_utc), view.verdict.word
+    if found is None or word is VerdictWord.VOID:
+        return AuditPoint(name, when, word, None, 0, None)
+    span = None
+    if found.prevalence_ci is not None:
+        span = (found.prevalence_ci.low, found.prevalence_ci.high)
+    elif found.prevalence_lower > 0:
+        span = (found.prevalence_lower, 1.0)
+    return AuditPoint(name, when, word, found.flagged, found.patients, span)
+
+
+def top_of(points: tuple[AuditPoint, ...], limit: float | None) -> float:
+    """End of the axis: the smallest round share that every value but an open interval's end fits under."""
+    highest = [limit or 0.0]
+    for one in points:
+        if one.span is not None:
+            highest.append(one.span[0] if one.span[1] == 1.0 else one.span[1])
+        if one.flagged is not None and one.patients:
+            highest.append(one.flagged / one.patients)
+    return next((top for top in _TOPS if max(highest) <= top), 1.0)
+
+
+class ControlChart(Drawing):
+    """One row per audit, in the order given: version, verdict, share with interval, k of N."""
+
+    def __init__(self, points: tuple[AuditPoint, ...], limit: float | None) -> None:
+        super().__init__()
+        self.points = points
+        self.limit = limit
+
+    def draw(self, width: int) -> list[Content]:
+        """Axis, rows, and what the signs mean."""
+        shares(*([] if self.limit is None else [self.limit]))
+        for one in self.points:
+            shares(*(one.span or ()))
+            counted(one.flagged or 0, one.patients)
+        if not self.points:
+            return Content.styled("No audit of this model yet: press r to run one.", "$muted").wrap(width)
+        counts = max(len(_counts(one)) for one in self.points)
+        names = min(24, max(len(foreign(one.name).plain) for one in self.points)) + 1
+        head = names + 11 + _BADGE_CELLS if width >= _ONE_LINE + 24 else names + _BADGE_CELLS
+        if width < _ONE_LINE:
+            head = 0
+        cells = max(10, min(50, width - head - counts - 1))
+        top = top_of(self.points, self.limit)
+        end = percent(top)
+        axis = "0 %" + end.rjust(cells - 3)
+        lines = [Content.styled(" " * head + axis, "$muted")]
+        for one in self.points:
+            lines += self._rows(one, names, head, top, cells)
+        return lines + Content.styled(self._legend(), "$muted").wrap(width)
+
+    def _rows(self, one: AuditPoint, names: int, head: int, top: float, cells: int) -> list[Content]:
+        name = foreign(one.name, "bold").truncate(names - 1, ellipsis=True, pad=True)
+        word = badge(one.word, self.glyphs)
+        word = word.pad_right(max(0, _BADGE_CELLS - word.cell_length))
+        share = None if one.flagged is None or not one.patients else one.flagged / one.patients
+        plot = whisker(share, one.span, self.limit, top=top, cells=cells, glyphs=self.glyphs)
+        plot = Content.assemble(plot, f" {_counts(one)}")
+        when = Content.styled(f"{one.day:10} ", "$muted")
+        if not head:
+            return [Content.assemble(when, name, " ", word), plot]
+        dated = head > names + _BADGE_CELLS
+        return [Content.assemble(when if dated else "", name, " ", word, plot)]
+
+    def _legend(self) -> str:
+        glyphs = self.glyphs
+        told = f"{glyphs.mark} share of patients flagged, {glyphs.dash} 95 % interval of the exposed share"
+        if self.limit is None:
+            return told + ". No limit is drawn: these audits ran under different policies."
+        limit = "no exposed patient" if self.limit == 0 else percent(self.limit)
+        return told + f", {glyphs.rule} the policy's limit: {limit}; {glyphs.both} a share on the limit."
+
+
+def _counts(one: AuditPoint) -> str:
+    """k of N and the interval, or that there is no number."""
+    if one.flagged is None:
+        return "no number"
+    told = f"{one.flagged:,} of {one.patients:,}"
+    if one.span is None:
+        return told
+    low, high = percent(one.span[0]), percent(one.span[1])
+    interval = f"at least {low}" if math.isclose(one.span[1], 1.0) else f"{low.removesuffix(' %')}–{high}"
+    return f"{told}, {interval}"

@@ -1,0 +1,78 @@
+"""Which layers remember: the share of each layer's slices that tell known members from controls."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from appliance.evidence.report.wording import percent
+from appliance.views import AuditResult
+from tui.text import line
+from tui.widgets.bars import Bars, bar
+from tui.widgets.drawing import Drawing
+from tui.widgets.scale import counted, finite
+
+_NONE = "No slice passed the mask: no layer stands out."
+_EXPLAINED = (
+    "A slice is one row or column of a weight matrix; it is kept where it reacts to known training pairs "
+    "unlike to controls. Gap: the mean of that difference over the layer."
+)
+_SHARE_CELLS, _GAP_CELLS = 7, 7
+
+
+class LayersPlot(Drawing):
+    """One row per layer, largest share first: share kept, kept of all, mean gap."""
+
+    def __init__(self, result: AuditResult, limit: int = 8) -> None:
+        super().__init__()
+        self.slices = result.slices_by_layer
+        self.gaps = dict(result.memory_by_layer)
+        self.limit = limit
+
+    def draw(self, width: int) -> list[Content]:
+        """Rows, what was left out, and what a slice is; the gaps alone in results that hold no counts."""
+        finite(*self.gaps.values())
+        for _, kept, total in self.slices:
+            counted(kept, total)
+        if not self.slices and self.gaps:
+            return Bars(tuple(self.gaps.items()), "", self.limit).draw(width)
+        ranked = sorted(self.slices, key=lambda layer: -_share(layer))
+        kept, total = sum(layer[1] for layer in ranked), sum(layer[2] for layer in ranked)
+        if not kept:
+            return Content.styled(_NONE, "$muted").wrap(width)
+        lines = self._rows(ranked[: self.limit], _share(ranked[0]), width)
+        told = f"{kept:,} of {total:,} slices kept"
+        if rest := ranked[self.limit :]:
+            told += f", {sum(layer[1] for layer in rest):,} of them in {len(rest):,} further layers"
+        return [*lines, *Content.styled(f"{told}. {_EXPLAINED}", "$muted").wrap(width)]
+
+    def _rows(self, layers: list[tuple[str, int, int]], peak: float, width: int) -> list[Content]:
+        counts = max(len(_count(layer)) for layer in layers)
+        with_gap = bool(self.gaps) and width >= 60
+        fixed = _SHARE_CELLS + counts + 3 + (_GAP_CELLS if with_gap else 0)
+        names = min(max(len(line(layer[0])) for layer in layers), max(8, (width - fixed) * 2 // 3))
+        cells = max(4, min(40, width - fixed - names))
+        head = f"{'layer'.ljust(names)} {'kept'.rjust(_SHARE_CELLS)} {' ' * cells} {'slices'.rjust(counts)}"
+        lines = [Content.styled(head + ("gap".rjust(_GAP_CELLS) if with_gap else ""), "$muted")]
+        for layer in layers:
+            name = Content(line(layer[0])).truncate(names, ellipsis=True, pad=True)
+            drawn = bar(_share(layer), peak, cells, self.glyphs).ljust(cells)
+            share = percent(_share(layer)).rjust(_SHARE_CELLS)
+            parts: list[str | Content | tuple[str, str]] = [
+                name,
+                (f" {share} ", "bold"),
+                (drawn, "$accent"),
+                f" {_count(layer).rjust(counts)}",
+            ]
+            if with_gap:
+                gap = self.gaps.get(layer[0])
+                parts.append(("–" if gap is None else f"{gap:+.2f}").rjust(_GAP_CELLS))
+            lines.append(Content.assemble(*parts))
+        return lines
+
+
+def _share(layer: tuple[str, int, int]) -> float:
+    return layer[1] / layer[2] if layer[2] else 0.0
+
+
+def _count(layer: tuple[str, int, int]) -> str:
+    return f"{layer[1]:,} of {layer[2]:,}"
