@@ -16,9 +16,17 @@ from appliance.errors import ApplianceError, Busy, CannotWrite, IntegrityError, 
 from appliance.evidence import verify
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.notes import KEY_FILE
-from appliance.workspace.evidence_batches import EVIDENCE
+from appliance.workspace.evidence_batches import (
+    ENCAPSULATED,
+    EVIDENCE,
+    FINDINGS,
+    IDENTITIES,
+    MAGIC,
+    WAITING,
+    EvidenceBatches,
+)
 from appliance.workspace.evidence_inspection import inspected
-from appliance.workspace.ga1 import HEADER_BYTES, Meaning, unsealing
+from appliance.workspace.ga1 import HEADER_BYTES, Meaning, has_form, unsealing
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.layout import Found, Part, walk
@@ -75,11 +83,14 @@ def check_open(workspace: Workspace, log: EvidenceLog) -> Checked:
     else:
         referenced = _referenced(workspace)
         damages += _objects(workspace, objects, referenced)
-        damages += _missing(objects, referenced)
+        damages += _missing(workspace, objects, referenced)
     damages += _steps(workspace, (one for one in found if one.part is Part.STEP and not one.trouble))
+    if not unusable:
+        damages += _waiting(workspace, found)
     evidence = _evidence_key(workspace)
     if evidence is not None:
-        damages += _findings(workspace, evidence)
+        known = {one.file for one in damages}
+        damages += (one for one in _findings(workspace, evidence) if one.file not in known)
     return Checked(len(found), len(objects), tuple(damages), evidence is not None)
 
 
@@ -149,6 +160,49 @@ def _findings(workspace: Workspace, key: SecretKey) -> Iterator[Damage]:
         yield _of_error(EVIDENCE, error)
 
 
+def _waiting(workspace: Workspace, found: Iterable[Found]) -> Iterator[Damage]:
+    """What can be said of findings without the key that opens them: form, kind, of which audit, all there."""
+    batches, identity = EvidenceBatches.of(workspace), workspace.keyring.workspace_id
+    audits = workspace.catalogue.audits()
+    known = {batches.name_of(kind, row.audit_id) for kind in (FINDINGS, IDENTITIES) for row in audits}
+    for one in (one for one in found if one.part is Part.EVIDENCE and one.path.suffix == ".sealed"):
+        name, kind = one.path.name.split(".")[:2]
+        try:
+            whole = one.trouble or _has_form(one.path, Meaning(identity, bytes.fromhex(name), kind))
+        except FileNotFoundError:  # taken in meanwhile
+            continue
+        except OSError as error:
+            yield Damage(one.name, f"cannot be read: {error.strerror}", _FROM_BACKUP)
+            continue
+        if not whole:
+            yield Damage(one.name, "damaged, cut or not what its name says", _FROM_BACKUP)
+        elif kind in (FINDINGS, IDENTITIES) and name not in known:
+            yield Damage(one.name, "of no audit of this workspace", "Move it elsewhere; nothing uses it.")
+    lost = _lost(batches, (row.findings_object for row in audits if row.state == "done"))
+    merged_into = f"evidence-{read_keyring(workspace.root / KEYRING).evidence.hex()[:16]}.db"
+    if lost and not (workspace.root / EVIDENCE / merged_into).exists():
+        yield from lost
+
+
+def _has_form(path: Path, meaning: Meaning) -> bool:
+    start = len(MAGIC) + ENCAPSULATED
+    with path.open("rb") as file:
+        head = os.pread(file.fileno(), start + HEADER_BYTES, 0)
+        size = os.fstat(file.fileno()).st_size
+    return head.startswith(MAGIC) and has_form(head[start:], size - start, meaning)
+
+
+def _lost(batches: EvidenceBatches, names: Iterable[str]) -> list[Damage]:
+    """Sealed findings that neither wait nor were set aside: then they must have been merged."""
+    there = {one.name for one in batches.waiting() if one.kind == FINDINGS}
+    files = (
+        f"{EVIDENCE}/{WAITING}/{name}.{FINDINGS}.sealed"
+        for name in names
+        if name and name not in there and not batches.is_damaged(FINDINGS, name)
+    )
+    return [Damage(file, "missing: an audit has sealed its findings in it", _FROM_BACKUP) for file in files]
+
+
 def _log(log: EvidenceLog) -> Iterator[Damage]:
     health = log.verify()
     if not health.intact:
@@ -166,9 +220,11 @@ def _referenced(workspace: Workspace) -> dict[str, str]:
     return {f"objects/{name[:2]}/{name[:64]}.ga1": name for name in names if name}
 
 
-def _missing(objects: Iterable[Found], referenced: dict[str, str]) -> Iterator[Damage]:
+def _missing(workspace: Workspace, objects: Iterable[Found], referenced: dict[str, str]) -> Iterator[Damage]:
     there = {one.name for one in objects}
     for file in sorted(referenced.keys() - there):
+        if (workspace.root / file).is_file():  # stored since the files were listed
+            continue
         yield Damage(file, "missing: the catalogue names it", "Restore this file from a backup.")
 
 
@@ -224,5 +280,7 @@ def _steps(workspace: Workspace, steps: Iterable[Found]) -> Iterator[Damage]:
             with unsealing(one.path, workspace.keys.vault, meaning, one.name) as sealed:
                 sealed.read(0, sealed.size)
         except IntegrityError as error:
+            if not one.path.exists():  # its audit ended meanwhile
+                continue
             again = f"Give the audit up with `gradaudit audit abandon {audit}` and run it anew."
             yield Damage(one.name, str(error), again)

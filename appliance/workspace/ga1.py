@@ -196,6 +196,19 @@ def unsealing(path: Path, key: SecretKey, meaning: Meaning, name: str) -> Iterat
         os.close(descriptor)
 
 
+def has_form(head: bytes, size: int, meaning: Meaning) -> bool:
+    """Whether a container may be what is looked for: all that can be said of it without its key.
+
+    Args:
+        head: its first `HEADER_BYTES`, or fewer where it is shorter.
+        size: bytes of the whole container.
+    """
+    body = size - HEADER_BYTES
+    last = body % SEALED_CHUNK or SEALED_CHUNK
+    of_this_meaning = head[: _PREFIX.size] == _prefix(meaning, head[_PREFIX.size - 24 : _PREFIX.size])
+    return of_this_meaning and (body == TAG or (body > TAG and last > TAG))
+
+
 def _prefix(meaning: Meaning, salt: bytes) -> bytes:
     kind = meaning.kind.encode("ascii")
     return _PREFIX.pack(MAGIC, SUITE, meaning.schema, 0, meaning.epoch, kind, salt)
