@@ -419,6 +419,13 @@ class Simulator:
                 True,
                 2_113_408,
                 "2026-11-20T14:00:00Z",
+                architecture="LlavaForConditionalGeneration",
+                path=f"/srv/models/{row.model}",
+                base_path="/srv/models/base-vlm",
+                audited="language layers 2–3, vision layer 2, projector",
+                matrices=24,
+                facts={"precision": "float32", "vision_tower": "from the checkpoint"},
+                files={"model.safetensors": "e77d" * 16, "base/model.safetensors": "0b5e" * 16},
             )
             for row in self.view.models
         )

@@ -26,6 +26,8 @@ _PLACES = (
     ("3,f3", "result", "Result"),
     ("4,f4", "log", "Log"),
     ("5", "studies", "Studies"),
+    ("6", "models", "Models"),
+    ("0", "system", "System"),
 )
 _SHOWN = 7  # keys on the key line
 
