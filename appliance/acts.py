@@ -246,7 +246,8 @@ def attempted(root: Path, log: EvidenceLog, act: str, name: str, *, waits: bool 
         seconds = lockout.wait_s(log.about(person), lockout.boot_ns()) if waits else 0
         if seconds:
             log.append(lockout.LOCKED_OUT, person, "refused", actor="anonymous")
-            raise lockout.locked_out(seconds)
+            role = slot.user.role if slot is not None else None
+            raise lockout.locked_out(seconds, role, bool(keyring.users(Role.RECOVERY)))
         try:
             yield
         except ApplianceError as error:

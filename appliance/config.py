@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from appliance.errors import Locked
@@ -29,19 +30,29 @@ def passphrase_given(descriptor: int | None = None) -> str | None:
     """The passphrase from a descriptor, a file or a systemd credential; None when none of them is set.
 
     Raises:
-        Locked: the named source cannot be read.
+        Locked: the named source cannot be read, or is a file that other accounts of this machine may open.
     """
     if descriptor is not None:
         return secret_from(descriptor)
     try:
         for source in _passphrase_files():
-            return source.read_text(encoding="utf-8").splitlines()[0]
+            with source.open(encoding="utf-8") as file:
+                if PASSPHRASE_FILE_VARIABLE in os.environ:  # systemd guards its own
+                    _expect_private(source, os.fstat(file.fileno()).st_mode)
+                return file.read(_LONGEST).splitlines()[0]
     except (OSError, UnicodeDecodeError, IndexError) as unreadable:
         raise Locked(
             "the passphrase could not be read from where it was announced",
             f"check {PASSPHRASE_FILE_VARIABLE} or --passphrase-fd: one line of UTF-8 text",
         ) from unreadable
     return None
+
+
+def _expect_private(file: Path, mode: int) -> None:
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise Locked(
+            "other accounts of this machine may open the file with the passphrase", f"chmod 600 {file}"
+        )
 
 
 def secret_from(descriptor: int, *, whole: bool = False) -> str:

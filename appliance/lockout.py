@@ -12,6 +12,7 @@ from typing import Final
 
 from appliance.errors import Locked
 from appliance.evidence.entries import Entry
+from appliance.workspace.roles import Role
 
 UNLOCK: Final = "workspace.unlock"
 JOIN: Final = "workspace.join"
@@ -50,9 +51,20 @@ def wait_s(entries: Sequence[Entry], now_ns: int) -> int:
     return max(0, -((passed_ns - wait_ns) // 10**9))
 
 
-def locked_out(seconds: int) -> Locked:
-    """What somebody reads who has to wait."""
-    return Locked(
-        f"too many wrong passphrases: the next attempt counts in {seconds} s",
-        "The words on paper open at once: `gradaudit recover`.",
-    )
+def locked_out(seconds: int, role: Role | None, paper: bool) -> Locked:
+    """What somebody reads who has to wait.
+
+    Args:
+        seconds: how long.
+        role: of the user; None where there is none of that name.
+        paper: whether there are words on paper.
+    """
+    if role is None:
+        helps = "Check the name."
+    elif not role.sees_evidence:
+        helps = "Wait, or ask an officer for a new passphrase: `gradaudit users passphrase NAME`."
+    elif paper:
+        helps = "Wait; or the words on paper open at once: `gradaudit recover`."
+    else:
+        helps = "Wait, or ask another officer for a new passphrase: `gradaudit users passphrase NAME`."
+    return Locked(f"too many wrong passphrases: the next attempt counts in {seconds} s", helps)

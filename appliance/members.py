@@ -13,7 +13,7 @@ from typing import Final
 
 from appliance import lockout
 from appliance.acts import OpenWorkspace, attempted
-from appliance.errors import UsageError
+from appliance.errors import Locked, UsageError
 from appliance.workspace import paper
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.keyslots import Slot, new_slot, slot_of
@@ -58,15 +58,27 @@ class Members(OpenWorkspace):
 
         Raises:
             Locked: no such user, a wrong secret, or too many of them.
-            UsageError: words on paper are mistyped; or it is the same person.
+            UsageError: words on paper are mistyped; it is the same person, or one who opens no findings.
         """
         if name == self._workspace.user.name:
             raise UsageError("the second person is the first one", "Two different people are needed.")
         slot = self._workspace.keyring.slot(name)
+        if slot is not None and not slot.user.role.sees_evidence:
+            article = "a" if slot.user.role is Role.MACHINE else "an"
+            raise UsageError(
+                f"{name} is {article} {slot.user.role}, and does not open findings",
+                "Name an officer or a paper key as the second one.",
+            )
         if slot is not None and slot.user.role is Role.RECOVERY:
             secret = paper.opens_with(secret)
         with attempted(self._workspace.root, self._log, lockout.JOIN, name):
-            self._present.append(self._workspace.keyring.identify(secret, name))
+            identity = slot.opened(secret, self._workspace.keyring.workspace_id) if slot is not None else None
+            if identity is None:
+                whose = slot.user.name if slot is not None else "a user of that name"
+                raise Locked(
+                    f"this is not the secret of {whose}", "Check who types, and the keyboard layout."
+                )
+            self._present.append(identity)
 
     def add_user(self, name: str, role: str, passphrase: str) -> None:
         """Add somebody who types a passphrase.

@@ -281,6 +281,7 @@ def killed(folder: Path, paths: Sequence[Path]) -> list[Killed]:
     """Kill ingests ever later, each going on in the workspace of the one before; the last one finishes."""
     root, secret = folder / "killed", folder / "passphrase"
     secret.write_text(PASSPHRASE)
+    secret.chmod(0o600)
     Appliance.create(root, PASSPHRASE, site="benchmark").close()
     expected = {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     outcomes = []

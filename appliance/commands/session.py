@@ -11,6 +11,14 @@ import typer
 if TYPE_CHECKING:
     from appliance.api import Appliance
 
+GIVEN = "--passphrase-fd, or GRADAUDIT_PASSPHRASE_FILE and a file that is yours alone"
+LOCKED = ("the workspace is locked", f"run `gradaudit unlock` at a terminal, or use {GIVEN}")
+IN_PERSON = (
+    "this act takes a passphrase typed for it, not what `gradaudit unlock` keeps",
+    f"run it at a terminal, or use {GIVEN}",
+)
+NOBODY_TO_ASK = ("a passphrase is needed", f"run it at a terminal, or use {GIVEN}")
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; of a list, one a line.")]
 
 
@@ -28,6 +36,7 @@ def opened(context: typer.Context) -> Appliance:
     from appliance.config import machine_credential, user_given, workspace_root
 
     root, user = workspace_root(context.obj.workspace), user_given(context.obj.user)
+    Appliance.expect_workspace(root)
     remembered = Appliance.resume(root) if context.obj.passphrase_fd is None else None
     if remembered is not None and user and not _is(remembered, user):
         remembered.close()
@@ -37,7 +46,7 @@ def opened(context: typer.Context) -> Appliance:
     machine = machine_credential() if context.obj.passphrase_fd is None else None
     if machine is not None and user in ("", machine[0]):
         return Appliance.unlock(root, machine[1], machine[0])
-    return Appliance.unlock(root, passphrase(context.obj), user)
+    return Appliance.unlock(root, passphrase(context.obj, without=LOCKED), user)
 
 
 def in_person(
@@ -49,7 +58,7 @@ def in_person(
 
     root = workspace_root(context.obj.workspace)
     Appliance.expect_workspace(root)
-    given = passphrase(context.obj) if secret is None else secret
+    given = passphrase(context.obj, without=IN_PERSON) if secret is None else secret
     appliance = Appliance.unlock(root, given, user_given(context.obj.user))
     try:
         join(appliance, with_, with_fd)
@@ -65,8 +74,17 @@ def join(appliance: Appliance, name: str, descriptor: int | None) -> None:
         appliance.join(name, asked(f"passphrase of {name}, or words on paper", descriptor, whole=True))
 
 
-def passphrase(session: Session, confirm: bool = False) -> str:
-    """From a descriptor, file or credential; else asked for on the terminal."""
+def passphrase(session: Session, confirm: bool = False, *, without: tuple[str, str] = NOBODY_TO_ASK) -> str:
+    """From a descriptor, file or credential; else asked for on the terminal.
+
+    Args:
+        session: options of the command.
+        confirm: asked for twice.
+        without: what is wrong, and what helps, where there is no terminal to ask on.
+
+    Raises:
+        Locked: it cannot be read, or there is no terminal.
+    """
     from appliance.config import passphrase_given
     from appliance.errors import Locked
 
@@ -74,10 +92,8 @@ def passphrase(session: Session, confirm: bool = False) -> str:
     if given is not None:
         return given
     if not sys.stdin.isatty():
-        raise Locked(
-            "the workspace is locked and there is no terminal to ask for the passphrase",
-            "run `gradaudit unlock`, or set GRADAUDIT_PASSPHRASE_FILE to a file with the passphrase",
-        )
+        wrong, helps = without
+        raise Locked(f"{wrong}, and there is no terminal to ask for the passphrase", helps)
     return _prompt("passphrase", confirm)
 
 

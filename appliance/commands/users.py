@@ -85,9 +85,13 @@ def passphrase(
     new_fd: NewFd = None,
 ) -> None:
     """Change your own passphrase; or, as an officer, give another user a new one, and change the keys."""
+    from appliance.api import Appliance
+    from appliance.commands.session import IN_PERSON
     from appliance.commands.session import passphrase as typed
+    from appliance.config import workspace_root
 
-    old = typed(context.obj)
+    Appliance.expect_workspace(workspace_root(context.obj.workspace))
+    old = typed(context.obj, without=IN_PERSON)
     with in_person(context, with_, with_fd, secret=old) as appliance:
         if name:
             appliance.reset_passphrase(name, new_secret(name, new_fd))

@@ -114,6 +114,7 @@ class Place:
             (folder / part).mkdir()
         self.secret = folder / "passphrase"
         self.secret.write_text(f"{site.PASSPHRASE}\n", encoding="utf-8")
+        self.secret.chmod(0o600)
         self.root = ward.build(folder / "workspace", self.canaries.word, cut_off=False)
         _inbox(folder / "inbox", self.canaries)
         _leaving(folder / "leaving", self.canaries)

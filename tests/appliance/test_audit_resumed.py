@@ -190,6 +190,7 @@ def test_the_command_killed_and_resumed_by_command(
     """`gradaudit audit run` gets SIGKILL; `audit ls` says interrupted, `audit resume` ends in the verdict."""
     secret = tmp_path / "passphrase"
     secret.write_text(PASSPHRASE + "\n")
+    secret.chmod(0o600)
     environment = os.environ | {
         "GRADAUDIT_WORKSPACE": str(copy),
         "GRADAUDIT_PASSPHRASE_FILE": str(secret),

@@ -25,6 +25,7 @@ class Site:
         self.root = folder / "workspace"
         self.secret = folder / "passphrase"
         self.secret.write_text(PASSPHRASE + "\n")
+        self.secret.chmod(0o600)
 
     def run(self, *arguments: str | Path, secret: Path | None = None) -> subprocess.CompletedProcess[str]:
         """One command in a process of its own, without a terminal."""
@@ -105,6 +106,7 @@ def test_a_wrong_passphrase_is_refused_and_logged(site: Site, tmp_path: Path) ->
     """Exit 21, and the refusal is an entry of the log."""
     wrong = tmp_path / "wrong"
     wrong.write_text("something else entirely\n")
+    wrong.chmod(0o600)
     site.refused(21, "pairs", "ls", secret=wrong)
     entries = [
         json.loads(line) for line in site.run("log", "ls", "--json", "--limit", "1000").stdout.splitlines()

@@ -30,6 +30,7 @@ def gradaudit(root: Path, *words: str, typed: str = "", folder: Path | None = No
     """Exit code, stdout and stderr of one command, with the passphrase in a file of its own."""
     secret = root.parent / "passphrase"
     secret.write_text(ward.PASSPHRASE + "\n")
+    secret.chmod(0o600)
     done = subprocess.run(
         [sys.executable, "-m", "appliance.cli", "--workspace", str(root), *words],
         capture_output=True,

@@ -62,7 +62,7 @@ def test_locked_out_at_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(time, "time_ns", lambda: wall() + 365 * 86_400 * SECOND)
     with pytest.raises(Locked, match="too many wrong passphrases") as raised:
         Appliance.unlock(root, secrets["operator"], "operator")
-    assert raised.value.exit_code == 21 and "gradaudit recover" in raised.value.hint
+    assert raised.value.exit_code == 21 and "gradaudit users passphrase" in raised.value.hint
     case.opened(root, "officer", secrets).close()
     case.opened(root, "paper", secrets).close()
     monkeypatch.setattr(lockout, "boot_ns", lambda: real() + 61 * SECOND)

@@ -29,6 +29,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with Appliance(Workspace.create(tmp_path / "workspace", PASSPHRASE, "Test", unsafe_fast_kdf=True)):
         pass
     (tmp_path / "secret").write_text(PASSPHRASE)
+    (tmp_path / "secret").chmod(0o600)
     monkeypatch.setenv("GRADAUDIT_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("GRADAUDIT_PASSPHRASE_FILE", str(tmp_path / "secret"))
     return tmp_path / "workspace"

@@ -99,6 +99,7 @@ def commanded(root: Path, *words: str) -> tuple[int, dict[str, Any], str]:
     """`gradaudit WORDS --json` as a process of its own: exit code, document, narration."""
     secret = root.parent / "passphrase"
     secret.write_text(PASSPHRASE + "\n")
+    secret.chmod(0o600)
     environment = os.environ | {"GRADAUDIT_WORKSPACE": str(root), "GRADAUDIT_PASSPHRASE_FILE": str(secret)}
     done = subprocess.run(
         [sys.executable, "-m", "appliance.cli", *words, "--json"],

@@ -80,6 +80,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty studies of the demonstration."""
     folder = tmp_path_factory.mktemp("tables")
     (folder / "passphrase").write_text(SECRET)
+    (folder / "passphrase").chmod(0o600)
     with Appliance.create(folder / "workspace", SECRET, site="Test") as appliance:
         appliance.ingest(sorted(STUDIES.iterdir())[:80], lambda step: None)
     return folder
