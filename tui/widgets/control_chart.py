@@ -9,7 +9,7 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import percent
 from appliance.views import AuditView, VerdictWord
-from tui.text import foreign
+from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import counted, shares
 from tui.widgets.verdict import badge
@@ -86,7 +86,7 @@ class ControlChart(Drawing):
         if not self.points:
             return Content.styled("No audit of this model yet: press r to run one.", "$muted").wrap(width)
         counts = max(len(_counts(one)) for one in self.points)
-        names = min(24, max(len(foreign(one.name).plain) for one in self.points)) + 1
+        names = min(24, max(foreign(one.name).cell_length for one in self.points)) + 1
         head = names + 11 + _BADGE_CELLS if width >= _ONE_LINE + 24 else names + _BADGE_CELLS
         if width < _ONE_LINE:
             head = 0
@@ -106,9 +106,9 @@ class ControlChart(Drawing):
         share = None if one.flagged is None or not one.patients else one.flagged / one.patients
         plot = whisker(share, one.span, self.limit, top=top, cells=cells, glyphs=self.glyphs)
         plot = Content.assemble(plot, f" {_counts(one)}")
-        when = Content.styled(f"{one.day:10} ", "$muted")
+        when = Content.styled(f"{line(one.day):10.10} ", "$muted")
         if not head:
-            return [Content.assemble(when, name, " ", word), plot]
+            return [Content.assemble(name, " ", word), plot]
         dated = head > names + _BADGE_CELLS
         return [Content.assemble(when if dated else "", name, " ", word, plot)]
 
@@ -118,7 +118,7 @@ class ControlChart(Drawing):
         if self.limit is None:
             return told + ". No limit is drawn: these audits ran under different policies."
         limit = "no exposed patient" if self.limit == 0 else percent(self.limit)
-        return told + f", {glyphs.rule} the policy's limit: {limit}; {glyphs.both} a share on the limit."
+        return told + f", {glyphs.rule} the policy's limit: {limit}; {glyphs.both} both in one cell."
 
 
 def _counts(one: AuditPoint) -> str:

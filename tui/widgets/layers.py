@@ -16,7 +16,7 @@ _EXPLAINED = (
     "A slice is one row or column of a weight matrix; it is kept where it reacts to known training pairs "
     "unlike to controls. Gap: the mean of that difference over the layer."
 )
-_SHARE_CELLS, _GAP_CELLS = 7, 7
+_SHARE_CELLS, _GAP_CELLS, _LEAST_BAR = 6, 7, 6
 
 
 class LayersPlot(Drawing):
@@ -46,27 +46,32 @@ class LayersPlot(Drawing):
         return [*lines, *Content.styled(f"{told}. {_EXPLAINED}", "$muted").wrap(width)]
 
     def _rows(self, layers: list[tuple[str, int, int]], peak: float, width: int) -> list[Content]:
+        """Names in a column, or where that would cut them, on lines of their own."""
         counts = max(len(_count(layer)) for layer in layers)
-        with_gap = bool(self.gaps) and width >= 60
-        fixed = _SHARE_CELLS + counts + 3 + (_GAP_CELLS if with_gap else 0)
-        names = min(max(len(line(layer[0])) for layer in layers), max(8, (width - fixed) * 2 // 3))
-        cells = max(4, min(40, width - fixed - names))
-        head = f"{'layer'.ljust(names)} {'kept'.rjust(_SHARE_CELLS)} {' ' * cells} {'slices'.rjust(counts)}"
-        lines = [Content.styled(head + ("gap".rjust(_GAP_CELLS) if with_gap else ""), "$muted")]
+        gaps = _GAP_CELLS if self.gaps and width >= 50 else 0
+        names = max(Content(line(layer[0])).cell_length for layer in layers)
+        fixed = _SHARE_CELLS + counts + 3 + gaps
+        beside = names + fixed + _LEAST_BAR <= width
+        column = names if beside else 0
+        cells = max(_LEAST_BAR, min(40, width - fixed - column))
+        head = f"{'kept'.rjust(_SHARE_CELLS + 1)} {' ' * cells} {'slices'.rjust(counts)}"
+        head += "gap".rjust(_GAP_CELLS) if gaps else ""
+        lines = [Content.styled("layer".ljust(column)[:column] + head, "$muted")]
         for layer in layers:
-            name = Content(line(layer[0])).truncate(names, ellipsis=True, pad=True)
+            name = Content(line(layer[0]))
             drawn = bar(_share(layer), peak, cells, self.glyphs).ljust(cells)
-            share = percent(_share(layer)).rjust(_SHARE_CELLS)
-            parts: list[str | Content | tuple[str, str]] = [
-                name,
-                (f" {share} ", "bold"),
+            gap = self.gaps.get(layer[0])
+            row = Content.assemble(
+                (f" {percent(_share(layer)).rjust(_SHARE_CELLS)} ", "bold"),
                 (drawn, "$accent"),
                 f" {_count(layer).rjust(counts)}",
-            ]
-            if with_gap:
-                gap = self.gaps.get(layer[0])
-                parts.append(("–" if gap is None else f"{gap:+.2f}").rjust(_GAP_CELLS))
-            lines.append(Content.assemble(*parts))
+                ("–" if gap is None else f"{gap:+.2f}").rjust(gaps) if gaps else "",
+            )
+            if not beside:
+                lines.append(name.truncate(width, ellipsis=True))
+                lines.append(row)
+            else:
+                lines.append(Content.assemble(name.pad_right(names - name.cell_length), row))
         return lines
 
 

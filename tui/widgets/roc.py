@@ -41,13 +41,18 @@ def log_rates(lowest: float, columns: int) -> list[float]:
     return [lowest ** (1 - (column + 0.5) / columns) for column in range(columns)]
 
 
+def rate_in_words(rate: float) -> str:
+    """A rate of an axis, however small: 0.025 → "2.5 %", 0.00002 → "0.002 %"."""
+    return percent(rate) if rate >= 0.001 else f"{rate * 100:.7f}".rstrip("0") + " %"
+
+
 def tick_line(lowest: float, columns: int) -> str:
     """Rates under the axis: both ends, and the powers of ten between them where there is room."""
     cells = [" "] * columns
     rates = [(lowest, 0), (1.0, columns)]
     rates += [(10.0**-power, -1) for power in range(1, 8) if lowest < 10.0**-power]
     for rate, place in rates:
-        text = percent(rate)
+        text = rate_in_words(rate)
         if place < 0:
             place = round((1 - log(rate) / log(lowest)) * columns) - len(text) // 2
         start = min(max(0, place), columns - len(text))
@@ -117,7 +122,7 @@ class RocPlot(Drawing):
         key = (
             f"TPR over FPR, log axis: share of targets found over share of controls flagged. "
             f"{self.glyphs.gain} above chance, {self.glyphs.chance} chance. "
-            f"These controls resolve nothing below {percent(lowest)}."
+            f"These controls resolve nothing below {rate_in_words(lowest)}."
         )
         lines += Content.styled(key, "$muted").wrap(width)
         head = f"AUROC {area(report.target_auroc, report.target_auroc_ci)}, targets against controls"
