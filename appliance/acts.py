@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from appliance import config, lockout, permissions
-from appliance.errors import ApplianceError, Locked, UsageError
+from appliance.errors import ApplianceError, Locked, NotNow, UsageError
 from appliance.evidence.locking import exclusive
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence_roots import EvidenceRoots
 from appliance.permissions import Rule
 from appliance.roots import CatalogueRoots
-from appliance.workspace import paper
+from appliance.workspace import paper, session
 from appliance.workspace.keyring import OFFICER
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keyslots import Identity
@@ -146,21 +146,27 @@ class OpenWorkspace:
 
         Raises:
             Locked: no workspace there.
+            NotNow: keys may be kept where nobody can look from here; the log says that it failed.
         """
-        Workspace.lock(root)
-        _log_unopened(root, "workspace.lock", "done")
+        unsure = _forget_keys(root)
+        _log_unopened(root, "workspace.lock", "failed" if unsure else "done")
+        if unsure:
+            raise unsure
 
     def lock(self) -> None:
         """Lock and close; the keys are forgotten first, also where the log cannot take an entry.
 
         Raises:
             LogUnwritable: locked and closed, and not logged.
+            NotNow: closed; as in `forget`.
         """
-        Workspace.lock(self._workspace.root)
+        unsure = _forget_keys(self._workspace.root)
         try:
-            self._record("workspace.lock", self._workspace.workspace_id, "done")
+            self._record("workspace.lock", self._workspace.workspace_id, "failed" if unsure else "done")
         finally:
             self.close()
+        if unsure:
+            raise unsure
 
     def close(self) -> None:
         """Close the catalogue; the log has nothing open between entries."""
@@ -256,6 +262,16 @@ def attempted(root: Path, log: EvidenceLog, act: str, name: str, *, waits: bool 
             raise
         actor = _actor(log, slot.user.role, name) if slot is not None else "anonymous"
         log.append(act, person, "allowed", actor=actor)
+
+
+def _forget_keys(root: Path) -> NotNow | None:
+    """Forget what `unlock` keeps; an error where it may be kept out of sight."""
+    if Workspace.lock(root) or (session.sees_all() and (root / KEYRING).stat().st_uid == os.getuid()):
+        return None
+    return NotNow(
+        "the workspace may still be unlocked: nothing was found to forget, and not every place can be seen",
+        "Lock it from where it was unlocked: same account, same XDG_RUNTIME_DIR. A restart locks it too.",
+    )
 
 
 def _person(log: EvidenceLog, name: str) -> str:

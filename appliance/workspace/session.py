@@ -4,9 +4,10 @@ It never holds the evidence key, nor what it takes to change users: both ask for
 first 20 bytes say when it was used last, by the clock of the machine's start, and are written in place: what
 `forget` has deleted meanwhile does not come back.
 
-The file lies in $XDG_RUNTIME_DIR/gradaudit, or /dev/shm/gradaudit-<uid> where there is no such directory;
-each is used only when it really is tmpfs and belongs to this account alone. Its name is a digest of the
-workspace id, which only says whether a workspace is open. (tmpfs may be swapped: encrypt the swap.)
+The file lies in $XDG_RUNTIME_DIR/gradaudit, /run/user/<uid>/gradaudit or /dev/shm/gradaudit-<uid>, the first
+that really is tmpfs and belongs to this account alone. Every command looks at the last two; if it lies in the
+first alone, a link there says where, so that `forget` finds it under any environment. Its name is a digest of
+the workspace id, which only says whether a workspace is open. (tmpfs may be swapped: encrypt the swap.)
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import json
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +31,7 @@ from appliance.workspace.keyslots import User
 from appliance.workspace.roles import Role
 
 SHARED_MEMORY: Final = Path("/dev/shm")
+LOGINS: Final = Path("/run/user")
 _HINT: Final = "Give the passphrase to each command instead of `gradaudit unlock`."
 _MAXIMUM: Final = 4096  # bytes
 _USED: Final = 20  # digits of the nanoseconds at the start of the file
@@ -51,15 +55,20 @@ class Remembered:
 
 
 def remember(workspace_id: bytes, kept: Remembered) -> Path:
-    """Keep a user's keys for later commands; returns the file.
+    """Keep a user's keys for later commands, in place of any kept before; returns the file.
 
     Raises:
         Locked: no memory-backed directory of this account's own was found.
     """
-    directory = _directory(create=True)
+    directory = next((one for one in _places() if _usable(one, create=True)), None)
     if directory is None:
         raise Locked("no memory-backed directory to keep the workspace unlocked in", _HINT)
     path = directory / _name(workspace_id)
+    forget(workspace_id)  # there is one session, and one link to it
+    if directory not in _fixed():
+        pointing = (one for one in _fixed() if _usable(one, create=True))
+        for place in pointing:
+            (place / path.name).symlink_to(path)
     write_atomically(path, _written(kept))
     return path
 
@@ -99,13 +108,11 @@ def touch(workspace_id: bytes) -> None:
 
 
 def _opened(workspace_id: bytes) -> int | None:
-    directory = _directory(create=False)
-    if directory is None:
-        return None
-    try:
-        return os.open(directory / _name(workspace_id), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
+    for directory in _places():
+        if _usable(directory, create=False):
+            with suppress(OSError):
+                return os.open(directory / _name(workspace_id), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return None
 
 
 def _written(kept: Remembered) -> bytes:
@@ -137,11 +144,30 @@ def _boot_ns() -> int:
 
 
 def forget(workspace_id: bytes) -> bool:
-    """Delete the kept key; False when there was none."""
-    directory = _directory(create=False)
-    if directory is None:
-        return False
-    path = directory / _name(workspace_id)
+    """Delete the kept keys, wherever they lie; False when there were none. See `sees_all`."""
+    found = [_clear(path) for path in _all_of(_name(workspace_id))]
+    return any(found)
+
+
+def sees_all() -> bool:
+    """Whether `forget` finds what was kept under any environment: a fixed place is there to tell it."""
+    return any(_usable(directory, create=True) for directory in _fixed())
+
+
+def _all_of(name: str) -> Iterator[Path]:
+    """Every file with keys under this name, and the links to them."""
+    for directory in _places():
+        if _is_mine(directory):
+            path = directory / name
+            if path.is_symlink():
+                pointed = path.readlink()
+                if pointed.name == name and _is_mine(pointed.parent):
+                    yield pointed
+                path.unlink(missing_ok=True)
+            yield path
+
+
+def _clear(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -160,27 +186,33 @@ def _name(workspace_id: bytes) -> str:
     return hashlib.sha256(b"gradaudit session v1\x00" + workspace_id).hexdigest()[:32]
 
 
-def _directory(*, create: bool) -> Path | None:
-    candidates = [SHARED_MEMORY / f"gradaudit-{os.getuid()}"]
+def _fixed() -> list[Path]:
+    """Where every command of this account looks, whatever its environment."""
+    uid = os.getuid()
+    return [LOGINS / str(uid) / "gradaudit", SHARED_MEMORY / f"gradaudit-{uid}"]
+
+
+def _places() -> list[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
-        candidates.insert(0, Path(runtime) / "gradaudit")
-    for candidate in candidates:
-        if _usable(candidate, create=create):
-            return candidate
-    return None
+    named = [Path(runtime) / "gradaudit"] if runtime.startswith("/") else []
+    return list(dict.fromkeys([*named, *_fixed()]))
 
 
 def _usable(directory: Path, *, create: bool) -> bool:
     """Whether this is a directory in memory that only this account can enter."""
-    try:
+    with suppress(OSError):
         if create and is_memory(directory.parent):
             directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        return _is_mine(directory) and stat.S_IMODE(directory.lstat().st_mode) == DIRECTORY_MODE
+    return False
+
+
+def _is_mine(directory: Path) -> bool:
+    """Whether this is a directory in memory that belongs to this account."""
+    with suppress(OSError):
         facts = directory.lstat()
-    except OSError:
-        return False
-    mine = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
-    return mine and stat.S_IMODE(facts.st_mode) == DIRECTORY_MODE and is_memory(directory)
+        return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and is_memory(directory)
+    return False
 
 
 def is_memory(path: Path) -> bool:
