@@ -93,7 +93,9 @@ class Disclosed(Designed):
         with self._evidence(REVEAL, name, entry=False) as store:
             _of_patient(store, stored, patient)  # nothing is logged for a pseudonym that is not there
             store.expect(audit_id, identities=True)
-            document, digest = findings.reason_document(self._workspace, audit_id, patient, reason)
+            document, digest = findings.reason_document(
+                self._workspace, audit_id, patient, reason, [one.user.name for one in self._present]
+            )
             allowed = Act(REVEAL, self._log.identifier(name), "allowed", self._actor, detail_digest=digest)
             store.keep_reveal(document, [allowed])
             found, known = store.findings(audit_id, patient=patient), store.identities(audit_id, patient)

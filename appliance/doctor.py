@@ -159,11 +159,11 @@ def disk_space(workspace: Path) -> Check:
 
 def run_folder() -> Check:
     """Short-lived files must live in memory, never on a disk."""
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or "/dev/shm")
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        folder = Path("/dev/shm")
-    if folder.is_dir() and os.access(folder, os.W_OK) and _file_system(folder) in ("tmpfs", "ramfs"):
-        return Check("run folder", "ok", f"{folder} is in memory")
+    asked = os.environ.get("XDG_RUNTIME_DIR", "")
+    for folder in filter(Path.is_absolute, map(Path, (asked, "/dev/shm"))):
+        if folder.is_dir() and os.access(folder, os.W_OK) and _file_system(folder) in ("tmpfs", "ramfs"):
+            beside = f"; XDG_RUNTIME_DIR, {asked}, is not" if asked not in ("", str(folder)) else ""
+            return Check("run folder", "ok", f"{folder} is in memory{beside}")
     return Check(
         "run folder",
         "failure",

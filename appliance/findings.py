@@ -134,9 +134,16 @@ def sweep(workspace: Workspace) -> None:
 
 
 def reason_document(
-    workspace: Workspace, audit_id: str, patient: str, reason: str
+    workspace: Workspace, audit_id: str, patient: str, reason: str, beside: Sequence[str] = ()
 ) -> tuple[dict[str, str], str]:
-    """Why an identity is looked at.
+    """Why an identity is looked at, and by whom.
+
+    Args:
+        workspace: whose user looks.
+        audit_id: of the finding.
+        patient: pseudonym.
+        reason: as typed.
+        beside: names of who else is present.
 
     Returns:
         What is kept of the look, and the digest that the log's entry carries; salted, so nobody can try out
@@ -155,7 +162,7 @@ def reason_document(
         "audit_id": audit_id,
         "patient": patient,
         "revealed_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "by": workspace.user.name,
+        "by": ", ".join((workspace.user.name, *beside)),
         "reason": reason.strip(),
         "salt": _salt(),
     }
@@ -196,9 +203,9 @@ def finding_row(found: StoredFinding, deciding: str, prior: str) -> FindingRow:
         role=found.role,
         judged=found.judged,
         flagged=found.flagged,
-        p_value=found.p_value,
-        score=found.scores.get(deciding),
-        probability=found.probabilities.get(prior),
+        p_value=_rounded(found.p_value),
+        score=_rounded(found.scores.get(deciding)),
+        probability=_rounded(found.probabilities.get(prior)),
     )
 
 
@@ -210,12 +217,12 @@ def finding_view(found: StoredFinding) -> FindingView:
         role=found.role,
         judged=found.judged,
         flagged=found.flagged,
-        p_value=found.p_value,
+        p_value=_rounded(found.p_value),
         scores={
-            name: f"not scored: {found.unscored[name]}" if value is None else value
+            name: f"not scored: {found.unscored[name]}" if value is None else _short(value)
             for name, value in found.scores.items()
         },
-        probabilities=dict(found.probabilities),
+        probabilities={prior: _short(value) for prior, value in found.probabilities.items()},
     )
 
 
@@ -264,6 +271,15 @@ def _identities(workspace: Workspace, findings: Iterable[Finding]) -> list[dict[
 def _images_and_pairs(workspace: Workspace) -> tuple[dict[str, StoredInstance], dict[str, StoredPair]]:
     images = {image.content_digest: image for image in workspace.catalogue.instances()}
     return images, {pair.pair_id: pair for pair in workspace.catalogue.pairs()}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else _short(value)
+
+
+def _short(value: float) -> float:
+    """To four significant digits: all of them stay in the vault (SECURITY §5)."""
+    return float(f"{value:.4g}")
 
 
 def _document(document: Mapping[str, Any]) -> bytes:

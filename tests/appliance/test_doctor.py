@@ -117,6 +117,18 @@ def test_memory_and_swap_are_judged_by_what_the_kernel_says(
     assert status == look().status
 
 
+def test_the_run_folder_is_the_one_that_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where XDG_RUNTIME_DIR is on a disk and /dev/shm in memory, the latter is used: nothing to mend."""
+    mounts = f"/dev/sda1 {tmp_path} ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n"
+    monkeypatch.setattr(doctor, "_read", lambda path: mounts)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    check = doctor.run_folder()
+    assert (check.status, check.hint) == ("ok", "") and check.sentence.startswith("/dev/shm is in memory")
+    assert str(tmp_path) in check.sentence
+    mounts = f"tmpfs {tmp_path} tmpfs rw 0 0\n/dev/sda1 /dev/shm ext4 rw 0 0\n"
+    assert doctor.run_folder() == Check("run folder", "ok", f"{tmp_path} is in memory")
+
+
 def test_a_run_folder_on_a_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short-lived files never go to a disk, even when both candidates are on one."""
     monkeypatch.setattr(doctor, "_read", lambda path: "/dev/sda1 / ext4 rw 0 0\n")

@@ -166,7 +166,7 @@ ON_THE_WARD: dict[str, Act] = {
         "other", (visit.room / "other" / witness_log.KEY_FILE).read_bytes()
     ),
     "hold_log": lambda site, visit: site.hold_log(False),
-    "prune_log": lambda site, visit: site.prune_log(2015, 6),
+    "prune_log": lambda site, visit: site.prune_log(2100, 6),
     "join": lambda site, visit: site.join("second", visit.secrets["second"]),
     "add_user": lambda site, visit: site.add_user("new", "operator", "words of somebody new"),
     "reset_passphrase": lambda site, visit: site.reset_passphrase("new", "other words of somebody"),
@@ -208,7 +208,8 @@ WITH_A_DESIGN: dict[str, Act] = {
     "reveal_design": lambda site, visit: site.reveal_design(RevealRequest("spring", "unknown", "demo"), _no),
 }
 SITES = {"ward": ON_THE_WARD, "model": WITH_A_MODEL, "design": WITH_A_DESIGN}
-USAGE = {"reveal_design": "no model"}  # past every key: the design was opened, the model is not there
+# Past every key: the design was opened and the model is not there; no year of this log is old enough.
+USAGE = {"reveal_design": "no model", "prune_log": "are kept for|30 days"}
 CUT_OFF = {"audit.run", "audit.resume"}
 
 

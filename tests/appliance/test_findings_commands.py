@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.api import Appliance
+from appliance.findings import finding_row, finding_view
+from appliance.workspace.evidence_tables import StoredFinding
 from tests.appliance import ward
 
 
@@ -63,6 +66,30 @@ def test_looking_at_findings(root: Path) -> None:
     assert reason not in said
     code, out, _ = gradaudit(root, "findings", "reveals", "--json")
     assert [json.loads(line)["reason"] for line in out.splitlines()] == [reason]
+
+
+def test_findings_are_rounded() -> None:
+    """What is shown of a finding has four digits; all of them stay in the vault."""
+    long = StoredFinding(
+        ward.AUDIT, "p" * 64, "P-1", "target", True, False, 0.024390243902439025,
+        {"fused": -1.8205999528292294, "loss": None}, {"loss": "no tokens"}, {"0.01": 0.00014534265416956172},
+    )  # fmt: skip
+    row, view = finding_row(long, "fused", "0.01"), finding_view(long)
+    assert (row.p_value, row.score, row.probability) == (0.02439, -1.821, 0.0001453)
+    assert (view.p_value, view.probabilities) == (0.02439, {"0.01": 0.0001453})
+    assert view.scores == {"fused": -1.821, "loss": "not scored: no tokens"}
+    assert finding_row(long, "loss", "mixture").score is None
+
+
+def test_both_who_looked_are_named(root: Path) -> None:
+    """With a quorum of two the list of looks names both."""
+    with Appliance.unlock(root, ward.PASSPHRASE) as site:
+        site.add_user("second", "officer", "words of a second one")
+        site.set_quorum(2)
+        site.join("second", "words of a second one")
+        patient = site.findings(ward.AUDIT)[0].patient
+        site.reveal_finding(ward.AUDIT, patient, "an access request")
+        assert [one.by for one in site.reveals()] == ["officer, second"]
 
 
 def test_erasing_a_patient(root: Path, tmp_path: Path) -> None:

@@ -69,7 +69,11 @@ def test_a_roc_step_is_reached_at_its_false_positive_rate() -> None:
 @pytest.mark.parametrize(("height", "solid"), [(1.0, True), (0.0, False)])
 def test_above_chance_is_solid_and_nowhere_else(height: float, solid: bool) -> None:
     """A perfect curve fills all above the diagonal with the solid sign; a useless one none of it."""
-    cells = [cell for row in area_rows(((0.0, height), (1.0, height)), log_rates(0.02, 40), 8, UNICODE) for cell in row]
+    cells = [
+        cell
+        for row in area_rows(((0.0, height), (1.0, height)), log_rates(0.02, 40), 8, UNICODE)
+        for cell in row
+    ]
     above = [sign for sign, over in cells if over]
     assert all((sign == "█") is solid for sign in above)
     assert "█" not in [sign for sign, over in cells if not over]
