@@ -47,7 +47,7 @@ class CalibrationPlot(Drawing):
         if not any(one.references for one in self.bins):
             return Content.styled(_NONE, "$muted").wrap(width)
         counts = max(len(_count(one)) for one in self.bins)
-        cells = max(8, min(50, width - _NUMBERS - counts - 1))
+        cells = max(6, min(50, width - _NUMBERS - counts - 1))
         axis = "0 %" + "100 %".rjust(cells - 3)
         lines = [Content.styled(f"{'predicted observed':{_NUMBERS}}{axis}", "$muted")]
         lines += [self._row(one, cells) for one in sorted(self.bins, key=lambda one: one.predicted)]
