@@ -226,7 +226,8 @@ def test_a_pack_carries_its_cosignatures(tmp_path: Path, stick: Path) -> None:
         checked._check_cosigned({checked.COSIGNED: forged}, checked.parse_key(log.verifier_key, "k"), head)
 
 
-def test_a_stranger_needs_two_files_and_python(tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolated", [("-I", "-S"), ("-S",)], ids=["isolated", "plain"])
+def test_a_stranger_needs_two_files_and_python(tmp_path: Path, isolated: tuple[str, ...]) -> None:
     """Copied to an empty folder, the witness's file runs with the standard library alone."""
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -235,16 +236,8 @@ def test_a_stranger_needs_two_files_and_python(tmp_path: Path) -> None:
     log = small_log(tmp_path / "log")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-I", "-S", str(tools / "witness_log.py"), *arguments]
-        code = f"import sys, runpy; sys.path.insert(0, {str(tools)!r}); sys.argv = {command[3:]!r}"
-        start = [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            f"{code}; runpy.run_path(sys.argv[0], run_name='__main__')",
-        ]
-        return subprocess.run(start, capture_output=True, text=True, check=False, cwd=tools)
+        command = [sys.executable, *isolated, str(tools / "witness_log.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tools)
 
     made = run("init", "state")
     assert made.returncode == 0, made.stderr
@@ -255,3 +248,6 @@ def test_a_stranger_needs_two_files_and_python(tmp_path: Path) -> None:
     assert witnesses.accept(log, (tools / "answer").read_bytes())[1].checkpoint.size == log.size - 1
     refused = run("sign", "request", "--state", "state", "-o", "answer", "--key", "bodab " * 10)
     assert (1, "REFUSED: another key") == (refused.returncode, refused.stdout[:20])
+    (tools / "verify_evidence.py").unlink()
+    alone = run("init", "other")
+    assert (2, "", True) == (alone.returncode, alone.stderr, "verify_evidence.py beside" in alone.stdout)
