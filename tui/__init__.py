@@ -2,17 +2,7 @@
 
 import os
 
-# Each of these makes Textual write screens, keys or logs outside the terminal, or load foreign code.
-for _exit in (
-    "TEXTUAL",
-    "TEXTUAL_DEBUG",
-    "TEXTUAL_DRIVER",
-    "TEXTUAL_FILTERS",
-    "TEXTUAL_LOG",
-    "TEXTUAL_PRESS",
-    "TEXTUAL_SCREENSHOT",
-    "TEXTUAL_SCREENSHOT_FILENAME",
-    "TEXTUAL_SCREENSHOT_LOCATION",
-    "TEXTUAL_SHOW_RETURN",
-):
-    os.environ.pop(_exit, None)
+# By these Textual writes screens, keys or logs outside the terminal, loads foreign code, takes signals or
+# changes what is shown. All its names go, so that one it will get later is closed as well.
+for _exit in [name for name in os.environ if name.startswith("TEXTUAL")]:
+    del os.environ[_exit]

@@ -34,8 +34,8 @@ from tui.screens.section import Section
 from tui.screens.studies import StudiesScreen
 from tui.screens.system import SystemScreen
 from tui.screens.unlock import UnlockScreen
-from tui.themes import THEMES
-from tui.widgets.chrome import KeyLine, Notice
+from tui.themes import THEMES, theme_for
+from tui.widgets.chrome import KeyLine, Notice, TopLine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class GradAuditApp(LockingApp):
         self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = "mono" if self.no_color else THEMES[0].name
+        self.theme = theme_for(os.environ)
 
     def on_mount(self) -> None:
         """Overview, or the passphrase."""
@@ -271,7 +271,7 @@ class GradAuditApp(LockingApp):
 
     def on_run_stepped(self, message: RunStepped) -> None:
         """Progress; a slow terminal may skip any of it."""
-        if self.running is None:
+        if self.running is None or not self.screen_stack:  # no screens: the app is closing
             return
         self.running.step(message.step)
         self._show_running()
@@ -281,7 +281,7 @@ class GradAuditApp(LockingApp):
     def on_run_finished(self, message: RunFinished) -> None:
         """A verdict: show it where the person watches, else say it in one line."""
         watched = self._end_run()
-        if self._backend is None:
+        if self._backend is None or not self.screen_stack:
             return
         if watched:
             self.open_result(message.view.row.audit_id)
@@ -310,7 +310,7 @@ class GradAuditApp(LockingApp):
 
     def _show_running(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, Section) and screen.is_mounted:
+            if isinstance(screen, Section) and screen.query(TopLine):  # none while it comes or goes
                 screen.frame()
 
     def _notices(self) -> Iterable[Notice]:

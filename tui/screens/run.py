@@ -190,7 +190,7 @@ class ProgressLines(Drawing):
             Content.assemble((f"{self.glyphs.point} ", "bold $accent"), (line(phase.name), "bold")),
             Content.assemble(
                 (bar, "$accent"),
-                (self.glyphs.empty * (cells - len(bar)), "$muted 45%"),
+                (self.glyphs.empty * (cells - len(bar)), "$rule"),
                 f" {phase.share * 100:>4.0f} %",
             ),
             *Content(f"{phase.done:,} of {phase.total:,} {line(phase.unit)}, {rate}, {eta}").wrap(width),

@@ -38,7 +38,7 @@ class Banner(Drawing):
     """Said on every screen of a demo workspace, or under a policy that calls its sample small."""
 
     DEFAULT_CSS = """
-    Banner { display: none; padding: 0 1; background: $review 18%; }
+    Banner { display: none; padding: 0 1; background: $banner; }
     Banner.-shown { display: block; }
     """
 

@@ -77,7 +77,7 @@ class Heading(Drawing):
         if len(self.title) + note.cell_length + 4 > width:
             note = Content("")
         rule = self.glyphs.dash * max(0, width - len(self.title) - 1 - note.cell_length)
-        return [Content.assemble((self.title, "bold $accent"), " ", (rule, "$muted 50%"), note)]
+        return [Content.assemble((self.title, "bold $accent"), " ", (rule, "$rule"), note)]
 
 
 class Facts(Drawing):

@@ -29,7 +29,7 @@ def share_bar(share: float, width: int, glyphs: Glyphs) -> Content:
     steps = round(share * width * 8)
     full, part = divmod(steps, 8)
     bar = glyphs.parts[8] * full + (glyphs.parts[part] if part and full < width else "")
-    return Content.assemble((bar, "$accent"), (glyphs.empty * (width - len(bar)), "$muted 45%"))
+    return Content.assemble((bar, "$accent"), (glyphs.empty * (width - len(bar)), "$rule"))
 
 
 class ExposureBlock(Drawing):

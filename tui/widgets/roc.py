@@ -140,7 +140,7 @@ class RocPlot(Drawing):
         )
         parts: list[tuple[str, str]] = [(label, "$muted")]
         for sign, above in cells:
-            style = "$accent" if above else "$muted 70%"
+            style = "$accent" if above else "$rule"
             if parts[-1][1] == style:
                 parts[-1] = (parts[-1][0] + sign, style)
             else:

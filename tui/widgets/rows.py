@@ -56,7 +56,7 @@ class Rows(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     Rows { height: auto; overflow-x: hidden; scrollbar-size-vertical: 1; }
     Rows > .rows--header { color: $muted; text-style: bold; }
-    Rows > .rows--cursor { background: $accent 22%; text-style: bold; }
+    Rows > .rows--cursor { background: $cursor; text-style: bold; }
     Rows > .rows--idle { background: $panel; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--header", "rows--cursor", "rows--idle"}

@@ -47,7 +47,7 @@ class VerdictStrip(Drawing):
     def _cell(self, word: VerdictWord) -> Content:
         glyph, label = self.glyphs.verdicts[word.value], f"{word.value}"
         if word is not self.verdict.word:
-            return Content.styled(f" {glyph} {label} ", "$muted 70%")
+            return Content.styled(f" {glyph} {label} ", "$muted")
         style = STYLE[word]
         return Content.assemble(
             (self.glyphs.left, style),

@@ -1,0 +1,62 @@
+"""The way to every screen and dialog by keys, for the tests that hold everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from textual.dom import DOMNode
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+import tui.screens
+from tests.tui.pilot import press, settle
+from tui.app import GradAuditApp
+
+# A new screen or dialog gets a line here: its class, and the keys that lead to it from the Overview.
+WAYS: dict[str, tuple[str, ...]] = {
+    "OverviewScreen": (),
+    "AuditsScreen": ("2",),
+    "ResultScreen": ("3",),
+    "LogScreen": ("4",),
+    "StudiesScreen": ("5",),
+    "ModelsScreen": ("6",),
+    "SystemScreen": ("0",),
+    "DifferenceDialog": ("6", "m", "end", "d"),
+    "RunDialog": ("r",),
+    "ProgressDialog": ("r", "enter", "enter", "enter", "enter"),
+    "Confirm": ("r", "enter", "enter", "enter", "enter", "c"),
+    "ExportDialog": ("3", "e"),
+    "HelpDialog": ("question_mark",),
+    "CommandPalette": ("ctrl+p",),
+    "UnlockScreen": ("ctrl+l",),
+}
+BASES = {"Section", "Dialog"}
+
+
+def descendants(kind: type) -> Iterator[type]:
+    """A class's subclasses, their subclasses, and so on."""
+    for child in kind.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def our_nodes() -> set[type[DOMNode]]:
+    """Every screen, dialog and widget of ours."""
+    for module in iter_modules(tui.screens.__path__, "tui.screens."):
+        import_module(module.name)
+    return {kind for kind in descendants(DOMNode) if kind.__module__.startswith("tui.")}
+
+
+def screens() -> set[str]:
+    """The names of all screens and dialogs that can be opened."""
+    return {kind.__name__ for kind in our_nodes() if issubclass(kind, Screen)} - BASES
+
+
+async def go(pilot: Pilot[Any], app: GradAuditApp, name: str) -> None:
+    """Press the way to a screen and see that it is there."""
+    await press(pilot, *WAYS[name])
+    await settle(pilot)
+    assert type(app.screen).__name__ == name, f"{WAYS[name]} led to {app.screen}"
