@@ -6,6 +6,7 @@ Nothing is repaired or changed here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,10 @@ def check_closed(root: Path, said: ApplianceError) -> Checked:
     try:
         verify.verify(root / LOG)
     except ApplianceError as error:
-        damages.append(_of_error("log", error))
+        place = re.match(r"[a-z0-9/.-]+(?=[:,])", str(error.__cause__))
+        file = f"{LOG}/{place[0]}" if place else LOG
+        if file not in {one.file for one in damages}:
+            damages.append(_of_error(file, error))
     return Checked(len(found), 0, tuple(dict.fromkeys(damages)))
 
 

@@ -26,16 +26,18 @@ def workspace_verify(context: typer.Context, json_: Json = False) -> None:
     from appliance.config import workspace_root
     from appliance.views import plain
 
+    unread = "that takes the passphrase of who may see them, given to this command"
     try:
         with opened(context) as appliance:
             checked = appliance.verify_workspace()
     except IntegrityError as said:
+        unread = "the workspace does not open"
         checked = Appliance.verify_closed(workspace_root(context.obj.workspace), said)
     lines = [f"{one.file}: {one.cause}\n  {one.next_step}" for one in checked.damages]
     whole = f"whole: {checked.files} files, {checked.objects} sealed objects opened"
     emit(json_, plain(checked), "\n".join(lines) or whole)
     if not checked.findings:
-        say("findings were not read: that takes the passphrase of who may see them, given to this command")
+        say(f"findings were not read: {unread}")
     if checked.damages:
         raise typer.Exit(IntegrityError.exit_code)
 

@@ -24,9 +24,8 @@ def verify(path: Path) -> LogHealth:
     try:
         report = checked.check(path)
     except checked.Broken as broken:
-        raise IntegrityError(
-            f"{path.name} is broken: {broken}", "ask its sender for a fresh copy"
-        ) from broken
+        hint = "keep it as it is and ask for help" if path.is_dir() else "ask its sender for a fresh copy"
+        raise IntegrityError(f"{path.name} is broken: {broken}", hint) from broken
     except checked.Unreadable as unreadable:
         raise UsageError(
             f"{path.name}: {unreadable}", "name an evidence pack or a log directory"

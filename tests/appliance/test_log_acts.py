@@ -15,6 +15,7 @@ from appliance.evidence import keeping
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.export import audit_event
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.verify import verify
 from appliance.workspace.workspace import Workspace
 from tests.appliance.test_log_clock import run_for
 from tests.appliance.test_log_segments import in_year, years
@@ -157,3 +158,29 @@ def test_years_are_kept_for_six_and_under_a_hold(tmp_path: Path) -> None:
     assert ["2026"] == keeping.prune(log, 2027, 6, now)
     assert ("2027",) == log.closed_years()
     assert log.verify().intact
+
+
+@pytest.mark.parametrize("name", ["journal", "checkpoints", "signing.key"])
+def test_one_fault_of_the_log_is_named_once(root: Path, name: str) -> None:
+    """A broken log of one's own: one line, one next step that makes sense, and why findings were not read."""
+    path = root / "log" / name
+    data = path.read_bytes()
+    path.write_bytes(data[:5] + bytes([data[5] ^ 1]) + data[6:])
+    done = run("workspace", "verify", "--json")
+    assert done.exit_code == 20
+    lines = done.stdout.splitlines()
+    damages = json.loads(next(line for line in lines if line.startswith("{")))["damages"]
+    assert [f"log/{name}"] == [one["file"] for one in damages], damages
+    assert "sender" not in done.output
+    assert "findings were not read: the workspace does not open" in done.output
+
+
+def test_a_log_that_is_checked_by_itself_has_a_sender_or_not(root: Path, tmp_path: Path) -> None:
+    """A directory is kept as it is; a pack comes from somebody, who is asked again."""
+    (root / "log" / "checkpoint").write_bytes(b"")
+    for path, said in ((root / "log", "keep it as it is"), (tmp_path / "pack.zip", "its sender")):
+        if not path.exists():
+            path.write_bytes(b"PK\x03\x04 no pack")
+        with pytest.raises(IntegrityError) as raised:
+            verify(path)
+        assert said in raised.value.hint
