@@ -227,6 +227,16 @@ def result(leaky: bool) -> AuditResult:
             "vision tower": "from the checkpoint",
         },
         timings=(Timing("signals", 4.2), Timing("spike-in", 1.9), Timing("judgement", 0.8)),
+        slices_by_layer=(
+            ("language layer 3, mlp", 614, 2_048),
+            ("language layer 3, attention", 328, 2_048),
+            ("language layer 2, mlp", 184, 2_048),
+            ("projector", 41, 1_024),
+            ("language layer 2, attention", 33, 2_048),
+            ("vision layer 2", 4, 1_024),
+        )
+        if leaky
+        else (),
     )
 
 
