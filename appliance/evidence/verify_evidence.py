@@ -454,6 +454,9 @@ NEXT_MAGIC = b"GALOG\x00\x02\n"  # of a later one: a start record follows
 MAX_START = 1 << 14  # bytes of a start record
 SEGMENT = re.compile("[0-9]{4}")
 LOG_FILES = ("verifier-key", "checkpoint", "checkpoints", "journal")
+_TRIES = (
+    4  # readings of a log whose files are exchanged meanwhile; some file systems number them anew each time
+)
 
 _DIGEST = rb"(?:[0-9a-f]{64})?"
 _NUMBER = rb"0|[1-9][0-9]{0,14}"
@@ -659,13 +662,14 @@ def check_log(directory: Path) -> Report:
         Broken: with file and place.
         OSError: a file cannot be read.
     """
-    while True:
+    for _ in range(_TRIES):
         files = _files(directory)
         try:
             return _check_log(directory)
         except (Broken, OSError):
             if files == _files(directory):  # else a year was closed or removed while it was read
                 raise
+    return _check_log(directory)
 
 
 def _files(directory: Path) -> list[tuple[str, int]]:

@@ -173,3 +173,15 @@ def test_an_intact_log_of_another_history_is_not_this_one(tmp_path: Path) -> Non
     checked.check_log(tmp_path / "log")
     health = log.verify()
     assert (False, True) == (health.intact, "checkpoint signed" in health.problem)
+
+
+def test_files_that_never_stay_do_not_hold_a_verifier(
+    tmp_path: Path, grown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file system numbers files anew at each look, damage is reported all the same."""
+    place = Path(shutil.copytree(grown, tmp_path / "log")) / "log"
+    (place / "checkpoints").write_bytes(b"")
+    numbers = iter(range(1000))
+    monkeypatch.setattr(checked, "_files", lambda directory: [("journal", next(numbers))])
+    with pytest.raises(checked.Broken):
+        checked.check_log(place)
