@@ -20,7 +20,7 @@ Step = Callable[[Progress], None]
 
 
 class Collected(Members):
-    """The acts around studies, reports and pairs."""
+    """The acts around studies, reports and pairs; every look at them is an entry of the log."""
 
     def ingest(
         self,
@@ -70,6 +70,7 @@ class Collected(Members):
 
     def studies(self) -> tuple[StudyRow, ...]:
         """Every study with its handles: for the officer's own eyes, never for a log or a pack."""
+        self._looked("studies.show")
         return self._library().studies()
 
     def study(self, name: str) -> StudyView:
@@ -78,32 +79,38 @@ class Collected(Members):
         Raises:
             UsageError: no such study, or several.
         """
-        return self._library().study(name)
+        view = self._library().study(name)
+        names = self._workspace.keys.names  # an accession number could be found by trying them all
+        self._looked("studies.show", names.handle("study", view.row.study or view.row.accession))
+        return view
 
     def reports(self) -> tuple[ReportRow, ...]:
         """Every report with its handles; likewise."""
+        self._looked("report.show")
         return self._library().reports()
 
     def report(self, prefix: str) -> ReportView:
-        """One report with its masked text; an entry says that it was looked at.
+        """One report with its masked text.
 
         Raises:
             UsageError: no such report, or several.
         """
         view = self._library().report(prefix)
-        self._record("report.show", view.row.digest, "allowed")
+        self._looked("report.show", view.row.digest)
         return view
 
     def pairs(self) -> tuple[PairRow, ...]:
         """Every pair with its handles: for the officer's own eyes, never for a log or a pack."""
         from appliance.cohorts import pair_rows
 
+        self._looked("pairs.show")
         return pair_rows(self._workspace)
 
     def unpaired(self) -> tuple[UnpairedView, ...]:
         """What found no partner, and why: for the officer's own eyes, as `pairs`."""
         from appliance import pairs
 
+        self._looked("pairs.show")
         return pairs.unpaired(self._workspace)
 
     def pair(self, name: str) -> PairView:
@@ -114,13 +121,28 @@ class Collected(Members):
         """
         from appliance import pairs
 
-        return pairs.show(self._workspace, name)
+        view = pairs.show(self._workspace, name)
+        self._looked("pairs.show", view.pair_id)
+        return view
 
     def duplicates(self, step: Step) -> tuple[DuplicateView, ...]:
         """Images and reports that show the same as another; for the officer's own eyes."""
         from appliance import pairs
 
+        self._looked("pairs.show")
         return pairs.duplicates(self._workspace, step)
+
+    def _looked(self, act: str, digest: str = "") -> None:
+        """Write down a look at patient data; call it before anything is shown.
+
+        Args:
+            digest: of what is looked at, or a keyed one; "" for a list.
+
+        Raises:
+            LogUnwritable: it cannot be logged, so nothing is shown.
+        """
+        thing = self._log.identifier(digest) if digest else "workspace"
+        self._log.append(act, thing, "allowed", actor=self._actor)
 
     def _library(self) -> Library:
         from appliance.library import Library

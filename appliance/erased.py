@@ -38,7 +38,9 @@ class Erased(Disclosed):
         Raises:
             UsageError: nobody, or several persons, are known by this.
         """
-        return self._plan(patient_id, issuer, name).view
+        view = self._plan(patient_id, issuer, name).view
+        self._looked("patient.show", view.patient)
+        return view
 
     def erase_patient(
         self, patient_id: str = "", issuer: str | None = None, name: str = "", *, confirmed: str

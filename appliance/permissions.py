@@ -71,7 +71,7 @@ RULES: Final[dict[str, Rule]] = {
     "unpaired": Rule("pairs.show", _COLLECTING),
     "pair": Rule("pairs.show", _COLLECTING),
     "duplicates": Rule("pairs.show", _COLLECTING),
-    "erasure_plan": Rule("patient.erase", _OFFICER),
+    "erasure_plan": Rule("patient.show", _OFFICER),
     "erase_patient": Rule("patient.erase", _OFFICER),
     "readmit_patient": Rule("patient.readmit", _OFFICER),
     "erasures": Rule("erasures.show", _READING),

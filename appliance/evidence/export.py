@@ -29,6 +29,10 @@ _TYPES = {
     "clock.back": ("110113", "Security Alert"),
     "clock.forward": ("110113", "Security Alert"),
 }
+_LOOKS = (
+    "findings.list", "findings.reveal", "findings.reveals", "findings.show",
+    "log.view", "pairs.show", "patient.show", "report.show", "studies.show",
+)  # fmt: skip
 _ELSE = ("110100", "Application Activity")
 _MINOR, _SERIOUS = ("refused", "cancelled", "cut"), ("failed",)  # AuditEvent.outcome 4 and 8
 _DIGESTS = ("policy_digest", "detail_digest", "result_root")
@@ -114,7 +118,7 @@ def audit_event(entry: Entry, observer: str) -> dict[str, Any]:
         "id": f"entry-{entry.index}",
         "type": {"system": _DICOM, "code": code, "display": display},
         "subtype": [{"system": f"{_OWN}:act", "code": entry.act}],
-        "action": "R" if entry.act in ("log.view", "report.show") else "E",
+        "action": "R" if entry.act in _LOOKS else "E",
         "recorded": entry.claimed_utc,
         "outcome": outcome,
         "outcomeDesc": entry.outcome,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from appliance import permissions
 from appliance.api import Appliance
+from appliance.cohorts import pair_rows
 from appliance.errors import UsageError
+from appliance.library import Library
 from tests.medio.objects import image, part10
 
 MESSAGE = (
@@ -94,9 +98,52 @@ def test_a_report_needs_enough_digits(site: Appliance) -> None:
             site.report(prefix)
 
 
-def test_looking_at_a_report_is_logged(site: Appliance) -> None:
-    """The entry comes with the text, and holds neither."""
-    before = site.log_count()
-    site.report(site.reports()[0].digest)
-    row = site.log_entries(before, 10)[0]
-    assert (row.act, row.outcome) == ("report.show", "allowed")
+LOOKS: dict[str, Callable[[Appliance], Any]] = {
+    "studies": lambda site: site.studies(),
+    "study": lambda site: site.study("ACC1"),
+    "reports": lambda site: site.reports(),
+    "report": lambda site: site.report(Library(site._workspace).reports()[0].digest),
+    "pairs": lambda site: site.pairs(),
+    "unpaired": lambda site: site.unpaired(),
+    "pair": lambda site: site.pair(pair_rows(site._workspace)[0].pair_id[:8]),
+    "duplicates": lambda site: site.duplicates(lambda step: None),
+    "erasure_plan": lambda site: site.erasure_plan("PAT1"),
+}
+OF_ONE = {"study", "report", "pair", "erasure_plan"}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_every_look_is_one_entry(site: Appliance, name: str) -> None:
+    """It comes with what is shown, says who looks, and at which thing if it is one; twice is two entries."""
+    before = site._log.size
+    assert LOOKS[name](site) == LOOKS[name](site)
+    first, second = site._log.entries(before, 10)
+    assert (first.act, first.object, first.actor) == (second.act, second.object, second.actor)
+    assert (first.act, first.outcome) == (permissions.RULES[name].act, "allowed")
+    assert first.actor.startswith("officer:")
+    assert (first.object == "workspace") is (name not in OF_ONE)
+
+
+def test_every_method_that_shows_patient_data_is_a_look() -> None:
+    """A new one under these acts needs a line above."""
+    acts = {permissions.RULES[name].act for name in LOOKS}
+    assert set(LOOKS) == {name for name, rule in permissions.RULES.items() if rule.act in acts}
+
+
+def test_what_is_not_there_is_no_look(site: Appliance) -> None:
+    """Nothing is shown, so nothing is logged."""
+    before = site._log.size
+    for look in (lambda: site.study("nobody"), lambda: site.report("0" * 64), lambda: site.pair("0" * 64)):
+        with pytest.raises(UsageError):
+            look()
+    assert site._log.size == before
+
+
+def test_an_entry_about_a_look_names_nobody(site: Appliance) -> None:
+    """Not in the clear; nor can somebody with the disk, and so the log's key, find a number by trying all."""
+    before = site._log.size
+    for look in LOOKS.values():
+        look(site)
+    things = {entry.object for entry in site._log.entries(before, 99)}
+    assert len(things) == 1 + len(OF_ONE)
+    assert things.isdisjoint(site._log.identifier(one) for one in ("1.2.3", "ACC1", "PAT1", "FI1", "PL1"))
