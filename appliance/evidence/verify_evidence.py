@@ -454,9 +454,7 @@ NEXT_MAGIC = b"GALOG\x00\x02\n"  # of a later one: a start record follows
 MAX_START = 1 << 14  # bytes of a start record
 SEGMENT = re.compile("[0-9]{4}")
 LOG_FILES = ("verifier-key", "checkpoint", "checkpoints", "journal")
-_TRIES = (
-    4  # readings of a log whose files are exchanged meanwhile; some file systems number them anew each time
-)
+_TRIES = 4  # readings of a log; some file systems number its files anew at each look
 
 _DIGEST = rb"(?:[0-9a-f]{64})?"
 _NUMBER = rb"0|[1-9][0-9]{0,14}"
