@@ -23,14 +23,16 @@ from tui.idle import LOOK_S, Idle, LockingApp
 from tui.messages import RunFinished, RunStepped, RunStopped
 from tui.running import Running
 from tui.screens.audits import AuditsScreen
+from tui.screens.compare import CompareScreen
 from tui.screens.dialog import Confirm
+from tui.screens.evidence import EvidenceScreen
 from tui.screens.help import HelpDialog
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.result import ResultScreen
 from tui.screens.run import ProgressDialog, Request, RunDialog
-from tui.screens.section import Section
+from tui.screens.section import PLACES, Section
 from tui.screens.studies import StudiesScreen
 from tui.screens.system import SystemScreen
 from tui.screens.unlock import UnlockScreen
@@ -146,7 +148,9 @@ class GradAuditApp(LockingApp):
             "log": LogScreen,
             "studies": StudiesScreen,
             "models": ModelsScreen,
+            "evidence": EvidenceScreen,
             "system": SystemScreen,
+            "compare": CompareScreen,
         }
         self.switch_screen(screens[place]())
 
@@ -332,8 +336,8 @@ class GradAuditApp(LockingApp):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette holds our commands alone: one of Textual's saves the screen to a file."""
         if isinstance(screen, Section):
-            for place in ("overview", "audits", "result", "log", "studies", "models", "system"):
-                yield SystemCommand(place.capitalize(), "go there", lambda place=place: self.action_go(place))
+            for _, place, label in PLACES:
+                yield SystemCommand(label, "go there", lambda place=place: self.action_go(place))
             yield SystemCommand("Run audit", "choose model, cohort and policy", self.action_run_dialog)
             yield SystemCommand("Help", "keys and signs of this screen", self.action_help)
             yield SystemCommand(

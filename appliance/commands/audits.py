@@ -89,6 +89,16 @@ def audit_ls(context: typer.Context, json_: Json = False) -> None:
         table(json_, appliance.audits())
 
 
+@audit.command("compare")
+def audit_compare(context: typer.Context, first: str, second: str, json_: Json = False) -> None:
+    """Show what differs between two finished audits, and what may not be compared and why."""
+    from appliance.compared import compared
+
+    with opened(context) as appliance:
+        view = compared(appliance.audit(first), appliance.audit(second))
+    table(json_, view.rows)
+
+
 @policy.command("ls")
 def policy_ls(json_: Json = False) -> None:
     """List shipped policies."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, say
+from appliance.narration import emit, say, table
 
 evidence = typer.Typer(help="Evidence packs that anyone can verify.", no_args_is_help=True)
 
@@ -27,4 +27,25 @@ def evidence_pack(
     say(
         "verify anywhere with bare Python: take verify_evidence.py out of the pack (or your own copy), then "
         f"python3 verify_evidence.py {path.name}"
+    )
+
+
+@evidence.command("ls")
+def evidence_ls(context: typer.Context, json_: Json = False) -> None:
+    """List the evidence packs that were written, newest first; where to is not kept."""
+    with opened(context) as appliance:
+        table(json_, appliance.packs())
+
+
+@evidence.command("verify")
+def evidence_verify(context: typer.Context, file: Path, json_: Json = False) -> None:
+    """Check a pack, of this site or another; exit 20 and the place where it is broken."""
+    from appliance.views import plain
+
+    with opened(context) as appliance:
+        health = appliance.verify_pack(file)
+    emit(
+        json_,
+        plain(health),
+        f"{file.name} is as signed: {health.entries} log entries, key {health.key_words}",
     )

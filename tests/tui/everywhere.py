@@ -25,6 +25,10 @@ WAYS: dict[str, tuple[str, ...]] = {
     "ModelsScreen": ("6",),
     "SystemScreen": ("0",),
     "DifferenceDialog": ("6", "m", "end", "d"),
+    "EvidenceScreen": ("8",),
+    "VerifyDialog": ("8", "v"),
+    "CompareScreen": ("c",),
+    "ComparisonScreen": ("c", "enter", "end", "enter"),
     "RunDialog": ("r",),
     "ProgressDialog": ("r", "enter", "enter", "enter", "enter"),
     "Confirm": ("r", "enter", "enter", "enter", "enter", "c"),
@@ -33,7 +37,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "CommandPalette": ("ctrl+p",),
     "UnlockScreen": ("ctrl+l",),
 }
-BASES = {"Section", "Dialog"}
+BASES = {"Section", "Dialog", "FileDialog"}
 
 
 def descendants(kind: type) -> Iterator[type]:

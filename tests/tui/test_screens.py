@@ -296,7 +296,7 @@ def test_the_palette_holds_our_commands_alone() -> None:
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Overview", "Run audit", "Lock", "Quit"} <= titles
         assert not titles & {"Screenshot", "Maximize", "Keys", "Theme"}
-        await press(pilot, "ctrl+p")
+        await press(pilot, "ctrl+p", *"help")
         await until(pilot, lambda: "keys and signs of this screen" in glass(app))
         assert "Screenshot" not in glass(app)
 

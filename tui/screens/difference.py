@@ -34,6 +34,7 @@ def short(value: str) -> Content:
 class DifferenceDialog(Dialog[None]):
     """Differences of two models in a table; escape closes it."""
 
+    DEFAULT_CSS = "DifferenceDialog Rows { height: auto; max-height: 14; margin-top: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,enter", "leave", "Back", show=False)]
 
     def __init__(self, first: str, second: str, differences: tuple[ModelDifference, ...]) -> None:

@@ -70,6 +70,10 @@ class ModelsScreen(Section):
         "model of the same vendor and family that was registered before it. To compare with another one, "
         "press m on that one first. tab goes to the digests."
     )
+    DEFAULT_CSS = """
+    ModelsScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
+    ModelsScreen Heading { margin: 0 1; }
+    """
     BINDINGS = navigation(
         "models",
         Binding("d", "diff", "Diff"),

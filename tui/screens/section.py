@@ -20,14 +20,16 @@ T = TypeVar("T")
 
 DEMO_NOTE = "Toy models and a small sample; says nothing about a real product."
 
-_PLACES = (
+PLACES = (
     ("1,f1", "overview", "Overview"),
     ("2,f2", "audits", "Audits"),
     ("3,f3", "result", "Result"),
     ("4,f4", "log", "Log"),
     ("5", "studies", "Studies"),
     ("6", "models", "Models"),
+    ("8", "evidence", "Evidence"),
     ("0", "system", "System"),
+    ("c", "compare", "Compare"),
 )
 _SHOWN = 7  # keys on the key line
 
@@ -37,10 +39,10 @@ def navigation(here: str, *own: Binding, run: bool = True) -> list[BindingType]:
 
     The first places are shown where there is room for them; every place has its key and its palette entry.
     """
-    others = [place for _, place, _ in _PLACES if place != here]
+    others = [place for _, place, _ in PLACES if place != here]
     shown = others[: _SHOWN - sum(one.show for one in own) - run - 2]
     keys: list[BindingType] = [
-        Binding(key, f"app.go('{place}')", label, show=place in shown) for key, place, label in _PLACES
+        Binding(key, f"app.go('{place}')", label, show=place in shown) for key, place, label in PLACES
     ]
     keys += own
     keys.append(Binding("r,f5", "app.run_dialog", "Run", show=run))

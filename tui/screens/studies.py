@@ -88,6 +88,12 @@ class StudiesScreen(Section):
         "report; the second table says what found no partner and why. tab goes to the other table; "
         "docs/reason-codes.md says what helps against each reason."
     )
+    DEFAULT_CSS = """
+    StudiesScreen #counts, StudiesScreen #detail { padding: 0 1; }
+    StudiesScreen Heading { margin: 0 1; }
+    StudiesScreen Rows { height: 1fr; min-height: 3; margin: 0 1; }
+    StudiesScreen #detail { min-height: 2; max-height: 4; background: $panel; }
+    """
     BINDINGS = navigation("studies", Binding("f", "each", "Files/reasons"), run=False)
 
     def __init__(self) -> None:
@@ -107,8 +113,9 @@ class StudiesScreen(Section):
 
     async def load(self) -> None:
         """Counts and what was set aside first; pairs take longer where there are many."""
-        view = self.app.known or await self.ask(self.app.backend.overview)
-        self.app.known = view
+        if self.app.known is None:
+            self.app.known = await self.ask(self.app.backend.overview)
+        view = self.app.known
         self.frame()
         self._counts(view)
         await self._set_aside()

@@ -30,6 +30,11 @@ class SystemScreen(Section):
         "warning narrows what can be done. Below the table stands what was found, and the command that mends "
         "it, in full. a checks again, after you have mended something."
     )
+    DEFAULT_CSS = """
+    SystemScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
+    SystemScreen Lines { padding: 0 1; }
+    SystemScreen #detail { min-height: 3; max-height: 8; background: $panel; }
+    """
     BINDINGS = navigation("system", Binding("a", "again", "Check again"), run=False)
 
     def __init__(self) -> None:

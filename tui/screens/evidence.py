@@ -1,0 +1,160 @@
+"""Evidence: the packs of every finished audit; write one, and check one that lies in a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+
+from appliance.errors import ApplianceError
+from appliance.views import AuditRow
+from tui.screens.export import ExportDialog, VerifyDialog
+from tui.screens.section import Section, navigation
+from tui.text import foreign, line
+from tui.widgets.chrome import Notice
+from tui.widgets.drawing import Heading
+from tui.widgets.rows import Column, Rows
+from tui.widgets.verdict import badge
+from tui.words import moment
+
+if TYPE_CHECKING:
+    from appliance.evidence.views import PackRow
+
+_AUDITS = (
+    Column("Verdict", 14),
+    Column("Model", 14, flex=True),
+    Column("Audited (UTC)", 16, drop=1),
+    Column("Packs", 5),
+    Column("Last one (UTC)", 16, drop=2),
+)
+_PACKS = (Column("Written (UTC)", 16), Column("By", 16, flex=True), Column("Log entry", 10))
+
+
+class EvidenceScreen(Section):
+    """Packs of audits."""
+
+    TITLE = "Evidence"
+    HELP_TEXT = (
+        "An evidence pack is one file about one audit: verdict, numbers, policy, log extract with proofs, "
+        "and the script that checks it. It holds no patients' data. e writes the pack of the audit under "
+        "the cursor and checks it at once; v checks any pack file, of this site or another. Where a pack "
+        "was written to is not kept, only when and by whom: that is an entry of the log. Whoever gets a "
+        "pack compares its ten words with the ones the site gave them."
+    )
+    DEFAULT_CSS = """
+    EvidenceScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
+    EvidenceScreen Heading { margin: 0 1; }
+    """
+    BINDINGS = navigation(
+        "evidence", Binding("e,f6", "export", "Export"), Binding("v", "verify", "Verify file"), run=False
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.audits: tuple[AuditRow, ...] = ()
+        self.packs: tuple[PackRow, ...] = ()
+        self.here: tuple[PackRow, ...] = ()  # of the audit under the cursor
+        self._written: Counter[str] = Counter()
+        self._latest: dict[str, str] = {}
+
+    def body(self) -> ComposeResult:
+        """Audits, and the packs of the one under the cursor."""
+        yield Rows(_AUDITS, self._audit, empty="No audit has finished yet: press r to run one", id="audited")
+        yield Heading("Packs of this audit", id="packs-head")
+        yield Rows(_PACKS, self._pack, empty="", id="packs")
+
+    async def load(self) -> None:
+        """Finished audits, and what the log says of packs."""
+        rows = await self.ask(self.app.backend.audits)
+        self.audits = tuple(row for row in rows if row.verdict is not None)
+        audited = self.query_one("#audited", Rows)
+        audited.fill(len(self.audits))
+        audited.focus()
+        self.packs = await self.ask(self.app.backend.packs)
+        self._written = Counter(pack.audit_id for pack in self.packs)
+        self._latest = {pack.audit_id: pack.written_utc for pack in reversed(self.packs)}
+        audited.refresh()
+        self._packs(audited.cursor)
+
+    def _audit(self, index: int) -> tuple[Content, ...]:
+        row = self.audits[index]
+        return (
+            badge(row.verdict, self.app.glyphs),
+            foreign(row.model, "bold"),
+            foreign(moment(row.started_utc)),
+            Content(f"{self._written[row.audit_id]:>5,}"),
+            foreign(moment(self._latest.get(row.audit_id, ""))),
+        )
+
+    def _pack(self, index: int) -> tuple[Content, ...]:
+        pack = self.here[index]
+        return (
+            foreign(moment(pack.written_utc)),
+            foreign(pack.by),
+            Content.styled(f"{pack.entry:>10,}", "$muted"),
+        )
+
+    def _packs(self, index: int) -> None:
+        table = self.query_one("#packs", Rows)
+        if not self.audits:
+            table.fill(0)
+            return
+        audit = self.audits[index]
+        self.here = tuple(pack for pack in self.packs if pack.audit_id == audit.audit_id)
+        table.empty = "No pack of this audit yet: press e to write one"
+        table.fill(len(self.here), cursor=0)
+        self.query_one("#packs-head", Heading).add(
+            foreign(f"{audit.model}, audit {audit.audit_id}", "$muted")
+        )
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        """The packs of another audit."""
+        if message.rows.id == "audited":
+            self._packs(message.index)
+
+    def action_export(self) -> None:
+        """Ask where the pack goes, then write it."""
+        if self.audits:
+            audit_id = self.audits[self.query_one("#audited", Rows).cursor].audit_id
+
+            def chosen(path: str | None) -> None:
+                if path:
+                    self.run_worker(self._write(audit_id, Path(path).expanduser()), group="export")
+
+            self.app.push_screen(ExportDialog(f"evidence-{line(audit_id)}.zip"), chosen)
+
+    async def _write(self, audit_id: str, path: Path) -> None:
+        self.query_one(Notice).confirm("writing the evidence pack …")
+        try:
+            written = await self.ask(self.app.backend.export_pack, audit_id, path)
+        except ApplianceError as error:
+            self.complain(error)
+            return
+        await self._checked(written, "written and verified")
+        self.reload()
+
+    def action_verify(self) -> None:
+        """Ask which file, then check it."""
+        self.app.push_screen(VerifyDialog(), self._chosen)
+
+    def _chosen(self, path: str | None) -> None:
+        if path:
+            self.query_one(Notice).confirm("verifying the pack …")
+            self.run_worker(self._checked(Path(path).expanduser(), "verified"), group="verify")
+
+    async def _checked(self, path: Path, done: str) -> None:
+        try:
+            health = await self.ask(self.app.backend.verify_pack, path)
+        except ApplianceError as error:
+            self.complain(error)
+            return
+        known = self.app.known
+        ours = known is not None and known.log.key_words == health.key_words
+        whose = "signed by this workspace" if ours else "signed by another key: compare its ten words"
+        self.query_one(Notice).confirm(
+            f"{path.name} {done}: {health.entries:,} log entries, {whose} ({health.key_words})"
+        )
