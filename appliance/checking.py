@@ -27,6 +27,8 @@ from appliance.workspace.evidence_batches import (
     EvidenceBatches,
 )
 from appliance.workspace.evidence_inspection import inspected
+from appliance.workspace.evidence_state import EMPTY
+from appliance.workspace.evidence_store import gone
 from appliance.workspace.ga1 import HEADER_BYTES, Meaning, has_form, unsealing
 from appliance.workspace.keyring_file import read_keyring
 from appliance.workspace.keys import SecretKey
@@ -182,10 +184,7 @@ def _waiting(workspace: Workspace, found: Iterable[Found]) -> Iterator[Damage]:
             yield Damage(one.name, "damaged, cut or not what its name says", _FROM_BACKUP)
         elif kind in (FINDINGS, IDENTITIES) and name not in known:
             yield Damage(one.name, "of no audit of this workspace", "Move it elsewhere; nothing uses it.")
-    lost = _lost(batches, (row.findings_object for row in audits if row.state == "done"))
-    merged_into = f"evidence-{read_keyring(workspace.root / KEYRING).evidence.hex()[:16]}.db"
-    if lost and not (workspace.root / EVIDENCE / merged_into).exists():
-        yield from lost
+    yield from _absent(workspace, batches, (row.findings_object for row in audits if row.state == "done"))
 
 
 def _has_form(path: Path, meaning: Meaning) -> bool:
@@ -196,15 +195,19 @@ def _has_form(path: Path, meaning: Meaning) -> bool:
     return head.startswith(MAGIC) and has_form(head[start:], size - start, meaning)
 
 
-def _lost(batches: EvidenceBatches, names: Iterable[str]) -> list[Damage]:
-    """Sealed findings that neither wait nor were set aside: then they must have been merged."""
+def _absent(workspace: Workspace, batches: EvidenceBatches, names: Iterable[str]) -> Iterator[Damage]:
+    """Where there is no database of findings: it, if the log knows one; else each batch not taken in."""
     there = {one.name for one in batches.waiting() if one.kind == FINDINGS}
-    files = (
-        f"{EVIDENCE}/{WAITING}/{name}.{FINDINGS}.sealed"
-        for name in names
-        if name and name not in there and not batches.is_damaged(FINDINGS, name)
-    )
-    return [Damage(file, "missing: an audit has sealed its findings in it", _FROM_BACKUP) for file in files]
+    file = f"evidence-{read_keyring(workspace.root / KEYRING).evidence.hex()[:16]}.db"
+    if (workspace.root / EVIDENCE / file).exists():
+        return
+    if workspace.evidence_notes is not None and not workspace.evidence_notes.states() <= {EMPTY}:
+        yield _of_error(f"{EVIDENCE}/{file}", gone(workspace.root / EVIDENCE / file))
+        return
+    for name in names:
+        if name and name not in there and not batches.is_damaged(FINDINGS, name):
+            lost = f"{EVIDENCE}/{WAITING}/{name}.{FINDINGS}.sealed"
+            yield Damage(lost, "missing: an audit has sealed its findings in it", _FROM_BACKUP)
 
 
 def _log(log: EvidenceLog) -> Iterator[Damage]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.api import Appliance
 from appliance.checking import Damage, check_open
 from appliance.evidence.log import EvidenceLog
 from appliance.workspace.evidence_batches import ENCAPSULATED, MAGIC
@@ -133,6 +134,21 @@ def test_merged_findings_are_not_missed(root: Path) -> None:
     with Workspace.open(root, ward.PASSPHRASE) as workspace, opened(workspace, workspace.evidence_key()):
         pass
     assert not waiting(root).exists() and damages(root) == ()
+
+
+@pytest.mark.parametrize("key", (False, True))
+def test_a_database_that_is_gone_is_named_once(root: Path, key: bool) -> None:
+    """The log knows that findings were merged: the database is missing, and no batch is asked for."""
+    with Appliance.unlock(root, ward.PASSPHRASE) as appliance:
+        appliance.findings(ward.AUDIT)
+    (database,) = (root / "evidence").glob("*.db")
+    for path in (root / "evidence").glob("*.db*"):
+        path.unlink()
+    with Appliance.unlock(root, ward.PASSPHRASE) as appliance:
+        if not key:
+            appliance._workspace._identity = None
+        found = appliance.verify_workspace().damages
+    assert [one.file for one in found] == [f"evidence/{database.name}"]
 
 
 def test_findings_of_an_audit_that_may_go_on_are_of_this_workspace(root: Path) -> None:
