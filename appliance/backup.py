@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from appliance.checking import check_open
+from appliance.checking import Damage, check_open
 from appliance.errors import CannotWrite, IntegrityError, UsageError
 from appliance.evidence.locking import exclusive
 from appliance.evidence.log import EvidenceLog
@@ -24,13 +24,13 @@ from appliance.roots import CatalogueRoots
 from appliance.workspace.archive import LOG_KEY, Manifest, Source, Step, read_archive, write_archive
 from appliance.workspace.building import building_up, scaffold
 from appliance.workspace.durable import sync_directory, sync_filesystem, write_new
+from appliance.workspace.evidence_batches import EVIDENCE, WAITING
 from appliance.workspace.evidence_store import alone
 from appliance.workspace.ga1 import Meaning, Unsealer, seal
 from appliance.workspace.layout import Part, walk
 from appliance.workspace.workspace import LOG, OBJECTS, Workspace
 
 PATIENCE_S: Final = 10.0
-_SET_ASIDE_LATER: Final = "evidence/waiting/"  # a batch that does not open stops nobody, here neither
 _LOG_KEY_KIND: Final = "log-key"
 _LOG_KEY_ID: Final = bytes(32)
 _LOG_KEY_LABEL: Final = "gradaudit backup v1: log key"
@@ -224,6 +224,11 @@ def _bring_back_log_key(workspace: Workspace) -> None:
     path.unlink()
 
 
+def _set_aside_later(workspace: Workspace, damage: Damage) -> bool:
+    """Whether it is a batch of findings that does not open: it stops nobody, and a restore neither."""
+    return damage.file.startswith(f"{EVIDENCE}/{WAITING}/") and (workspace.root / damage.file).exists()
+
+
 def _check(workspace: Workspace, manifest: Manifest) -> None:
     """Everything a restored workspace must be, before anybody can see it; then the entry that says so."""
     log = EvidenceLog.open(workspace.log_dir, create=False)
@@ -233,7 +238,7 @@ def _check(workspace: Workspace, manifest: Manifest) -> None:
         )
     CatalogueRoots(workspace.catalogue, log).check()
     workspace.evidence_notes = EvidenceRoots(log)
-    damages = [one for one in check_open(workspace, log).damages if not one.file.startswith(_SET_ASIDE_LATER)]
+    damages = [one for one in check_open(workspace, log).damages if not _set_aside_later(workspace, one)]
     if damages:
         first = damages[0]
         more = f" ({len(damages) - 1} more)" if damages[1:] else ""

@@ -450,7 +450,18 @@ def test_a_database_that_is_gone_is_noticed(root: Path, left: bytes | None) -> N
         for ask in (lambda: appliance.findings(ward.AUDIT), lambda: appliance.rotate_keys(evidence=True)):
             with pytest.raises(IntegrityError, match="missing or empty"):
                 ask()
-        assert [one.file for one in appliance.verify_workspace().damages] == [f"{EVIDENCE}/{path.name}"]
+        assert f"{EVIDENCE}/{path.name}" in {one.file for one in appliance.verify_workspace().damages}
+
+
+def test_a_backup_without_the_findings_of_an_audit_is_not_restored(root: Path, tmp_path: Path) -> None:
+    """A batch that is gone before anybody opened it is a damage of the backup; one of garbage is not."""
+    with unlocked(root) as appliance:
+        name = EvidenceBatches.of(appliance._workspace).name_of(FINDINGS, ward.AUDIT)
+        (waiting(root) / f"{name}.{FINDINGS}.sealed").unlink()
+        appliance.backup(tmp_path / "b.tar", silent)
+    with pytest.raises(IntegrityError, match=name):
+        Appliance.restore(tmp_path / "b.tar", tmp_path / "back", ward.PASSPHRASE, "officer", silent)
+    assert not (tmp_path / "back").exists()
 
 
 @pytest.mark.parametrize(
