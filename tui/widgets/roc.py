@@ -18,7 +18,7 @@ from tui.text import line
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import NotDrawable, shares
 
-_AXIS_CELLS = 5
+_AXIS_CELLS = 6
 
 
 def lowest_rate(roc: tuple[tuple[float, float], ...]) -> float:
@@ -135,10 +135,8 @@ class RocPlot(Drawing):
         return lines
 
     def _row(self, number: int, cells: list[tuple[str, bool]]) -> Content:
-        label = {0: "100 %", self.rows - 1: "  0 %"}.get(
-            number, "     " if number != self.rows // 2 else " TPR "
-        )
-        parts: list[tuple[str, str]] = [(label, "$muted")]
+        label = {0: "100 %", self.rows // 2: "TPR", self.rows - 1: "0 %"}.get(number, "")
+        parts: list[tuple[str, str]] = [(label.rjust(_AXIS_CELLS - 1) + " ", "$muted")]
         for sign, above in cells:
             style = "$accent" if above else "$rule"
             if parts[-1][1] == style:

@@ -1,6 +1,7 @@
 """A small grey picture in half blocks, two pixels a cell; an ASCII ramp where those cannot be shown.
 
-For an image that may be looked at: after a reveal, and the entry in the log that goes before it.
+For an image that may be looked at: after a reveal, and the entry in the log that goes before it. It comes
+small, some hundred pixels a side at most: it is shrunk here on the screens' own thread.
 """
 
 from __future__ import annotations
