@@ -1,12 +1,13 @@
-"""The acts that only look: at this machine, at packs that were written, and at a pack in a file."""
+"""The acts that only look, and at no patient: counts of pairs, this machine, packs of evidence."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.acts import OpenWorkspace
-from appliance.views import LogHealth
+from appliance.views import LogHealth, PairingRow, PairingView
 
 if TYPE_CHECKING:
     from appliance.doctor import Check
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
 
 class Inspected(OpenWorkspace):
     """What may be looked at besides studies, models and audits."""
+
+    def pairing(self) -> PairingView:
+        """How pairs were found and what is in none, in numbers; no handle of a patient leaves this call."""
+        from appliance import pairs
+
+        rules = Counter(str(pair.rule) for pair in self._workspace.catalogue.pairs() if pair.standing)
+        found = Counter((row.reason, row.why, row.kind) for row in pairs.unpaired(self._workspace))
+        reasons: Counter[tuple[str, str]] = Counter()
+        for (reason, why, _), number in found.items():
+            reasons[reason, why] += number
+        return PairingView(
+            tuple(rules.most_common()),
+            tuple(
+                PairingRow(reason, why, found[reason, why, "image"], found[reason, why, "report"])
+                for (reason, why), _ in reasons.most_common()
+            ),
+        )
 
     def doctor(self) -> tuple[Check, ...]:
         """The self-check of this machine, for the disk this workspace lies on; takes a few seconds."""

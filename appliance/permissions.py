@@ -68,6 +68,7 @@ RULES: Final[dict[str, Rule]] = {
     "reports": Rule("report.show", _COLLECTING),
     "report": Rule("report.show", _COLLECTING),
     "pairs": Rule("pairs.show", _COLLECTING),
+    "pairing": Rule("pairs.count", _RUNNING),
     "unpaired": Rule("pairs.show", _COLLECTING),
     "pair": Rule("pairs.show", _COLLECTING),
     "duplicates": Rule("pairs.show", _COLLECTING),

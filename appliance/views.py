@@ -54,6 +54,8 @@ __all__ = [  # the result types the front ends may name; they never import audit
     "OverviewRow",
     "OverviewView",
     "PairView",
+    "PairingRow",
+    "PairingView",
     "Progress",
     "QuarantineRow",
     "RoleView",
@@ -230,6 +232,29 @@ class UnpairedView:
     status: str
     source: str
     by: str  # digest of what stands in its place, else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairingRow:
+    """How many images and reports are in no pair for one reason: a stable code, and its words."""
+
+    reason: str
+    why: str
+    images: int
+    reports: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairingView:
+    """How pairs were found and what is in none, in numbers: names no patient.
+
+    Attributes:
+        rules: what joined image and report -> standing pairs, most frequent first.
+        unpaired: most frequent reason first; earlier versions and copies are reasons too.
+    """
+
+    rules: tuple[tuple[str, int], ...]
+    unpaired: tuple[PairingRow, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,14 @@ from appliance.views import (
     ModelDifference,
     ModelView,
     OverviewView,
+    PairingView,
     Progress,
     QuarantineRow,
-    UnpairedView,
 )
 
 if TYPE_CHECKING:
     from appliance.doctor import Check
     from appliance.evidence.views import PackRow
-    from appliance.selection import PairRow
 
 
 class Backend(Protocol):
@@ -58,11 +57,8 @@ class Backend(Protocol):
     def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
         """What was set aside, by reason or file by file."""
 
-    def pairs(self) -> tuple[PairRow, ...]:
-        """Every pair; has handles of patients."""
-
-    def unpaired(self) -> tuple[UnpairedView, ...]:
-        """What is in no pair, and why; has handles of patients."""
+    def pairing(self) -> PairingView:
+        """How pairs were found and what is in none, in numbers."""
 
     def doctor(self) -> tuple[Check, ...]:
         """The self-check of this machine; takes seconds."""

@@ -46,6 +46,21 @@ def pairs_ls(
             table(json_, appliance.pairs(), _PAIR)
 
 
+@pairs.command("count")
+def pairs_count(context: typer.Context, json_: Json = False) -> None:
+    """Count pairs by what joined them, and what is in none by reason; names no patient."""
+    from appliance.views import plain
+
+    with opened(context) as appliance:
+        view = appliance.pairing()
+    if json_:
+        emit(True, plain(view), "")
+        return
+    for rule, number in view.rules:
+        emit(False, {}, f"{number:7} paired by {rule}")
+    table(False, view.unpaired)
+
+
 @pairs.command("show")
 def pairs_show(context: typer.Context, pair_id: str, json_: Json = False) -> None:
     """Show both sides of a pair and every version of its report. Contains patient data."""

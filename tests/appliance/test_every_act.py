@@ -123,6 +123,7 @@ ON_THE_WARD: dict[str, Act] = {
     "pairs": lambda site, visit: visit.keep("pairs", site.pairs()),
     "pair": lambda site, visit: site.pair(visit.known["pairs"][0].pair_id),
     "unpaired": lambda site, visit: site.unpaired(),
+    "pairing": lambda site, visit: site.pairing(),
     "ingest": lambda site, visit: site.ingest([visit.room / "studies"], _no),
     "quarantine": lambda site, visit: site.quarantine(),
     "export_studies": lambda site, visit: site.export_studies(

@@ -17,7 +17,6 @@ from pathlib import Path
 from appliance.doctor import Check
 from appliance.errors import ApplianceError, IntegrityError, Locked
 from appliance.evidence.views import PackRow
-from appliance.selection import PairRow
 from appliance.views import (
     AuditRow,
     AuditView,
@@ -29,8 +28,9 @@ from appliance.views import (
     ModelView,
     OverviewRow,
     OverviewView,
+    PairingRow,
+    PairingView,
     QuarantineRow,
-    UnpairedView,
 )
 from audit_core.results import (
     AuditResult,
@@ -325,7 +325,13 @@ def demo_overview(entries: int = 148) -> OverviewView:
     return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs)
 
 
-PATIENT = "DOE^JANE"  # in every handle that the studies' screen reads and must not show
+PAIRING = PairingView(
+    (("AccessionNumber", 120), ("StudyInstanceUID", 54)),
+    (
+        PairingRow("no-report", "no report names this study, and none stands alone near its date", 11, 0),
+        PairingRow("no-image", "no image of the study it names is here", 0, 4),
+    ),
+)
 CHECKS = (
     Check("python", "ok", "Python 3.12.3"),
     Check("packages", "ok", "all required packages are there in the expected versions"),
@@ -339,17 +345,6 @@ CHECKS = (
     ),
     Check("isolation", "ok", "network namespace, seccomp and Landlock are on; nothing gets out"),
 )
-
-
-def unpaired(images: int, reports: int) -> tuple[UnpairedView, ...]:
-    """So many images and reports in no pair."""
-    image = ("image", "no-report", "no report names this study, and none stands alone near its date")
-    report = ("report", "no-image", "no image of the study it names is here")
-    rows = [image] * images + [report] * reports
-    return tuple(
-        UnpairedView(kind, "d", reason, why, *[PATIENT] * 3, "20250101", "DX", "final", "HL7", "")
-        for kind, reason, why in rows
-    )
 
 
 @dataclass
@@ -377,7 +372,7 @@ class Simulator:
             "archive-encrypted", 1, "a member of the archive has a password", "2026-11-20T13:58:40Z"
         ),
     )
-    alone: tuple[UnpairedView, ...] = field(default_factory=lambda: unpaired(11, 4))
+    paired: PairingView = PAIRING
     checks: tuple[Check, ...] = field(default_factory=lambda: CHECKS)
     packs_: tuple[PackRow, ...] = (
         PackRow("a-0003", 147, "2026-11-20T14:20:00.000Z", "officer:77aa"),
@@ -462,17 +457,9 @@ class Simulator:
             for place in range(row.files)
         )
 
-    def pairs(self) -> tuple[PairRow, ...]:
-        self._enter("pairs")
-        rules = ("AccessionNumber",) * 120 + ("StudyInstanceUID",) * 54
-        return tuple(
-            PairRow(f"{number:064x}", "p", PATIENT, PATIENT, PATIENT, "20250101", "DX", "CHEST", rule)
-            for number, rule in enumerate(rules)
-        )
-
-    def unpaired(self) -> tuple[UnpairedView, ...]:
-        self._enter("unpaired")
-        return self.alone
+    def pairing(self) -> PairingView:
+        self._enter("pairing")
+        return self.paired
 
     def doctor(self) -> tuple[Check, ...]:
         self._enter("doctor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,35 @@ class Hostile(Simulator):
         """Rows with the payload."""
         return planted(super().audits(), self.payload)
 
+    def models(self) -> Any:
+        """Models with the payload in every fact."""
+        return planted(super().models(), self.payload)
+
+    def compare_models(self, first: str, second: str) -> Any:
+        """Differences with the payload."""
+        return planted(super().compare_models(first, second), self.payload)
+
+    def quarantine(self, each: bool = False) -> Any:
+        """Reasons, messages and handles with the payload."""
+        return planted(super().quarantine(each), self.payload)
+
+    def pairing(self) -> Any:
+        """Rules and reasons with the payload."""
+        view = planted(super().pairing(), self.payload)
+        return replace(view, rules=tuple((self.payload + rule, pairs) for rule, pairs in view.rules))
+
+    def doctor(self) -> Any:
+        """Sentences and hints with the payload."""
+        return planted(super().doctor(), self.payload)
+
+    def packs(self) -> Any:
+        """Times and persons with the payload."""
+        return planted(super().packs(), self.payload)
+
+    def verify_pack(self, path: Path) -> Any:
+        """Words with the payload."""
+        return planted(super().verify_pack(path), self.payload)
+
 
 def hostile(payload: str) -> Hostile:
     """A simulator that says `payload` everywhere."""
@@ -107,6 +137,20 @@ def test_payload_is_inert_everywhere(payload: str) -> None:
         assert app.return_code is None
 
     drive(steps, size=(130, 80), backend=backend)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_payload_is_inert_in_what_is_only_looked_at(payload: str) -> None:
+    """Studies, models and their differences, system, evidence and a comparison, each with its acts."""
+    ways = (("5", "f"), ("6",), ("m", "end", "v", "d"), ("escape", "0"), ("8", "e", "enter"))
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for keys in (*ways, ("v", "x", "enter"), ("c", "enter", "end", "enter")):
+            await press(pilot, *keys)
+            inert(app)
+        assert app.return_code is None
+
+    drive(steps, size=(130, 80), backend=hostile(payload))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)

@@ -9,11 +9,10 @@ import pytest
 from textual.pilot import Pilot
 
 from appliance.errors import NotPermitted
-from appliance.views import QuarantineRow
+from appliance.views import PairingView, QuarantineRow
 from tests.tui.pilot import drive, glass, press
-from tests.tui.simulator import PATIENT, Simulator, demo_overview
+from tests.tui.simulator import Simulator, demo_overview
 from tui.app import GradAuditApp
-from tui.screens.studies import Lonely, StudiesScreen, pairing
 
 SIZES = ((80, 24), (132, 40))
 
@@ -44,32 +43,6 @@ def test_counts_reasons_and_pairing_are_on_one_screen(size: tuple[int, int]) -> 
     drive(steps, size)
 
 
-def test_no_handle_of_a_patient_reaches_the_screen() -> None:
-    """Pairs and what is in none carry handles; what the screen keeps of them are counts."""
-    backend = Simulator()
-    assert PATIENT in {row.patient_id for row in (*backend.pairs(), *backend.unpaired())}
-    assert PATIENT not in repr(pairing(backend))
-
-    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "5", "f", "tab", "end")
-        assert PATIENT not in glass(app)
-        assert isinstance(app.screen, StudiesScreen)
-        assert PATIENT not in repr(vars(app.screen))
-
-    drive(steps, (132, 40), backend=backend)
-
-
-def test_pairing_counts_by_reason_most_frequent_first() -> None:
-    """Images and reports of one reason stand in one row."""
-    counted = pairing(Simulator())
-    assert counted.rules == (("AccessionNumber", 120), ("StudyInstanceUID", 54))
-    assert [(one.reason, one.images, one.reports) for one in counted.lonely] == [
-        ("no-report", 11, 0),
-        ("no-image", 0, 4),
-    ]
-    assert isinstance(counted.lonely[0], Lonely)
-
-
 def test_files_are_listed_by_handle_and_the_last_of_many_is_a_key_away() -> None:
     """f lists single files; of a hundred thousand only the rows in sight are drawn."""
     many = (QuarantineRow("not-dicom", 100_000, "cannot be parsed", "2026-11-20T13:58:02Z"),)
@@ -92,7 +65,7 @@ def test_an_empty_site_says_how_to_begin() -> None:
         assert "No study yet: gradaudit ingest FOLDER" in glass(app)
         assert "Nothing was set aside." in glass(app)
 
-    drive(steps, backend=Simulator(view=view, aside=(), alone=()))
+    drive(steps, backend=Simulator(view=view, aside=(), paired=PairingView((), ())))
 
 
 def test_what_a_role_may_not_see_leaves_the_counts() -> None:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
 
-from appliance.views import OverviewView, QuarantineRow
+from appliance.views import OverviewView, PairingView, QuarantineRow
 from tui.screens.section import Section, navigation
 from tui.text import foreign
 from tui.widgets.drawing import Heading, Lines
 from tui.widgets.rows import Column, Rows
 from tui.words import moment
-
-if TYPE_CHECKING:
-    from tui.backend import Backend
 
 _BY_REASON = (
     Column("Reason", 20),
@@ -37,44 +30,6 @@ _LONELY = (
     Column("Reports", 7),
     Column("Why", 20, flex=True, drop=1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Lonely:
-    """Images and reports that are in no pair for one reason."""
-
-    reason: str
-    why: str
-    images: int
-    reports: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """How pairs were found, and what is in none; most frequent first.
-
-    Attributes:
-        rules: what joined image and report -> pairs.
-    """
-
-    rules: tuple[tuple[str, int], ...]
-    lonely: tuple[Lonely, ...]
-
-
-def pairing(backend: Backend) -> Pairing:
-    """Count pairs and what has no partner; no handle of a patient leaves this call."""
-    rules = Counter(row.rule for row in backend.pairs())
-    alone = Counter((row.reason, row.why, row.kind) for row in backend.unpaired())
-    reasons = Counter({(reason, why): 0 for reason, why, _ in alone})
-    for (reason, why, _), found in alone.items():
-        reasons[reason, why] += found
-    return Pairing(
-        tuple(rules.most_common()),
-        tuple(
-            Lonely(reason, why, alone[reason, why, "image"], alone[reason, why, "report"])
-            for (reason, why), _ in reasons.most_common()
-        ),
-    )
 
 
 class StudiesScreen(Section):
@@ -100,7 +55,7 @@ class StudiesScreen(Section):
         super().__init__()
         self.each = False
         self.aside: tuple[QuarantineRow, ...] = ()
-        self.pairing: Pairing | None = None
+        self.pairing: PairingView | None = None
 
     def body(self) -> ComposeResult:
         """Counts, two tables, the row under the cursor in full."""
@@ -120,12 +75,12 @@ class StudiesScreen(Section):
         self._counts(view)
         await self._set_aside()
         self.query_one("#aside", Rows).focus()
-        self.pairing = await self.ask(pairing, self.app.backend)
+        self.pairing = await self.ask(self.app.backend.pairing)
         self._counts(view)
         lonely = self.query_one("#lonely", Rows)
         lonely.empty = "Every image and every report is in a pair." if view.studies else ""
-        lonely.fill(len(self.pairing.lonely))
-        alone = sum(one.images + one.reports for one in self.pairing.lonely)
+        lonely.fill(len(self.pairing.unpaired))
+        alone = sum(one.images + one.reports for one in self.pairing.unpaired)
         self.query_one("#lonely-head", Heading).add(Content(f"{alone:,} images and reports"))
 
     async def _set_aside(self) -> None:
@@ -157,7 +112,7 @@ class StudiesScreen(Section):
 
     def _lonely(self, index: int) -> tuple[Content, ...]:
         assert self.pairing is not None, "no row before the pairs are counted"
-        row = self.pairing.lonely[index]
+        row = self.pairing.unpaired[index]
         return (
             foreign(row.reason, "bold"),
             Content(f"{row.images:>7,}"),
@@ -173,7 +128,7 @@ class StudiesScreen(Section):
             row = self.aside[table.cursor]
             detail.show(Content.assemble(foreign(row.reason, "bold"), ": ", foreign(row.message)))
         elif self.pairing is not None:
-            lonely = self.pairing.lonely[table.cursor]
+            lonely = self.pairing.unpaired[table.cursor]
             detail.show(Content.assemble(foreign(lonely.reason, "bold"), ": ", foreign(lonely.why)))
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
