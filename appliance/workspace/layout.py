@@ -99,7 +99,13 @@ def _walk(folder: Path, inside: str) -> Iterator[Found]:
         return
     for entry in entries:
         name, path = f"{inside}{entry.name}", Path(entry.path)
-        mode = entry.stat(follow_symlinks=False).st_mode
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # gone meanwhile: settled, merged or swept by a writer
+            continue
+        except OSError as error:
+            yield Found(name, path, part_of(name), f"cannot be read: {error.strerror}")
+            continue
         if stat.S_ISDIR(mode):
             if is_folder(name):
                 yield from _walk(path, f"{name}/")

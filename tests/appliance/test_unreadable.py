@@ -10,6 +10,7 @@ import pytest
 
 from appliance.errors import ApplianceError, IntegrityError
 from appliance.workspace.catalogue import Catalogue
+from appliance.workspace.layout import walk
 from appliance.workspace.workspace import Workspace
 from tests.appliance import whole_site
 from tests.appliance.whole_site import AUDIT_ID, PASSPHRASE, run
@@ -103,3 +104,26 @@ def test_verify_goes_on_behind_an_unreadable_catalogue(
     said = run(monkeypatch, site, "workspace", "verify")
     assert said.code == 20 and "disk i/o" in said.out and step.name in said.out, said
     assert "objects/" not in said.out
+
+
+def test_what_cannot_be_looked_at_is_named_and_what_has_gone_is_not(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose inode cannot be read is damage; one that a writer took away since the listing is none."""
+    unreadable, vanished = objects(site)[0], site / "objects/incoming" / ("ab" * 16)
+    vanished.touch(0o600)
+    lstat = Path.lstat
+
+    def failing(path: Path) -> os.stat_result:
+        if path == vanished:
+            raise FileNotFoundError(2, "No such file or directory")
+        if path == unreadable:
+            raise OSError(5, "Input/output error")
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", failing)
+    found = {one.name: one.trouble for one in walk(site)}
+    assert "Input/output error" in found[str(unreadable.relative_to(site))]
+    assert str(vanished.relative_to(site)) not in found
+    said = run(monkeypatch, site, "workspace", "verify")
+    assert said.code == 20 and unreadable.name in said.out and vanished.name not in said.out, said
