@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import IO, Any, ClassVar, ParamSpec, TypeVar
 
-from rich.text import Text
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import Worker
 
 from appliance.errors import ApplianceError
 from appliance.views import OverviewView, Progress, VerdictWord
+from tui.acts import help_for, of_screen
 from tui.backend import Backend
-from tui.faults import fault_line
-from tui.glyphs import choose
+from tui.glyphs import Spell, choose, started_with
 from tui.idle import LOOK_S, Idle, LockingApp
+from tui.keys import checked, name_all
 from tui.messages import RunFinished, RunStepped, RunStopped
 from tui.running import Running
 from tui.screens.audits import AuditsScreen
@@ -32,12 +35,13 @@ from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.result import ResultScreen
 from tui.screens.run import ProgressDialog, Request, RunDialog
-from tui.screens.section import PLACES, Section
+from tui.screens.section import Section
 from tui.screens.studies import StudiesScreen
 from tui.screens.system import SystemScreen
 from tui.screens.unlock import UnlockScreen
-from tui.themes import THEMES, theme_for
-from tui.widgets.chrome import KeyLine, Notice, TopLine
+from tui.settings import Settings, keep_theme, read, settings_path
+from tui.themes import NAMES, THEMES, theme_for
+from tui.widgets.chrome import Notice, TopLine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,13 +60,13 @@ class GradAuditApp(LockingApp):
 
     CSS_PATH = "app.tcss"
     TITLE = "GradAudit"
-    ALLOW_SELECT = False  # selected text would leave through the clipboard escape
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide"), (110, "-very-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+l", "lock", "Lock", show=False, priority=True),
-        Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
+        Binding("ctrl+l", "lock", "Lock", show=False, priority=True, id="lock"),
+        Binding("ctrl+q", "leave", "Quit", show=False, priority=True, id="quit-anywhere"),
+        Binding("ctrl+p,f9", "command_palette", "Palette", show=False, priority=True, id="palette"),
     ]
 
     def __init__(
@@ -70,12 +74,17 @@ class GradAuditApp(LockingApp):
         backend: Backend | None,
         unlock: Unlock | None = None,
         clock: Callable[[], float] = time.monotonic,
+        settings: Settings = Settings(),  # noqa: B008 - frozen
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        name_all()
         super().__init__()
         self._backend = backend
         self._unlock = unlock
         self.clock = clock
-        self.glyphs = choose(os.environ)
+        self.settings = settings
+        self.glyphs = choose(environ)
+        self._spell = Spell()
         self.known: OverviewView | None = None
         self.running: Running | None = None
         self.last_result = ""
@@ -84,13 +93,23 @@ class GradAuditApp(LockingApp):
         self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = theme_for(os.environ)
+        self.theme = theme_for(environ, settings.theme)
+        keymap, trouble = checked(settings.keys)
+        self.set_keymap(keymap)
+        self._unsettled = settings.trouble or trouble
 
     def on_mount(self) -> None:
         """Overview, or the passphrase."""
         self.push_screen(UnlockScreen() if self._backend is None else OverviewScreen())
         self.set_interval(LOOK_S, self.lock_when_idle)
         self._watch_idle()
+        if self._unsettled:
+            self.call_after_refresh(self._say_unsettled)
+
+    def _say_unsettled(self) -> None:
+        self._complain(
+            ApplianceError(self._unsettled, f"mend {self.settings.path}; until then keys are as shipped")
+        )
 
     # What screens use
 
@@ -169,11 +188,9 @@ class GradAuditApp(LockingApp):
             self._complain(ApplianceError("no audit has finished yet", "press r to run one"))
 
     def action_help(self) -> None:
-        """Help for the present screen."""
-        screen = self.screen
-        if isinstance(screen, Section):
-            keys = [(display, label) for _, display, label in screen.query_one(KeyLine).shown()]
-            self.push_screen(HelpDialog(screen.TITLE, screen.HELP_TEXT, keys))
+        """Help for the part with the focus, then for its screen."""
+        if not isinstance(self.screen, HelpDialog | CommandPalette):
+            self.push_screen(help_for(self.screen))
 
     def action_run_dialog(self, model: str = "") -> None:
         """Choose and run an audit; while one runs, watch it."""
@@ -331,64 +348,32 @@ class GradAuditApp(LockingApp):
         for notice in self._notices():
             notice.complain(str(error), error.hint)
 
-    # Closed exits: nothing on a screen may leave but through the evidence pack
+    # Palette and help
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette holds our commands alone: one of Textual's saves the screen to a file."""
-        if isinstance(screen, Section):
-            for _, place, label in PLACES:
-                yield SystemCommand(label, "go there", lambda place=place: self.action_go(place))
-            yield SystemCommand("Run audit", "choose model, cohort and policy", self.action_run_dialog)
-            yield SystemCommand("Help", "keys and signs of this screen", self.action_help)
+        """Everything that can be done now, with its key, and nothing of the toolkit's own."""
+        for doing in of_screen(screen):
             yield SystemCommand(
-                "Lock", "take everything off the screen and forget the keys", self.action_lock
+                doing.act.label,
+                f"key {doing.act.keys}",
+                partial(self.run_action, doing.action, default_namespace=doing.node),
             )
-        for theme in THEMES:
-            yield SystemCommand(
-                f"Colours: {theme.name}", "change colours", lambda name=theme.name: self._recolour(name)
-            )
-        yield SystemCommand("Quit", "leave", self.action_leave)
+        for name in NAMES:
+            now = " (now)" if name == self.theme else ""
+            yield SystemCommand(f"Colours: {name}", f"theme{now}", partial(self._recolour, name))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """On a plain terminal everything is spelt in ASCII, whoever drew it."""
+        filters = super().get_line_filters()
+        return [*filters, self._spell] if self.glyphs.plain else filters
 
     def _recolour(self, name: str) -> None:
+        """Change colours, and begin with them the next time."""
         self.theme = name
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Closed: the clipboard escape would hand text to the terminal's machine."""
-
-    def open_url(self, url: str, *, new_tab: bool = True) -> None:
-        """Closed: an address can carry data away."""
-
-    def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
-        """Closed: the picture of a screen is patients' data in a plain file."""
-
-    def deliver_screenshot(
-        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
-    ) -> str | None:
-        """Closed, as `action_screenshot`."""
-        return None
-
-    def deliver_text(self, path_or_file: Any, **options: Any) -> str | None:
-        """Closed: writes outside the workspace."""
-        return None
-
-    def deliver_binary(self, path_or_file: Any, **options: Any) -> str | None:
-        """Closed: writes outside the workspace."""
-        return None
-
-    def action_suspend_process(self) -> None:
-        """Closed: an unlocked workspace does not wait in the background of a shell."""
-
-    def _fatal_error(self) -> None:
-        """One line instead of a traceback with local variables."""
-        self._say_fault(self._exception)
-
-    def panic(self, *renderables: Any) -> None:
-        """One line instead of what an exception draws of itself."""
-        self._say_fault(self._exception)
-
-    def _say_fault(self, error: BaseException | None) -> None:
-        self._exit_renderables.append(Text(fault_line(error or RuntimeError())))
-        self._close_messages_no_wait()
+        try:
+            self.settings = keep_theme(self.settings, name)
+        except OSError:
+            self._complain(ApplianceError("the colours could not be kept", f"check {self.settings.path}"))
 
 
 def run(backend: Backend | None, unlock: Unlock | None = None, error_file: IO[str] | None = None) -> int:
@@ -400,7 +385,8 @@ def run(backend: Backend | None, unlock: Unlock | None = None, error_file: IO[st
             locking ends the program.
         error_file: Where a fault's line goes; standard error when None.
     """
-    app = GradAuditApp(backend, unlock)
+    environ = started_with()
+    app = GradAuditApp(backend, unlock, settings=read(settings_path(environ)), environ=environ)
     if error_file is not None:
         app.error_console.file = error_file
     result = app.run()

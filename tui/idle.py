@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from textual import events
-from textual.app import App
+
+from tui.closed import ClosedApp
 
 LOOK_S = 5.0  # between two looks at whether somebody is there
 
@@ -38,7 +39,7 @@ class Idle:
         return self.minutes > 0 and self._clock() - self._last >= 60 * self.minutes
 
 
-class LockingApp(App[int]):
+class LockingApp(ClosedApp):
     """An app that locks when nobody is there, and no audit runs."""
 
     idle = Idle(0)

@@ -203,7 +203,7 @@ def test_foreign_text_is_one_line_of_content() -> None:
     ("environ", "glyphs"),
     [
         ({"LANG": "de_DE.UTF-8"}, UNICODE),
-        ({}, UNICODE),
+        ({}, ASCII),
         ({"LANG": "C"}, ASCII),
         ({"LC_ALL": "POSIX", "LANG": "C.UTF-8"}, ASCII),
         ({"LANG": "C.UTF-8", "TERM": "linux"}, ASCII),

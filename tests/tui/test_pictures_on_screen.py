@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.segment import Segment
 from textual.app import App, ComposeResult
+from textual.color import Color
 from textual.pilot import Pilot
 
 from appliance.views import VerdictWord
 from tests.tui.pilot import drive, glass, press, until
 from tests.tui.simulator import Simulator, audit_view
 from tui.app import GradAuditApp
-from tui.glyphs import ASCII, UNICODE
+from tui.glyphs import ASCII, UNICODE, Spell
 from tui.widgets.calibration import CalibrationBin, CalibrationPlot
 from tui.widgets.control_chart import ControlChart, audit_point
 from tui.widgets.drawing import Drawing
@@ -80,7 +82,8 @@ def test_ascii_holds_the_same_numbers(environ: dict[str, str], monkeypatch: pyte
         await press(pilot, "3")
         for kind in (HistogramPlot, RocPlot, LayersPlot):
             drawing = app.screen.query_one(kind)
-            shown = drawing.render().plain
+            (spelt,) = Spell().apply([Segment(drawing.render().plain)], Color(0, 0, 0))
+            shown = spelt.text
             assert shown.isascii(), kind.__name__
             monkeypatch.setattr(app, "glyphs", UNICODE)
             blocks = drawing.render().plain

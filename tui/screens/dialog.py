@@ -22,7 +22,10 @@ T = TypeVar("T")
 class Dialog(ModalScreen[T]):
     """A modal frame; escape leaves without an answer."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", show=False),
+        Binding("question_mark,f12", "app.help", "Help", show=False),
+    ]
     app: GradAuditApp
 
     def action_leave(self) -> None:

@@ -46,7 +46,7 @@ def navigation(here: str, *own: Binding, run: bool = True) -> list[BindingType]:
     ]
     keys += own
     keys.append(Binding("r,f5", "app.run_dialog", "Run", show=run))
-    keys.append(Binding("question_mark", "app.help", "Help", key_display="?"))
+    keys.append(Binding("question_mark,f12", "app.help", "Help"))
     keys.append(Binding("q,f10", "app.leave", "Quit"))
     return keys
 

@@ -30,7 +30,8 @@ class UnlockScreen(Screen[None]):
     """Asks for the officer's passphrase; nothing of the workspace is on this screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q,f10", "app.leave", "Quit", key_display="^q"),
+        Binding("ctrl+q,f10", "app.leave", "Quit"),
+        Binding("f12", "app.help", "Help"),
     ]
     app: GradAuditApp
 

@@ -53,7 +53,7 @@ class Drawing(Widget):
 
     def render(self) -> Content:
         """All lines."""
-        return self.glyphs.spell(Content("\n").join(self.lines(self.content_size.width)))
+        return Content("\n").join(self.lines(self.content_size.width))
 
 
 class Heading(Drawing):

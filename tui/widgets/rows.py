@@ -53,6 +53,7 @@ class Rows(ScrollView, can_focus=True):
     """Header and rows with a cursor. `cells(index)` gives one `Content` per column, None while loading."""
 
     ALLOW_SELECT = False
+    HELP = "Table: The arrow marks the row under the cursor; what is below the table is about that row."
     DEFAULT_CSS = """
     Rows { height: auto; overflow-x: hidden; scrollbar-size-vertical: 1; }
     Rows > .rows--header { color: $muted; text-style: bold; }
@@ -143,7 +144,7 @@ class Rows(ScrollView, can_focus=True):
         return self._line(Content.assemble(mark, Content(" " * _GAP).join(parts)), width, base)
 
     def _line(self, content: Content, width: int, base: Style) -> Strip:
-        padded = self._glyphs.spell(content.truncate(width, ellipsis=True, pad=True))
+        padded = content.truncate(width, ellipsis=True, pad=True)
         segments: list[Segment] = padded.render_segments(base)
         return Strip(segments, width)
 

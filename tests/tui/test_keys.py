@@ -1,0 +1,227 @@
+"""Keys: what every keyboard can type, other keys for a site, help for the focus, all in the palette."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.tui.everywhere import WAYS, go, our_nodes
+from tests.tui.pilot import SIZES, drive, glass, press, until
+from tui.acts import of_screen, spelt
+from tui.app import GradAuditApp
+from tui.keys import checked, name_all, together
+from tui.screens.audits import AuditsScreen
+from tui.screens.help import HelpDialog
+from tui.screens.log import LogScreen
+from tui.screens.overview import OverviewScreen
+from tui.screens.unlock import UnlockScreen
+from tui.settings import Settings
+from tui.widgets.chrome import KeyLine
+
+# Typed without a dead key or AltGr on every Latin keyboard; the palette (F9) reaches the rest from any other.
+TYPEABLE = re.compile(
+    r"[a-zA-Z0-9]|f([1-9]|1[0-2])|ctrl\+[a-z]|question_mark|enter|escape|tab|shift\+tab|space"
+    r"|up|down|left|right|home|end|pageup|pagedown|delete|backspace"
+)
+KEYLINES = [name for name in WAYS if name.endswith("Screen")]
+
+
+def settings(**keys: str) -> Settings:
+    """A site's keys; - is written as _."""
+    return Settings(keys={name.replace("_", "-"): value for name, value in keys.items()})
+
+
+def test_every_keyboard_can_type_every_key() -> None:
+    """No bracket, no backslash, no tilde: nothing that a German or French keyboard hides."""
+    kinds = our_nodes()
+    bound = {
+        (kind.__name__, key.strip())
+        for kind in kinds
+        for binding in Binding.make_bindings(kind.__dict__.get("BINDINGS", ()))
+        for key in binding.key.split(",")
+    }
+    assert len(bound) > 40
+    assert [one for one in sorted(bound) if not TYPEABLE.fullmatch(one[1])] == []
+
+
+@pytest.mark.parametrize("key", ["left_square_bracket", "backslash", "ctrl+backslash", "tilde", "at", "f13"])
+def test_a_key_that_is_hard_to_type_is_found(key: str) -> None:
+    """The control."""
+    assert TYPEABLE.fullmatch(key) is None
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", KEYLINES)
+def test_the_key_line_is_whole_on_every_screen(name: str, size: tuple[int, int]) -> None:
+    """At most seven keys; each is there, and with its label from 80 columns on."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await go(pilot, app, name)
+        keys, last = app.screen.query_one(KeyLine).shown(), glass(app).splitlines()[-1]
+        assert 1 <= len(keys) <= 7
+        for _, display, label in keys:
+            assert (f"{display} {label}" if size[0] >= 80 else display) in last
+        assert len(last) == size[0]
+
+    drive(steps, size)
+
+
+def test_every_act_has_a_name_of_its_own() -> None:
+    """One name stands for one act, or a site could not move the one without the other."""
+    name_all()
+    acts = defaultdict(set)
+    for kind in our_nodes():
+        for held in (kind._merged_bindings.key_to_bindings if kind._merged_bindings else {}).values():
+            for binding in held:
+                if binding.id is not None:
+                    acts[binding.id].add(binding.action.removeprefix("app."))
+    assert {"lock", "overview", "log-verify", "rows-down", "run", "help"} <= set(acts)
+    assert {name: actions for name, actions in acts.items() if len(actions) > 1} == {}
+
+
+def test_no_two_acts_share_a_key() -> None:
+    """As shipped, no screen gives one key to two of its acts."""
+    name_all()
+    for keys in together():
+        own = {name: held for name, held in keys.items() if not name.startswith(("choice-", "passphrase-"))}
+        shared = [
+            (one, other)
+            for one, held in own.items()
+            for other, also in own.items()
+            if one < other and held & also and "dialog" not in one + other and "help" not in one + other
+        ]
+        assert shared == [] or all("quit" in one for pair in shared for one in pair)
+
+
+def test_a_site_gives_other_keys() -> None:
+    """The new key acts, the old one no longer does, and key line and help show the new one."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "x")
+        assert isinstance(app.screen, AuditsScreen)
+        await press(pilot, "1", "2", "f2")
+        assert isinstance(app.screen, OverviewScreen)
+        assert "x Audits" in glass(app).splitlines()[-1]
+        await press(pilot, "4", "f8")
+        assert "verified: all 148 entries" in glass(app)
+        await press(pilot, "f7")
+        assert isinstance(app.screen, UnlockScreen)
+
+    drive(steps, settings=settings(audits="x", lock="f7", log_verify="ü,f8"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"lok": "f9"}, "keys: lok is no act; did you mean lock?"),
+        ({"zzzzzz": "f9"}, "keys: zzzzzz is no act"),
+        ({"audits": "ctrl+banana"}, "audits: ctrl+banana is no key"),
+        ({"audits": "x,"}, "audits: nothing is no key"),
+        ({"audits": "4"}, "keys: 4 would be both audits and log"),
+        ({"audits": "x", "log": "x"}, "keys: x would be both audits and log"),
+        ({"audits": "j"}, "keys: j would be both audits and rows-down"),
+        ({"lock": "x"}, "keys: lock needs a key that types nothing"),
+    ],
+)
+def test_wrong_keys_are_said_and_nothing_changes(keys: dict[str, str], said: str) -> None:
+    """One line says which and why; all keys stay as shipped, also those that would have been right."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await until(pilot, lambda: "keys are as shipped" in " ".join(glass(app).split()))
+        assert said in " ".join(glass(app).split())
+        await press(pilot, "2")
+        assert isinstance(app.screen, AuditsScreen)
+        await press(pilot, "ctrl+l")
+        assert isinstance(app.screen, UnlockScreen)
+
+    drive(steps, size=(120, 40), settings=Settings(Path("/none/screens.toml"), keys={"help": "f8", **keys}))
+
+
+def test_two_acts_can_change_places() -> None:
+    """A swap is no conflict."""
+    name_all()
+    assert checked({"audits": "4,f4", "log": "2,f2"}) == ({"audits": "4,f4", "log": "2,f2"}, "")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "2")
+        assert isinstance(app.screen, LogScreen)
+        await press(pilot, "4")
+        assert isinstance(app.screen, AuditsScreen)
+
+    drive(steps, settings=settings(audits="4,f4", log="2,f2"))
+
+
+@pytest.mark.parametrize(
+    ("way", "title", "words"),
+    [
+        ((), "Here: Table", "down, j"),
+        (("3",), "Here: Page", "Arrows, page keys"),
+        (("r",), "Here: List", "enter goes on"),
+        (("r", "tab", "tab", "tab"), "Here: Button", "Enter or space"),
+        (("3", "e"), "Here: Field", "F12 gives help"),
+        (("ctrl+l",), "Here: Field", "F12 gives help"),
+    ],
+)
+def test_help_begins_with_what_has_the_focus(way: tuple[str, ...], title: str, words: str) -> None:
+    """F12 explains the table, the page, the list, the button or the field; escape comes back to it."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, *way)
+        before = app.screen, app.screen.focused
+        await press(pilot, "f12")
+        assert isinstance(app.screen, HelpDialog)
+        assert title in glass(app) and words in glass(app)
+        await press(pilot, "f12")
+        assert (app.screen, app.screen.focused) == before
+
+    drive(steps)
+
+
+def test_a_question_mark_in_a_field_is_a_sign() -> None:
+    """In a passphrase ? is typed; elsewhere it gives help."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "question_mark")
+        assert app.screen.query_one(Input).value == "?"
+
+    drive(steps, backend=None)
+
+
+@pytest.mark.parametrize("name", KEYLINES)
+def test_the_palette_lists_everything_with_its_key(name: str) -> None:
+    """Every act of a screen that can be done now is in the palette, beside all its keys."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await go(pilot, app, name)
+        listed = {command.title: command.help for command in app.get_system_commands(app.screen)}
+        wanted = {
+            (active.binding.description, key)
+            for key, active in app.screen.active_bindings.items()
+            if active.node in (app.screen, app) and active.binding.id and active.enabled
+        }
+        assert len(wanted) > 4
+        for label, key in wanted:
+            assert spelt(key) in listed[label].removeprefix("key ").split(", "), (label, key)
+
+    drive(steps)
+
+
+def test_the_palette_does_what_the_key_does() -> None:
+    """F9, a name, enter: the screen's own act is done."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4", "f9")
+        await press(pilot, *"verify")
+        await until(pilot, lambda: "key v" in glass(app))
+        await press(pilot, "enter", "enter")
+        await until(pilot, lambda: "verified: all 148 entries" in glass(app))
+        assert any(doing.act.label == "Verify" for doing in of_screen(app.screen))
+
+    drive(steps)
