@@ -21,13 +21,15 @@ from tui.screens.result import ResultScreen
 from tui.widgets.chrome import KeyLine
 from tui.words import ORDER
 
+PLACES = "12345680c"  # the keys of all places
+
 
 @pytest.mark.parametrize("size", SIZES)
 def test_key_line_is_whole(size: tuple[int, int]) -> None:
     """At most seven keys, and each with its label on the last line, at every size."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        for key in "1234":
+        for key in PLACES:
             await press(pilot, key)
             keys = app.screen.query_one(KeyLine).shown()
             last = glass(app).splitlines()[-1]
@@ -43,7 +45,7 @@ def test_no_size_is_refused(size: tuple[int, int]) -> None:
     """On a tiny terminal the screens still open, and the key line falls back to keys alone."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        for key in "1234":
+        for key in PLACES:
             await press(pilot, key)
             last = glass(app).splitlines()[-1]
             assert all(display in last for _, display, _ in app.screen.query_one(KeyLine).shown())

@@ -48,7 +48,7 @@ class CompareScreen(Section):
     """
     BINDINGS = navigation(
         "compare",
-        Binding("enter", "choose", "Choose", key_display="enter"),
+        Binding("enter", "choose", "Pick", key_display="enter"),
         Binding("n", "anew", "Choose anew", show=False),
     )
 
@@ -118,7 +118,7 @@ class ComparisonScreen(Section):
 
     TITLE = "Compare"
     HELP_TEXT = _HELP
-    BINDINGS = navigation("compare", Binding("n", "app.go('compare')", "Choose anew"))
+    BINDINGS = navigation("compare", Binding("n", "app.go('compare')", "Anew"))
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__()

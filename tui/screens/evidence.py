@@ -50,7 +50,7 @@ class EvidenceScreen(Section):
     EvidenceScreen Heading { margin: 0 1; }
     """
     BINDINGS = navigation(
-        "evidence", Binding("e,f6", "export", "Export"), Binding("v", "verify", "Verify file"), run=False
+        "evidence", Binding("e,f6", "export", "Export"), Binding("v", "verify", "Check"), run=False
     )
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ class StudiesScreen(Section):
     StudiesScreen Rows { height: 1fr; min-height: 3; margin: 0 1; }
     StudiesScreen #detail { min-height: 2; max-height: 4; background: $panel; }
     """
-    BINDINGS = navigation("studies", Binding("f", "each", "Files/reasons"), run=False)
+    BINDINGS = navigation("studies", Binding("f", "each", "Files"), run=False)
 
     def __init__(self) -> None:
         super().__init__()
