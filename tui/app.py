@@ -213,6 +213,14 @@ class GradAuditApp(LockingApp):
             )
         self.run_worker(self._lock(backend), group="lock")
 
+    def cover(self) -> None:
+        """Nobody is there and an audit runs: content goes now, the keys when the audit has ended."""
+        if self._backend is None or not self.can_unlock:
+            return
+        backend = self._backend
+        self.show_lock("locked; the running audit goes on")
+        self.run_worker(self._lock(backend), group="lock")
+
     def _watch_idle(self) -> None:
         if self._backend is not None:
             self.run_worker(self._ask_idle(self._backend), group="idle")

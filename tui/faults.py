@@ -6,9 +6,5 @@ from appliance.faults import fault_of
 
 
 def fault_line(error: BaseException) -> str:
-    """One line that names a fault without any value."""
-    fault = fault_of(error)
-    return (
-        f"Fault {fault.fault_id}: the screens stopped ({fault.where}). "
-        "The log and the workspace are untouched."
-    )
+    """One line with the fault's id and nothing else of it; equal faults have equal ids."""
+    return f"Fault {fault_of(error).fault_id}: the screens stopped. The log and the workspace are untouched."

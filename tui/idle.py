@@ -40,17 +40,21 @@ class Idle:
 
 
 class LockingApp(ClosedApp):
-    """An app that locks when nobody is there, and no audit runs."""
+    """An app that locks when nobody is there; what runs is covered and goes on."""
 
     idle = Idle(0)
 
     @property
     def at_work(self) -> bool:
-        """Whether something runs that is to end first; the pause begins after it."""
+        """Whether something runs that is to end first."""
         raise NotImplementedError
 
     def action_lock(self) -> None:
         """Lock now; nothing where it is locked already."""
+        raise NotImplementedError
+
+    def cover(self) -> None:
+        """Take everything off the screen now, and lock when what runs has ended."""
         raise NotImplementedError
 
     async def on_event(self, event: events.Event) -> None:
@@ -61,7 +65,5 @@ class LockingApp(ClosedApp):
 
     def lock_when_idle(self) -> None:
         """Look whether somebody is there, and lock if not."""
-        if self.at_work:
-            self.idle.touch()
-        elif self.idle.over():
-            self.action_lock()
+        if self.idle.over():
+            (self.cover if self.at_work else self.action_lock)()

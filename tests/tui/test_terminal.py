@@ -66,6 +66,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_a_person_runs_an_audit_in_a_real_terminal(terminal: Terminal) -> None:
     """Overview, run dialog, progress, result, log, lock, unlock, quit with 0: all by keys, at 80x24."""
+    before = terminal.tmux("display-message", "-p", "#{pane_title}")
     terminal.expect("lumen-vlm: FAIL")
     terminal.press("r")
     terminal.expect("image-text-to-text")
@@ -81,6 +82,8 @@ def test_a_person_runs_an_audit_in_a_real_terminal(terminal: Terminal) -> None:
     terminal.press("-l", "correct horse")
     terminal.press("Enter")
     terminal.expect("Needs you")
+    title = terminal.tmux("display-message", "-p", "#{pane_title}")
+    assert title == before, "nothing of a patient, nor anything else, is put into the title"
     terminal.press("q")
     end = time.monotonic() + DEADLINE_S
     while not terminal.code.exists() and time.monotonic() < end:
