@@ -4,8 +4,8 @@
     evidence.root   done    result = root
     evidence.check  refused detail = the root that was found
 
-No state comes back: each holds a random word. So an entry that names a state which was left before is a forgery, by
-whoever holds the disk and with it the log's key, and says nothing.
+No state comes back: each holds a random word. So an entry that names a state which was left before is a
+forgery, by whoever holds the disk and with it the log's key, and says nothing.
 """
 
 from __future__ import annotations

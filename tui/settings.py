@@ -20,7 +20,7 @@ from pathlib import Path
 
 VARIABLE = "GRADAUDIT_SCREENS"
 _LONGEST = 65_536  # bytes
-_THEME_LINE = re.compile(r'^theme[ \t]*=.*$\n?', re.MULTILINE)
+_THEME_LINE = re.compile(r"^theme[ \t]*=.*$\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
