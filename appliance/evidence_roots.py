@@ -99,11 +99,14 @@ class _Walk:
 
 
 def _walked(entries: Iterable[Entry]) -> _Walk:
-    """The states of the database in the order of the log."""
+    """The states of the database in the order of the log; a change begins at one, and ends at one it named."""
     walk = _Walk()
     for entry in entries:
         root = entry.result_root
-        if root in walk.left:
+        follows = (
+            not walk.allowed or (entry.detail_digest if entry.outcome == "begins" else root) in walk.allowed
+        )
+        if root in walk.left or not follows:
             continue
         if entry.outcome == "begins":
             walk.begun.append(entry)

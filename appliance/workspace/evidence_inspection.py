@@ -31,8 +31,8 @@ def inspected(workspace: Workspace, private: SecretKey) -> list[Trouble]:
     with alone(workspace):
         found = list(_batches(workspace, private))
         if not (path.exists() and path.stat().st_size):
-            expected = path.exists() or not notes.states() <= {EMPTY}
-            return [*found, (name, gone(path))] if expected else found
+            merged = not notes.states() <= {EMPTY}  # one without bytes is also what a cut-off creation leaves
+            return [*found, (name, gone(path))] if merged else found
     try:
         store = EvidenceStore(path, private, EvidenceBatches.of(workspace), notes)
         try:

@@ -25,7 +25,7 @@ from appliance.workspace.evidence_batches import (
     REVEAL,
     EvidenceBatches,
 )
-from appliance.workspace.evidence_store import opened
+from appliance.workspace.evidence_store import file_of, opened
 from appliance.workspace.workspace import Workspace
 from tests.appliance import ward
 
@@ -425,16 +425,38 @@ def test_an_earlier_database_is_noticed(put_back: Path) -> None:
         assert appliance._log.acts("evidence.check")[-1].outcome == "refused"
 
 
-def test_an_entry_that_names_an_earlier_state_makes_it_no_state_of_today(put_back: Path) -> None:
+@pytest.mark.parametrize("ways", (("now", "earlier"), ("earlier", "new"), ("new", "earlier")))
+def test_an_entry_that_names_an_earlier_state_makes_it_no_state_of_today(
+    put_back: Path, ways: tuple[str, str]
+) -> None:
     """Whoever holds the disk also holds the log's key; no state comes back, whatever an entry says."""
     with unlocked(put_back) as appliance:
         log = appliance._log
         done = [entry for entry in log.acts("evidence.root") if entry.outcome == "done"]
-        earlier, now = done[-2].result_root, done[-1].result_root
-        log.append("evidence.root", "workspace", "begins", detail_digest=now, result_root=earlier)
-        log.append("evidence.root", "workspace", "done", result_root=earlier)
+        roots = {"earlier": done[-2].result_root, "now": done[-1].result_root, "new": "ab" * 32}
+        before, after = (roots[way] for way in ways)
+        log.append("evidence.root", "workspace", "begins", detail_digest=before, result_root=after)
+        log.append("evidence.root", "workspace", "done", result_root=after)
         with pytest.raises(IntegrityError, match="put back"):
             appliance.findings(ward.AUDIT)
+
+
+def test_an_entry_of_a_state_that_never_began_shuts_nothing(root: Path) -> None:
+    """Who holds the disk cannot say where the database should stand."""
+    with unlocked(root) as appliance:
+        known = appliance.findings(ward.AUDIT)
+        appliance._log.append("evidence.root", "workspace", "done", result_root="ab" * 32)
+        assert appliance.findings(ward.AUDIT) == known
+
+
+def test_a_creation_cut_off_is_no_damage(root: Path) -> None:
+    """The file is there and empty, as a kill leaves it; nothing was merged, so nothing is missing."""
+    with unlocked(root) as appliance:
+        path = file_of(root / EVIDENCE, appliance._workspace.evidence_key())
+        assert not path.exists()
+        put(path, b"")
+        assert appliance.verify_workspace().damages == ()
+        assert appliance.findings(ward.AUDIT)
 
 
 @pytest.mark.parametrize("left", (b"", None))
