@@ -63,6 +63,12 @@ class EvidenceRoots:
         """Say where the database stands."""
         self._log.append(ACT, _OBJECT, "done", actor=self._actor(), result_root=root)
 
+    def renew(self) -> None:
+        """Say again where the database stands, before the entry that said it goes with its year."""
+        walk = _walked(self._log.acts(ACT))
+        if walk.settled and not walk.begun:
+            self.settled(walk.settled)
+
     def closings(self, audit_id: str) -> frozenset[str]:
         """Digests of what an audit sealed; none where an earlier version closed it."""
         handle = self._log.identifier(audit_id)
@@ -99,7 +105,7 @@ class _Walk:
 
 
 def _walked(entries: Iterable[Entry]) -> _Walk:
-    """The states of the database in the order of the log; a change begins at one, and ends at one it named."""
+    """The states of the database in the order of the log; a change begins at one and ends at one it named."""
     walk = _Walk()
     for entry in entries:
         root = entry.result_root

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from appliance.acts import OpenWorkspace
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence.standing import UNWITNESSED
+from appliance.evidence_roots import EvidenceRoots
 from appliance.views import LogHealth, LogRow
 
 if TYPE_CHECKING:
@@ -165,5 +166,6 @@ class Logged(OpenWorkspace):
         """Remove closed years. Raises as `keeping.prune`."""
         from appliance.evidence import keeping
 
-        self._roots.renew()  # what the log knows of the catalogue stays
+        self._roots.renew()  # what the log knows of the catalogue and of the findings stays
+        EvidenceRoots(self._log, lambda: self._actor).renew()
         return tuple(keeping.prune(self._log, before, keep_years, time.time_ns() // 1_000_000, self._actor))

@@ -6,6 +6,7 @@ import time
 from typing import Protocol
 
 DAY_MS = 24 * 3600 * 1000
+OFF_MS = 31 * DAY_MS  # how long a machine may be off
 _TOLERANCE_MS = 2000
 
 
@@ -36,12 +37,12 @@ class SystemClock:
 def jumped(last_utc_ms: int, last_boot_ns: int, utc_ms: int, boot_ns: int) -> str:
     """Where somebody set the settable clock since the last entry: `clock.back`, `clock.forward`, or "".
 
-    At least `passed_ms` went by, exactly that without a restart. A smaller `boot_ns` tells of one:
-    the machine may have been off since, and a month of that is taken as it is claimed.
+    At least `passed_ms` went by. The machine may have been off as well, also where `boot_ns` has grown since,
+    and a month of that is taken as it is claimed.
     """
     restarted = boot_ns < last_boot_ns
     passed_ms = (boot_ns if restarted else boot_ns - last_boot_ns) // 1_000_000
     gained_ms = utc_ms - last_utc_ms - passed_ms
     if gained_ms < -_TOLERANCE_MS:
         return "clock.back"
-    return "clock.forward" if gained_ms > (31 if restarted else 1) * DAY_MS else ""
+    return "clock.forward" if gained_ms > OFF_MS else ""

@@ -181,7 +181,8 @@ def test_a_damaged_workspace_is_not_restored_as_a_whole_one(made: Path, tmp_path
     """A backup keeps damage as it found it; the restore opens every object and names the file."""
     root = Path(shutil.copytree(made / "ws", tmp_path / "ws"))
     victim = next(path for path in (root / "objects").rglob("*.ga1") if path.stat().st_size > 30_000)
-    victim.write_bytes(victim.read_bytes()[:-1] + b"\0")
+    sound = victim.read_bytes()
+    victim.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
     with Appliance.unlock(root, PASSPHRASE) as appliance:
         appliance.backup(tmp_path / "b.tar", silent)
     with pytest.raises(IntegrityError, match=victim.name):

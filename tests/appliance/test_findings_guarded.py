@@ -14,7 +14,7 @@ import pytest
 
 from appliance import backup, findings
 from appliance.api import Appliance
-from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, LogUnwritable
+from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, LogUnwritable, UsageError
 from appliance.evidence.log import EvidenceLog
 from appliance.workspace import evidence_store
 from appliance.workspace.evidence_batches import (
@@ -447,6 +447,17 @@ def test_an_entry_of_a_state_that_never_began_shuts_nothing(root: Path) -> None:
         known = appliance.findings(ward.AUDIT)
         appliance._log.append("evidence.root", "workspace", "done", result_root="ab" * 32)
         assert appliance.findings(ward.AUDIT) == known
+
+
+def test_what_the_log_knows_of_findings_outlives_a_pruning(put_back: Path) -> None:
+    """The state is said again before a year goes, so an earlier database is noticed from that entry alone."""
+    with unlocked(put_back) as appliance:
+        before = appliance._log.acts("evidence.root")[-1]
+        with pytest.raises(UsageError, match="30 days"):  # a young log has no year to lose
+            appliance.prune_log(2000, keep_years=6)
+        last = appliance._log.acts("evidence.root")[-1]
+    assert last.index > before.index
+    assert (last.outcome, last.result_root) == ("done", before.result_root)
 
 
 def test_a_creation_cut_off_is_no_damage(root: Path) -> None:

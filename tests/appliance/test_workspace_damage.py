@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.api import Appliance
-from appliance.workspace.evidence_store import opened
-from appliance.workspace.workspace import Workspace
-from tests.appliance import whole_site
+from tests.appliance import ward, whole_site
 from tests.appliance.damaged_workspaces import CASES, Case, Stage
 from tests.appliance.whole_site import Said, content, run
 
@@ -73,16 +71,11 @@ def test_damage_is_named(
     assert content(root) == before
 
 
-def test_damaged_findings_are_named(
-    originals: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_findings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the passphrase that opens them the findings are read page by page; whole ones are whole."""
-    root = Path(shutil.copytree(originals.root, tmp_path / "ws"))
-    with (
-        Workspace.open(root, whole_site.PASSPHRASE) as workspace,
-        opened(workspace, workspace.evidence_key()),
-    ):
-        pass
+    root = ward.build(tmp_path / "ws")
+    with Appliance.unlock(root, ward.PASSPHRASE) as appliance:
+        assert appliance.findings(ward.AUDIT)
     (path,) = (root / "evidence").glob("*.db")
     assert run(monkeypatch, root, "workspace", "verify").code == 0
     for kept in (path.stat().st_size - 100, 0):

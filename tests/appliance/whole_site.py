@@ -65,9 +65,10 @@ def run(monkeypatch: pytest.MonkeyPatch, root: Path, *words: str) -> Said:
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """Every file below `root` that is not the log's, with its bytes."""
+    """Every file below `root` that is neither the log's nor a lock, with its bytes."""
+    files = {str(path.relative_to(root)): path for path in sorted(root.rglob("*")) if not path.is_dir()}
     return {
-        str(path.relative_to(root)): path.read_bytes() if path.is_file() else b"?"
-        for path in sorted(root.rglob("*"))
-        if not path.is_dir() and path.relative_to(root).parts[0] not in ("log", "lock")
+        name: path.read_bytes() if path.is_file() else b"?"
+        for name, path in files.items()
+        if not name.startswith("log/") and path.name != "lock"
     }
