@@ -93,7 +93,10 @@ def check_open(workspace: Workspace, log: EvidenceLog) -> Checked:
     evidence = _evidence_key(workspace)
     if evidence is not None:
         known = {one.file for one in damages}
-        damages += (one for one in _findings(workspace, evidence) if one.file not in known)
+        try:
+            damages += [one for one in _findings(workspace, evidence) if one.file not in known]
+        except Locked:  # the key was changed meanwhile
+            evidence = None
     return Checked(len(found), len(objects), tuple(damages), evidence is not None)
 
 
@@ -198,9 +201,12 @@ def _has_form(path: Path, meaning: Meaning) -> bool:
 def _absent(workspace: Workspace, batches: EvidenceBatches, names: Iterable[str]) -> Iterator[Damage]:
     """Where there is no database of findings: it, if the log knows one; else each batch not taken in."""
     there = {one.name for one in batches.waiting() if one.kind == FINDINGS}
-    file = f"evidence-{read_keyring(workspace.root / KEYRING).evidence.hex()[:16]}.db"
-    if (workspace.root / EVIDENCE / file).exists():
-        return
+    for _ in range(
+        2
+    ):  # a change of key takes the earlier file away after naming the later
+        file = f"evidence-{read_keyring(workspace.root / KEYRING).evidence.hex()[:16]}.db"
+        if (workspace.root / EVIDENCE / file).exists():
+            return
     if workspace.evidence_notes is not None and not workspace.evidence_notes.states() <= {EMPTY}:
         yield _of_error(f"{EVIDENCE}/{file}", gone(workspace.root / EVIDENCE / file))
         return

@@ -71,6 +71,7 @@ class EvidenceRoots:
 
     def closings(self, audit_id: str) -> frozenset[str]:
         """Digests of what an audit sealed; none where an earlier version closed it."""
+        self._log.refresh()  # the audit may have ended since
         handle = self._log.identifier(audit_id)
         closed = (entry for entry in self._log.acts(CLOSED) if entry.object == handle)
         return frozenset(entry.detail_digest for entry in closed if entry.detail_digest)

@@ -310,9 +310,7 @@ def opened(workspace: Workspace, private: SecretKey) -> Iterator[tuple[EvidenceS
 @contextmanager
 def opened_alone(workspace: Workspace, private: SecretKey) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
     """As `opened`, for whoever is `alone`."""
-    in_force = read_keyring(workspace.root / "keyring.json").evidence
-    if not public_of(private) == in_force == workspace.keyring.evidence:
-        raise Locked("the evidence key was changed meanwhile", "Unlock again and try once more.")
+    in_force = must_be_in_force(workspace, private)
     directory = workspace.root / EVIDENCE
     path, notes = file_of(directory, private), workspace.evidence_notes or Unlogged()
     allowed = notes.states()
@@ -327,6 +325,18 @@ def opened_alone(workspace: Workspace, private: SecretKey) -> Iterator[tuple[Evi
         yield store, erasures
     finally:
         store.close()
+
+
+def must_be_in_force(workspace: Workspace, private: SecretKey) -> bytes:
+    """The public evidence key on the disk, which is that of `private`; for whoever is `alone`.
+
+    Raises:
+        Locked: the evidence key was changed meanwhile.
+    """
+    in_force = read_keyring(workspace.root / "keyring.json").evidence
+    if not public_of(private) == in_force == workspace.keyring.evidence:
+        raise Locked("the evidence key was changed meanwhile", "Unlock again and try once more.")
+    return in_force
 
 
 def remove_of_other_keys(directory: Path, in_force: bytes) -> None:

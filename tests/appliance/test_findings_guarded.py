@@ -242,6 +242,17 @@ def test_whoever_is_left_with_the_earlier_key_sees_nothing(root: Path) -> None:
         assert appliance.reveals() == ()
 
 
+def test_a_check_beside_a_change_of_the_evidence_key(root: Path) -> None:
+    """The earlier database is gone because another one counts: no damage, and nothing said of findings."""
+    with unlocked(root) as earlier:
+        earlier.findings(ward.AUDIT)
+        with unlocked(root) as other:
+            assert other.verify_workspace().findings
+            other.rotate_keys(evidence=True)
+        checked = earlier.verify_workspace()
+    assert (checked.damages, checked.findings) == ((), False)
+
+
 def test_a_backup_beside_a_merge(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A merge waits while the findings are copied, so the copy is one state; the backup comes back whole."""
     merging: list[tuple[threading.Thread, list[object]]] = []
