@@ -11,7 +11,6 @@ from typing import IO, Any, ClassVar, ParamSpec, TypeVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import Worker
@@ -33,6 +32,7 @@ from tui.screens.help import HelpDialog
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.palette import Palette
 from tui.screens.result import ResultScreen
 from tui.screens.run import ProgressDialog, Request, RunDialog
 from tui.screens.section import Section
@@ -149,6 +149,7 @@ class GradAuditApp(LockingApp):
         """Take everything off the screen and ask for the passphrase."""
         self.known, self.last_result, self._backend = None, "", None
         while len(self.screen_stack) > 2:
+            self.workers.cancel_node(self.screen)
             self.pop_screen()
         self.switch_screen(UnlockScreen(message, hint))
 
@@ -189,7 +190,7 @@ class GradAuditApp(LockingApp):
 
     def action_help(self) -> None:
         """Help for the part with the focus, then for its screen."""
-        if not isinstance(self.screen, HelpDialog | CommandPalette):
+        if not isinstance(self.screen, HelpDialog | Palette):
             self.push_screen(help_for(self.screen))
 
     def action_run_dialog(self, model: str = "") -> None:
@@ -357,6 +358,11 @@ class GradAuditApp(LockingApp):
             notice.complain(str(error), error.hint)
 
     # Palette and help
+
+    def action_command_palette(self) -> None:
+        """Open the palette."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Everything that can be done now, with its key, and nothing of the toolkit's own."""

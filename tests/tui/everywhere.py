@@ -34,7 +34,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "Confirm": ("r", "enter", "enter", "enter", "enter", "c"),
     "ExportDialog": ("3", "e"),
     "HelpDialog": ("question_mark",),
-    "CommandPalette": ("ctrl+p",),
+    "Palette": ("ctrl+p",),
     "UnlockScreen": ("ctrl+l",),
 }
 BASES = {"Section", "Dialog", "FileDialog"}

@@ -96,6 +96,18 @@ def test_locking_takes_everything_off_the_screen(below: str) -> None:
     drive(steps, backend=backend)
 
 
+def test_locking_while_somebody_types_in_the_palette() -> None:
+    """Keys still on their way when the palette goes end nothing: the screen is locked, the keys are gone."""
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for key in ("f9", "t", "s", "n", "ctrl+l"):
+            await pilot.press(key)  # without waiting for what the key does
+        await until(pilot, lambda: isinstance(app.screen, UnlockScreen) and backend.calls[-1] == "lock")
+
+    drive(steps, backend=backend)
+
+
 def test_locking_stops_a_running_audit_before_the_keys_go() -> None:
     """Content goes at once; `lock` is called only after the audit's thread has ended, with nothing kept."""
     gate = threading.Semaphore(0)

@@ -39,7 +39,7 @@ async def look(pilot: Pilot[Any], app: GradAuditApp, name: str, found: Found) ->
             continue
         app.theme = theme
         await settle(pilot)
-        if name == "CommandPalette":  # which keeps the colours that it was opened with
+        if name == "Palette":  # which keeps the colours that it was opened with
             await press(pilot, "escape", "ctrl+p")
         for front, back, sign in pairs(app):
             found.setdefault((theme, front, back), f"{name}: {sign}")
