@@ -103,6 +103,7 @@ def test_locking_while_somebody_types_in_the_palette() -> None:
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         for key in ("f9", "t", "s", "n", "ctrl+l"):
             await pilot.press(key)  # without waiting for what the key does
+        await settle(pilot)
         await until(pilot, lambda: isinstance(app.screen, UnlockScreen) and backend.calls[-1] == "lock")
 
     drive(steps, backend=backend)
