@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ import pytest
 from appliance import lockout
 from appliance.api import Appliance
 from appliance.errors import Locked, UsageError
-from appliance.workspace import session
 from appliance.workspace.workspace import Workspace
 from tests.appliance import members_site as case
 from tests.appliance.test_users_commands import Site
@@ -25,16 +21,6 @@ SECRET = "GRADAUDIT_PASSPHRASE_FILE"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site whose workspace no test changes but by its log."""
     return Site(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    if not session.is_memory(Path("/dev/shm")):
-        pytest.skip("not shown: unlock, because this machine has no tmpfs at /dev/shm")
-    directory = Path(tempfile.mkdtemp(prefix="gradaudit-test-", dir="/dev/shm"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize("command", (("users", "ls"), ("unlock",), ("findings", "ls", "A-0"), ("lock",)))

@@ -8,8 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from appliance.designs.making import DesignRequest
 from appliance.designs.revealing import RevealRequest
 from appliance.errors import NotPermitted, UsageError
 from appliance.evidence import witness_log
-from appliance.workspace import session
 from tests.appliance import small_site, ward
 from tests.appliance.designs import design_site
 from tests.appliance.test_permissions import EXPECTED, USERS
@@ -262,17 +260,6 @@ def _furnished(name: str, folder: Path, room: Path) -> dict[str, str]:
             site.add_user(user, role, f"the words of {user}")
         secrets = {user: f"the words of {user}" for user in TYPED} | {"officer": PASSPHRASE}
         return secrets | {"scanner": site.add_machine("scanner").split()[1], "paper": site.add_recovery()}
-
-
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A place of this test's own for what `remember` keeps."""
-    if not session.is_memory(Path("/dev/shm")):
-        pytest.skip("not shown: unlock, because this machine has no tmpfs at /dev/shm")
-    directory = tempfile.mkdtemp(prefix="gradaudit-test-", dir="/dev/shm")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", directory)
-    yield
-    shutil.rmtree(directory)
 
 
 def test_every_act_is_done_here() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,16 +30,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def site(made: Site, tmp_path: Path) -> Site:
     shutil.copytree(made[0], tmp_path / "workspace")
     return tmp_path / "workspace", made[1]
-
-
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    if not session.is_memory(Path("/dev/shm")):
-        pytest.skip("not shown: unlock, because this machine has no tmpfs at /dev/shm")
-    directory = Path(tempfile.mkdtemp(prefix="gradaudit-test-", dir="/dev/shm"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
-    yield directory
-    shutil.rmtree(directory)
 
 
 def test_who_opens_what(site: Site) -> None:

@@ -11,10 +11,8 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,16 +34,6 @@ def make(root: Path, site_name: str = "St. Anna") -> Workspace:
 def root(tmp_path: Path) -> Path:
     make(tmp_path / "ws").close()
     return tmp_path / "ws"
-
-
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    if not session.is_memory(Path("/dev/shm")):
-        pytest.skip("not shown: unlock, because this machine has no tmpfs at /dev/shm")
-    directory = Path(tempfile.mkdtemp(prefix="gradaudit-test-", dir="/dev/shm"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
-    yield directory
-    shutil.rmtree(directory)
 
 
 def contents(root: Path) -> dict[Path, bytes]:

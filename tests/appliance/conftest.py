@@ -1,0 +1,23 @@
+"""What several tests of the appliance need."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.workspace import session
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in memory for what `unlock` keeps, of this test alone."""
+    if not session.is_memory(Path("/dev/shm")):
+        pytest.skip("not shown: unlock, because this machine has no tmpfs at /dev/shm")
+    directory = Path(tempfile.mkdtemp(prefix="gradaudit-test-", dir="/dev/shm"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    yield directory
+    shutil.rmtree(directory)
