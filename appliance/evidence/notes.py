@@ -27,7 +27,7 @@ KEY_FILE = "signing.key"
 _VERSION = b"gradaudit log key 1\n"
 _KEY_FILE = re.compile(
     re.escape(_VERSION)
-    + rb"(?P<seed>[A-Za-z0-9+/=]{44})\n(?P<entry>[A-Za-z0-9+/=]{44})\n(?P<check>[0-9a-f]{64})\n"
+    + rb"(?P<seed>[A-Za-z0-9+/]{43}=)\n(?P<entry>[A-Za-z0-9+/]{43}=)\n(?P<check>[0-9a-f]{64})\n"
 )
 
 

@@ -304,7 +304,7 @@ class Key(NamedTuple):
 
 def parse_key(line: bytes, place: str, kind: int = LOG_KEY) -> Key:
     """The key of a log, or of a witness, behind its written form."""
-    found = re.fullmatch(rb"([a-z0-9./-]{1,80})\+[0-9a-f]{8}\+([A-Za-z0-9+/=]{44})\n", line)
+    found = re.fullmatch(rb"([a-z0-9./-]{1,80})\+[0-9a-f]{8}\+([A-Za-z0-9+/]{44})\n", line)
     if found:
         raw = binascii.a2b_base64(found.group(2))
         key = Key(found.group(1).decode(), raw[1:], kind)
@@ -350,7 +350,7 @@ class Checkpoint(NamedTuple):
 def open_checkpoint(note: bytes, key: Key, place: str) -> Checkpoint:
     """Size and root from a signed checkpoint."""
     text = open_note(note, key, place)
-    found = re.fullmatch(rb"[^\n]+\n([0-9]{1,15})\n([A-Za-z0-9+/=]{44})\n", text)
+    found = re.fullmatch(rb"[^\n]+\n([0-9]{1,15})\n([A-Za-z0-9+/]{43}=)\n", text)
     if found:
         checkpoint = Checkpoint(int(found.group(1)), binascii.a2b_base64(found.group(2)))
         if len(checkpoint.root) == 32 and checkpoint.text(key) == text:

@@ -22,6 +22,7 @@ PATTERNS: dict[str, Callable[[int], int]] = {
     "all bits": lambda byte: byte ^ 0xFF,
     "zero": lambda byte: 0,
     "digit": lambda byte: 0x39 if byte != 0x39 else 0x38,
+    "padding": lambda byte: ord("=") if byte != ord("=") else ord("A"),
 }
 
 
@@ -75,8 +76,8 @@ def test_every_changed_byte_of_the_long_files_is_seen(original: Path, name: str)
 
 @pytest.mark.parametrize("name", ["checkpoint", "verifier-key", "signing.key"])
 def test_every_changed_byte_of_the_short_files_is_seen(copy: Path, name: str) -> None:
-    """Every byte × two patterns is reported, under the file's name or that of a note it no longer fits."""
-    for place, data in changed((copy / name).read_bytes(), ["lowest bit", "digit"]):
+    """Every byte × three patterns is reported, under the file's name or that of a note it no longer fits."""
+    for place, data in changed((copy / name).read_bytes(), ["lowest bit", "digit", "padding"]):
         (copy / name).write_bytes(data)
         problem = problem_of(copy)
         assert problem.startswith(("checkpoint", name)), f"byte {place}: {problem!r}"
