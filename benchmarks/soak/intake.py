@@ -1,6 +1,6 @@
 """Hostile model folders taken in: nothing of them is run, and each is refused with a reason or does no harm.
 
-    python benchmarks/soak/intake.py [--count 62] [--seed 0] [--whole] [--json]
+    python benchmarks/soak/intake.py [--count 62] [--seed 0] [--whole]
 
 Without `--whole` the folders are looked at and opened in this very process, without a box around it: a gadget
 that ran would leave its mark. With it each goes through `models add` of a workspace, worker and box included.
@@ -117,15 +117,11 @@ def main() -> int:
     given.add_argument("--count", type=int, default=len(BUNDLES))
     given.add_argument("--seed", type=int, default=0)
     given.add_argument("--whole", action="store_true")
-    given.add_argument("--json", action="store_true")
     asked = given.parse_args()
     found = run(asked.count, asked.seed, whole=asked.whole)
-    if asked.json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        for name, what in sorted(found.pop("outcomes").items()):
-            sys.stdout.write(f"{name}: {what}\n")
-        sys.stdout.write(json.dumps(found) + "\n")
+    for name, what in sorted(found.pop("outcomes").items()):
+        sys.stderr.write(f"{name}: {what}\n")
+    sys.stdout.write(json.dumps(found) + "\n")
     return 1 if found["executions"] or found["unexplained"] else 0
 
 

@@ -94,3 +94,10 @@ def test_what_needs_a_missing_tool_says_so(folder: Path) -> None:
     plain = result(soaked([harness], 0.0, 0), 0.0)
     assert not any(plain["totals"][bad] for bad in BAD)
     assert "one: not shown: needs strace" in table(plain)
+
+
+def test_what_a_harness_tells_of_each_try_is_no_part_of_its_counts() -> None:
+    """Hostile models are named one by one beside the one JSON object, and the runner reads that."""
+    found = soak.Found(soak.Harness("intake", "bundles", 2))
+    soak._round(found, 0)
+    assert (found.counts["tried"], found.counts["deaths"], found.said) == (2, 0, [])
