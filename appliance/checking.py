@@ -201,9 +201,7 @@ def _has_form(path: Path, meaning: Meaning) -> bool:
 def _absent(workspace: Workspace, batches: EvidenceBatches, names: Iterable[str]) -> Iterator[Damage]:
     """Where there is no database of findings: it, if the log knows one; else each batch not taken in."""
     there = {one.name for one in batches.waiting() if one.kind == FINDINGS}
-    for _ in range(
-        2
-    ):  # a change of key takes the earlier file away after naming the later
+    for _ in range(2):  # a change of key takes the earlier file away after naming the later
         file = f"evidence-{read_keyring(workspace.root / KEYRING).evidence.hex()[:16]}.db"
         if (workspace.root / EVIDENCE / file).exists():
             return

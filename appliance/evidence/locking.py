@@ -11,8 +11,8 @@ from pathlib import Path
 
 from appliance.errors import Busy, IntegrityError
 
-_PATIENCE_S = 10.0
-_PAUSE_S = 0.005
+_PATIENCE_S = 30.0
+_PAUSE_S = 0.001  # the lock of whoever appends without a pause is free for moments only
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def exclusive(directory: Path) -> Iterator[None]:
     """Hold the lock on a directory; the kernel frees it when the process ends, however it ends.
 
     Raises:
-        Busy: somebody else held it for ten seconds.
+        Busy: somebody else held it for thirty seconds.
         IntegrityError: the directory is gone.
     """
     try:

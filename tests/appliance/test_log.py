@@ -151,11 +151,13 @@ def test_threads_and_processes_interleave(tmp_path: Path) -> None:
         while log.refresh() == before:
             time.sleep(0.01)
 
-    await_more()
-    with ThreadPoolExecutor(4) as pool:
-        indices = [entry.index for entry in pool.map(lambda _: log.append("thread.step"), range(30))]
-    await_more()
-    written = [int(process.communicate("stop\n")[0]) for process in others]
+    try:
+        await_more()
+        with ThreadPoolExecutor(4) as pool:
+            indices = [entry.index for entry in pool.map(lambda _: log.append("thread.step"), range(30))]
+        await_more()
+    finally:
+        written = [int(process.communicate("stop\n")[0]) for process in others]
     assert len(set(indices)) == 30
     assert log.refresh() == 31 + sum(written)
     acts = [entry.act for entry in log.entries(1, log.size)]

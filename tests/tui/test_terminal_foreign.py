@@ -33,9 +33,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 def start(terminal: Terminal, sent: Path, *arguments: str) -> None:
     """Start the screens, with every byte they write kept in a file."""
     program = shlex.join([sys.executable, str(PROGRAM), *arguments])
-    keep = f"LC_ALL=C.UTF-8 PYTHONPATH={shlex.quote(str(ROOT))}"
-    sized = f'until [ "$(stty size)" = "{LINES} {COLUMNS}" ]; do sleep {LOOK_AGAIN_S}; done'
-    script = f"read go; {sized}; {keep} {program}; echo $? > {shlex.quote(str(terminal.code))}; exec cat"
+    keep = f"LC_ALL=C.UTF-8 LINES={LINES} COLUMNS={COLUMNS} PYTHONPATH={shlex.quote(str(ROOT))}"
+    script = f"read go; {keep} {program}; echo $? > {shlex.quote(str(terminal.code))}; exec cat"
     terminal.tmux("new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES), "sh", "-c", script)
     terminal.tmux("pipe-pane", "-o", f"cat > {shlex.quote(str(sent))}")
     terminal.press("Enter")
