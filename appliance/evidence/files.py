@@ -40,15 +40,10 @@ def _write(descriptor: int, place: int, data: bytes) -> None:
 
 def replace(directory: Path, name: str, data: bytes) -> None:
     """Put a whole small file in place, on disk when this returns: all of it or none."""
-    rename_new(directory, name, data)
-    sync_directory(directory)
-
-
-def rename_new(directory: Path, name: str, data: bytes) -> None:
-    """As `replace`, but the name may still be the old one after a power cut."""
     temporary = directory / (name + ".tmp")
     write_new(temporary, data)
     temporary.rename(directory / name)
+    sync_directory(directory)
 
 
 def sync_directory(directory: Path) -> None:

@@ -80,7 +80,7 @@ def roll_over(directory: Path, year: str, header: bytes) -> None:
     nursery.rename(home / year)
     files.sync_directory(home)
     files.replace(directory, "journal", header)
-    files.rename_new(directory, "checkpoints", b"")  # the next checkpoint's wait is this one's, too
+    files.replace(directory, "checkpoints", b"")
 
 
 def settle(directory: Path, key: checked.Key, live: checked.Start) -> None:

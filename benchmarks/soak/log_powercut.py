@@ -2,9 +2,9 @@
 
     python benchmarks/soak/log_powercut.py [--count 20000] [--seed 0]
 
-The file operations of appends are recorded once; then disks are laid out as a cut at a random step may leave
-them, and the log is verified, opened, and asked for everything that had been acknowledged. Each mutant has
-one fsync less: at least one of its disks must be found wrong.
+The file operations of appends are recorded once; then disks are laid out as a cut after each step in turn
+may leave them, and the log is verified, opened, and asked for everything that had been acknowledged. Each
+mutant has one fsync less: at least one of its disks must be found wrong.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def run(count: int = 300, seed: int = 0, *, mutants: bool = True, per_mutant: in
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         recorder = recorded(folder)
-        outcomes = [_cut(recorder, recorder.steps, rng, folder) for _ in range(count)]
+        steps = recorder.steps
+        outcomes = [_cut(recorder, steps, rng, folder, 1 + number % len(steps)) for number in range(count)]
         syncs = [place for place, step in enumerate(recorder.steps) if step.kind == "sync"] if mutants else []
         missed = [
             f"{number}: fsync of {recorder.steps[place].name or '/'}"
@@ -72,18 +73,16 @@ def _caught(recorder: Recorder, place: int, rng: random.Random, folder: Path, tr
     """Whether the program without this one fsync is found out; cuts come soon after it."""
     steps = recorder.steps[:place] + recorder.steps[place + 1 :]
     for _ in range(tries):
-        outcome = _cut(recorder, steps, rng, folder, place)
+        outcome = _cut(recorder, steps, rng, folder, rng.randint(place, min(len(steps), place + 24)))
         if outcome.lost or outcome.alarm:
             return True
     return False
 
 
 def _cut(
-    recorder: Recorder, steps: Sequence[Operation], rng: random.Random, folder: Path, earliest: int = 1
+    recorder: Recorder, steps: Sequence[Operation], rng: random.Random, folder: Path, end: int
 ) -> Outcome:
-    """One disk after a cut somewhere behind step `earliest`."""
-    latest = len(steps) if earliest == 1 else min(len(steps), earliest + 24)
-    end = rng.randint(earliest, latest)
+    """One disk after a cut behind so many steps."""
     disk = Disk(recorder)
     for step in steps[:end]:
         disk.play(step)
