@@ -43,7 +43,7 @@ def recorded(folder: Path) -> Recorder:
     return recorder
 
 
-def run(count: int = 300, seed: int = 0, *, mutants: bool = True, per_mutant: int = 400) -> dict[str, Any]:
+def run(count: int = 300, seed: int = 0, *, mutants: bool = True, per_mutant: int = 4000) -> dict[str, Any]:
     """So many power cuts, and every mutant until it is caught; counts of what went wrong.
 
     Args:
