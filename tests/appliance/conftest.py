@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.workspace import session
+from tests.appliance import ward
 
 
 @pytest.fixture
@@ -21,3 +22,15 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a ward whose findings nobody has opened; for copies only."""
+    return ward.build(tmp_path_factory.mktemp("ward") / "workspace")
+
+
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    """A ward's site of a test's own."""
+    return Path(shutil.copytree(built, tmp_path / "workspace"))

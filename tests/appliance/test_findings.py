@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -31,18 +30,6 @@ from appliance.workspace.workspace import Workspace
 from tests.appliance import ward
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "evidence-batch.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site whose findings nobody has opened."""
-    return ward.build(tmp_path_factory.mktemp("ward") / "workspace")
-
-
-@pytest.fixture
-def root(built: Path, tmp_path: Path) -> Path:
-    """One of a test's own."""
-    return Path(shutil.copytree(built, tmp_path / "workspace"))
 
 
 def unlocked(root: Path) -> Appliance:

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from appliance.api import Appliance
 from appliance.findings import finding_row, finding_view
 from appliance.workspace.evidence_tables import StoredFinding
 from tests.appliance import ward
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with findings."""
-    return ward.build(tmp_path_factory.mktemp("ward") / "workspace")
-
-
-@pytest.fixture
-def root(built: Path, tmp_path: Path) -> Path:
-    """One of a test's own."""
-    return Path(shutil.copytree(built, tmp_path / "workspace"))
 
 
 def gradaudit(root: Path, *words: str, typed: str = "", folder: Path | None = None) -> tuple[int, str, str]:

@@ -34,18 +34,6 @@ LATER = "A-00000000000c"
 OPERATOR = "operator four words"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site whose findings nobody has opened."""
-    return ward.build(tmp_path_factory.mktemp("ward") / "workspace")
-
-
-@pytest.fixture
-def root(built: Path, tmp_path: Path) -> Path:
-    """One of a test's own."""
-    return Path(shutil.copytree(built, tmp_path / "workspace"))
-
-
 def unlocked(root: Path) -> Appliance:
     return Appliance.unlock(root, ward.PASSPHRASE, "officer")
 
