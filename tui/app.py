@@ -23,21 +23,15 @@ from tui.glyphs import Spell, choose, started_with
 from tui.idle import LOOK_S, Idle, LockingApp
 from tui.keys import checked, name_all
 from tui.messages import RunFinished, RunStepped, RunStopped
+from tui.rooms import ROOMS
 from tui.running import Running
-from tui.screens.audits import AuditsScreen
-from tui.screens.compare import CompareScreen
 from tui.screens.dialog import Confirm
-from tui.screens.evidence import EvidenceScreen
 from tui.screens.help import HelpDialog
-from tui.screens.log import LogScreen
-from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.palette import Palette
 from tui.screens.result import ResultScreen
 from tui.screens.run import ProgressDialog, Request, RunDialog
 from tui.screens.section import Section
-from tui.screens.studies import StudiesScreen
-from tui.screens.system import SystemScreen
 from tui.screens.unlock import UnlockScreen
 from tui.settings import Settings, keep_theme, read, settings_path
 from tui.themes import NAMES, THEMES, theme_for
@@ -162,17 +156,7 @@ class GradAuditApp(LockingApp):
         if place == "result":
             self.run_worker(self._go_result(), exclusive=True, group="go")
             return
-        screens: dict[str, Callable[[], Section]] = {
-            "overview": OverviewScreen,
-            "audits": AuditsScreen,
-            "log": LogScreen,
-            "studies": StudiesScreen,
-            "models": ModelsScreen,
-            "evidence": EvidenceScreen,
-            "system": SystemScreen,
-            "compare": CompareScreen,
-        }
-        self.switch_screen(screens[place]())
+        self.switch_screen(ROOMS[place]())
 
     async def _go_result(self) -> None:
         """The result looked at last, else the newest finished one."""

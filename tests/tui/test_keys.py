@@ -109,7 +109,7 @@ def test_a_site_gives_other_keys() -> None:
         await press(pilot, "1", "2", "f2")
         assert isinstance(app.screen, OverviewScreen)
         assert "x Audits" in glass(app).splitlines()[-1]
-        await press(pilot, "4", "f8")
+        await press(pilot, "9", "f8")
         assert "verified: all 148 entries" in glass(app)
         await press(pilot, "f7")
         assert isinstance(app.screen, UnlockScreen)
@@ -124,7 +124,7 @@ def test_a_site_gives_other_keys() -> None:
         ({"zzzzzz": "f9"}, "keys: zzzzzz is no act"),
         ({"audits": "ctrl+banana"}, "audits: ctrl+banana is no key"),
         ({"audits": "x,"}, "audits: nothing is no key"),
-        ({"audits": "4"}, "keys: 4 would be both audits and log"),
+        ({"audits": "9"}, "keys: 9 would be both audits and log"),
         ({"audits": "x", "log": "x"}, "keys: x would be both audits and log"),
         ({"audits": "j"}, "keys: j would be both audits and rows-down"),
         ({"lock": "x"}, "keys: lock needs a key that types nothing"),
@@ -147,15 +147,15 @@ def test_wrong_keys_are_said_and_nothing_changes(keys: dict[str, str], said: str
 def test_two_acts_can_change_places() -> None:
     """A swap is no conflict."""
     name_all()
-    assert checked({"audits": "4,f4", "log": "2,f2"}) == ({"audits": "4,f4", "log": "2,f2"}, "")
+    assert checked({"audits": "9,f4", "log": "2,f2"}) == ({"audits": "9,f4", "log": "2,f2"}, "")
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "2")
         assert isinstance(app.screen, LogScreen)
-        await press(pilot, "4")
+        await press(pilot, "9")
         assert isinstance(app.screen, AuditsScreen)
 
-    drive(steps, settings=settings(audits="4,f4", log="2,f2"))
+    drive(steps, settings=settings(audits="9,f4", log="2,f2"))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_the_palette_does_what_the_key_does() -> None:
     """F9, a name, enter: the screen's own act is done."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "4", "f9")
+        await press(pilot, "9", "f9")
         await press(pilot, *"verify")
         await until(pilot, lambda: "key v" in glass(app))
         await press(pilot, "enter", "enter")

@@ -98,7 +98,7 @@ def test_a_hidden_audit_goes_on_and_reports() -> None:
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await start(pilot, app)
         await pace.step(pilot, app)
-        await press(pilot, "escape", "4")
+        await press(pilot, "escape", "9")
         assert "audit: identity 0 %" in glass(app)
         assert "147" in glass(app)
         await press(pilot, "r")

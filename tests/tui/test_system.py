@@ -19,7 +19,7 @@ def test_the_gravest_comes_first_with_what_mends_it(size: tuple[int, int]) -> No
     """State as word and glyph, every check in a row, and hint and command in full below."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "0")
+        await press(pilot, "s")
         shown = glass(app)
         assert "Do not audit here before this is mended. 1 ✗ failure   2 ▲ warning   3 ✓ ok" in shown
         assert [check.name for check in CHECKS if check.name not in shown] == []
@@ -38,9 +38,9 @@ def test_after_mending_a_checks_again() -> None:
     backend = Simulator()
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "0")
+        await press(pilot, "s")
         backend.checks = tuple(check for check in CHECKS if check.status != "failure")
-        await press(pilot, "a")
+        await press(pilot, "u")
         assert "This machine can audit. 2 ▲ warning   3 ✓ ok" in glass(app)
         assert backend.calls.count("doctor") == 2
 

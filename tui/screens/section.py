@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from appliance.errors import ApplianceError, Locked, NotPermitted
+from tui.places import PLACES
 from tui.widgets.chrome import Banner, KeyLine, Notice, TopLine
 
 if TYPE_CHECKING:
@@ -20,17 +21,6 @@ T = TypeVar("T")
 
 DEMO_NOTE = "Toy models and a small sample; says nothing about a real product."
 
-PLACES = (
-    ("1,f1", "overview", "Overview"),
-    ("2,f2", "audits", "Audits"),
-    ("3,f3", "result", "Result"),
-    ("4,f4", "log", "Log"),
-    ("5", "studies", "Studies"),
-    ("6", "models", "Models"),
-    ("8", "evidence", "Evidence"),
-    ("0", "system", "System"),
-    ("c", "compare", "Compare"),
-)
 _SHOWN = 7  # keys on the key line
 
 

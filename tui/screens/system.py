@@ -35,7 +35,7 @@ class SystemScreen(Section):
     SystemScreen Lines { padding: 0 1; }
     SystemScreen #detail { min-height: 3; max-height: 8; background: $panel; }
     """
-    BINDINGS = navigation("system", Binding("a", "again", "Again"), run=False)
+    BINDINGS = navigation("system", Binding("u", "again", "Again"), run=False)
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,21 @@
+"""The places of the UI in the order of their keys: the one table that keys, palette and navigation read.
+
+A place is shown by the screen that `tui.rooms` names for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PLACES: Final = (
+    ("1,f1", "overview", "Overview"),
+    ("2,f2", "audits", "Audits"),
+    ("3,f3", "result", "Result"),
+    ("9", "log", "Log"),
+    ("5", "studies", "Studies"),
+    ("6", "models", "Models"),
+    ("8", "evidence", "Evidence"),
+    ("s", "system", "System"),
+    ("c", "compare", "Compare"),
+)
+"""Keys, name, label; the first ones are shown on the key line where there is room."""

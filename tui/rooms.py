@@ -1,0 +1,27 @@
+"""Which screen a place is; a new place is a line here and one in `tui.places`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tui.screens.audits import AuditsScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.evidence import EvidenceScreen
+from tui.screens.log import LogScreen
+from tui.screens.models import ModelsScreen
+from tui.screens.overview import OverviewScreen
+from tui.screens.section import Section
+from tui.screens.studies import StudiesScreen
+from tui.screens.system import SystemScreen
+
+ROOMS: Final[dict[str, type[Section]]] = {
+    "overview": OverviewScreen,
+    "audits": AuditsScreen,
+    "log": LogScreen,
+    "studies": StudiesScreen,
+    "models": ModelsScreen,
+    "evidence": EvidenceScreen,
+    "system": SystemScreen,
+    "compare": CompareScreen,
+}
+"""All places but `result`, which shows the audit that was looked at last."""
