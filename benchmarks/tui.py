@@ -3,9 +3,9 @@
     python benchmarks/tui.py [--json] [--site FOLDER] [--keys N]
 
 The real program runs in a pseudo-terminal of 80x24 on the demonstration's workspace: FOLDER as
-`gradaudit demo --keep FOLDER` left it, else one is made first. A key's time is from writing it to the last byte of what it
-puts on the glass: the new screen's name for a place, the entry under the cursor for a row. While an audit runs
-means: audits of the demonstration's first model run one after the other in another process, with all cores.
+`gradaudit demo --keep FOLDER` left it, else one is made first. A key's time is from writing it until the
+name of the screen it leads to has been written back. While an audit runs means: audits of the demonstration's
+first model run one after the other in another process, with all cores.
 """
 
 from __future__ import annotations
