@@ -1,121 +1,104 @@
-"""Draws every screen of the terminal UI as an SVG picture, for README and docs.
+"""Draws every screen and dialog of the terminal UI as a small picture, at 80x24 and at 132x40.
 
-    python benchmarks/pictures.py --backend MODULE:CALLABLE [--out docs/pictures] [--size 100x30]
+    python benchmarks/pictures.py [--out docs/pictures/screens] [--only NAME] [--theme THEME]
 
-CALLABLE takes nothing and returns an unlocked backend (see tui/backend.py); without `--backend` the tests'
-simulator answers. The pictures hold what the backend says: point this at demo material only.
+The screens stand over planted views (tests/tui/simulator.py), so nothing of a patient can be on them. The
+ways to them are those of the tests (tests/tui/everywhere.py); the letters are DejaVu Sans Mono's, in cells
+such as a terminal has.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import importlib
-import re
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual.pilot import Pilot
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from textual.pilot import Pilot  # noqa: E402 - the checkout comes first on the path
-
+from tests.tui.everywhere import WAYS, go  # noqa: E402 - the checkout comes first on the path
+from tests.tui.pilot import drive  # noqa: E402
+from tests.tui.simulator import Simulator  # noqa: E402
 from tui.app import GradAuditApp  # noqa: E402
-from tui.backend import Backend  # noqa: E402
+from tui.settings import Settings  # noqa: E402
+from tui.themes import NAMES  # noqa: E402
 
-STEPS_BEFORE_PICTURE = 24
-_WEB_FONT = re.compile(r"\s*@font-face\s*\{.*?\}", re.DOTALL)  # pictures must not fetch anything
-_CREDIT = re.compile(r"\s*<!-- Generated with .*?-->")
-_FONT = "DejaVu Sans Mono, Menlo, Consolas"
-
-
-class Halting:
-    """Passes everything on to a backend, but holds an audit after some steps until told to go on."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.held = threading.Event()
-        self.go_on = threading.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def run_audit(self, model: str, cohort: str, policy: str, on_progress: Callable[[Any], None]) -> Any:
-        """Run, and wait once on the way."""
-        steps = 0
-
-        def stepped(step: Any) -> None:
-            nonlocal steps
-            steps += 1
-            on_progress(step)
-            if steps == STEPS_BEFORE_PICTURE:
-                self.held.set()
-                self.go_on.wait()
-
-        return self._backend.run_audit(model, cohort, policy, stepped)
+SIZES = ((80, 24), (132, 40))
+CELL = 8, 15  # pixels
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+PLAIN, BOLD = (ImageFont.truetype(str(FONTS / f"DejaVuSansMono{weight}.ttf"), 13) for weight in ("", "-Bold"))
+COLOURS = 48  # of a picture; keeps it small
 
 
-def svg(app: GradAuditApp) -> str:
-    """The present screen, without web fonts."""
-    drawn = _CREDIT.sub("", _WEB_FONT.sub("", app.export_screenshot(title="gradaudit")))
-    return drawn.replace("Fira Code", _FONT)
+def painted(app: GradAuditApp) -> Image.Image:
+    """The present screen, a cell a cell; letters after all grounds, as they reach below their cells."""
+    strips = app.screen._compositor.render_strips()
+    picture = Image.new("RGB", (CELL[0] * strips[0].cell_length, CELL[1] * len(strips)))
+    pen = ImageDraw.Draw(picture)
+    for paint in (ground, letters):
+        for row, strip in enumerate(strips):
+            column = 0
+            for segment in filter(None, strip):  # an empty one has no cells
+                paint(pen, segment, CELL[0] * column, CELL[1] * row)
+                column += segment.cell_length
+    return picture.quantize(COLOURS)
 
 
-async def settle(pilot: Pilot[Any]) -> None:
-    """Until the screen has what it asked for."""
-    await pilot.pause()
-    while not all(worker.is_finished or worker.group == "audit" for worker in pilot.app.workers):
-        await pilot.pause(0.01)
-    await pilot.pause()
+def ground(pen: ImageDraw.ImageDraw, segment: Segment, x: int, y: int) -> None:
+    """What is behind a run of one style, at a place in pixels."""
+    right, bottom = x + CELL[0] * segment.cell_length - 1, y + CELL[1] - 1
+    pen.rectangle((x, y, right, bottom), fill=rgb(segment.style.bgcolor if segment.style else None))
 
 
-async def draw(backend: Backend, out: Path, size: tuple[int, int]) -> None:
-    """Walk through the screens and write one picture each."""
-    halting = Halting(backend)
-    app = GradAuditApp(halting, lambda _: backend)  # type: ignore[arg-type]
-    out.mkdir(parents=True, exist_ok=True)
-    async with app.run_test(size=size) as pilot:
+def letters(pen: ImageDraw.ImageDraw, segment: Segment, x: int, y: int) -> None:
+    """The letters of a run of one style, each in its cell."""
+    style = segment.style or Style()
+    for place, sign in enumerate(segment.text):
+        font = BOLD if style.bold else PLAIN
+        pen.text((x + CELL[0] * place, y), sign, font=font, fill=rgb(style.color))
+    if style.underline:
+        low = y + CELL[1] - 2
+        pen.line((x, low, x + CELL[0] * segment.cell_length - 1, low), fill=rgb(style.color))
 
-        async def picture(name: str, *keys: str) -> None:
-            for key in keys:
-                await pilot.press(key)
-                await settle(pilot)
-            (out / f"{name}.svg").write_text(svg(app), encoding="utf-8")
 
-        await settle(pilot)
-        await picture("overview")
-        await picture("audits", "2")
-        await picture("result", "1", "down", "down", "enter")
-        await picture("result-numbers", "pagedown")
-        await picture("result-controls", "pagedown")
-        await picture("log", "4", "v")
-        await picture("help", "question_mark")
-        await picture("run", "escape", "1", "r")
-        for key in ("tab", "tab", "tab", "tab", "enter"):
-            await pilot.press(key)
-        while not halting.held.is_set():
-            await pilot.pause(0.01)
-        await picture("progress")
-        halting.go_on.set()
-        while app.running is not None:
-            await pilot.pause(0.01)
-        await picture("locked", "ctrl+l")
+def rgb(colour: Color | None) -> tuple[int, int, int]:
+    """A colour in numbers; black where there is none."""
+    return tuple(colour.get_truecolor()) if colour is not None else (0, 0, 0)
+
+
+def draw(name: str, size: tuple[int, int], theme: str, out: Path) -> None:
+    """Go to a screen and write its picture."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await go(pilot, app, name)
+        painted(app).save(out / f"{name}-{size[0]}x{size[1]}.png", optimize=True)
+
+    backend = Simulator(gate=Semaphore(20))
+    environ = {"LC_ALL": "C.UTF-8"}
+    drive(steps, size, backend=backend, settings=Settings(theme=theme), environ=environ)
 
 
 def main() -> None:
     """Read the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", default="tests.tui.simulator:paced", help="MODULE:CALLABLE")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
-    parser.add_argument("--size", default="100x30", help="columns x rows")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "screens")
+    parser.add_argument("--only", default="", help="name of one screen")
+    parser.add_argument("--theme", default=NAMES[0], choices=NAMES)
     chosen = parser.parse_args()
-    module, _, name = chosen.backend.partition(":")
-    columns, _, rows = chosen.size.partition("x")
-    backend = getattr(importlib.import_module(module), name)()
-    asyncio.run(draw(backend, chosen.out, (int(columns), int(rows))))
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    for name in WAYS:
+        if chosen.only in ("", name):
+            for size in SIZES:
+                draw(name, size, chosen.theme, chosen.out)
     print(f"pictures in {chosen.out}")
 
 
