@@ -172,15 +172,6 @@ def _timed(outcome: DemoOutcome, phase: str) -> Iterator[None]:
     outcome.seconds[phase] = time.monotonic() - began
 
 
-def opened() -> Appliance:
-    """The last demonstration's workspace, unlocked; for pictures of its screens.
-
-    Raises:
-        Locked: there has been no demonstration for this user.
-    """
-    return Appliance.unlock(_usual_folder() / "workspace", PASSPHRASE)
-
-
 def _usual_folder() -> Path:
     data_home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(data_home) / "gradaudit-demo"
