@@ -8,6 +8,7 @@ from typing import Protocol
 DAY_MS = 24 * 3600 * 1000
 OFF_MS = 31 * DAY_MS  # how long a machine may be off
 _TOLERANCE_MS = 2000
+BACK = "clock.back"
 
 
 class Clock(Protocol):
@@ -34,15 +35,22 @@ class SystemClock:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def jumped(last_utc_ms: int, last_boot_ns: int, utc_ms: int, boot_ns: int) -> str:
-    """Where somebody set the settable clock since the last entry: `clock.back`, `clock.forward`, or "".
+def gained_ms(last_utc_ms: int, last_boot_ns: int, utc_ms: int, boot_ns: int) -> int:
+    """By how much the settable clock went on more than the machine has run; below 0 it was set back.
 
-    At least `passed_ms` went by. The machine may have been off as well, also where `boot_ns` has grown since,
-    and a month of that is taken as it is claimed.
+    The machine may have been off as well, also where `boot_ns` has grown since: that gains.
     """
     restarted = boot_ns < last_boot_ns
     passed_ms = (boot_ns if restarted else boot_ns - last_boot_ns) // 1_000_000
-    gained_ms = utc_ms - last_utc_ms - passed_ms
-    if gained_ms < -_TOLERANCE_MS:
-        return "clock.back"
-    return "clock.forward" if gained_ms > OFF_MS else ""
+    return utc_ms - last_utc_ms - passed_ms
+
+
+def jumped(last_utc_ms: int, last_boot_ns: int, utc_ms: int, boot_ns: int) -> str:
+    """Where somebody set the settable clock since the last entry: `clock.back`, `clock.forward`, or "".
+
+    A month in which the machine may have been off is taken as it is claimed.
+    """
+    gained = gained_ms(last_utc_ms, last_boot_ns, utc_ms, boot_ns)
+    if gained < -_TOLERANCE_MS:
+        return BACK
+    return "clock.forward" if gained > OFF_MS else ""

@@ -46,7 +46,7 @@ class EvidenceLog:
         self.directory = directory
         self._keys = keys
         self._signer = keys.signer()
-        self._clock = clock
+        self.clock = clock
         self._mutex = threading.RLock()
         self._trouble: IntegrityError | LogUnwritable | None = None  # stays until the next start
         self._journal = Journal(directory)
@@ -215,7 +215,7 @@ class EvidenceLog:
         except (checked.Broken, OSError, IntegrityError) as problem:
             said = problem.__cause__ if isinstance(problem.__cause__, checked.Broken) else problem
             return LogHealth(False, self.size, self.root, self.key_words, str(said))
-        return health_of(report, self, self._clock.utc_ms())
+        return health_of(report, self, self.clock.utc_ms())
 
     # -- proofs
 
@@ -329,7 +329,7 @@ class EvidenceLog:
 
     def _write(self, acts: Sequence[Act | Placed]) -> list[Entry]:
         try:
-            if int(self._walk.year) < year_of(self._clock.utc_ms()):
+            if int(self._walk.year) < year_of(self.clock.utc_ms()):
                 self._roll_over()
             return self._commit(acts)
         except OSError as error:
@@ -354,7 +354,7 @@ class EvidenceLog:
         if self._last is None or self._last.act != "log.segment":
             segments.make_home(self.directory)  # this checkpoint's wait is the folder's, too
             self._commit([Act("log.segment", "log", "done", result_root=self.root)])
-        year = year_of(self._clock.utc_ms())
+        year = year_of(self.clock.utc_ms())
         header = checked.compose_start(self._note, self._walk.tree.frontier, year)
         segments.roll_over(self.directory, self._walk.year, header)
         with (self.directory / "journal").open("rb") as journal:
@@ -386,7 +386,7 @@ class EvidenceLog:
     def _frames(self, acts: Sequence[Act | Placed]) -> list[bytes]:
         if not acts:
             raise ValueError("nothing to log")
-        utc_ms, boot_ns = self._clock.utc_ms(), self._clock.boot_ns()
+        utc_ms, boot_ns = self.clock.utc_ms(), self.clock.boot_ns()
         last = self._last
         if last is not None and (jump := jumped(claimed_ms(last), last.boot_ns, utc_ms, boot_ns)):
             acts = [Act(jump, "clock", "noted"), *acts]
