@@ -11,7 +11,7 @@ from appliance.errors import UsageError
 from appliance.workspace.database import plain_json
 from appliance.workspace.querying import Queries, insert_new, values
 from appliance.workspace.rows import StoredAudit, StoredCohort, StoredModel
-from appliance.workspace.tables import AUDITS, COHORTS, MODELS, REVIEWS, SETTINGS
+from appliance.workspace.tables import AUDITS, CASE_STEPS, COHORTS, MODELS, REVIEWS, SETTINGS
 
 
 class StoredResults(Queries):
@@ -58,6 +58,16 @@ class StoredResults(Queries):
         """What is stored under this digest, or None."""
         with self._reading() as connection:
             return connection.scalar(select(REVIEWS.c.content).where(REVIEWS.c.digest == digest))
+
+    def add_case_step(self, digest: str, content: str) -> None:
+        """Store a step of a case under the digest that the log has of it."""
+        with self.changing() as connection:
+            connection.execute(insert(CASE_STEPS).values(digest=digest, content=content))
+
+    def case_steps(self) -> dict[str, str]:
+        """Every step of a case by its digest."""
+        with self._reading() as connection:
+            return {str(row.digest): str(row.content) for row in connection.execute(select(CASE_STEPS))}
 
     # -- audits, settings -----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, Boolean, Column, Dialect, Index, Integer, MetaData, Table, Text, TypeDecorator
 
 SCHEMA: Final = (
-    "5"  # settings["schema"]; a change of a table needs another number and a revision in `migrations`
+    "6"  # settings["schema"]; a change of a table needs another number and a revision in `migrations`
 )
 EARLIEST: Final = 3  # the first that can be brought up to date
 METADATA: Final = MetaData()
@@ -166,5 +166,7 @@ AUDITS: Final = Table(
 SUBJECT_KEYS: Final = Table("subject_keys", METADATA, _key("subject"), _text("wrapped"))
 
 REVIEWS: Final = Table("reviews", METADATA, _key("digest"), _text("content"))
+
+CASE_STEPS: Final = Table("case_steps", METADATA, _key("digest"), _text("content"))
 
 SETTINGS: Final = Table("settings", METADATA, _key("key"), _text("value"))
