@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.evidence.report.wording import ROLE_SHORT
 from appliance.views import VerdictWord
 
 ORDER = (
@@ -20,14 +21,7 @@ STYLE = {
     VerdictWord.VOID: "$void",
 }
 
-ROLE = {
-    "member": "members",
-    "fitting": "fitting controls",
-    "calibration": "calibration controls",
-    "target": "targets",
-    "bank": "anchor bank",
-    "post_release": "post-release",
-}
+ROLE = ROLE_SHORT
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -10,14 +10,18 @@ from appliance.evidence.report import plots, wording
 from appliance.evidence.report.style import CSS
 from appliance.sanitise import safe
 from appliance.views import AuditView, ControlOutcome, ControlStatus, DetectorReport
+from appliance.words.table import tell
 from audit_core.results import ControlName
 
 _ROW_CLASS = {ControlStatus.PASSED: "ok", ControlStatus.FAILED: "failed", ControlStatus.NOT_APPLICABLE: "na"}
-_STATE = {
-    ControlStatus.PASSED: "✓ passed",
-    ControlStatus.FAILED: "✕ failed",
-    ControlStatus.NOT_APPLICABLE: "– not applicable",
-}
+_SIGN = {ControlStatus.PASSED: "✓", ControlStatus.FAILED: "✕", ControlStatus.NOT_APPLICABLE: "–"}
+_COMMAND = "python3 verify_evidence.py PACK.zip"
+_DIGESTS = (
+    tell("report.model_digest"),
+    tell("report.cohort_digest"),
+    tell("report.policy_digest"),
+    tell("report.verifier"),
+)
 _ORDER = {ControlStatus.FAILED: 0, ControlStatus.PASSED: 1, ControlStatus.NOT_APPLICABLE: 2}
 
 
@@ -61,8 +65,7 @@ def verdict_page(view: AuditView, facts: PageFacts) -> str:
         _beside(view),
         _method(view),
         _provenance(view, facts),
-        f"<footer>{wording.NOT_LEGAL_ADVICE} No patient, no pseudonym and no score of one is on this page; "
-        "they stay sealed at the site.</footer>",
+        f"<footer>{_own('report.not_legal_advice')} {_own('report.no_patient')}</footer>",
     )
     title = _text(f"{view.verdict.word}: {view.row.model}")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -79,14 +82,19 @@ def _text(value: object, limit: int = 300) -> str:
     return escape(safe(str(value), limit))
 
 
+def _own(key: str, **given: object) -> str:
+    """A sentence of ours as HTML; what is foreign in it passes `safe()`."""
+    return escape(tell(key, **{name: safe(str(value), 300) for name, value in given.items()}))
+
+
 def _header(view: AuditView, facts: PageFacts) -> str:
     vendor = f" · {_text(facts.vendor)}" if facts.vendor else ""
     return (
-        f'<header><div><h1>Exposure audit</h1><div class="model">{_text(view.row.model)}</div>'
+        f'<header><div><h1>{_own("report.title")}</h1><div class="model">{_text(view.row.model)}</div>'
         f"<div>{_text(facts.site)}{vendor}</div></div>"
-        f'<div class="facts">audit {_text(view.row.audit_id)}<br>'
-        f"closed {_text(facts.closed_utc[:16].replace('T', ' '))} UTC<br>"
-        f"log entry {facts.entry}</div></header>"
+        f'<div class="facts">{_own("report.audit", audit=view.row.audit_id)}<br>'
+        f"{_own('report.closed', moment=facts.closed_utc[:16].replace('T', ' '))}<br>"
+        f"{_own('report.entry', entry=facts.entry)}</div></header>"
     )
 
 
@@ -99,22 +107,22 @@ def _strip(view: AuditView) -> str:
     return (
         f'<div class="strip"><div class="word"><span class="glyph">{wording.GLYPH[word]}</span>{word}</div>'
         f'<div class="says"><b>{_text(wording.exposure(view.result, word))}</b>'
-        f"{wording.MEANING[word]}</div></div>"
+        f"{escape(wording.MEANING[word])}</div></div>"
     )
 
 
 def _cards(view: AuditView) -> str:
     reasons = _items(view.verdict.reasons[:3])
     more = len(view.verdict.reasons) - 3
-    rest = f"<p>{more} more in results.json.</p>" if more > 0 else ""
+    rest = f"<p>{_own('report.more_reasons', number=more)}</p>" if more > 0 else ""
     tier = view.result.tier
     bounds = wording.share_bounds(view.result, view.verdict.word)
     return (
-        f'<div class="cards"><div class="card"><h3>Why · line {view.verdict.line} of 6</h3>'
+        f'<div class="cards"><div class="card"><h3>{_own("report.why", line=view.verdict.line)}</h3>'
         f"<ol>{reasons}</ol>{rest}</div>"
-        f'<div class="card"><h3>How much this proves · {tier.name}</h3>'
-        f"<p>{wording.TIER_PROVES[tier].capitalize()}.</p><p><b>It does not prove</b> "
-        f"{wording.TIER_LEAVES_OPEN[tier]}</p>"
+        f'<div class="card"><h3>{_own("report.proves", tier=tier.name)}</h3>'
+        f"<p>{_text(wording.TIER_PROVES[tier].capitalize())}.</p><p><b>{_own('report.does_not_prove')}</b> "
+        f"{_text(wording.TIER_LEAVES_OPEN[tier])}</p>"
         + (f"<p>{_text(bounds[0].upper() + bounds[1:])}.</p>" if bounds else "")
         + f"<p>{_text(view.result.detectable.sentence)}</p></div></div>"
     )
@@ -134,38 +142,34 @@ def _distribution(view: AuditView) -> str:
         and any(map(any, result.histogram.counts.values()))
     ):
         at = result.histogram.threshold
-        caption = (
-            f"Dashed: a patient is flagged from {at:.3g} on." if at is not None else "Nobody is flagged."
-        )
+        caption = _own("report.no_threshold") if at is None else _own("report.threshold", score=f"{at:.3g}")
         svg = plots.histogram_svg(result.histogram)
-        figures.append(
-            f"<figure>{svg}<figcaption>{caption} {_text(_deciding_name(view))}</figcaption></figure>"
-        )
+        figures.append(f"<figure>{svg}<figcaption>{caption} {_deciding_name(view)}</figcaption></figure>")
     if deciding is not None and deciding.roc:
         area = wording.area(deciding.target_auroc, deciding.target_auroc_ci)
         svg = plots.roc_svg(deciding)
-        figures.append(
-            f"<figure>{svg}<figcaption>AUROC {_text(area)}{_found(deciding)}</figcaption></figure>"
-        )
+        caption = _own("report.auroc", area=area) + _found(deciding)
+        figures.append(f"<figure>{svg}<figcaption>{caption}</figcaption></figure>")
     if not figures:
         return ""
-    return f'<h2>Scores</h2>{_tests(view)}<div class="plots">{"".join(figures)}</div>'
+    return f'<h2>{_own("report.scores")}</h2>{_tests(view)}<div class="plots">{"".join(figures)}</div>'
 
 
 def _found(detector: DetectorReport) -> str:
     """Operating points belong to the known training patients, the curve to the patients in question."""
     points = [_text(wording.operating_point(point)) for point in detector.operating_points]
-    return "".join(f"<br>{line}" for line in ["Known training patients found:", *points]) if points else ""
+    return "".join(f"<br>{line}" for line in [_own("report.found"), *points]) if points else ""
 
 
 def _tests(view: AuditView) -> str:
     found = view.result.exposure
     if found is None:
         return ""
-    sentence = f"Rank test, patients in question against controls: {wording.p_value(found.rank_test_p)}."
+    sentence = _own("report.rank_test", p=wording.p_value(found.rank_test_p))
     if found.flagged:
-        sentence += f" Flagged patients, {found.flagged:,}: {wording.expected_false(found)}."
-    return f"<p>{_text(sentence)}</p>"
+        expected = wording.expected_false(found)
+        sentence += " " + _own("report.flagged", number=f"{found.flagged:,}", expected=expected)
+    return f"<p>{sentence}</p>"
 
 
 def _deciding(view: AuditView) -> DetectorReport | None:
@@ -173,25 +177,30 @@ def _deciding(view: AuditView) -> DetectorReport | None:
 
 
 def _deciding_name(view: AuditView) -> str:
-    return f"Detector that decides, named beforehand by the policy: {view.result.deciding_detector}."
+    return _own("report.deciding", detector=view.result.deciding_detector)
 
 
 def _controls(view: AuditView) -> str:
     rows = "".join(map(_control, sorted(view.result.controls, key=lambda control: _ORDER[control.status])))
     return (
-        '<h2 class="details">Controls: runs whose right answer is known beforehand</h2>'
-        "<table><tr><th>Outcome</th><th>Control</th><th>What was seen</th><th>If it fails</th></tr>"
-        f"{rows}</table>"
+        f'<h2 class="details">{_own("report.controls")}</h2><table>'
+        f"{_heads('report.outcome', 'report.control', 'report.seen', 'report.costs')}{rows}</table>"
     )
+
+
+def _heads(*keys: str) -> str:
+    """The first row of a table."""
+    return "<tr>" + "".join(f"<th>{_own(key)}</th>" for key in keys) + "</tr>"
 
 
 def _control(control: ControlOutcome) -> str:
     known = control.name in ControlName.__members__.values()
-    asks = f'<div class="ask">{wording.CONTROL_ASKS[ControlName(control.name)]}</div>' if known else ""
+    asks = f'<div class="ask">{_text(wording.CONTROL_ASKS[ControlName(control.name)])}</div>' if known else ""
+    state = f"{_SIGN[control.status]} {_own(f'control.{control.status}')}"
     return (
-        f'<tr class="{_ROW_CLASS[control.status]}"><td class="state">{_STATE[control.status]}</td>'
+        f'<tr class="{_ROW_CLASS[control.status]}"><td class="state">{state}</td>'
         f"<td><b>{_text(control.name)}</b>{asks}</td><td>{_text(control.sentence, 400)}</td>"
-        f'<td class="costs">{control.consequence.value}</td></tr>'
+        f'<td class="costs">{_own(f"control.costs.{control.consequence.name}")}</td></tr>'
     )
 
 
@@ -205,28 +214,25 @@ def _limits(view: AuditView) -> str:
         for limit in view.result.limits
     )
     return (
-        "<h2>What this audit could not do</h2>"
-        f"<table><tr><th>What</th><th>Why</th><th>What would help</th></tr>{rows}</table>"
+        f"<h2>{_own('report.limits')}</h2>"
+        f"<table>{_heads('report.limit.what', 'report.limit.why', 'report.limit.remedy')}{rows}</table>"
     )
 
 
 def _detectors(view: AuditView) -> str:
     measured = [detector for detector in view.result.detectors if _is_measured(detector)]
     others = [detector.name for detector in view.result.detectors if not _is_measured(detector)]
+    decides = f" <b>{_own('report.decides')}</b>"
     rows = "".join(
-        f"<tr><td>{_text(detector.name)}{' <b>decides</b>' if detector.decides else ''}</td>"
+        f"<tr><td>{_text(detector.name)}{decides if detector.decides else ''}</td>"
         f'<td class="num">{wording.area(detector.reference_auroc, detector.reference_auroc_ci)}</td>'
         f'<td class="num">{wording.area(detector.target_auroc, detector.target_auroc_ci)}</td>'
         f'<td class="num">{detector.unscored}</td></tr>'
         for detector in measured
     )
-    absent = f"<p>Not possible with this model and cohort: {_text(', '.join(others))}.</p>" if others else ""
-    return (
-        "<h2>Detectors</h2><table><tr><th>Detector</th>"
-        "<th>AUROC, known training patients against controls</th>"
-        "<th>AUROC, patients in question against controls</th><th>Unscored pairs</th></tr>"
-        f"{rows}</table>{absent}"
-    )
+    absent = f"<p>{_own('report.not_possible', detectors=', '.join(others))}</p>" if others else ""
+    heads = _heads("report.detector", "report.reference_auroc", "report.target_auroc", "report.unscored")
+    return f"<h2>{_own('report.detectors')}</h2><table>{heads}{rows}</table>{absent}"
 
 
 def _beside(view: AuditView) -> str:
@@ -234,7 +240,7 @@ def _beside(view: AuditView) -> str:
         f"<dt>{_text(name)}</dt><dd>{_text(sentence, 400)}</dd>"
         for name, sentence in wording.beside(view.result, view.verdict.word)
     )
-    return f"<h2>Beside the verdict, deciding nothing</h2><dl>{rows}</dl>" if rows else ""
+    return f"<h2>{_own('report.beside')}</h2><dl>{rows}</dl>" if rows else ""
 
 
 def _is_measured(detector: DetectorReport) -> bool:
@@ -248,54 +254,58 @@ def _method(view: AuditView) -> str:
     )
     layers = ", ".join(f"{layer} ({gap:.3f})" for layer, gap in result.memory_by_layer[:3])
     facts = {
-        "patients": counts,
-        "design": f"{result.design}: {wording.DESIGN[result.design]}",
-        "references": f"{result.references}: {wording.REFERENCES[result.references]}",
-        "slices": f"{result.slices_kept:,} of {result.slices_total:,} kept, "
-        f"{len(result.audited_layers)} layers audited",
-        "memory sits in": layers,
-        "canaries": result.canaries.sentence if result.canaries else "",
+        tell("report.patients"): counts,
+        tell("report.design"): f"{result.design}: {wording.DESIGN[result.design]}",
+        tell("report.references"): f"{result.references}: {wording.REFERENCES[result.references]}",
+        tell("report.slices"): tell(
+            "report.slices_kept",
+            kept=f"{result.slices_kept:,}",
+            total=f"{result.slices_total:,}",
+            layers=len(result.audited_layers),
+        ),
+        tell("report.memory"): layers,
+        tell("report.canaries"): result.canaries.sentence if result.canaries else "",
         **{name.replace("_", " "): value for name, value in sorted(result.model_facts.items())},
     }
-    return f"<h2>Method and data</h2>{_facts(facts)}"
+    return f"<h2>{_own('report.method')}</h2>{_facts(facts)}"
 
 
 def _provenance(view: AuditView, facts: PageFacts) -> str:
     layers = ", ".join(f"{layer}: {state}" for layer, state in view.isolation)
     shown = {
-        "model digest": view.model_digest,
-        "released": facts.released,
-        "cohort digest": view.cohort_digest,
-        "policy": view.row.policy,
-        "policy digest": view.policy_digest,
-        "isolation": layers,
-        "verifier": f"verify_evidence.py, SHA-256 {facts.verifier_digest}",
+        tell("report.model_digest"): view.model_digest,
+        tell("report.released"): facts.released,
+        tell("report.cohort_digest"): view.cohort_digest,
+        tell("report.policy"): view.row.policy,
+        tell("report.policy_digest"): view.policy_digest,
+        tell("report.isolation"): layers,
+        tell("report.verifier"): f"verify_evidence.py, SHA-256 {facts.verifier_digest}",
     }
+    check = escape(tell("report.how_to_check", command=_COMMAND))
+    check = check.replace(_COMMAND, f"<code>{_COMMAND}</code>")
     return (
-        f"<h2>What was audited, and how to check this</h2>{_facts(shown)}"
-        f"<p>{wording.COMPARE_WORDS} With this page come the "
-        "numbers, the policy, the log entries and proofs: <code>python3 verify_evidence.py PACK.zip</code> "
-        "checks every byte with nothing but Python.</p>"
+        f"<h2>{_own('report.provenance')}</h2>{_facts(shown, mono=_DIGESTS)}"
+        f"<p>{_own('report.compare_words')} {check}</p>"
     )
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def _facts(facts: Mapping[str, str], mono: Collection[str] = ()) -> str:
+    digits = ' class="mono"'
     rows = "".join(
-        f"<dt>{_text(name)}</dt><dd{_mono(name)}>{_text(value, 600)}</dd>"
+        f"<dt>{_text(name)}</dt><dd{digits if name in mono else ''}>{_text(value, 600)}</dd>"
         for name, value in facts.items()
         if value
     )
     return f"<dl>{rows}</dl>"
 
 
-def _mono(name: str) -> str:
-    return ' class="mono"' if "digest" in name or name == "verifier" else ""
-
-
 def _signature(facts: PageFacts) -> str:
+    words, state = (
+        f'<span class="words">{escape(said)}</span>' for said in (facts.key_words, facts.state_words)
+    )
+    signed = _own("report.signed_by", words="{words}", state="{state}").format(words=words, state=state)
     return (
-        '<div class="signature"><h2>Sign-off</h2><div class="sign"><div>Name and role</div>'
-        "<div>Decision: accepted · disputed · referred</div><div>Date and signature</div></div>"
-        f'<p class="keyed">Signed by the log of this site, key <span class="words">{escape(facts.key_words)}'
-        f'</span>; its state then <span class="words">{escape(facts.state_words)}</span></p></div>'
+        f'<div class="signature"><h2>{_own("report.sign_off")}</h2>'
+        f'<div class="sign"><div>{_own("report.sign_name")}</div><div>{_own("report.sign_decision")}</div>'
+        f'<div>{_own("report.sign_date")}</div></div><p class="keyed">{signed}</p></div>'
     )

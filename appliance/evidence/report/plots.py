@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from appliance.evidence.report.wording import ROLE
+from appliance.words.table import tell
 from audit_core.results import DetectorReport, Histogram
 
 _WIDTH, _LEFT, _BASE = 440, 8, 24
@@ -28,7 +29,7 @@ def histogram_svg(histogram: Histogram) -> str:
     def x(score: float) -> str:
         return _px(_LEFT + (score - low) / ((high - low) or 1.0) * (_WIDTH - 2 * _LEFT))
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Scores by role">']
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{_own("plot.scores")}">']
     for row, role in enumerate(roles):
         counts = histogram.counts[role]
         floor = pitch * (row + 1) - 8
@@ -53,7 +54,7 @@ def histogram_svg(histogram: Histogram) -> str:
 def _scale(low: float, high: float, y: int) -> list[str]:
     return [
         f'<text class="tick" x="{_LEFT}" y="{y}">{low:.3g}</text>',
-        f'<text class="tick" x="{_WIDTH // 2}" y="{y}" text-anchor="middle">score → more member-like</text>',
+        f'<text class="tick" x="{_WIDTH // 2}" y="{y}" text-anchor="middle">{_own("plot.larger")}</text>',
         f'<text class="tick" x="{_WIDTH - _LEFT}" y="{y}" text-anchor="end">{high:.3g}</text>',
     ]
 
@@ -65,7 +66,7 @@ def roc_svg(detector: DetectorReport) -> str:
     path = _steps([(left + fpr * size, top + (1 - tpr) * size) for fpr, tpr in points])
     bottom = top + size
     return (
-        f'<svg viewBox="0 0 {left + size + 10} {bottom + 36}" role="img" aria-label="ROC curve">'
+        f'<svg viewBox="0 0 {left + size + 10} {bottom + 36}" role="img" aria-label="{_own("plot.roc")}">'
         f'<path class="under" d="{path} L{left + size} {bottom} L{left} {bottom} Z"/>'
         f'<rect class="frame" x="{left}" y="{top}" width="{size}" height="{size}"/>'
         f'<line class="chance" x1="{left}" y1="{bottom}" x2="{left + size}" y2="{top}"/>'
@@ -75,10 +76,14 @@ def roc_svg(detector: DetectorReport) -> str:
         f'<text class="tick" x="{left}" y="{bottom + 14}">0</text>'
         f'<text class="tick" x="{left + size}" y="{bottom + 14}" text-anchor="end">1</text>'
         f'<text class="tick" x="{left + size // 2}" y="{bottom + 28}" text-anchor="middle">'
-        "share of controls flagged</text>"
+        f"{_own('plot.controls')}</text>"
         f'<text class="tick" transform="translate({left - 18} {top + size // 2}) rotate(-90)" '
-        'text-anchor="middle">share of patients found</text></svg>'
+        f'text-anchor="middle">{_own("plot.patients")}</text></svg>'
     )
+
+
+def _own(key: str) -> str:
+    return escape(tell(key))
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> str:

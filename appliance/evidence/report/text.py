@@ -2,70 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from appliance.evidence.report import wording
 from appliance.sanitise import safe
 from appliance.views import AuditView
-from audit_core.results import Limit
+from appliance.words.table import tell
 
 _WIDTH = 18
+_STATUS = 15
 
 
 def verdict_text(view: AuditView) -> str:
     """One audit as lines, no boxes, no colour; ends in a line break."""
+    lines = [*_head(view), "", *(_fact(name, value) for name, value in _facts(view) if value)]
+    reasons = [safe(reason, 400) for reason in view.verdict.reasons]
+    lines += _part(
+        tell("text.reasons", line=view.verdict.line),
+        [f"{number}. {reason}" for number, reason in enumerate(reasons, start=1)],
+    )
+    controls = [(tell(f"control.{control.status}"), control) for control in view.result.controls]
+    width = max([_STATUS, *(len(state) + 1 for state, _ in controls)])
+    seen = [f"{state:{width}}{one.name}: {safe(one.sentence, 400)}" for state, one in controls]
+    lines += _part(tell("text.controls"), seen)
+    if view.result.limits:
+        lines += _part(tell("text.limits"), _limits(view))
+    lines += _part(tell("text.detectors"), _detectors(view))
+    beside = wording.beside(view.result, view.verdict.word)
+    if beside:
+        lines += _part(tell("text.beside"), [f"{name}: {safe(sentence, 400)}" for name, sentence in beside])
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _head(view: AuditView) -> list[str]:
+    word = view.verdict.word
+    lines = [tell("text.verdict", word=word, meaning=wording.MEANING[word])]
+    return lines + [tell("text.note", note=safe(view.sample_note, 300))] * bool(view.sample_note)
+
+
+def _facts(view: AuditView) -> list[tuple[str, str]]:
+    """Name and value of what the verdict is about; one without a name goes on with the one before."""
     result, row = view.result, view.row
-    lines = [f"{view.verdict.word}: {wording.MEANING[view.verdict.word]}"]
-    if view.sample_note:
-        lines.append(f"NOTE: {safe(view.sample_note, 300)}")
-    lines += [
-        "",
-        _fact("model", f"{safe(row.model)} ({view.model_digest})"),
-        _fact("audit", f"{row.audit_id} of {row.started_utc}"),
-        _fact("exposure", wording.exposure(result, view.verdict.word)),
-        _fact("share", wording.share_bounds(result, view.verdict.word)),
-        _fact("evidence tier", f"{result.tier.name}: {wording.TIER_PROVES[result.tier]}"),
-        _fact("", wording.does_not_prove(result.tier)),
-        _fact("detectable", safe(result.detectable.sentence, 300)),
-        _fact("cohort", f"{safe(row.cohort)}: {wording.DESIGN[result.design]}"),
-        _fact("references", f"{result.references}: {wording.REFERENCES[result.references]}"),
-        _fact("policy", f"{safe(row.policy)} ({view.policy_digest})"),
-        "",
-        f"Reasons (line {view.verdict.line} of the policy's six):",
-        *(f"  {number}. {safe(reason, 400)}" for number, reason in enumerate(view.verdict.reasons, start=1)),
-        "",
-        "Controls:",
-        *(
-            f"  {control.status.value:15}{control.name}: {safe(control.sentence, 400)}"
-            for control in result.controls
-        ),
-        *_limits(view),
-        "",
-        "Detectors (patients in question against calibration controls):",
+    return [
+        (tell("text.model"), f"{safe(row.model)} ({view.model_digest})"),
+        (tell("text.audit"), tell("text.audit_of", audit=row.audit_id, started=row.started_utc)),
+        (tell("text.exposure"), wording.exposure(result, view.verdict.word)),
+        (tell("text.share"), wording.share_bounds(result, view.verdict.word)),
+        (tell("text.tier"), f"{result.tier.name}: {wording.TIER_PROVES[result.tier]}"),
+        ("", wording.does_not_prove(result.tier)),
+        (tell("text.detectable"), safe(result.detectable.sentence, 300)),
+        (tell("text.cohort"), f"{safe(row.cohort)}: {wording.DESIGN[result.design]}"),
+        (tell("text.references"), f"{result.references}: {wording.REFERENCES[result.references]}"),
+        (tell("text.policy"), f"{safe(row.policy)} ({view.policy_digest})"),
     ]
-    for detector in result.detectors:
-        if detector.target_auroc is None and not detector.decides:
-            continue
-        decides = " (decides)" if detector.decides else ""
-        area = wording.area(detector.target_auroc, detector.target_auroc_ci)
-        lines.append(f"  {detector.name}{decides}: AUROC {area}")
-    beside = wording.beside(result, view.verdict.word)
-    lines += ["", "Beside the verdict, deciding nothing:"] * bool(beside)
-    lines += [f"  {name}: {safe(sentence, 400)}" for name, sentence in beside]
-    return "\n".join(line.rstrip() for line in lines if line != _fact("share", "")) + "\n"
+
+
+def _part(head: str, lines: Sequence[str]) -> list[str]:
+    return ["", head, *(f"  {line}" for line in lines)]
 
 
 def _limits(view: AuditView) -> list[str]:
-    """What the audit could not do; nothing where it could do everything."""
-    if not view.result.limits:
-        return []
-    lines = ["", "What this audit could not do:"]
+    """What the audit could not do, each with why and what would help."""
+    lines = []
     for number, limit in enumerate(view.result.limits, start=1):
-        lines.append(f"  {number}. {safe(limit.what, 400)}")
-        lines += [f"     {safe(f'{word}: {said}', 400)}" for word, said in _said(limit) if said]
+        lines.append(f"{number}. {safe(limit.what, 400)}")
+        said = (tell("text.limit.why"), limit.why), (tell("text.limit.remedy"), limit.remedy)
+        lines += [f"   {safe(f'{word}: {sentence}', 400)}" for word, sentence in said if sentence]
     return lines
 
 
-def _said(limit: Limit) -> tuple[tuple[str, str], ...]:
-    return ("why", limit.why), ("what would help", limit.remedy)
+def _detectors(view: AuditView) -> list[str]:
+    """Those that were measured, and the one that decides in any case."""
+    return [
+        tell(
+            "text.detector_decides" if one.decides else "text.detector",
+            name=one.name,
+            area=wording.area(one.target_auroc, one.target_auroc_ci),
+        )
+        for one in view.result.detectors
+        if one.decides or one.target_auroc is not None
+    ]
 
 
 def _fact(name: str, value: str) -> str:

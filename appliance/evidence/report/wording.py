@@ -1,27 +1,26 @@
-"""The one table from scores, tiers and controls to words: every page, screen and export uses it."""
+"""Numbers, tiers and controls of an audit in words: every page, screen and export uses it.
+
+The sentences themselves stand in `appliance.words`.
+"""
 
 from __future__ import annotations
 
-from audit_core.alike import not_stated, proviso
+from appliance.words.table import count, tell
 from audit_core.results import (
     AuditResult,
     ControlName,
+    ControlStatus,
     Design,
     Exposure,
     Interval,
     OperatingPoint,
     References,
+    Role,
     Tier,
     VerdictWord,
 )
 
-MEANING = {
-    VerdictWord.PASS: "No exposure found, and this audit would have seen what the policy asks for.",
-    VerdictWord.REVIEW: "A test fired. A person has to look before this model is used further.",
-    VerdictWord.FAIL: "Patients of this cohort were used to train this model, beyond the policy's limit.",
-    VerdictWord.INCONCLUSIVE: "This audit cannot tell. It is not a PASS and cannot become one.",
-    VerdictWord.VOID: "A control failed: nothing may be concluded from this run.",
-}
+MEANING = {word: tell(f"verdict.{word.name}") for word in VerdictWord}
 
 GLYPH = {
     VerdictWord.PASS: "✓",
@@ -31,61 +30,16 @@ GLYPH = {
     VerdictWord.VOID: "∅",
 }
 
-TIER_PROVES = {
-    Tier.E0: "no test fired",
-    Tier.E1: "a test fired; a difference between the patient groups is not excluded as its cause",
-    Tier.E2: "a test fired and held among look-alike patients; role can partly be told from the data alone",
-    Tier.E3: "documented random split; the data alone do not give the role away",
-    Tier.E4: "the split was drawn and committed to the log before the data left",
-}
+TIER_PROVES = {tier: tell(f"tier.{tier.name}") for tier in Tier}
+TIER_LEAVES_OPEN = {tier: tell(f"open.{tier.name}") for tier in Tier}
+DESIGN = {design: tell(f"design.{design}") for design in Design}
+REFERENCES = {references: tell(f"references.{references}") for references in References}
+ROLE = {role.value: tell(f"role.{role}") for role in Role if role is not Role.CANARY}
+ROLE_SHORT = {role: tell(f"role.short.{role}") for role in ROLE}
+CONTROL_ASKS = {name: tell(f"control.{name.name}") for name in ControlName}
 
-TIER_LEAVES_OPEN = {
-    Tier.E0: "that nobody was used: exposure smaller than the detectable effect stays unseen.",
-    Tier.E1: "training use. Scanner, year or template may differ between the groups.",
-    Tier.E2: "training use beyond doubt: a remaining difference between the groups is possible.",
-    Tier.E3: "how the data reached the vendor, nor that a report can be read back word for word.",
-    Tier.E4: "that a report can be read back word for word, nor each flagged patient on its own.",
-}
-
-DESIGN = {
-    Design.COMMITTED: "roles drawn by coin and committed to the log before the data left",
-    Design.RANDOM: "roles drawn at random, documented",
-    Design.CONVENIENCE: "roles as they happened to be at hand",
-}
-
-REFERENCES = {
-    References.L1: "named by the vendor under contract",
-    References.L2: "public data the model is known to be trained on",
-    References.L3: "pairs this hospital handed over or fine-tuned on",
-    References.L4: "none; a throw-away trained copy shows what would be seen",
-    References.L5: "none at all",
-}
-
-ROLE = {
-    "member": "known training patients",
-    "fitting": "fitting controls",
-    "calibration": "calibration controls",
-    "target": "patients in question",
-    "bank": "anchor bank",
-    "post_release": "patients seen after the model's release",
-}
-
-CONTROL_ASKS = {
-    ControlName.IDENTITY: "Is this the registered model, cohort and code?",
-    ControlName.UNSCORED: "Could nearly every pair be scored, in every role alike?",
-    ControlName.LABEL_PERMUTATION: "With roles shuffled, does the finding go away?",
-    ControlName.CONTROL_AGAINST_CONTROL: "Do controls that play target stay clean?",
-    ControlName.POSITIVE: "Are known training patients found?",
-    ControlName.BLIND_MEMBERS: "Can members be told from controls without the model?",
-    ControlName.BLIND_TARGETS: "Can targets be told from controls without the model?",
-    ControlName.CONDITIONAL: "Does the finding hold among look-alike patients?",
-    ControlName.REFERENCE_MODEL: "Does this model know more than its base?",
-    ControlName.POST_RELEASE: "Do patients seen after release stay clean?",
-    ControlName.SHUFFLED: "How much hangs on the pair of image and report?",
-}
-
-NOT_LEGAL_ADVICE = "This document supports, and does not certify, compliance. It is not legal advice."
-COMPARE_WORDS = "The ten words name the key that signed this. Compare them with the ones the site gave you."
+NOT_LEGAL_ADVICE = tell("report.not_legal_advice")
+COMPARE_WORDS = tell("report.compare_words")
 
 
 def percent(share: float) -> str:
@@ -98,37 +52,48 @@ def percent(share: float) -> str:
 def percent_interval(interval: Interval) -> str:
     """ "95 % CI 31–61 %"."""
     low, high = percent(interval.low).removesuffix(" %"), percent(interval.high)
-    return f"{interval.level * 100:.0f} % CI {low}–{high}"
+    return _interval(interval, low, high)
+
+
+def _interval(interval: Interval, low: str, high: str) -> str:
+    return tell("number.interval", level=f"{interval.level * 100:.0f}", low=low, high=high)
 
 
 def p_value(p: float) -> str:
     """ "p = .012" or "p < .001"."""
     if p < 0.0005:
-        return "p < .001"
-    return "p = " + (f"{p:.3f}".removeprefix("0") if p < 0.9995 else "1")
+        return tell("number.p_below")
+    return tell("number.p", value=f"{p:.3f}".removeprefix("0") if p < 0.9995 else "1")
 
 
 def area(value: float | None, interval: Interval | None) -> str:
     """An AUROC with its interval, or why there is none."""
     if value is None:
-        return "not measured"
+        return tell("number.not_measured")
     if interval is None:
         return f"{value:.2f}"
-    return f"{value:.2f} ({interval.level * 100:.0f} % CI {interval.low:.2f}–{interval.high:.2f})"
+    between = _interval(interval, f"{interval.low:.2f}", f"{interval.high:.2f}")
+    return tell("number.area", area=f"{value:.2f}", interval=between)
 
 
 def patients(number: int) -> str:
     """ "1 patient", "7 patients"."""
-    return f"{number:,} patient" + ("" if number == 1 else "s")
+    return count("number.patients", number)
 
 
 def operating_point(point: OperatingPoint) -> str:
     """Share of known training patients found at a false-positive rate, or the controls missing to say it."""
-    at = f"{percent(point.alpha)} false alarms"
+    at = tell("number.false_alarms", share=percent(point.alpha))
     if point.tpr is None:
-        return f"at {at}: not resolvable, {point.missing_controls:,} more controls needed"
-    note = "" if point.label == "headline" else f" ({point.label}: few controls)"
-    return f"{percent(point.tpr)} at {at}{note}"
+        return count("number.not_resolvable", point.missing_controls, rate=at)
+    if point.label == "headline":
+        return tell("number.found_at", share=percent(point.tpr), rate=at)
+    return tell("number.found_at_few", share=percent(point.tpr), rate=at, label=point.label)
+
+
+def flagged_of(found: Exposure) -> str:
+    """ "21 of 46 patients"."""
+    return tell("exposure.count", flagged=f"{found.flagged:,}", patients=patients(found.patients))
 
 
 def exposure(result: AuditResult, word: VerdictWord) -> str:
@@ -139,11 +104,10 @@ def exposure(result: AuditResult, word: VerdictWord) -> str:
     """
     found = result.exposure
     if found is None:
-        return "Not judged: the audit stopped before it could count patients"
-    count = f"{found.flagged:,} of {patients(found.patients)}"
+        return tell("exposure.none")
     if word is VerdictWord.VOID:
-        return f"No result. The void run flagged {count}"
-    return f"{count} flagged as exposed"
+        return tell("exposure.void", count=flagged_of(found))
+    return tell("exposure.flagged", count=flagged_of(found))
 
 
 def share_bounds(result: AuditResult, word: VerdictWord) -> str:
@@ -151,34 +115,53 @@ def share_bounds(result: AuditResult, word: VerdictWord) -> str:
     found = result.exposure
     if found is None or word is VerdictWord.VOID:
         return ""
-    said = f"at least {percent(found.prevalence_lower)} of the patients are exposed (95 % lower bound)"
-    if not_stated(found):
-        said = f"the share of exposed patients is not stated: {not_stated(found)}"
+    said = tell("exposure.at_least", share=percent(found.prevalence_lower))
+    if why := not_stated(found):
+        said = tell("exposure.not_stated", why=why)
     elif found.prevalence_lower <= 0:
-        said = "no lower bound above 0 % for the share of exposed patients"
+        said = tell("exposure.no_bound")
     if found.prevalence_estimate is not None and found.prevalence_ci is not None:
-        said += f"; estimate {percent(found.prevalence_estimate)}, {percent_interval(found.prevalence_ci)}"
+        between = percent_interval(found.prevalence_ci)
+        said += "; " + tell("exposure.estimate", share=percent(found.prevalence_estimate), interval=between)
     if found.missing_controls:
-        said += f"; {found.missing_controls:,} further controls needed to flag a single patient alone"
+        said += "; " + more_controls(found)
     return said
+
+
+def more_controls(found: Exposure) -> str:
+    """How many controls are missing to flag a single patient alone."""
+    return count("exposure.more_controls", found.missing_controls)
 
 
 def expected_false(found: Exposure) -> str:
     """What q bounds: the expected share of false ones over audits, not in the list at hand."""
-    at_most = percent(found.q)
-    return f"over many audits, at most {at_most} of such a list are expected to be false{proviso(found)}"
+    proviso = {
+        ControlStatus.FAILED: tell("exposure.disproved"),
+        ControlStatus.NOT_APPLICABLE: tell("exposure.untried"),
+    }
+    said = tell("exposure.expected_false", share=percent(found.q))
+    return said + (proviso.get(found.targets_alike, "") if found.targets_alike else "")
+
+
+def not_stated(found: Exposure) -> str:
+    """Why no share of exposed patients is stated, as half a sentence; "" where one is."""
+    why = {
+        ControlStatus.FAILED: tell("exposure.told_apart"),
+        ControlStatus.NOT_APPLICABLE: tell("exposure.not_compared"),
+    }
+    return why.get(found.targets_alike, "") if found.targets_alike else ""
 
 
 def least_share(found: Exposure) -> str:
     """The bound of the exposed share on a line of its own, or why none is stated."""
-    if not_stated(found):
-        return f"Exposed share: not stated: {not_stated(found)}"
-    return f"Exposed share is at least {percent(found.prevalence_lower)} (95 % bound)"
+    if why := not_stated(found):
+        return tell("exposure.least_not_stated", why=why)
+    return tell("exposure.least", share=percent(found.prevalence_lower))
 
 
 def does_not_prove(tier: Tier) -> str:
     """What this audit leaves open, as a sentence."""
-    return f"It does not prove {TIER_LEAVES_OPEN[tier]}"
+    return tell("open.sentence", open=TIER_LEAVES_OPEN[tier])
 
 
 def beside(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...]:
@@ -187,5 +170,5 @@ def beside(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...
         return ()
     found = [(bound.name, bound.sentence) for bound in result.epsilon]
     if result.dataset_inference is not None:
-        found.insert(0, ("dataset inference", result.dataset_inference.sentence))
+        found.insert(0, (tell("beside.dataset"), result.dataset_inference.sentence))
     return tuple(found)

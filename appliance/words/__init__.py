@@ -1,0 +1,1 @@
+"""The one table from numbers and states to sentences: screens, commands, reports. START HERE: table.py."""
