@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from appliance import config, lockout, permissions
-from appliance.errors import ApplianceError, Locked, NotNow, UsageError
+from appliance.errors import ApplianceError, Locked, NotNow, NotPermitted, UsageError
 from appliance.evidence.locking import exclusive
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence_roots import EvidenceRoots
@@ -55,9 +55,24 @@ class OpenWorkspace:
 
     @classmethod
     def create(
-        cls, root: Path, passphrase: str, *, site: str, demo: bool = False, user: str = OFFICER
+        cls,
+        root: Path,
+        passphrase: str,
+        *,
+        site: str,
+        demo: bool = False,
+        user: str = OFFICER,
+        setup: str = "",
     ) -> Self:
         """Make a workspace with one officer, and open it.
+
+        Args:
+            root: must not exist.
+            passphrase: the officer's.
+            site: its name on screens and evidence.
+            demo: mark it as the demo's.
+            user: the officer's name.
+            setup: the step of a first run that is to follow; empty for none.
 
         Raises:
             UsageError: something is there already, or the passphrase is too short.
@@ -67,7 +82,8 @@ class OpenWorkspace:
                 f"a passphrase needs at least {config.MINIMUM_PASSPHRASE} characters",
                 "four random words are easy to keep",
             )
-        opened = cls(Workspace.create(root, passphrase, site, demo, user=user))
+        config.prepare(root)
+        opened = cls(Workspace.create(root, passphrase, site, demo, user=user, setup=setup))
         opened._record("workspace.create", opened._workspace.workspace_id, "done")
         return opened
 
@@ -90,6 +106,21 @@ class OpenWorkspace:
         with attempted(root, log, lockout.UNLOCK, name):
             workspace = Workspace.open(root, passphrase, name)
         return cls(workspace, log=log)
+
+    @classmethod
+    def sign_in(cls, root: Path, passphrase: str, user: str = "") -> Self:
+        """Open for somebody who sits at the screens. Raises as `unlock`, and:
+
+        Raises:
+            NotPermitted: what opens for this name is a machine or a paper key; the log has an entry.
+        """
+        keyring = read_keyring(root / KEYRING)
+        slot = keyring.slot(user or keyring.only_user())
+        if slot is None or slot.user.role.types_a_passphrase:
+            return cls.unlock(root, passphrase, user)
+        log = EvidenceLog.open(root / LOG, create=False)
+        log.append("workspace.signin", _person(log, slot.user.name), "refused", actor="anonymous")
+        raise at_the_screens(slot.user.role)
 
     @classmethod
     def recover(cls, root: Path, words: str) -> Self:
@@ -227,6 +258,24 @@ class OpenWorkspace:
             self._log.append(rule.act, "", "refused", actor=self._actor)
             raise permissions.refusal(role, rule)
 
+    @property
+    def role(self) -> str:
+        """What the user who opened it is here."""
+        return str(self._workspace.user.role)
+
+    def may(self) -> frozenset[str]:
+        """The acts that this user's role may do, by the names of these methods."""
+        role = self._workspace.user.role
+        return frozenset(name for name, rule in permissions.RULES.items() if role in rule.roles)
+
+    def expect_permission(self, name: str) -> None:
+        """Make sure that this user's role may do an act, before anybody is asked for its details.
+
+        Raises:
+            NotPermitted: it may not; the log has an entry.
+        """
+        self._permit(permissions.RULES[name])
+
 
 permissions.guard(OpenWorkspace)
 
@@ -241,6 +290,13 @@ def attempted(root: Path, log: EvidenceLog, act: str, name: str, *, waits: bool 
         act: name of the entry.
         name: of the user, as typed.
         waits: whether too many wrong ones make it wait; not for random secrets.
+
+def at_the_screens(role: Role) -> NotPermitted:
+    """What somebody reads who gives the secret of a machine or of a paper at the screens."""
+    what = "a paper key" if role is Role.RECOVERY else f"a {role}"
+    helps = "Make a new officer with the words: `gradaudit recover`." if role is Role.RECOVERY else ""
+    return NotPermitted(f"{what} does not sign in at the screens", helps or "Unlock as a person.")
+
 
     Raises:
         Locked: too many wrong ones before; the secret is not looked at.

@@ -26,6 +26,12 @@ def workspace_root(option: Path | None = None) -> Path:
     return Path(data_home) / "gradaudit"
 
 
+def prepare(root: Path) -> None:
+    """Make the user's data folder (XDG: mode 0700) where `root` is the usual place below it."""
+    if root == workspace_root() and WORKSPACE_VARIABLE not in os.environ:
+        root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def passphrase_given(descriptor: int | None = None) -> str | None:
     """The passphrase from a descriptor, a file or a systemd credential; None when none of them is set.
 

@@ -98,9 +98,14 @@ class Members(OpenWorkspace):
             self._add(self._new_slot(name, Role.MACHINE, secret))
         return f"{name} {secret}"
 
-    def add_recovery(self, name: str = PAPER) -> str:
-        """Add a paper key; returns its words, which exist nowhere else. Raises as `add_user`."""
-        words = paper.new_words()
+    def add_recovery(self, name: str = PAPER, words: str = "") -> str:
+        """Add a paper key; returns its words, which exist nowhere else. Raises as `add_user`.
+
+        Args:
+            name: of the sheet.
+            words: made before, and on paper already; made now when empty.
+        """
+        words = words or paper.new_words()
         with self._act("user.add", "user", name):
             self._add(self._new_slot(name, Role.RECOVERY, paper.opens_with(words)))
         return words

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 OBJECTS: Final = "objects"
 LOG: Final = "log"
 STEPS: Final = "steps"
+SETUP: Final = "setup"
 LOCK: Final = "lock"
 PATIENCE_S: Final = 0.3
 AUTO_LOCK_MINUTES: Final = 15
@@ -123,6 +124,7 @@ class Workspace:
     def create(
         cls,
         root: Path,
+        setup: str = "",
         passphrase: str,
         site_name: str,
         demo: bool = False,
@@ -133,6 +135,7 @@ class Workspace:
         """Make a workspace and open it. It appears whole or not at all.
 
         Args:
+            setup: the step that a first run goes on with; empty for none.
             root: must not exist; its parent must.
             passphrase: the officer's; at least 8 characters.
             site_name: shown on screens and reports.
@@ -146,14 +149,12 @@ class Workspace:
         """
         root = Path(root).absolute()
         if os.path.lexists(root):
-            raise UsageError(
-                f"{root} already exists", "Choose a new directory, or unlock the workspace in it."
-            )
+            raise UsageError(f"{root} already exists", "Choose another place, or unlock the workspace in it.")
         keyring, identity = new_keyring(passphrase, user, unsafe_fast_kdf=unsafe_fast_kdf)
         opened = keyring.keys_of(identity)
         assert opened.run is not None, "an officer's keys"
         kept = KeptKeys.random().wrapped(opened.run, keyring.workspace_id).hex()
-        settings = {"site_name": site_name, "demo": "yes" if demo else "no", KEPT_KEYS: kept}
+        settings = {"site_name": site_name, "demo": "yes" if demo else "no", SETUP: setup, KEPT_KEYS: kept}
         try:
             with building_up(root) as building:
                 create_objects(building / OBJECTS)
@@ -161,9 +162,7 @@ class Workspace:
                 Catalogue.create(building / CATALOGUE, opened.catalogue, settings)
                 write_keyring(building / KEYRING, keyring)
         except OSError as error:
-            raise UsageError(
-                f"cannot create {root}: {error.strerror}", "Its parent must exist and be yours."
-            ) from None
+            raise UsageError(f"cannot create {root}: {error.strerror}", "Its parent must be yours.") from None
         return cls(root, keyring, opened, identity)
 
     @classmethod

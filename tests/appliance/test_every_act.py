@@ -30,6 +30,7 @@ from tests.audit_core import engine_models as tiny
 STUDIES = Path(__file__).resolve().parents[2] / "appliance" / "demo" / "assets" / "studies"
 PASSPHRASE = ward.PASSPHRASE
 assert {small_site.PASSPHRASE, design_site.PASSPHRASE} == {PASSPHRASE}
+LETTERS = {name: letter for letter, name in USERS.items()}
 TYPED = {"second": "officer", "operator": "operator", "auditor": "auditor"}
 
 
@@ -111,6 +112,14 @@ ON_THE_WARD: dict[str, Act] = {
     "remember": lambda site, visit: site.remember(),
     "auto_lock_minutes": lambda site, visit: site.auto_lock_minutes(),
     "users": lambda site, visit: site.users(),
+    "may": lambda site, visit: _same(
+        site.may(), {name for name, who in EXPECTED.items() if LETTERS[visit.name] in who}
+    ),
+    "expect_permission": lambda site, visit: site.expect_permission("users"),
+    "setup": lambda site, visit: site.setup(),
+    "set_intake": lambda site, visit: site.set_intake(str(visit.room), "NORTHSIDE"),
+    "choose_policy": lambda site, visit: site.choose_policy("default"),
+    "leave_setup": lambda site, visit: site.leave_setup("policy"),
     "verify_workspace": lambda site, visit: _nothing(site.verify_workspace().damages),
     "backup": lambda site, visit: site.backup(visit.room / "backup", _no),
     "doctor": lambda site, visit: site.doctor(),
