@@ -247,17 +247,6 @@ class OpenWorkspace:
         """Who does it, as the log says it: the role, and a keyed digest of the name."""
         return _actor(self._log, self._workspace.user.role, self._workspace.user.name)
 
-    def _permit(self, rule: Rule) -> None:
-        """Go on if this user's role may.
-
-        Raises:
-            NotPermitted: it may not; the log has an entry.
-        """
-        role = self._workspace.user.role
-        if role not in rule.roles:
-            self._log.append(rule.act, "", "refused", actor=self._actor)
-            raise permissions.refusal(role, rule)
-
     @property
     def role(self) -> str:
         """What the user who opened it is here."""
@@ -276,8 +265,26 @@ class OpenWorkspace:
         """
         self._permit(permissions.RULES[name])
 
+    def _permit(self, rule: Rule) -> None:
+        """Go on if this user's role may.
+
+        Raises:
+            NotPermitted: it may not; the log has an entry.
+        """
+        role = self._workspace.user.role
+        if role not in rule.roles:
+            self._log.append(rule.act, "", "refused", actor=self._actor)
+            raise permissions.refusal(role, rule)
+
 
 permissions.guard(OpenWorkspace)
+
+
+def at_the_screens(role: Role) -> NotPermitted:
+    """What somebody reads who gives the secret of a machine or of a paper at the screens."""
+    what = "a paper key" if role is Role.RECOVERY else f"a {role}"
+    helps = "Make a new officer with the words: `gradaudit recover`." if role is Role.RECOVERY else ""
+    return NotPermitted(f"{what} does not sign in at the screens", helps or "Unlock as a person.")
 
 
 @contextmanager
@@ -290,13 +297,6 @@ def attempted(root: Path, log: EvidenceLog, act: str, name: str, *, waits: bool 
         act: name of the entry.
         name: of the user, as typed.
         waits: whether too many wrong ones make it wait; not for random secrets.
-
-def at_the_screens(role: Role) -> NotPermitted:
-    """What somebody reads who gives the secret of a machine or of a paper at the screens."""
-    what = "a paper key" if role is Role.RECOVERY else f"a {role}"
-    helps = "Make a new officer with the words: `gradaudit recover`." if role is Role.RECOVERY else ""
-    return NotPermitted(f"{what} does not sign in at the screens", helps or "Unlock as a person.")
-
 
     Raises:
         Locked: too many wrong ones before; the secret is not looked at.
