@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping):
+class Appliance(Erased, FirstRun, Inspected, Logged, Safekeeping):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
