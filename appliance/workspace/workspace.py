@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 OBJECTS: Final = "objects"
 LOG: Final = "log"
 STEPS: Final = "steps"
-SETUP: Final = "setup"
 LOCK: Final = "lock"
 PATIENCE_S: Final = 0.3
 AUTO_LOCK_MINUTES: Final = 15
 LONGEST_AUTO_LOCK: Final = 24 * 60  # minutes
+SETUP: Final = "setup"
 _AUTO_LOCK: Final = "auto_lock_minutes"
 
 
@@ -124,23 +124,23 @@ class Workspace:
     def create(
         cls,
         root: Path,
-        setup: str = "",
         passphrase: str,
         site_name: str,
         demo: bool = False,
         *,
         user: str = OFFICER,
+        setup: str = "",
         unsafe_fast_kdf: bool = False,
     ) -> Workspace:
         """Make a workspace and open it. It appears whole or not at all.
 
         Args:
-            setup: the step that a first run goes on with; empty for none.
             root: must not exist; its parent must.
             passphrase: the officer's; at least 8 characters.
             site_name: shown on screens and reports.
             demo: mark it as the demo's.
             user: name of the first officer.
+            setup: the step that a first run goes on with; empty for none.
             unsafe_fast_kdf: for tests only; `gradaudit init` has no way to say it.
 
         Raises:
