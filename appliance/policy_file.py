@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import PolicyError
+from appliance.errors import PolicyError, UsageError
 from appliance.isolation import LAYERS
 from audit_core.errors import PolicyInvalid
 from audit_core.policy import PUBLISHED_DETECTOR, PUBLISHED_MASKS, Policy
@@ -50,6 +50,11 @@ _SECTIONS: Mapping[str, Mapping[str, str]] = {
     "isolation": {"required": "required_isolation"},
     "report": {"small_sample_note": "small_sample_note"},
 }
+FIELDS: Mapping[str, str] = {
+    **{key: key for key in _TOP},
+    **{f"{section}.{key}": name for section, keys in _SECTIONS.items() for key, name in keys.items()},
+}
+"""Key with its table -> field of `Policy`, in the order of the file."""
 _KINDS: Mapping[str, type | tuple[type, ...]] = {"float": (float, int), "int": int, "str": str, "bool": bool}
 
 
@@ -92,8 +97,28 @@ def parse(text: bytes) -> LoadedPolicy:
     """A policy from the bytes of its file.
 
     Raises:
-        PolicyError: as `load`.
+        PolicyError: as `load`; it names the line where the key stands.
     """
+    try:
+        return _parsed(text)
+    except _WrongKey as wrong:
+        line = _line_of(text.decode("utf-8"), wrong.key)
+        raise PolicyError(f"line {line}: {wrong}" if line else str(wrong), wrong.hint) from wrong
+
+
+class _WrongKey(PolicyError):
+    """A key that cannot be used, or that is none.
+
+    Attributes:
+        key: with its table.
+    """
+
+    def __init__(self, key: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.key = key
+
+
+def _parsed(text: bytes) -> LoadedPolicy:
     try:
         document = tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
@@ -104,8 +129,25 @@ def parse(text: bytes) -> LoadedPolicy:
     try:
         policy = Policy(**values)
     except PolicyInvalid as invalid:
-        raise PolicyError(str(invalid), invalid.hint) from invalid
+        raise _WrongKey(_key_in(str(invalid)), str(invalid), invalid.hint) from invalid
     return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest())
+
+
+def as_asked(loaded: LoadedPolicy, asked: Mapping[str, Any]) -> LoadedPolicy:
+    """The policy as an audit was asked for it: as it stands, as published, with a spike-in.
+
+    Raises:
+        UsageError: a mask, and not as published.
+        PolicyError: as `published` and `with_spike_in`.
+    """
+    mask = str(asked.get("mask", ""))
+    if asked.get("as_published"):
+        loaded = published(loaded, mask)
+    elif mask:
+        raise UsageError("--mask goes with --as-published", "the policy's method.mask holds for other audits")
+    if asked.get("spike_in"):
+        loaded = with_spike_in(loaded, int(asked.get("spike_in_epochs", 0)))
+    return loaded
 
 
 def published(loaded: LoadedPolicy, mask: str = "") -> LoadedPolicy:
@@ -163,6 +205,27 @@ def _rewritten(text: str, key: str, value: str) -> str:
     return line.sub(lambda found: found[1] + value, text, count=1)
 
 
+def _key_in(message: str) -> str:
+    """The first key that a message of `Policy` names; "" where it names none."""
+    keys = {field: key for key, field in FIELDS.items()}
+    return next((keys[word] for word in re.findall(r"[a-z_]+", message) if word in keys), "")
+
+
+def _line_of(text: str, key: str) -> int:
+    """Number of the line on which a key gets its value, or a table begins, from 1; 0 where none does."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if heading := re.match(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]", line):
+            table, here = f"{heading[1]}.", heading[1]
+        elif given := re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line):
+            here = table + given[1]
+        else:
+            continue
+        if here == key:
+            return number
+    return 0
+
+
 def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     _refuse_unknown(document, (*_TOP, *_SECTIONS), "")
@@ -183,7 +246,7 @@ def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], prefix: st
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {prefix}{near[0]}?" if near else "known here: " + ", ".join(known)
-            raise PolicyError(f"the policy has an unknown key {prefix}{key}", hint)
+            raise _WrongKey(prefix + key, f"the policy has an unknown key {prefix}{key}", hint)
 
 
 def _checked(table: Mapping[str, Any], key: str, name: str, prefix: str) -> Any:
@@ -196,11 +259,12 @@ def _checked(table: Mapping[str, Any], key: str, name: str, prefix: str) -> Any:
         return _layers(value)
     kind = _KINDS[str(Policy.__dataclass_fields__[name].type)]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise PolicyError(f"{prefix}{key} has the wrong kind of value", _COMPARE)
+        raise _WrongKey(prefix + key, f"{prefix}{key} has the wrong kind of value", _COMPARE)
     return value
 
 
 def _layers(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or any(layer not in LAYERS for layer in value):
-        raise PolicyError("isolation.required names an unknown layer", "known: " + ", ".join(LAYERS))
+        key = "isolation.required"
+        raise _WrongKey(key, f"{key} names an unknown layer", "known: " + ", ".join(LAYERS))
     return tuple(value)

@@ -156,10 +156,10 @@ class EvidenceLog:
         needle = b'"object":"' + object_.encode() + b'"'
         return [decode(data) for data in self._journal.read(0, self.size) if needle in data]
 
-    def acts(self, act: str) -> list[Entry]:
-        """All entries of one act, oldest first."""
-        needle = b'{"act":"' + act.encode() + b'"'
-        return [decode(data) for data in self._journal.read(0, self.size) if data.startswith(needle)]
+    def acts(self, *acts: str) -> list[Entry]:
+        """All entries of these acts, oldest first."""
+        needles = tuple(b'{"act":"' + act.encode() + b'"' for act in acts)
+        return [decode(data) for data in self._journal.read(0, self.size) if data.startswith(needles)]
 
     def raw(self, index: int) -> bytes:
         """The canonical bytes of entry `index`."""

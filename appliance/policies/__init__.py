@@ -1,0 +1,1 @@
+"""Policies of a site: proposed, compared, tried on past audits, approved."""

@@ -1,0 +1,43 @@
+"""Two policies key by key: what changed, and which way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.policies.views import Change, ChangedKey, PolicyDifference
+from appliance.policy_file import FIELDS, LoadedPolicy
+from appliance.policy_keys import KEYS, effect
+
+
+def difference(first: LoadedPolicy, second: LoadedPolicy) -> PolicyDifference:
+    """What `second` changes of `first`, in the order of the file."""
+    rows = []
+    for key, field in FIELDS.items():
+        old, new = getattr(first.policy, field), getattr(second.policy, field)
+        if old != new:
+            change, meant = _change(old, new), effect(key, old, new)
+            rows.append(ChangedKey(key, change, _shown(old), _shown(new), meant, KEYS[key].decides))
+    texts = first.digest != second.digest
+    return PolicyDifference(reference(first), reference(second), tuple(rows), texts and not rows)
+
+
+def reference(loaded: LoadedPolicy) -> str:
+    """NAME@VERSION."""
+    return f"{loaded.policy.name}@{loaded.policy.version}"
+
+
+def _change(old: Any, new: Any) -> Change:
+    if not isinstance(old, tuple) or set(old) == set(new):
+        return Change.CHANGED
+    if set(old) < set(new):
+        return Change.ADDED
+    return Change.REMOVED if set(new) < set(old) else Change.CHANGED
+
+
+def _shown(value: Any) -> str:
+    """A value as an officer reads it."""
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

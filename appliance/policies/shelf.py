@@ -1,0 +1,327 @@
+"""A site's policies: their texts and what was done with them, in the catalogue under the digests of the log.
+
+A text, and a note of every deed (proposed, approved, rejected), are settings of the catalogue named by their
+SHA-256; the log's entries hold those digests. A note counts where the log says that the deed was done; one
+that the log knows and that is gone or changed is an alarm. So is a text that does not give its digest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from appliance import policy_file
+from appliance.errors import IntegrityError, PolicyError, UsageError
+from appliance.evidence.entries import Act, Entry
+from appliance.evidence.log import EvidenceLog
+from appliance.evidence.verify_evidence import canonical
+from appliance.policies.views import State
+from appliance.policy_file import LoadedPolicy
+from appliance.workspace.keyslots import User
+from appliance.workspace.workspace import Workspace
+
+PROPOSE: Final = "policy.propose"
+APPROVE: Final = "policy.approve"
+REJECT: Final = "policy.reject"
+_ACTS: Final = (PROPOSE, APPROVE, REJECT)
+_COUNTED: Final = ("done", "noted")  # `noted` again before the entry that said `done` is pruned
+_TEXT, _NOTE = "policy/", "policy-note/"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_MAX_BYTES: Final = 64 << 10
+_RESTORE: Final = "Restore the workspace from a backup."
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What was done with a text.
+
+    Attributes:
+        act: PROPOSE, APPROVE or REJECT.
+        name, version: of the policy in the text.
+        digest: hex SHA-256 of the text.
+        by: actors as the log has them; whoever signed in first.
+        utc: when.
+        from_utc: of an approval: when it comes into force.
+        reason: as typed, or "".
+    """
+
+    act: str
+    name: str
+    version: str
+    digest: str
+    by: tuple[str, ...]
+    utc: str
+    from_utc: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One text with its deeds, oldest first; none for a shipped one that no site has touched."""
+
+    name: str
+    version: str
+    text: bytes
+    digest: str
+    deeds: tuple[Deed, ...] = ()
+    shipped: bool = False
+
+    @classmethod
+    def of(cls, loaded: LoadedPolicy, *, shipped: bool = False) -> Version:
+        """A text without deeds."""
+        policy = loaded.policy
+        return cls(policy.name, policy.version, loaded.text, loaded.digest, shipped=shipped)
+
+    @property
+    def reference(self) -> str:
+        """NAME@VERSION: this text and no other."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def loaded(self) -> LoadedPolicy:
+        """The policy.
+
+        Raises:
+            PolicyError: an earlier version of the software took this text, and this one does not.
+        """
+        return policy_file.parse(self.text)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is proposed, and neither approved nor rejected since."""
+        return bool(self.deeds) and self.deeds[-1].act == PROPOSE
+
+    @property
+    def approvals(self) -> tuple[Deed, ...]:
+        """Deeds that approved it."""
+        return tuple(deed for deed in self.deeds if deed.act == APPROVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Every policy of a site and every shipped one, as they stand at one moment.
+
+    Attributes:
+        versions: by name; of one name the shipped first, then in the order in which they were proposed.
+        now: ISO 8601 in UTC, to the second.
+    """
+
+    versions: tuple[Version, ...]
+    now: str
+
+    def named(self, reference: str) -> Version | None:
+        """The version NAME@VERSION, a site's before a shipped one; else what is in force as NAME."""
+        found = [one for one in self.versions if one.reference == reference]
+        return found[-1] if found else self.in_force(reference)
+
+    def in_force(self, name: str) -> Version | None:
+        """What NAME stands for now: the approval with the latest day that has come, else as shipped."""
+        standing: tuple[tuple[str, str], Version] | None = None
+        for one in self.versions:
+            for deed in one.approvals:
+                rank = (deed.from_utc, deed.utc)
+                if one.name == name and deed.from_utc <= self.now and (not standing or rank >= standing[0]):
+                    standing = rank, one
+        if standing:
+            return standing[1]
+        return next((one for one in self.versions if one.name == name and one.shipped), None)
+
+    def waiting(self, name: str = "") -> tuple[Version, ...]:
+        """Proposals that nobody has decided on, of one name or of all."""
+        return tuple(one for one in self.versions if one.waits and name in ("", one.name))
+
+    def state(self, version: Version) -> State:
+        """How a version stands."""
+        if version.waits:
+            return State.PROPOSED
+        if version is self.in_force(version.name):
+            return State.IN_FORCE
+        if any(deed.from_utc > self.now for deed in version.approvals):
+            return State.APPROVED
+        return State.REPLACED if version.approvals or version.shipped else State.REJECTED
+
+    def from_utc(self, version: Version) -> str:
+        """When a version came or comes into force; "" where nobody has approved it."""
+        days = [deed.from_utc for deed in version.approvals]
+        past = [day for day in days if day <= self.now]
+        return max(past) if past else min(days, default="")
+
+
+def read(workspace: Workspace, log: EvidenceLog, now: str) -> Shelf:
+    """Every policy there is.
+
+    Raises:
+        IntegrityError: a text or a note is gone, or is not what was logged.
+    """
+    site: dict[str, Version] = {}
+    for deed in _deeds(workspace, log):
+        text = _text(workspace, deed.digest)
+        known = site.get(deed.digest) or Version(deed.name, deed.version, text, deed.digest)
+        site[deed.digest] = replace(known, deeds=(*known.deeds, deed))
+    shipped = [Version.of(policy_file.load(name), shipped=True) for name in policy_file.shipped()]
+    first = [replace(site.pop(one.digest, one), shipped=True) for one in shipped]
+    return Shelf(tuple(sorted((*first, *site.values()), key=lambda one: one.name)), now)
+
+
+def loaded(workspace: Workspace, log: EvidenceLog, reference: str, now: str) -> tuple[LoadedPolicy, str]:
+    """The policy NAME (in force), NAME@VERSION or in a FILE, and how exactly it is found again.
+
+    Raises:
+        PolicyError: there is none, or it is none.
+        UsageError: this version was never approved.
+        IntegrityError: as `read`.
+    """
+    shelf = read(workspace, log, now)
+    version = shelf.named(reference)
+    if version is not None:
+        if not (version.approvals or version.shipped):
+            raise UsageError(
+                f"policy {reference} is {shelf.state(version)}", "only an approved policy decides an audit"
+            )
+        return version.loaded, version.reference
+    names = sorted({one.name for one in shelf.versions})
+    path = Path(reference)
+    if not path.is_file():
+        raise PolicyError(
+            f"no policy {reference}", "there are " + ", ".join(names) + "; NAME@VERSION, or give a file"
+        )
+    return from_file(path), str(path.absolute())
+
+
+def from_file(path: Path) -> LoadedPolicy:
+    """A policy in a file.
+
+    Raises:
+        PolicyError: it cannot be read, is too long, or is no policy.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read: {error.strerror}", "give a policy file") from error
+    if len(text) > _MAX_BYTES:
+        raise PolicyError(f"{path} is longer than a policy", "give a policy file")
+    return policy_file.parse(text)
+
+
+def check_proposal(shelf: Shelf, proposed: LoadedPolicy) -> None:
+    """Make sure that a text can be proposed.
+
+    Raises:
+        PolicyError: its name or version cannot be used, or stands for another text.
+        UsageError: it is in force, or another proposal of this name waits.
+    """
+    policy = proposed.policy
+    for what, value in (("name", policy.name), ("version", policy.version)):
+        if _NAME.fullmatch(value) is None:
+            raise PolicyError(
+                f"the {what} of a site's policy has up to 32 letters, digits, dots, dashes or underscores",
+                f"change {what} in the file",
+            )
+    version = Version.of(proposed)
+    for one in shelf.versions:
+        if one.reference == version.reference and one.digest != proposed.digest:
+            raise PolicyError(f"{one.reference} is another text", "give the new text another version")
+    for one in shelf.waiting(policy.name):
+        raise UsageError(
+            f"policy {one.name} version {one.version} waits for approval",
+            f"approve or reject {one.reference} first",
+        )
+    current = shelf.in_force(policy.name)
+    if current is not None and current.digest == proposed.digest:
+        raise UsageError(f"{version.reference} is in force", "propose a text that differs")
+
+
+def actor(log: EvidenceLog, user: User) -> str:
+    """A user as the log's entries have them: the role, and a keyed digest of the name."""
+    return f"{user.role}:" + log.identifier(f"user\0{user.name}")
+
+
+def keep_text(workspace: Workspace, proposed: LoadedPolicy) -> None:
+    """Store a text under its digest."""
+    workspace.catalogue.set_setting(_TEXT + proposed.digest, proposed.text.decode("utf-8"))
+
+
+def note(deed: Deed) -> tuple[str, str]:
+    """What is kept of a deed, and its SHA-256, hex; salted, so that nobody can try out reasons."""
+    content = canonical(
+        {
+            "act": deed.act,
+            "by": list(deed.by),
+            "digest": deed.digest,
+            "from": deed.from_utc,
+            "name": deed.name,
+            "reason": deed.reason,
+            "salt": secrets.token_hex(16),
+            "utc": deed.utc,
+            "v": 1,
+            "version": deed.version,
+        }
+    )
+    return content.decode(), sha256(content).hexdigest()
+
+
+def keep_note(workspace: Workspace, content: str, digest: str) -> None:
+    """Store a note under its digest."""
+    workspace.catalogue.set_setting(_NOTE + digest, content)
+
+
+def renew(log: EvidenceLog, actor: str) -> None:
+    """Say again what was done, before entries that say so are pruned."""
+    again = [
+        Act(one.act, one.object, "noted", actor, one.policy_digest, one.detail_digest)
+        for one in _counted(log)
+    ]
+    if again:
+        log.append_all(again)
+
+
+def _counted(log: EvidenceLog) -> Sequence[Entry]:
+    """The last entry that says of a note that it was done, in the order of the deeds."""
+    last: dict[str, Entry] = {}
+    for entry in log.acts(*_ACTS):
+        if entry.outcome in _COUNTED:
+            last.pop(entry.detail_digest, None)
+            last[entry.detail_digest] = entry
+    return tuple(last.values())
+
+
+def _deeds(workspace: Workspace, log: EvidenceLog) -> list[Deed]:
+    log.refresh()
+    notes = workspace.catalogue.settings(_NOTE)
+    found = []
+    for entry in _counted(log):
+        content = notes.get(_NOTE + entry.detail_digest, "")
+        if sha256(content.encode()).hexdigest() != entry.detail_digest:
+            raise IntegrityError(
+                f"the note of log entry {entry.index} is not the one that was logged", _RESTORE
+            )
+        told = json.loads(content)
+        if (told["act"], told["digest"]) != (entry.act, entry.policy_digest):
+            raise IntegrityError(f"log entry {entry.index} belongs to another note", _RESTORE)
+        found.append(
+            Deed(
+                act=told["act"],
+                name=told["name"],
+                version=told["version"],
+                digest=told["digest"],
+                by=tuple(told["by"]),
+                utc=told["utc"],
+                from_utc=told["from"],
+                reason=told["reason"],
+            )
+        )
+    return found
+
+
+def _text(workspace: Workspace, digest: str) -> bytes:
+    text = (workspace.catalogue.setting(_TEXT + digest) or "").encode()
+    if sha256(text).hexdigest() != digest:
+        raise IntegrityError("the text of a policy is not the one that was logged", _RESTORE)
+    return text
