@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appliance import codec, policy_file, shown
+from appliance.cased import Cased
 from appliance.erased import Erased
 from appliance.first_run import FirstRun
 from appliance.inspected import Inspected
-from appliance.logged import Logged
 from appliance.safekeeping import Safekeeping
 from appliance.views import (
     CohortView,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Erased, FirstRun, Inspected, Logged, Safekeeping):
+class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -96,6 +96,7 @@ class Appliance(Erased, FirstRun, Inspected, Logged, Safekeeping):
                 *self.log_needs(health),
                 *filter(None, map(shown.needs_a_person, rows)),
             ),
+            cases=self._open_cases(),
         )
 
 

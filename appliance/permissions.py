@@ -104,6 +104,12 @@ RULES: Final[dict[str, Rule]] = {
     "export_pack": Rule("evidence.export", _READING),
     "packs": Rule("evidence.show", _READING),
     "verify_pack": Rule("evidence.verify", _READING),
+    # cases: what became of a FAIL or REVIEW
+    "cases": Rule("case.show", _READING),
+    "case": Rule("case.show", _READING),
+    "assign_case": Rule("case.assign", _OFFICER),
+    "decide_case": Rule("case.decide", _OFFICER),
+    "reopen_case": Rule("case.reopen", _OFFICER),
     # designs
     "new_design": Rule("design.new", _OFFICER),
     "designs": Rule("design.show", _COLLECTING),  # an auditor's key opens no assignment

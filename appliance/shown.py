@@ -232,10 +232,10 @@ def overview_row(model: ModelView, last: StoredAudit | None) -> OverviewRow:
 
 
 def needs_a_person(row: OverviewRow) -> str:
-    """What an officer has to do about a model; "" when nothing."""
+    """What an officer has to do about a model; "" when nothing, or where it has a case."""
     if row.verdict is None:
         return f"{row.model}: not audited yet"
-    if row.verdict in (VerdictWord.FAIL, VerdictWord.REVIEW, VerdictWord.VOID):
+    if row.verdict is VerdictWord.VOID:
         return f"{row.model}: {row.verdict} — {row.why}"
     return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit_core.results import (
     AuditResult,
@@ -24,6 +24,9 @@ from audit_core.results import (
     Verdict,
     VerdictWord,
 )
+
+if TYPE_CHECKING:
+    from appliance.cases.views import CaseRow
 
 __all__ = [  # the result types the front ends may name; they never import audit_core themselves
     "AuditResult",
@@ -372,6 +375,7 @@ class OverviewView:
     pairs: int
     quarantined: int
     needs_me: tuple[str, ...]
+    cases: tuple[CaseRow, ...] = ()  # those that are not closed, the most urgent first
 
 
 @dataclass(frozen=True, slots=True)

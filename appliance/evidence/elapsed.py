@@ -38,9 +38,9 @@ class Elapsed:
         passed = self._now_ms - at_ms + self._lost_after(index)
         return max(0, passed, self._seen_ms - at_ms)
 
-    def between(self, index: int, at_ms: int, later: Entry) -> int:
-        """Milliseconds from an entry of this number and claimed time until a later entry."""
-        return max(0, claimed_ms(later) - at_ms + self._lost_after(index, later.index))
+    def between(self, index: int, at_ms: int, later: int, later_ms: int) -> int:
+        """Milliseconds from one entry until a later one, each by its number and claimed time."""
+        return max(0, later_ms - at_ms + self._lost_after(index, later))
 
     def _lost_after(self, index: int, until: int | None = None) -> int:
         return sum(lost for at, lost in self._lost if index < at and (until is None or at <= until))

@@ -145,6 +145,11 @@ ON_THE_WARD: dict[str, Act] = {
         ward.AUDIT, visit.known["findings"][0].patient, "an access request"
     ),
     "reveals": lambda site, visit: site.reveals(),
+    "cases": lambda site, visit: _same([row.audit_id for row in site.cases()], [ward.AUDIT]),
+    "case": lambda site, visit: site.case(ward.AUDIT),
+    "assign_case": lambda site, visit: site.assign_case(ward.AUDIT, "operator"),
+    "decide_case": lambda site, visit: site.decide_case(ward.AUDIT, "closed", "nothing to tell anybody"),
+    "reopen_case": lambda site, visit: site.reopen_case(ward.AUDIT, "the vendor has answered"),
     "erasure_plan": lambda site, visit: site.erasure_plan(ward.ERASED_ONE),
     "erase_patient": _erased,
     "readmit_patient": lambda site, visit: site.readmit_patient(ward.ERASED_ONE, "WARD"),

@@ -29,6 +29,7 @@ EXPECTED = {
     "create_cohort": "OP", "cohort": "OPAM", "cohorts": "OPAM", "policies": "OPAM",
     "audit_price": "OPAM", "run_audit": "OPM", "resume_audit": "OPM", "abandon_audit": "OP",
     "audits": "OPAM", "audit": "OPAM", "export_pack": "OPA", "packs": "OPA", "verify_pack": "OPA",
+    "cases": "OPA", "case": "OPA", "assign_case": "O", "decide_case": "O", "reopen_case": "O",
     "new_design": "O", "designs": "OP", "design": "OP", "release_list": "O", "reveal_design": "O",
     "findings": "O", "finding": "O", "reveal_finding": "O", "reveals": "O",
     "erasure_plan": "O", "erase_patient": "O", "readmit_patient": "O", "erasures": "OPA",
