@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -215,10 +215,21 @@ class OpenWorkspace:
     # -- acts ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _act(self, act: str, *names: str, policy_digest: str = "", detail_digest: str = "") -> Iterator[None]:
-        """One writer, an entry before and an entry after; a failure is an outcome too."""
+    def _act(
+        self,
+        act: str,
+        *names: str,
+        turn: AbstractContextManager[None] | None = None,
+        policy_digest: str = "",
+        detail_digest: str = "",
+    ) -> Iterator[None]:
+        """One writer, an entry before and an entry after; a failure is an outcome too.
+
+        Args:
+            turn: held meanwhile instead of the only writer's.
+        """
         name, digests = "\0".join(names), {"policy_digest": policy_digest, "detail_digest": detail_digest}
-        with self._workspace.writing():
+        with turn or self._workspace.writing():
             self._record(act, name, "begins", **digests)
             try:
                 yield

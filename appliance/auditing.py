@@ -12,14 +12,15 @@ from itertools import chain
 from typing import Any
 
 from appliance import answers, codec, limits, registry, sealed
-from appliance import findings as findings_store
 from appliance.designs.assignment import Assignment
 from appliance.designs.planted import canary_frames, places, with_canaries
 from appliance.designs.unfavourable import with_losses
 from appliance.errors import (
     ApplianceError,
+    Busy,
     CannotWrite,
     IntegrityError,
+    Locked,
     LogUnwritable,
     NotNow,
     PolicyError,
@@ -54,24 +55,25 @@ FURTHER_STEPS = 256
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an audit left behind, besides the sealed findings.
-
-    Attributes:
-        findings_object: name of their batch.
-        findings_digest: hex SHA-256 of its content, for the log.
-    """
+    """What came of an audit; the findings are yet to be sealed."""
 
     verdict: Verdict
     result: AuditResult
-    findings_object: str
-    findings_digest: str
+    findings: tuple[Finding, ...]
     isolation: Mapping[str, str]
 
 
-def begun(model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy, asked: Mapping[str, Any]) -> StoredAudit:
+def new_id() -> str:
+    """A name for an audit to be."""
+    return f"A-{secrets.token_hex(6)}"
+
+
+def begun(
+    model: ModelRecord, cohort: Cohort, loaded: LoadedPolicy, asked: Mapping[str, Any], audit_id: str = ""
+) -> StoredAudit:
     """An audit that starts now; `asked` is how its policy was named, to be found again on resuming."""
     return StoredAudit(
-        audit_id=f"A-{secrets.token_hex(6)}",
+        audit_id=audit_id or new_id(),
         model=model.name,
         cohort=cohort.name,
         policy=loaded.policy.name,
@@ -150,9 +152,13 @@ def refuse_changes(audit: StoredAudit, model: ModelRecord, cohort: Cohort, loade
 
 
 def finished(
-    audit: StoredAudit, outcome: Outcome, loaded: LoadedPolicy, pack: Mapping[str, Any]
+    audit: StoredAudit, outcome: Outcome, loaded: LoadedPolicy, pack: Mapping[str, Any], sealed_as: str
 ) -> StoredAudit:
-    """The same audit with what came of it, and what its evidence pack will say of model, data, run."""
+    """The same audit with what came of it, and what its evidence pack will say of model, data, run.
+
+    Args:
+        sealed_as: name of the batch of findings.
+    """
     return replace(
         audit,
         finished_utc=_now(),
@@ -167,7 +173,7 @@ def finished(
             "policy_text": loaded.text.decode(),
             "pack": pack,
         },
-        findings_object=outcome.findings_object,
+        findings_object=sealed_as,
     )
 
 
@@ -190,7 +196,7 @@ def resumed(audit: StoredAudit) -> StoredAudit:
 
 def can_go_on(stopped: BaseException) -> bool:
     """Whether what stopped an audit may be gone next time; a refusal by policy or engine will not be."""
-    passing = (WorkerFailed, IntegrityError, CannotWrite, LogUnwritable, NotNow)
+    passing = (WorkerFailed, IntegrityError, CannotWrite, LogUnwritable, NotNow, Busy, Locked)
     return isinstance(stopped, passing) or not isinstance(stopped, ApplianceError)
 
 
@@ -239,7 +245,7 @@ def run(
     result = with_canaries(result, findings, design)
     result = with_losses(result, findings, cohort, design, loaded.policy)
     verdict = judgement.decide(loaded.policy, result)
-    return Outcome(verdict, result, *findings_store.keep(workspace, audit_id, findings), layers)
+    return Outcome(verdict, result, findings, layers)
 
 
 def _asked(

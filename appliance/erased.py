@@ -58,11 +58,12 @@ class Erased(Disclosed):
         Raises:
             UsageError: nobody, or several persons, are known by this; or another pseudonym is confirmed.
             NotPermitted: no passphrase was typed for this.
+            Busy: an audit runs; it may hold what is to be erased.
             ApplianceError: it was cut off; the next opening goes on with it.
         """
         self._workspace.authority()  # asked for again when the key changes
         erasure_id = f"E-{secrets.token_hex(6)}"
-        with self._act(ERASE, erasure_id):
+        with self._act(ERASE, erasure_id, turn=self._workspace.alone()):
             plan = self._plan(patient_id, issuer, name)
             if confirmed != plan.view.patient:
                 raise UsageError(
@@ -219,7 +220,8 @@ class Erased(Disclosed):
         for erasure_id, left in erasing.unfinished(self._workspace.catalogue).items():
             if left["stage"] == KEYS and not self._may_change_keys():
                 continue
-            with suppress(ApplianceError), self._act(ERASE, erasure_id):  # the overview says what is left
+            alone = self._workspace.alone()
+            with suppress(ApplianceError), self._act(ERASE, erasure_id, turn=alone):  # the overview says so
                 self._go_on(erasure_id)
 
     def _may_change_keys(self) -> bool:

@@ -116,11 +116,11 @@ class Members(OpenWorkspace):
         Raises:
             UsageError: no such user, oneself, or too few would be left.
             NotPermitted: as `add_user`.
-            Busy: another program keeps the catalogue locked.
+            Busy: an audit runs, or another program keeps the catalogue locked.
         """
         if name == self._workspace.user.name:
             raise UsageError("nobody removes himself", "Another officer can.")
-        with self._act("user.remove", "user", name):
+        with self._act("user.remove", "user", name, turn=self._workspace.alone()):
             leaving = self._slot(name)
             self._replace([slot for slot in self._workspace.keyring.slots if slot is not leaving])
 
@@ -153,7 +153,7 @@ class Members(OpenWorkspace):
         """
         if name == self._workspace.user.name:
             raise UsageError("one's own passphrase is changed, not reset", "Leave the name out.")
-        with self._act("user.reset", "user", name):
+        with self._act("user.reset", "user", name, turn=self._workspace.alone()):
             before = self._slot(name)
             if not before.user.role.types_a_passphrase:
                 raise UsageError(
@@ -169,7 +169,7 @@ class Members(OpenWorkspace):
             NotPermitted: no passphrase was typed for this; for the evidence key, without the quorum.
             Busy: as `remove_user`.
         """
-        with self._act("keys.rotate", "evidence" if evidence else "run"):
+        with self._act("keys.rotate", "evidence" if evidence else "run", turn=self._workspace.alone()):
             by, keyring = self._workspace.authority(), self._workspace.keyring
             if not evidence:
                 self._workspace.rotate(keyring, by)
@@ -184,8 +184,9 @@ class Members(OpenWorkspace):
         Raises:
             UsageError: not 1 or 2, or fewer officers and paper keys than that.
             NotPermitted: no passphrase was typed for this, or the present quorum is not here.
+            Busy: as `remove_user`.
         """
-        with self._act("keys.quorum", str(quorum)):
+        with self._act("keys.quorum", str(quorum), turn=self._workspace.alone()):
             by, keyring = self._workspace.authority(), self._workspace.keyring
             old, fresh = self._evidence_key(), SecretKey.random()
             changed = keyring.with_quorum(quorum, by, fresh)

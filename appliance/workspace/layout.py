@@ -66,7 +66,8 @@ _FILES: Final = tuple(
         (r"log/(journal|checkpoint|checkpoints|verifier-key|settings)", Part.LOG),
         (r"log/segments/[0-9]{4}/(journal|checkpoint|checkpoints)", Part.LOG),
         (r"log/witness/[A-Za-z0-9][A-Za-z0-9._-]*", Part.LOG),
-        (r"lock|lockout|evidence/lock|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
+        (r"lock|lockout|auditing|evidence/lock|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
+        (r"runner|run\.progress|\.run\.progress\.[0-9a-f]{16}", Part.PASSING),
         (r"steps/A-[0-9a-f]{12}/\.[0-9a-f]{64}(\.copy)?\.ga1\.[0-9a-f]{16}", Part.PASSING),
     )
 )

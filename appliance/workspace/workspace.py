@@ -1,6 +1,6 @@
 """A workspace: one directory with keyring, catalogue, vault and log, and the key that opens the first three.
 
-keyring.json   catalogue.db (SQLCipher)   objects/ab/<id>.ga1   log/ (appliance.evidence)   lock
+keyring.json   catalogue.db (SQLCipher)   objects/ab/<id>.ga1   log/ (appliance.evidence)   lock   auditing
 catalogue.N.db                  after the RUN key was changed, see `rotation`
 steps/<audit id>/<name>.ga1     only while an audit can be resumed
 """
@@ -8,8 +8,6 @@ steps/<audit id>/<name>.ga1     only while an audit can be resumed
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -41,8 +39,8 @@ from appliance.workspace.rotation import (
 from appliance.workspace.session import Remembered
 from appliance.workspace.steps import Steps
 from appliance.workspace.subjects import SubjectKeys
+from appliance.workspace.turns import Turns
 from appliance.workspace.vault import Vault, create_objects
-from appliance.workspace.writer_lock import is_locked, locked_file
 
 if TYPE_CHECKING:
     from appliance.workspace.evidence_state import Notes
@@ -50,15 +48,13 @@ if TYPE_CHECKING:
 OBJECTS: Final = "objects"
 LOG: Final = "log"
 STEPS: Final = "steps"
-LOCK: Final = "lock"
-PATIENCE_S: Final = 0.3
 AUTO_LOCK_MINUTES: Final = 15
 LONGEST_AUTO_LOCK: Final = 24 * 60  # minutes
 SETUP: Final = "setup"
 _AUTO_LOCK: Final = "auto_lock_minutes"
 
 
-class Workspace:
+class Workspace(Turns):
     """An open workspace. Get one from `create`, `open` or `resume`; close it when done.
 
     Attributes:
@@ -78,12 +74,11 @@ class Workspace:
     def __init__(
         self, root: Path, keyring: Keyring, opened: OpenedKeys, identity: Identity | None = None
     ) -> None:
-        self.root = root
+        super().__init__(root)
         self.workspace_id = keyring.workspace_id.hex()
         self.user: User = opened.user
         self.log_dir = root / LOG
         self._identity = identity  # with the private key: only where a passphrase was typed
-        self._threads = threading.Lock()
         self.evidence_notes: Notes | None = None  # what the log knows of findings
         self._open(keyring, opened)
         try:
@@ -336,28 +331,10 @@ class Workspace:
             raise NotPermitted(f"an {self.user.role} does not open findings", "Ask an officer.")
         raise NotPermitted("findings open with two officers together", "Ask a second one to be present.")
 
-    @contextmanager
-    def writing(self, wait_s: float = PATIENCE_S) -> Iterator[None]:
-        """Be the only writer, among threads and processes. Not re-entrant.
-
-        Args:
-            wait_s: how long to wait for another writer before giving up: short acts follow one another, and
-                nobody waits for a scan.
-
-        Raises:
-            Busy: another one is writing.
-        """
-        busy = Busy("another command is writing to this workspace", "Wait for it to finish and try again.")
-        deadline = time.monotonic() + wait_s
-        if not self._threads.acquire(timeout=wait_s):
-            raise busy
-        try:
-            with locked_file(self.root / LOCK, deadline, busy):
-                self._keep_up()
-                self.vault.sweep()
-                yield
-        finally:
-            self._threads.release()
+    def _take_turn(self) -> None:
+        """Take in what others have changed, and remove what writers that were killed have left."""
+        self._keep_up()
+        self.vault.sweep()
 
     def _keep_up(self) -> None:
         """Take in what another process has changed in keyring.json; remove a cut-off change of keys.
@@ -373,10 +350,6 @@ class Workspace:
             now.check_seal(self._opened.run)
         self.keyring = now
         sweep(self.root, now.epoch)
-
-    def written(self) -> bool:
-        """Whether a command is writing at this moment, in this process or another."""
-        return is_locked(self.root / LOCK)
 
     def steps(self, audit_id: str) -> Steps:
         """Sealed steps of an audit in progress."""

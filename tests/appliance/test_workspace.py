@@ -376,35 +376,35 @@ def test_waiting_for_the_writer(root: Path) -> None:
     assert turns == ["first", "second"]
 
 
-def test_looking_for_a_writer_refuses_none(root: Path) -> None:
-    """Somebody who asks again and again whether it is being written to keeps nobody from writing."""
+def test_looking_for_an_audit_refuses_none(root: Path) -> None:
+    """Somebody who asks again and again whether an audit runs keeps nobody from running one."""
     with Workspace.open(root, PASSPHRASE) as one, Workspace.open(root, PASSPHRASE) as two:
         over = threading.Event()
 
         def look() -> None:
             while not over.is_set():
-                two.written()
-                one.written()
+                two.audited()
+                one.audited()
 
         thread = threading.Thread(target=look)
         thread.start()
         try:
             for _ in range(300):
-                with one.writing(wait_s=0.0):
+                with one.auditing():
                     pass
         finally:
             over.set()
             thread.join()
 
 
-def test_whether_somebody_writes(root: Path) -> None:
-    """A writer is seen by other processes and by its own, also where nobody ever wrote; then no more."""
+def test_whether_somebody_audits(root: Path) -> None:
+    """An audit is seen by other processes and by its own, also where there never was one; then no more."""
     with Workspace.open(root, PASSPHRASE) as one, Workspace.open(root, PASSPHRASE) as two:
-        (root / "lock").unlink(missing_ok=True)
-        assert not one.written() and not (root / "lock").exists()
-        with two.writing():
-            assert one.written() and two.written()
-        assert not one.written() and not two.written()
+        (root / "auditing").unlink(missing_ok=True)
+        assert not one.audited() and not (root / "auditing").exists()
+        with two.auditing():
+            assert one.audited() and two.audited()
+        assert not one.audited() and not two.audited()
 
 
 def test_the_writer_sweeps(root: Path) -> None:

@@ -1,0 +1,209 @@
+"""How one audit is carried out: its worker, what it keeps meanwhile, its end, and what is tidied after it.
+
+It holds the lock of audits all the time and the writer's for moments only: others write beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from appliance import shown
+from appliance.errors import ApplianceError, Busy, UsageError
+from appliance.registered import Registered
+from appliance.views import Progress
+from appliance.workspace.rows import StoredAudit
+from appliance.workspace.steps import kept, remove_steps
+from appliance.workspace.turns import HOURS_S
+from appliance.workspace.workspace import STEPS
+
+if TYPE_CHECKING:
+    from appliance.designs.assignment import Assignment
+    from appliance.policy_file import LoadedPolicy
+    from appliance.registry import ModelRecord
+    from appliance.worker import Worker
+    from medio.records import Cohort
+
+Step = Callable[[Progress], None]
+SPIKE_IN = "spike-in"  # phase of the engine in which a throw-away copy is trained
+MADE, DESTROYED = "copy.make", "copy.destroy"
+PROBED, MISSING = "isolation.probe", "isolation.missing"  # of the second: `.network`, `.seccomp`, `.landlock`
+
+
+class CarriedOut(Registered):
+    """The inner side of the acts around audits."""
+
+    _at_work: Worker | None = None  # of the audit that runs here
+
+    @contextmanager
+    def _beside_an_audit(self) -> Iterator[None]:
+        """Be the only writer; where no audit runs, with all others as they stand."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._workspace.auditing())
+            except Busy:
+                held.enter_context(self._workspace.writing())
+            else:
+                held.enter_context(self._workspace.writing())
+                self._tidy_audits()
+            yield
+
+    def _carry_out(
+        self,
+        audit: StoredAudit,
+        record: ModelRecord,
+        document: Cohort,
+        loaded: LoadedPolicy,
+        on_progress: Step,
+        worker: Worker | None,
+    ) -> None:
+        """From a running audit to one that is done, interrupted or failed."""
+        from appliance import auditing, limits
+        from appliance.worker import Worker
+
+        memory_bytes = limits.audit_bytes(record.trial, len(document.assignments))
+        self._at_work = runner = worker or Worker(read=[], preload="audit", memory_bytes=memory_bytes)
+        watched = self._watching_for_a_copy(audit.audit_id, on_progress)
+        try:
+            self._boxed(runner, audit.audit_id)
+            design = self._design_of(record, document)
+            outcome = auditing.run(
+                self._workspace, runner, record, document, loaded, watched, audit.audit_id, design
+            )
+            if worker is None:
+                runner.close()
+            with self._workspace.writing(HOURS_S):
+                self._close(audit, outcome, record, document, loaded)
+                self._over(audit.audit_id)
+        except BaseException as stopped:
+            runner.kill()
+            if worker is None:
+                runner.close()
+            self._stopped(audit, stopped)
+            raise
+        finally:
+            self._at_work = None
+
+    def _boxed(self, runner: Worker, audit_id: str) -> None:
+        """Write into the log how the worker's box stands, before anything of the site goes in."""
+        from appliance.isolation import LAYERS, ON
+        from appliance.worker import SELF_PROBE
+
+        layers = runner.isolation
+        self._record(PROBED, audit_id, "ok" if layers.get(SELF_PROBE) == ON else "failed")
+        for layer in LAYERS:
+            if layers.get(layer) != ON:
+                self._record(f"{MISSING}.{layer.partition('_')[0]}", audit_id, "noted")
+
+    def _watching_for_a_copy(self, audit_id: str, on_progress: Step) -> Step:
+        """Write into the log that a throw-away copy was made, once for every time one is."""
+        made = False
+
+        def watch(step: Progress) -> None:
+            nonlocal made
+            if step.phase == SPIKE_IN and not made:
+                made = True
+                self._record(MADE, audit_id, "done")
+            on_progress(step)
+
+        return watch
+
+    def _over(self, audit_id: str) -> None:
+        """Remove all that an audit has kept: it is done, failed or given up."""
+        from appliance import findings
+
+        self._destroy_copy(audit_id)
+        self._workspace.steps(audit_id).clear()
+        if self._stored_audit(audit_id).state == "failed":
+            findings.discard(self._workspace, audit_id)
+
+    def _destroy_copy(self, audit_id: str) -> None:
+        """Remove what a throw-away copy has learnt, and write down that it is gone.
+
+        The copy itself ended with its process, and only one process works on audits.
+        """
+        steps = self._workspace.steps(audit_id)
+        learnt = steps.holds_copy()
+        steps.forget_copy()
+        if steps.holds_copy():
+            return  # not gone, so not said to be
+        acts = [entry.act for entry in self._log.about(self._log.identifier(audit_id))]
+        told = [act for act in acts if act in (MADE, DESTROYED)]
+        if learnt or told[-1:] == [MADE]:
+            self._record(DESTROYED, audit_id, "done")
+
+    def _design_of(self, record: ModelRecord, document: Cohort) -> Assignment | None:
+        """The verified design behind a cohort, None where it names none. Raises as `verified.behind`."""
+        from appliance.designs.verified import behind
+
+        found = behind(self._workspace, self._log, document, record.released)
+        return found.assignment if found is not None else None
+
+    def _close(
+        self,
+        audit: StoredAudit,
+        outcome: Any,
+        record: ModelRecord,
+        document: Cohort,
+        loaded: LoadedPolicy,
+    ) -> None:
+        """Findings sealed, verdict into the log, result into the catalogue."""
+        from appliance import auditing, findings
+        from appliance.evidence.pack import close_audit
+        from appliance.packing import described, pack_input
+
+        pack = described(self._workspace, record, document, loaded.policy.seed)
+        name, digest = findings.keep(self._workspace, audit.audit_id, outcome.findings)
+        finished = shown.noted(auditing.finished(audit, outcome, loaded, pack, name), self._workspace.demo)
+        view = shown.audit_view(finished, self._workspace.demo)
+        given = pack_input(self._workspace, finished, view)
+        close_audit(self._log, given, self._actor, digest)
+        self._workspace.catalogue.finish_audit(finished)
+
+    def _stopped(self, audit: StoredAudit, stopped: BaseException) -> None:
+        """Write down why an audit ended early, and keep its steps where it may go on."""
+        from appliance import auditing
+
+        if not auditing.can_go_on(stopped):
+            with self._workspace.writing(HOURS_S):
+                self._workspace.catalogue.finish_audit(auditing.failed(audit, str(stopped)))
+                self._over(audit.audit_id)
+            return
+        if isinstance(stopped, ApplianceError):
+            goes_on = f"`gradaudit audit resume {audit.audit_id}` goes on where it stopped."
+            stopped.hint = f"{stopped.hint} {goes_on}".strip()
+        # a full disk, a writer: the next command finds it running, and nobody at work
+        with suppress(ApplianceError), self._workspace.writing():
+            self._workspace.catalogue.finish_audit(auditing.interrupted(audit))
+
+    def _tidy_audits(self, going_on: str = "") -> None:
+        """A running audit was cut off, and steps of audits that are over may go: for who holds both locks.
+
+        So may what throw-away copies of audits that were cut off have learnt, but for the one that goes on:
+        resumed, the others train theirs again.
+        """
+        from appliance import auditing, findings
+
+        findings.sweep(self._workspace)
+        resumable, known = set(), set()
+        for row in self._workspace.catalogue.audits():
+            known.add(row.audit_id)
+            if row.state == "running":
+                self._workspace.catalogue.finish_audit(auditing.interrupted(row))
+            if row.state in ("running", "interrupted"):
+                resumable.add(row.audit_id)
+        directory = self._workspace.root / STEPS
+        for audit_id in kept(directory):
+            if audit_id not in known:
+                remove_steps(directory / audit_id)
+            elif audit_id not in resumable:
+                self._over(audit_id)
+        for audit_id in resumable - {going_on}:
+            self._destroy_copy(audit_id)
+
+    def _stored_audit(self, audit_id: str) -> StoredAudit:
+        stored = self._workspace.catalogue.audit(audit_id)
+        if stored is None:
+            raise UsageError(f"no audit {audit_id}", "see `gradaudit audit ls`")
+        return stored
