@@ -22,14 +22,16 @@ from appliance.commands.library import reports, studies
 from appliance.commands.log import log
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
+from appliance.commands.plainly import Plain, whole
 from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
 from appliance.commands.workspace import init, lock, unlock
 from appliance.errors import ApplianceError, UsageError
-from appliance.narration import complain, say
+from appliance.narration import complain, emit, say, speak_plainly
 from appliance.redaction import fault_line, redact
+from appliance.spelling import spell_out, started_with
 
 __all__ = ["EXIT_BY_VERDICT", "INTERRUPTED", "app", "main"]
 
@@ -71,20 +73,23 @@ def start(
         int | None, typer.Option(help="Read the passphrase from this file descriptor.")
     ] = None,
     user: Annotated[str, typer.Option(help="Who you are, where several users can open it.")] = "",
+    plain: Plain = False,
 ) -> None:
-    """Without a command: open the terminal UI."""
+    """Without a command: open the terminal UI; with --plain: say the overview."""
     context.obj = session = Session()
+    speak_plainly(plain)
     session.workspace, session.passphrase_fd, session.user = workspace, passphrase_fd, user
     if context.invoked_subcommand is None:
-        raise typer.Exit(_open_screens(session))
+        raise typer.Exit(_say_overview(context) if plain else _open_screens(session))
 
 
 def main() -> NoReturn:
     """Entry point: errors become one line with a hint and the exit code of DESIGN §6."""
     redact()
+    spell_out(started_with())
     egress.go_offline()  # before a command imports anything that might reach out
     try:
-        code = app(standalone_mode=False)
+        code = whole(app)(standalone_mode=False)
     except ApplianceError as error:
         code = complain(str(error), error.hint, error.exit_code)
     except typer.Exit as leave:
@@ -102,6 +107,16 @@ def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
         return complain(error.format_message(), "see `gradaudit --help`", UsageError.exit_code)
     return complain(fault_line(error), "quote this line when you report it; it contains no patient data", 1)
+
+
+def _say_overview(context: typer.Context) -> int:
+    from appliance.commands.session import opened
+    from appliance.views import plain
+
+    with opened(context) as appliance:
+        view = appliance.overview()
+    emit(False, plain(view), "")
+    return 0
 
 
 def _open_screens(session: Session) -> int:

@@ -132,8 +132,8 @@ def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) 
 
 def show_audit(view: AuditView, json_: bool) -> None:
     """Print an audit, and leave with its verdict's exit code."""
-    from appliance.evidence.report.text import verdict_text
+    from appliance.evidence.report.text import verdict_lines, verdict_text
     from appliance.views import plain
 
-    emit(json_, plain(view), verdict_text(view))
+    emit(json_, plain(view), verdict_text(view), verdict_lines(view))
     raise typer.Exit(EXIT_BY_VERDICT[view.verdict.word])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import aligned, emit, progress, say, table
+from appliance.narration import aligned, emit, progress, say, table, tabular
 
 if TYPE_CHECKING:
     from appliance.views import BalanceView, CohortView, PairView
@@ -53,12 +53,8 @@ def pairs_count(context: typer.Context, json_: Json = False) -> None:
 
     with opened(context) as appliance:
         view = appliance.pairing()
-    if json_:
-        emit(True, plain(view), "")
-        return
-    for rule, number in view.rules:
-        emit(False, {}, f"{number:7} paired by {rule}")
-    table(False, view.unpaired)
+    lines = [f"{number:7} paired by {rule}" for rule, number in view.rules]
+    emit(json_, plain(view), "\n".join([*lines, tabular(view.unpaired).rstrip("\n")]).rstrip("\n"))
 
 
 @pairs.command("show")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, progress, say, table
+from appliance.narration import emit, progress, say, table, tabular
 
 studies = typer.Typer(help="Studies in the workspace; export without identity.", no_args_is_help=True)
 reports = typer.Typer(help="Reports in the workspace.", no_args_is_help=True)
@@ -29,12 +29,7 @@ def studies_show(context: typer.Context, study: str, json_: Json = False) -> Non
 
     with opened(context) as appliance:
         view = appliance.study(study)
-    if json_:
-        emit(True, plain(view), "")
-        return
-    table(False, (view.row,))
-    for rows in (view.images, view.reports):
-        table(False, rows)
+    emit(json_, plain(view), "".join(map(tabular, ((view.row,), view.images, view.reports))).rstrip("\n"))
 
 
 @studies.command("export")
@@ -80,9 +75,6 @@ def reports_show(context: typer.Context, digest: str, json_: Json = False) -> No
 
     with opened(context) as appliance:
         view = appliance.report(digest)
-    if json_:
-        emit(True, plain(view), "")
-        return
-    table(False, view.versions)
-    emit(False, {}, "\n" + "\n".join(safe(line, 2000) for line in view.text.split("\n")) + "\n")
+    text = "\n".join(safe(line, 2000) for line in view.text.split("\n"))
+    emit(json_, plain(view), f"{tabular(view.versions)}\n{text}\n")
     say(f"{view.masked}: {view.hidden} header values hidden, {view.suspected} further places by their form")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, progress, say, table
+from appliance.narration import emit, progress, say, stream, table
 
 if TYPE_CHECKING:
     from appliance.dry_run import FileLine
@@ -107,10 +105,7 @@ def _try(paths: list[Path], workers: int, json_: bool) -> None:
     came_of_it: Counter[tuple[str, str]] = Counter()
     for line in dry_run(paths, workers):
         came_of_it[line.outcome, line.reason] += 1
-        # ASCII: a file name need not be text, and must still be told apart
-        text = json.dumps(plain(line)) if json_ else safe(_readable(line), 300)
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        stream(json_, plain(line), safe(_readable(line), 300))
     for (outcome, reason), files in sorted(came_of_it.items()):
         say(f"{files:7} × {outcome}" + (f" ({reason})" if reason else ""))
     if {"rejected", "unsupported"}.issuperset(outcome for outcome, _ in came_of_it):

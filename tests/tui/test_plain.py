@@ -46,7 +46,7 @@ def test_the_signs_suit_the_terminal(environ: dict[str, str], plain: bool) -> No
 def test_the_locale_is_the_one_given(locale: dict[str, str], plain: bool) -> None:
     """Python puts LC_CTYPE=C.UTF-8 over the locale C; what the terminal's person said still counts."""
     code = (
-        "import os; from tui.glyphs import choose, started_with\n"
+        "import os; from appliance.spelling import started_with; from tui.glyphs import choose\n"
         "print(choose(started_with()).plain, choose(os.environ).plain)"
     )
     environ = {"PATH": "/usr/bin:/bin", "TERM": "xterm", "PYTHONPATH": ":".join(sys.path), **locale}

@@ -27,11 +27,32 @@ def verdict_text(view: AuditView) -> str:
     lines += _part(tell("text.controls"), seen)
     if view.result.limits:
         lines += _part(tell("text.limits"), _limits(view))
-    lines += _part(tell("text.detectors"), _detectors(view))
+    lines += _part(tell("text.detectors"), _detectors(view, "text.detector_decides", "text.detector"))
     beside = wording.beside(view.result, view.verdict.word)
     if beside:
         lines += _part(tell("text.beside"), [f"{name}: {safe(sentence, 400)}" for name, sentence in beside])
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def verdict_lines(view: AuditView) -> list[str]:
+    """The same for a screen reader: every line says by itself what it is about."""
+    result, word = view.result, view.verdict.word
+    lines = [tell("plain.verdict", word=word, meaning=wording.MEANING[word])]
+    lines += _head(view)[1:]
+    lines += [
+        tell("plain.fact", name=name, value=said) if name else said for name, said in _facts(view) if said
+    ]
+    for number, reason in enumerate(view.verdict.reasons, start=1):
+        lines.append(tell("plain.reason", number=number, reason=safe(reason, 400)))
+    for one in result.controls:
+        state, said = tell(f"control.{one.status}"), safe(one.sentence, 400)
+        lines.append(tell("plain.control", name=one.name, state=state, sentence=said))
+    for number, limit in enumerate(result.limits, start=1):
+        lines.append(tell("plain.limit", number=number, limit=safe(limit.what, 400)))
+    lines += _detectors(view, "plain.detector_decides", "plain.detector")
+    for name, sentence in wording.beside(result, word):
+        lines.append(tell("plain.beside", name=name, sentence=safe(sentence, 400)))
+    return [*lines, tell("plain.numbers")]
 
 
 def _head(view: AuditView) -> list[str]:
@@ -71,11 +92,11 @@ def _limits(view: AuditView) -> list[str]:
     return lines
 
 
-def _detectors(view: AuditView) -> list[str]:
+def _detectors(view: AuditView, deciding: str, other: str) -> list[str]:
     """Those that were measured, and the one that decides in any case."""
     return [
         tell(
-            "text.detector_decides" if one.decides else "text.detector",
+            deciding if one.decides else other,
             name=one.name,
             area=wording.area(one.target_auroc, one.target_auroc_ci),
         )

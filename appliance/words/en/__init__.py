@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from appliance.words.en import pack, report, verdicts
+from typing import Final
 
-MESSAGES: dict[str, str | tuple[str, str]] = {**verdicts.MESSAGES, **report.MESSAGES, **pack.MESSAGES}
+from appliance.words.en import commands, pack, report, verdicts
+
+MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
+    **verdicts.MESSAGES,
+    **report.MESSAGES,
+    **pack.MESSAGES,
+    **commands.MESSAGES,
+}
+
+TO: Final = "to"  # between the ends of a range, read aloud
+ALOUD: Final = {
+    "·": ",",
+    "→": " to ",
+    "≥": " at least ",
+    "≤": " at most ",
+    "×": " times ",
+    "–": ", ",
+    "—": ", ",
+    **dict.fromkeys("…✓✔✗✕∅▸•⊘", ""),
+}
+"""Signs that screen readers skip or misread, in words."""
 
 
 def form(number: int) -> int:
