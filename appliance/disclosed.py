@@ -1,83 +1,136 @@
-"""The acts around findings: what an audit says of single patients, behind the evidence key (SECURITY §2)."""
+"""The acts around findings: what an audit says of single patients, behind the evidence key (SECURITY §2).
+
+A program that stays open, such as the screens, opens them once (`open_findings`) and pages through; a
+command opens them for itself. Either way an entry is written before any of them is shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from appliance import shown
+from appliance import lockout, shown
+from appliance.acts import attempted
 from appliance.designed import Designed
-from appliance.errors import NotPermitted, UsageError
+from appliance.errors import Locked, NotPermitted, UsageError
 from appliance.evidence.entries import Act
+from appliance.finding_views import (
+    ALL,
+    FindingRow,
+    FindingsAsked,
+    FindingsNeed,
+    FindingsPage,
+    FindingView,
+    RevealedView,
+    RevealView,
+    Second,
+)
 
 if TYPE_CHECKING:
-    from appliance.findings import FindingRow, FindingView, RevealView
+    from appliance.workspace.evidence_held import HeldEvidence
+    from appliance.workspace.evidence_listing import Listing
     from appliance.workspace.evidence_store import EvidenceStore
     from appliance.workspace.evidence_tables import StoredFinding, StoredReveal
+    from appliance.workspace.keys import SecretKey
+    from appliance.workspace.keyslots import Identity
     from appliance.workspace.rows import StoredAudit
 
 _DAMAGED = "bring evidence/damaged back from a backup into evidence/waiting, or move it elsewhere"
-LIST, SHOW, REVEAL, ERASED = "findings.list", "findings.show", "findings.reveal", "findings.erase"
+OPEN, LIST, SHOW = "findings.open", "findings.list", "findings.show"
+REVEAL, ERASED = "findings.reveal", "findings.erase"
 
 
 class Disclosed(Designed):
     """Findings of one site; an entry is written before any of them is shown."""
 
-    def findings(
-        self,
-        audit_id: str,
-        *,
-        min_probability: float | None = None,
-        prior: str = "",
-        min_score: float | None = None,
-        role: str = "",
-    ) -> tuple[FindingRow, ...]:
-        """What an audit says of every pair, by pseudonym, in the audit's order.
+    _held: HeldEvidence | None = None
+    _typed: Identity | None = None  # whoever works here, once the passphrase was typed for findings
+
+    # -- opening them for a session --------------------------------------------------------------------
+
+    def findings_need(self) -> FindingsNeed:
+        """What opening the findings takes now."""
+        return FindingsNeed(self._held is not None, not self._has_typed(), self._workspace.keyring.quorum > 1)
+
+    def open_findings(self, passphrase: str = "", second: Second | None = None) -> None:
+        """Open the findings until `close_findings`, a lock or the end of the program.
 
         Args:
-            min_probability: leave out what is less likely, or has no leak probability, under `prior`.
-            prior: one of `findings.PRIORS`; "" for 0.01.
-            min_score: leave out what the deciding detector scores lower, or not at all.
-            role: of the cohort; "" for all.
+            passphrase: of whoever works here, where it was not typed for this program.
+            second: where findings take two; present for this act alone.
 
         Raises:
-            UsageError: no such audit, it has not finished, or no such prior.
+            Locked: a wrong passphrase, or too many of them.
+            NotPermitted: somebody is missing.
+            IntegrityError: the findings are missing or damaged, or were put back to an earlier state.
+            Busy: somebody else is at the findings.
+        """
+        from appliance.workspace.evidence_held import HeldEvidence
+
+        self._drop_findings()
+        if passphrase:
+            self._type(passphrase)
+        with self._beside(second):
+            key = self._key_for(OPEN, self._workspace.workspace_id)
+        self._record(OPEN, self._workspace.workspace_id, "allowed")
+        self._held = HeldEvidence(self._workspace, key)
+
+    def close_findings(self) -> None:
+        """Close what `open_findings` opened, and forget what it listed."""
+        self._drop_findings()
+
+    def close(self) -> None:
+        """Close the findings, then the workspace."""
+        self._drop_findings()
+        super().close()
+
+    # -- looking ---------------------------------------------------------------------------------------
+
+    def findings(self, audit_id: str, asked: FindingsAsked = ALL) -> tuple[FindingRow, ...]:
+        """What an audit says of every pair that is asked for, by pseudonym. Raises as `findings_page`."""
+        return self.findings_page(audit_id, asked).rows
+
+    def findings_page(
+        self, audit_id: str, asked: FindingsAsked = ALL, offset: int = 0, limit: int = -1
+    ) -> FindingsPage:
+        """Some of what an audit says of single pairs; of findings that are open, the first page is an entry.
+
+        Args:
+            audit_id: of a finished audit.
+            asked: which, and in which order.
+            offset: of the first one, among those that are asked for.
+            limit: at most so many; -1 for all.
+
+        Raises:
+            UsageError: no such audit, it has not finished, or no such prior or order.
             NotPermitted: the evidence key is not at hand.
             IntegrityError: the findings are missing or damaged, or were put back to an earlier state.
             Busy: somebody else is at the findings.
         """
         from appliance import findings
 
-        asked = prior or findings.PRIOR
-        if asked not in findings.PRIORS:
-            raise UsageError(f"no such prior: {asked}", "one of " + ", ".join(findings.PRIORS))
+        wanted = findings.sifting(asked)
+        if offset < 0:
+            raise UsageError("an offset is 0 or more", "")
         stored = self._finished_audit(audit_id)
-        deciding = shown.audit_view(stored, self._workspace.demo).result.deciding_detector
-        with self._evidence(LIST, audit_id) as store:
-            store.expect(audit_id)
-            found = store.findings(
-                audit_id,
-                role=role,
-                detector=deciding,
-                min_score=min_score,
-                prior=asked,
-                min_probability=min_probability,
-            )
-        return tuple(findings.finding_row(one, deciding, asked) for one in found)
+        with self._listing(stored) as listing:
+            found, total = listing.page(wanted, offset, limit), listing.count(wanted)
+        return FindingsPage(tuple(map(findings.finding_row, found)), total)
 
     def finding(self, audit_id: str, patient: str) -> tuple[FindingView, ...]:
-        """All pairs of one pseudonym in an audit, with every score.
+        """All pairs of one pseudonym in an audit, with every score; no identity.
 
         Raises:
             UsageError: no such audit or pseudonym, or the audit has not finished.
-            NotPermitted, IntegrityError: as `findings`.
+            NotPermitted, IntegrityError: as `findings_page`.
         """
         from appliance import findings
 
         stored = self._finished_audit(audit_id)
         with self._evidence(SHOW, f"{audit_id}\0{patient}") as store:
-            return tuple(findings.finding_view(one) for one in _of_patient(store, stored, patient))
+            found = _of_patient(store, stored, patient)
+        return findings.finding_views(self._workspace, found)
 
     def reveal_finding(self, audit_id: str, patient: str, reason: str) -> RevealView:
         """Break the glass: who a pseudonym is. The reason is kept, and its digest logged, before.
@@ -85,7 +138,7 @@ class Disclosed(Designed):
         Raises:
             UsageError: no such audit or pseudonym, or no reason.
             NotPermitted: not an officer, or the evidence key is not at hand.
-            IntegrityError: as `findings`.
+            IntegrityError: as `findings_page`.
         """
         from appliance import findings
 
@@ -100,6 +153,26 @@ class Disclosed(Designed):
             store.keep_reveal(document, [allowed])
             found, known = store.findings(audit_id, patient=patient), store.identities(audit_id, patient)
         return findings.reveal_view(self._workspace, patient, found, known, digest)
+
+    def reveal_images(
+        self, audit_id: str, patient: str, reason: str, second: Second | None = None
+    ) -> RevealedView:
+        """Break the glass, and open each pair: a small image and the masked text.
+
+        Args:
+            audit_id: of a finished audit.
+            patient: pseudonym.
+            reason: as typed.
+            second: where findings take two; present for this act alone.
+
+        Raises: as `reveal_finding`.
+            IntegrityError: an image or a text is missing or damaged, too.
+        """
+        from appliance import revealed
+
+        with self._beside(second):
+            who = self.reveal_finding(audit_id, patient, reason)
+        return RevealedView(who, revealed.pairs(self._workspace, who))
 
     def reveals(self) -> tuple[StoredReveal, ...]:
         """Every look at an identity with its reason, oldest first; one without a record says so.
@@ -120,21 +193,77 @@ class Disclosed(Designed):
         """The open store, after an entry that says so; a refusal is an entry too.
 
         Args:
-            entry: False where the caller writes a fuller one before it shows anything.
+            entry: False where the caller writes a fuller one before it shows anything, and whoever it takes
+                has to be here, also where the findings are open.
         """
         from appliance.workspace.evidence_store import opened
 
+        held = self._held
+        if held is None or not entry:
+            key = self._key_for(act, name)
+        if entry:
+            self._record(act, name, "allowed")
         try:
-            key = self._workspace.evidence_key(self._present)
+            with opened(self._workspace, key) if held is None else held.merged() as (store, erasures):
+                for erasure in erasures:
+                    self._record(ERASED, erasure, "done")
+                yield store
+        except Locked:
+            self._drop_findings()
+            raise
+
+    @contextmanager
+    def _listing(self, stored: StoredAudit) -> Iterator[Listing]:
+        """An audit's listing: the one that is open where nothing has changed, else after an entry."""
+        from appliance import findings
+
+        known = self._held.unchanged(stored.audit_id) if self._held is not None else None
+        if known is not None:
+            yield known
+            return
+        deciding = shown.audit_view(stored, self._workspace.demo).result.deciding_detector
+        with self._evidence(LIST, stored.audit_id) as store:
+            if self._held is not None:
+                yield self._held.listed(store, stored.audit_id, deciding, findings.PRIORS)
+            else:
+                yield store.listing(stored.audit_id, deciding, findings.PRIORS)
+
+    def _key_for(self, act: str, name: str) -> SecretKey:
+        """The evidence key, of everybody who is here; a refusal is an entry."""
+        here = [one for one in (self._typed, *self._present) if one is not None]
+        try:
+            return self._workspace.evidence_key(here)
         except NotPermitted:
             self._record(act, name, "refused")
             raise
-        if entry:
-            self._record(act, name, "allowed")
-        with opened(self._workspace, key) as (store, erasures):
-            for erasure in erasures:
-                self._record(ERASED, erasure, "done")
-            yield store
+
+    def _has_typed(self) -> bool:
+        with suppress(NotPermitted):
+            self._workspace.authority()  # takes a passphrase, too
+            return True
+        return self._typed is not None
+
+    def _type(self, passphrase: str) -> None:
+        """Whoever works here types the passphrase once more, for findings."""
+        name = self._workspace.user.name
+        with attempted(self._workspace.root, self._log, lockout.JOIN, name):
+            self._typed = self._workspace.keyring.identify(passphrase, name)
+
+    @contextmanager
+    def _beside(self, second: Second | None) -> Iterator[None]:
+        """A second person, present for one act."""
+        before = list(self._present)
+        try:
+            if second is not None:
+                self.join(second.name, second.secret)
+            yield
+        finally:
+            self._present[:] = before
+
+    def _drop_findings(self) -> None:
+        held, self._held, self._typed = self._held, None, None
+        if held is not None:
+            held.close()
 
     def _batches_set_aside(self) -> tuple[str, ...]:
         """What an officer has to do because sealed findings could not be opened."""

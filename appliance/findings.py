@@ -6,14 +6,16 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from appliance import codec
 from appliance.errors import UsageError
 from appliance.evidence.entries import Entry
+from appliance.finding_views import FindingRow, FindingsAsked, FindingView, RevealedStudy, RevealView
 from appliance.workspace.evidence_batches import ERASURE, FINDINGS, IDENTITIES, EvidenceBatches
+from appliance.workspace.evidence_listing import SORTS, ListedFinding, Sifting
 from appliance.workspace.evidence_merging import digest_of
 from appliance.workspace.evidence_tables import StoredFinding, StoredIdentity, StoredReveal
 from appliance.workspace.rows import StoredInstance, StoredPair
@@ -22,74 +24,10 @@ from audit_core.results import Finding
 
 PRIORS: Final = ("0.001", "0.01", "0.1", "mixture", "as published")
 PRIOR: Final = "0.01"
+SORTED: Final = "audit"  # the order where none is asked for
 SHORTEST_REASON, LONGEST_REASON = 8, 2000  # characters
 ERASED_REASON: Final = "the patient was erased since"
 LOST_REASON: Final = "no record: the look was cut off, or the record was lost"
-
-
-@dataclass(frozen=True, slots=True)
-class FindingRow:
-    """One pair of an audit as a line of a table.
-
-    Attributes:
-        patient: pseudonym.
-        score: of the deciding detector; None where there is none.
-        probability: leak probability under the prior that was asked for; None where the audit gives none.
-    """
-
-    patient: str
-    pair_id: str
-    role: str
-    judged: bool
-    flagged: bool
-    p_value: float | None
-    score: float | None
-    probability: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class FindingView:
-    """One pair of an audit whole.
-
-    Attributes:
-        scores: detector -> score, or why there is none.
-        probabilities: prior -> leak probability.
-    """
-
-    patient: str
-    pair_id: str
-    role: str
-    judged: bool
-    flagged: bool
-    p_value: float | None
-    scores: Mapping[str, float | str]
-    probabilities: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class RevealedStudy:
-    """One examination behind a finding, as long as the workspace holds it."""
-
-    pair_id: str
-    study: str
-    accession: str
-    date: str
-    modality: str
-
-
-@dataclass(frozen=True, slots=True)
-class RevealView:
-    """Who a pseudonym is: patient data, for the officer's own eyes.
-
-    Attributes:
-        identities: (IssuerOfPatientID, PatientID); none for a planted canary.
-        digest: of the sealed reason, as the log's entry has it.
-    """
-
-    patient: str
-    identities: tuple[tuple[str, str], ...]
-    studies: tuple[RevealedStudy, ...]
-    digest: str
 
 
 def keep(workspace: Workspace, audit_id: str, findings: Sequence[Finding]) -> tuple[str, str]:
@@ -195,7 +133,29 @@ def keep_erasure(
     EvidenceBatches.of(workspace).put(ERASURE, erasure_id, _document(document))
 
 
-def finding_row(found: StoredFinding, deciding: str, prior: str) -> FindingRow:
+def sifting(asked: FindingsAsked) -> Sifting:
+    """What is asked for, as the store takes it.
+
+    Raises:
+        UsageError: no such prior or order, or a probability outside 0 to 1.
+    """
+    prior, sort = asked.prior or PRIOR, asked.sort or SORTED
+    if prior not in PRIORS:
+        raise UsageError(f"no such prior: {prior}", "one of " + ", ".join(PRIORS))
+    if sort not in SORTS:
+        raise UsageError(f"no such order: {sort}", "one of " + ", ".join(SORTS))
+    return Sifting(
+        role=asked.role,
+        flagged=asked.flagged,
+        pseudonym=asked.pseudonym,
+        min_score=asked.min_score,
+        prior=prior,
+        min_probability=asked.min_probability,
+        sort=sort,
+    )
+
+
+def finding_row(found: ListedFinding) -> FindingRow:
     """One finding for a table."""
     return FindingRow(
         patient=found.patient,
@@ -204,12 +164,19 @@ def finding_row(found: StoredFinding, deciding: str, prior: str) -> FindingRow:
         judged=found.judged,
         flagged=found.flagged,
         p_value=_rounded(found.p_value),
-        score=_rounded(found.scores.get(deciding)),
-        probability=_rounded(found.probabilities.get(prior)),
+        score=_rounded(found.score),
+        probability=_rounded(found.probability),
+        pairs=found.pairs,
     )
 
 
-def finding_view(found: StoredFinding) -> FindingView:
+def finding_views(workspace: Workspace, found: Sequence[StoredFinding]) -> tuple[FindingView, ...]:
+    """Findings whole, with date and modality of those whose pair the workspace still holds."""
+    pairs = {pair.pair_id: pair for pair in workspace.catalogue.pairs()}
+    return tuple(finding_view(one, pairs.get(one.pair_id)) for one in found)
+
+
+def finding_view(found: StoredFinding, pair: StoredPair | None = None) -> FindingView:
     """One finding whole; what was not scored says why."""
     return FindingView(
         patient=found.patient,
@@ -223,6 +190,8 @@ def finding_view(found: StoredFinding) -> FindingView:
             for name, value in found.scores.items()
         },
         probabilities={prior: _short(value) for prior, value in found.probabilities.items()},
+        date=pair.StudyDate if pair is not None else "",
+        modality=pair.Modality if pair is not None else "",
     )
 
 

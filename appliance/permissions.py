@@ -117,9 +117,14 @@ RULES: Final[dict[str, Rule]] = {
     "release_list": Rule("design.release", _OFFICER),
     "reveal_design": Rule("design.reveal", _OFFICER),
     # findings: what an audit says of single patients
+    "findings_need": Rule("findings.open", _OFFICER),
+    "open_findings": Rule("findings.open", _OFFICER),
+    "close_findings": Rule("findings.open", _OFFICER),
     "findings": Rule("findings.list", _OFFICER),
+    "findings_page": Rule("findings.list", _OFFICER),
     "finding": Rule("findings.show", _OFFICER),
     "reveal_finding": Rule("findings.reveal", _OFFICER),
+    "reveal_images": Rule("findings.reveal", _OFFICER),
     "reveals": Rule("findings.reveals", _OFFICER),
     # overview and log
     "overview": Rule("overview.show", _AT_WORK),

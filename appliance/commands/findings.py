@@ -29,19 +29,32 @@ def findings_ls(
         float | None, typer.Option(help="Leave out what the deciding detector scores lower.")
     ] = None,
     role: Annotated[str, typer.Option(help="Of the cohort: target, calibration, fitting, member…")] = "",
+    flagged: Annotated[bool, typer.Option("--flagged", help="Only what is flagged.")] = False,
+    pseudonym: Annotated[str, typer.Option(help="How it begins.")] = "",
+    sort: Annotated[
+        str, typer.Option(help="By audit order, score, p-value, probability or pseudonym.")
+    ] = "audit",
+    offset: Annotated[int, typer.Option(min=0, help="Leave out so many of the first.")] = 0,
+    limit: Annotated[int, typer.Option(min=-1, help="At most so many; -1 for all.")] = -1,
     with_: With = "",
     with_fd: WithFd = None,
     json_: Json = False,
 ) -> None:
     """List findings by pseudonym: score, p-value, leak probability. Membership is health information."""
+    from appliance.finding_views import FindingsAsked
+
+    asked = FindingsAsked(role, flagged, pseudonym, min_score, prior, min_probability, sort)
     with in_person(context, with_, with_fd) as appliance:
-        rows = appliance.findings(
-            audit_id, min_probability=min_probability, prior=prior, min_score=min_score, role=role
-        )
-    table(json_, rows)
-    without = sum(row.probability is None for row in rows)
-    if without and not json_:
-        say(f"{without} of {len(rows)} have no leak probability: docs/judgement.md says when there is one")
+        page = appliance.findings_page(audit_id, asked, offset, limit)
+    table(json_, page.rows)
+    if json_:
+        return
+    if len(page.rows) < page.total:
+        say(f"{len(page.rows):,} of {page.total:,}, from the {offset + 1:,}. on")
+    without = sum(row.probability is None for row in page.rows)
+    if without:
+        told = f"{without} of {len(page.rows)} have no leak probability"
+        say(f"{told}: docs/judgement.md says when there is one")
 
 
 @findings.command("show")

@@ -26,6 +26,7 @@ from appliance.workspace.durable import FILE_MODE, make_directory, sync_director
 from appliance.workspace.evidence_batches import EVIDENCE, EvidenceBatches
 from appliance.workspace.evidence_batches import FINDINGS as FINDINGS_KIND
 from appliance.workspace.evidence_batches import IDENTITIES as IDENTITIES_KIND
+from appliance.workspace.evidence_listing import Listing
 from appliance.workspace.evidence_merging import Merging
 from appliance.workspace.evidence_state import EMPTY, Notes, Unlogged, adopt, make_new, root_of, rows_stand
 from appliance.workspace.evidence_tables import (
@@ -43,7 +44,6 @@ from appliance.workspace.evidence_tables import (
     by_pair,
     finding_of,
     insert_rows,
-    pairs_of,
 )
 from appliance.workspace.grants import public_of
 from appliance.workspace.keyring_file import read_keyring
@@ -69,6 +69,8 @@ class EvidenceStore:
         self._batches = batches
         self._notes: Notes = notes or Unlogged()
         self._engine = engine_of(path, private)
+        self._stood: dict[str, str] = {}  # audit -> digest of its rows, once they were compared with it
+        self._listed: tuple[tuple[object, ...], Listing] | None = None
 
     # -- changing --------------------------------------------------------------------------------------
 
@@ -147,45 +149,38 @@ class EvidenceStore:
 
     # -- asking ----------------------------------------------------------------------------------------
 
-    def findings(
-        self,
-        audit_id: str,
-        *,
-        patient: str = "",
-        role: str = "",
-        detector: str = "",
-        min_score: float | None = None,
-        prior: str = "",
-        min_probability: float | None = None,
-        offset: int = 0,
-        limit: int = -1,
-    ) -> tuple[StoredFinding, ...]:
-        """Findings of an audit in its order; a bound leaves out what has no such score or probability.
-
-        Args:
-            min_score: of `detector`.
-            min_probability: under `prior`, in [0, 1].
-            limit: at most so many; -1 for all.
+    def findings(self, audit_id: str, *, patient: str = "") -> tuple[StoredFinding, ...]:
+        """Findings of an audit in its order, of one pseudonym or all.
 
         Raises:
             IntegrityError: the file is damaged.
         """
         query = select(FINDINGS).where(FINDINGS.c.audit_id == audit_id)
-        for column, wanted in ((FINDINGS.c.patient, patient), (FINDINGS.c.role, role)):
-            query = query.where(column == wanted) if wanted else query
-        if min_score is not None:
-            high = (SCORES.c.detector == detector) & (SCORES.c.value >= min_score)
-            query = query.where(FINDINGS.c.pair_id.in_(pairs_of(SCORES, audit_id).where(high)))
-        if min_probability is not None:
-            enough = (PROBABILITIES.c.prior == prior) & (PROBABILITIES.c.value >= min_probability)
-            query = query.where(FINDINGS.c.pair_id.in_(pairs_of(PROBABILITIES, audit_id).where(enough)))
+        query = query.where(FINDINGS.c.patient == patient) if patient else query
         with self._reading() as connection:
-            asked = query.order_by(FINDINGS.c.place).limit(limit).offset(offset)
-            rows = [dict(row) for row in connection.execute(asked).mappings()]
+            rows = [dict(row) for row in connection.execute(query.order_by(FINDINGS.c.place)).mappings()]
             pairs = [row["pair_id"] for row in rows]
             scores = by_pair(connection, SCORES, audit_id, pairs)
             likely = by_pair(connection, PROBABILITIES, audit_id, pairs)
             return tuple(finding_of(row, scores[row["pair_id"]], likely[row["pair_id"]]) for row in rows)
+
+    def listing(self, audit_id: str, detector: str, priors: Sequence[str]) -> Listing:
+        """Findings of an audit to page through; what was listed before is closed, and `close` closes it.
+
+        Raises:
+            IntegrityError: as `expect`.
+        """
+        self.expect(audit_id)
+        about = (audit_id, detector, tuple(priors), self._stood[audit_id])
+        if self._listed is None or self._listed[0] != about:
+            self._forget_listing()
+            self._listed = about, Listing(self._engine, self.path, audit_id, detector, priors)
+        return self._listed[1]
+
+    def _forget_listing(self) -> None:
+        if self._listed is not None:
+            self._listed[1].close()
+            self._listed = None
 
     def identities(self, audit_id: str, patient: str) -> tuple[StoredIdentity, ...]:
         """Who a pseudonym of an audit is; nobody where it is a planted canary or was erased."""
@@ -204,6 +199,8 @@ class EvidenceStore:
     def expect(self, audit_id: str, *, identities: bool = False) -> None:
         """Make sure that what an audit sealed was taken in, and stands as it was: lost is not nothing found.
 
+        Rows are read through once; after that the digest they had is compared, which the log answers for.
+
         Args:
             identities: who the findings are about is asked for too.
 
@@ -215,7 +212,10 @@ class EvidenceStore:
                 name = self._batches.name_of(kind, audit_id)
                 if connection.scalar(select(BATCHES.c.name).where(BATCHES.c.name == name)) is None:
                     raise self._missing(kind, name, audit_id)
-            self._check_rows(connection, audit_id)
+            noted = connection.scalar(select(STANDING.c.digest).where(STANDING.c.audit_id == audit_id))
+            if noted is None or self._stood.get(audit_id) != noted:
+                self._check_rows(connection, audit_id)
+                self._stood[audit_id] = str(noted)
 
     def _missing(self, kind: str, name: str, audit_id: str) -> IntegrityError:
         if not self._batches.is_damaged(kind, name):
@@ -253,6 +253,7 @@ class EvidenceStore:
 
     def close(self) -> None:
         """Close every connection."""
+        self._forget_listing()
         self._engine.dispose()
 
     @contextmanager
@@ -318,13 +319,22 @@ def opened_alone(workspace: Workspace, private: SecretKey) -> Iterator[tuple[Evi
         raise gone(path)
     store = EvidenceStore(path, private, EvidenceBatches.of(workspace), notes)
     try:
-        store.check()
-        pairs = workspace.catalogue.pairs
-        erasures = store.merge(settled_audits(workspace), lambda: {pair.pair_id for pair in pairs()})
+        erasures = brought_up(workspace, store)
         remove_of_other_keys(directory, in_force)
         yield store, erasures
     finally:
         store.close()
+
+
+def brought_up(workspace: Workspace, store: EvidenceStore) -> tuple[str, ...]:
+    """Check an open store and merge what waits, for whoever is `alone`; the erasures carried out by that.
+
+    Raises:
+        IntegrityError: it was put back to an earlier state.
+    """
+    store.check()
+    pairs = workspace.catalogue.pairs
+    return store.merge(settled_audits(workspace), lambda: {pair.pair_id for pair in pairs()})
 
 
 def must_be_in_force(workspace: Workspace, private: SecretKey) -> bytes:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    Select,
     Table,
     Text,
     select,
@@ -153,11 +152,6 @@ class StoredReveal:
     by: str
     reason: str
     digest: str
-
-
-def pairs_of(table: Any, audit_id: str) -> Select[Any]:
-    """Pair ids of a table's rows of one audit."""
-    return select(table.c.pair_id).where(table.c.audit_id == audit_id)
 
 
 def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -139,12 +139,19 @@ ON_THE_WARD: dict[str, Act] = {
     "audits": lambda site, visit: site.audits(),
     "audit": lambda site, visit: site.audit(ward.AUDIT),
     "abandon_audit": lambda site, visit: site.abandon_audit(ward.CUT_OFF),
+    "findings_need": lambda site, visit: site.findings_need(),
+    "open_findings": lambda site, visit: site.open_findings(),
+    "findings_page": lambda site, visit: site.findings_page(ward.AUDIT),
     "findings": lambda site, visit: visit.keep("findings", site.findings(ward.AUDIT)),
     "finding": lambda site, visit: site.finding(ward.AUDIT, visit.known["findings"][0].patient),
     "reveal_finding": lambda site, visit: site.reveal_finding(
         ward.AUDIT, visit.known["findings"][0].patient, "an access request"
     ),
+    "reveal_images": lambda site, visit: site.reveal_images(
+        ward.AUDIT, visit.known["findings"][0].patient, "an access request"
+    ),
     "reveals": lambda site, visit: site.reveals(),
+    "close_findings": lambda site, visit: site.close_findings(),
     "cases": lambda site, visit: _same([row.audit_id for row in site.cases()], [ward.AUDIT]),
     "case": lambda site, visit: site.case(ward.AUDIT),
     "assign_case": lambda site, visit: site.assign_case(ward.AUDIT, "operator"),

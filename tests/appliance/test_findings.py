@@ -13,6 +13,7 @@ from appliance import findings
 from appliance.api import Appliance
 from appliance.errors import ApplianceError, IntegrityError, LogUnwritable, NotPermitted, UsageError
 from appliance.evidence.log import EvidenceLog
+from appliance.finding_views import FindingsAsked
 from appliance.workspace.evidence_batches import (
     ENCAPSULATED,
     EVIDENCE,
@@ -274,17 +275,18 @@ def test_filters(root: Path) -> None:
     with unlocked(root) as appliance:
         rows = appliance.findings(ward.AUDIT)
         assert {row.role for row in rows} == {"target", "calibration"}
-        likely = appliance.findings(ward.AUDIT, min_probability=0.2)
+        likely = appliance.findings(ward.AUDIT, FindingsAsked(min_probability=0.2))
         assert likely == tuple(row for row in rows if (row.probability or 0) >= 0.2)
         assert any(row.probability is None for row in rows)
-        every = appliance.findings(ward.AUDIT, min_probability=0.0)
+        every = appliance.findings(ward.AUDIT, FindingsAsked(min_probability=0.0))
         assert all(row.probability is not None for row in every)
-        assert len(appliance.findings(ward.AUDIT, min_score=3.0)) == 8
-        assert {row.role for row in appliance.findings(ward.AUDIT, role="target")} == {"target"}
-        mixture = appliance.findings(ward.AUDIT, prior="mixture")
+        assert len(appliance.findings(ward.AUDIT, FindingsAsked(min_score=3.0))) == 8
+        targets = appliance.findings(ward.AUDIT, FindingsAsked(role="target"))
+        assert {row.role for row in targets} == {"target"}
+        mixture = appliance.findings(ward.AUDIT, FindingsAsked(prior="mixture"))
         assert mixture[-1].probability != rows[-1].probability or rows[-1].probability is None
         with pytest.raises(UsageError):
-            appliance.findings(ward.AUDIT, prior="0.5")
+            appliance.findings(ward.AUDIT, FindingsAsked(prior="0.5"))
 
 
 def test_one_patient(root: Path) -> None:

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.api import Appliance
 from appliance.findings import finding_row, finding_view
+from appliance.workspace.evidence_listing import ListedFinding
 from appliance.workspace.evidence_tables import StoredFinding
 from tests.appliance import ward
 
@@ -59,11 +61,24 @@ def test_findings_are_rounded() -> None:
         ward.AUDIT, "p" * 64, "P-1", "target", True, False, 0.024390243902439025,
         {"fused": -1.8205999528292294, "loss": None}, {"loss": "no tokens"}, {"0.01": 0.00014534265416956172},
     )  # fmt: skip
-    row, view = finding_row(long, "fused", "0.01"), finding_view(long)
+    score, likely = -1.8205999528292294, 0.00014534265416956172
+    listed = ListedFinding(
+        0,
+        "P-1",
+        "p" * 64,
+        "target",
+        True,
+        False,
+        long.p_value,
+        -1.8205999528292294,
+        0.00014534265416956172,
+        1,
+    )
+    row, view = finding_row(listed), finding_view(long)
     assert (row.p_value, row.score, row.probability) == (0.02439, -1.821, 0.0001453)
     assert (view.p_value, view.probabilities) == (0.02439, {"0.01": 0.0001453})
     assert view.scores == {"fused": -1.821, "loss": "not scored: no tokens"}
-    assert finding_row(long, "loss", "mixture").score is None
+    assert finding_row(replace(listed, score=None)).score is None
 
 
 def test_both_who_looked_are_named(root: Path) -> None:
