@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from appliance.erased import Erased
 from appliance.first_run import FirstRun
 from appliance.inspected import Inspected
 from appliance.safekeeping import Safekeeping
+from appliance.scheduled import Scheduled
 from appliance.views import (
     CohortView,
     OverviewView,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping):
+class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping, Scheduled):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -80,7 +82,11 @@ class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping):
         counts = self._workspace.catalogue.counts()
         last = {row.model: row for row in reversed(self._workspace.catalogue.audits()) if row.state == "done"}
         health = self.log_verify()
-        rows = tuple(shown.overview_row(view, last.get(view.name)) for view in self.models())
+        due = self._next_by_model()
+        rows = tuple(
+            replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.name, ""))
+            for view in self.models()
+        )
         return OverviewView(
             site=self._workspace.site_name,
             demo=self._workspace.demo,
@@ -94,6 +100,7 @@ class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping):
                 *self._due_after_erasures(),
                 *self._batches_set_aside(),
                 *self.log_needs(health),
+                *self._schedules_need(),
                 *filter(None, map(shown.needs_a_person, rows)),
             ),
             cases=self._open_cases(),

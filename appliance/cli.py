@@ -24,6 +24,7 @@ from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.plainly import Plain, whole
 from appliance.commands.safekeeping import backup, restore, workspace
+from appliance.commands.schedule import schedule
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
@@ -59,6 +60,7 @@ for name, group in (
     ("reports", reports),
     ("pairs", pairs),
     ("quarantine", quarantine),
+    ("schedule", schedule),
     ("log", log),
     ("evidence", evidence),
 ):

@@ -116,6 +116,12 @@ RULES: Final[dict[str, Rule]] = {
     "design": Rule("design.show", _COLLECTING),
     "release_list": Rule("design.release", _OFFICER),
     "reveal_design": Rule("design.reveal", _OFFICER),
+    # schedules: audits that are due by themselves
+    "schedules": Rule("schedule.show", _AT_WORK),
+    "coming_runs": Rule("schedule.show", _AT_WORK),
+    "add_schedule": Rule("schedule.add", _COLLECTING),
+    "remove_schedule": Rule("schedule.remove", _COLLECTING),
+    "run_due": Rule("schedule.run", _RUNNING),
     # findings: what an audit says of single patients
     "findings_need": Rule("findings.open", _OFFICER),
     "open_findings": Rule("findings.open", _OFFICER),

@@ -21,42 +21,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from appliance.errors import UsageError
+from appliance.schedule_views import Schedule
+from appliance.words.table import tell
 
-ALL: Final = "all"  # models: every registered one, as they are when it runs
 LATE: Final = timedelta(minutes=15)  # from here on a run that is started was missed and is caught up
 PRIORITIES: Final = range(-100, 101)
 _MARGIN: Final = timedelta(days=2)  # an iteration begins so long before: a clock change is not cut in two
+_AHEAD: Final = timedelta(days=9 * 366)  # two leap days lie at most eight years apart
 _SHORTEST: Final = timedelta(hours=1)
 _LOOKED_AT: Final = 200  # times of a new schedule
 _LOCALTIME: Final = Path("/etc/localtime")
 _WINDOW: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Which audit is due when.
-
-    Attributes:
-        cron: minute, hour, day of month, month, day of week.
-        zone: IANA name; empty before `checked` for the zone of this machine.
-        model: name, or `ALL`.
-        window: `HH:MM-HH:MM`, the local times from which on and before which a run may be started; may go
-            over midnight; empty for always.
-        blackout: `YYYY-MM-DD..YYYY-MM-DD`, local dates on which no run is started, both ends included.
-        priority: a higher one is started first.
-        added_utc: ISO; runs count from here.
-    """
-
-    name: str
-    cron: str
-    zone: str
-    model: str
-    cohort: str
-    policy: str
-    window: str = ""
-    blackout: tuple[str, ...] = ()
-    priority: int = 0
-    added_utc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +98,7 @@ def coming(
     for schedule in schedules:
         started = last_runs.get(schedule.name, ())
         for at in occurrences(schedule, now, until):
-            why = "was started already, by a clock that was set back since" if at in started else ""
+            why = tell("schedule.started_before") if at in started else ""
             found.append(Coming(schedule, at, why or why_not(schedule, at)))
     return tuple(sorted(found, key=lambda one: (one.at, -one.schedule.priority, one.schedule.name)))
 
@@ -172,13 +147,24 @@ def why_not(schedule: Schedule, at: datetime) -> str:
     for span in schedule.blackout:
         first, last = _days(span)
         if first <= local.date() <= last:
-            return f"blackout {span}"
+            return tell("schedule.blackout", span=span)
     if schedule.window:
         start, end = _window(schedule.window)
         clock = local.time().replace(second=0, microsecond=0)
         if not (start <= clock < end if start < end else clock >= start or clock < end):
-            return f"outside the window {schedule.window}"
+            return tell("schedule.outside", window=schedule.window)
     return ""
+
+
+def following(now: datetime, schedule: Schedule, started: Collection[datetime]) -> datetime | None:
+    """The next run that will be started; None where none is in sight."""
+    times = occurrences(schedule, now, now + _AHEAD)
+    return next((at for at in times if at not in started and not why_not(schedule, at)), None)
+
+
+def meaning(cron: str) -> str:
+    """A cron expression in words, such as "At 02:00 on Sunday"."""
+    return CronSim(cron, datetime.min).explain()
 
 
 def checked(schedule: Schedule, now: datetime) -> Schedule:
@@ -209,11 +195,10 @@ def checked(schedule: Schedule, now: datetime) -> Schedule:
 
 
 def _check_times(schedule: Schedule, now: datetime) -> None:
-    far = now + timedelta(days=9 * 366)  # two leap days lie at most eight years apart
-    times = list(islice(occurrences(schedule, now, far), _LOOKED_AT))
+    times = list(islice(occurrences(schedule, now, now + _AHEAD), _LOOKED_AT))
     if not times:
         raise UsageError("no day has this date: it would never be due", _CRON_HINT)
-    unchanging = islice(occurrences(replace(schedule, zone="UTC"), now, far), _LOOKED_AT)
+    unchanging = islice(occurrences(replace(schedule, zone="UTC"), now, now + _AHEAD), _LOOKED_AT)
     if any(later - earlier < _SHORTEST for earlier, later in pairwise(unchanging)):
         raise UsageError("it would be due more than once an hour", "an audit takes longer; as in 0 2 * * 0")
     if all(why_not(schedule, at) for at in times):

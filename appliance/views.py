@@ -347,6 +347,7 @@ class OverviewRow:
     why: str
     audited_utc: str
     audit_id: str
+    due: str = ""  # when its next audit by a schedule is due, ISO; in the past where nobody has started it
 
 
 @dataclass(frozen=True, slots=True)

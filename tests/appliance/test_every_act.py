@@ -22,6 +22,7 @@ from appliance.designs.making import DesignRequest
 from appliance.designs.revealing import RevealRequest
 from appliance.errors import NotPermitted, UsageError
 from appliance.evidence import witness_log
+from appliance.schedule_views import Schedule
 from tests.appliance import small_site, ward
 from tests.appliance.designs import design_site
 from tests.appliance.test_permissions import EXPECTED, USERS
@@ -106,6 +107,7 @@ Act = Callable[[Appliance, Visit], Any]
 REQUEST = CohortRequest(
     "autumn", {"target": "Modality=CT", "control": "Modality=DX"}, "random", "L5", 0.45, 0
 )
+WEEKLY = Schedule("weekly", "0 2 * * 0", "UTC", "tiny", "spring", "default")
 
 # In this order, so that what one act leaves is there for the next; what ends a session comes last.
 ON_THE_WARD: dict[str, Act] = {
@@ -212,6 +214,11 @@ WITH_A_MODEL: dict[str, Act] = {
     "create_cohort": lambda site, visit: site.create_cohort(REQUEST),
     "duplicates": lambda site, visit: site.duplicates(_no),
     "audit_price": lambda site, visit: site.audit_price("tiny", "spring", visit.policy),
+    "schedules": lambda site, visit: _same(site.schedules(), ()),
+    "add_schedule": lambda site, visit: site.add_schedule(WEEKLY),
+    "coming_runs": lambda site, visit: site.coming_runs(),
+    "run_due": lambda site, visit: _same(site.run_due(), ()),
+    "remove_schedule": lambda site, visit: site.remove_schedule("weekly"),
     "export_pack": lambda site, visit: site.export_pack(site.audits()[-1].audit_id, visit.room / "pack.zip"),
     "packs": lambda site, visit: _same(site.packs()[0].audit_id, site.audits()[-1].audit_id),
     "verify_pack": lambda site, visit: site.verify_pack(visit.room / "pack.zip"),

@@ -31,6 +31,7 @@ EXPECTED = {
     "audits": "OPAM", "audit": "OPAM", "export_pack": "OPA", "packs": "OPA", "verify_pack": "OPA",
     "cases": "OPA", "case": "OPA", "assign_case": "O", "decide_case": "O", "reopen_case": "O",
     "new_design": "O", "designs": "OP", "design": "OP", "release_list": "O", "reveal_design": "O",
+    "schedules": "OPAM", "coming_runs": "OPAM", "add_schedule": "OP", "remove_schedule": "OP", "run_due": "OPM",
     "findings_need": "O", "open_findings": "O", "close_findings": "O", "findings": "O", "findings_page": "O",
     "finding": "O", "reveal_finding": "O", "reveal_images": "O", "reveals": "O",
     "erasure_plan": "O", "erase_patient": "O", "readmit_patient": "O", "erasures": "OPA",

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from appliance import schedule as module
 from appliance.errors import UsageError
-from appliance.schedule import Schedule, checked, coming, due, occurrences, waited, why_not, zone_here
+from appliance.schedule import checked, coming, due, occurrences, waited, why_not, zone_here
+from appliance.schedule_views import Schedule
 
 MINUTE = timedelta(minutes=1)
 ADDED = "2026-01-01T00:00:00+00:00"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.words.en import commands, pack, report, verdicts
+from appliance.words.en import commands, pack, report, schedule, verdicts
 
 MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **verdicts.MESSAGES,
     **report.MESSAGES,
     **pack.MESSAGES,
     **commands.MESSAGES,
+    **schedule.MESSAGES,
 }
 
 TO: Final = "to"  # between the ends of a range, read aloud
