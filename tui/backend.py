@@ -24,6 +24,32 @@ from appliance.views import (
 if TYPE_CHECKING:
     from appliance.doctor import Check
     from appliance.evidence.views import PackRow
+    from appliance.runs.views import RunView
+    from appliance.setup_view import SetupView
+    from appliance.strength import Strength
+
+
+class Door(Protocol):
+    """The way into a workspace; calls block, and may raise `appliance.errors.ApplianceError`."""
+
+    @property
+    def built(self) -> bool:
+        """Whether there is a workspace; if not, the first run makes it."""
+
+    def must_say_who(self) -> bool:
+        """Whether a name is needed beside the passphrase."""
+
+    def open(self, passphrase: str, user: str) -> Backend:
+        """Unlock."""
+
+    def create(self, site: str, user: str, passphrase: str) -> Backend:
+        """Make the workspace with its first officer; whole, or not at all."""
+
+    def strength(self, passphrase: str, *names: str) -> Strength:
+        """How good a passphrase would be, in words; quick."""
+
+    def new_words(self) -> str:
+        """Words for a paper key, in four lines; they open nothing yet."""
 
 
 class Backend(Protocol):
@@ -32,6 +58,34 @@ class Backend(Protocol):
     Every call may block and is made off the UI's thread, one at a time; only `run_audit` runs beside the
     others. Every call may raise `appliance.errors.ApplianceError`.
     """
+
+    @property
+    def role(self) -> str:
+        """Of whoever is signed in."""
+
+    def may(self) -> frozenset[str]:
+        """The acts of that role, by the names of these methods; quick."""
+
+    def expect_permission(self, name: str) -> None:
+        """Refuse an act that the role may not do, before anybody is asked for its details."""
+
+    def setup(self) -> SetupView:
+        """What a first run has settled, and where it goes on; quick."""
+
+    def leave_setup(self, step: str) -> None:
+        """Go on behind a step of the first run."""
+
+    def set_intake(self, inbox: str, ae_title: str) -> None:
+        """Say where files arrive, and as whom this site receives images."""
+
+    def choose_policy(self, name: str) -> None:
+        """Say which policy is offered first."""
+
+    def add_recovery(self, name: str = "paper", words: str = "") -> str:
+        """Add a paper key."""
+
+    def add_model(self, name: str, path: Path) -> ModelView:
+        """Register a vendor model."""
 
     def overview(self) -> OverviewView:
         """Models with their last verdicts, the log's health, counts, and what needs a person."""
@@ -86,6 +140,24 @@ class Backend(Protocol):
         `on_progress` may raise to cancel: the run then stops its worker, leaves nothing half-written and lets
         the exception through.
         """
+
+    def queue_audit(self, model: str, cohort: str, policy: str) -> RunView:
+        """Ask for an audit: it runs in a process of its own, now or after those that were asked for before."""
+
+    def runs(self) -> tuple[RunView, ...]:
+        """The audit at work, those that wait in their order, and those that were paused or cut off; quick."""
+
+    def pause_run(self, run_id: str) -> RunView:
+        """Let a run stop at its next step, keeping what it has measured."""
+
+    def resume_run(self, run_id: str) -> RunView:
+        """Let a run that was paused or cut off go on, before those that wait."""
+
+    def first_run(self, run_id: str) -> RunView:
+        """Move a run that waits before the others."""
+
+    def cancel_run(self, run_id: str) -> None:
+        """Give a run up for good: what it has measured is removed."""
 
     def export_pack(self, audit_id: str, path: Path) -> Path:
         """Write the evidence pack of an audit and return where it lies."""
