@@ -14,6 +14,7 @@ import typer
 from appliance import egress
 from appliance.commands import erasing  # noqa: F401 - adds its commands to `studies`
 from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
+from appliance.commands.cases import case
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
 from appliance.commands.evidence import evidence
@@ -55,6 +56,7 @@ for name, group in (
     ("design", design),
     ("audit", audit),
     ("policy", policy),
+    ("case", case),
     ("findings", findings),
     ("studies", studies),
     ("reports", reports),

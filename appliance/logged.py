@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,4 +167,4 @@ class Logged(OpenWorkspace):
 
         self._roots.renew()  # what the log knows of the catalogue and of the findings stays
         EvidenceRoots(self._log, lambda: self._actor).renew()
-        return tuple(keeping.prune(self._log, before, keep_years, time.time_ns() // 1_000_000, self._actor))
+        return tuple(keeping.prune(self._log, before, keep_years, self._log.clock.utc_ms(), self._actor))

@@ -1,0 +1,120 @@
+"""`gradaudit case …`: what became of a FAIL or REVIEW, and the legal clocks that run from it. Times are UTC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.commands.session import Json, opened
+from appliance.narration import aligned, emit, say, table
+
+if TYPE_CHECKING:
+    from appliance.cases.views import CaseRow, CaseView
+
+case = typer.Typer(
+    help="Cases: a FAIL or REVIEW opens one; its clocks run from the verdict's entry.", no_args_is_help=True
+)
+
+Reason = Annotated[str, typer.Option(help="Why, in a sentence; sealed, the log has its digest.")]
+
+
+@case.command("ls")
+def case_ls(
+    context: typer.Context,
+    all_: Annotated[bool, typer.Option("--all", help="Closed ones as well.")] = False,
+    json_: Json = False,
+) -> None:
+    """List cases, overdue ones first, with the time left on both clocks."""
+    from appliance.cases.views import CaseState
+
+    with opened(context) as appliance:
+        rows = appliance.cases()
+    open_ = [row for row in rows if row.state is not CaseState.CLOSED]
+    given = list(rows) if all_ else open_
+    if json_:
+        table(True, given)
+        return
+    if given:
+        header = ["audit", "model", "verdict", "state", "owner", "known", *(c.name for c in given[0].clocks)]
+        emit(False, {}, aligned(header, [_cells(row) for row in given]).rstrip("\n"))
+    if len(rows) > len(given):
+        say(f"{len(rows) - len(given)} closed, listed with --all")
+
+
+@case.command("show")
+def case_show(context: typer.Context, audit_id: str, json_: Json = False) -> None:
+    """Show one case: clocks, owner, and every step with its reason."""
+    with opened(context) as appliance:
+        _show(appliance.case(audit_id), json_)
+
+
+@case.command("assign")
+def case_assign(
+    context: typer.Context,
+    audit_id: str,
+    owner: Annotated[str, typer.Option(help="A user of the workspace; yourself if not given.")] = "",
+    json_: Json = False,
+) -> None:
+    """Give a case an owner. Officers only."""
+    with opened(context) as appliance:
+        _show(appliance.assign_case(audit_id, owner), json_)
+
+
+@case.command("decide")
+def case_decide(
+    context: typer.Context,
+    audit_id: str,
+    decision: Annotated[str, typer.Argument(help="accepted, disputed, referred or closed.")],
+    reason: Reason,
+    answers: Annotated[
+        list[str] | None,
+        typer.Option(help="A clock that this answers, 72h or 60d; may be given twice. closed answers both."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Write down a decision with its reason. Officers only."""
+    with opened(context) as appliance:
+        _show(appliance.decide_case(audit_id, decision, reason, tuple(answers or ())), json_)
+
+
+@case.command("reopen")
+def case_reopen(context: typer.Context, audit_id: str, reason: Reason, json_: Json = False) -> None:
+    """Take a decision back: both clocks run again, from the same first knowledge. Officers only."""
+    with opened(context) as appliance:
+        _show(appliance.reopen_case(audit_id, reason), json_)
+
+
+def _cells(row: CaseRow) -> list[str]:
+    known = row.known_utc[:16].replace("T", " ")
+    return [row.audit_id, row.model, row.verdict, row.state, row.owner, known, *(c.said for c in row.clocks)]
+
+
+def _show(view: CaseView, json_: bool) -> None:
+    from appliance.sanitise import safe
+    from appliance.views import plain
+
+    row = view.row
+    entry = f", log entry {row.entry}" if row.entry is not None else ""
+    lines = [
+        f"case {row.audit_id}: {row.verdict} of {row.model}, {row.state}",
+        f"why    {row.why}",
+        f"known  {_utc(row.known_utc)}{entry}",
+        f"owner  {row.owner or 'nobody yet'}",
+        *(f"{one.name:6} {one.said}; limit {_utc(one.due_utc)} ({one.law})" for one in row.clocks),
+    ]
+    for step in view.steps:
+        answers = f", answers {' and '.join(step.answers)}" if step.answers else ""
+        lines.append(
+            f"{_utc(step.done_utc)}  {step.what} {safe(step.owner)}".rstrip() + f"{answers}  {step.by}"
+        )
+        if step.reason:
+            lines.append(f"    {safe(step.reason, 2000)}")
+    emit(json_, plain(view), "\n".join(lines))
+    if not json_:
+        for note in view.notes:
+            say(note)
+
+
+def _utc(moment: str) -> str:
+    return moment[:16].replace("T", " ") + " UTC"
