@@ -19,6 +19,7 @@ from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
 from appliance.commands.evidence import evidence
 from appliance.commands.findings import findings
+from appliance.commands.glossary import glossary
 from appliance.commands.library import reports, studies
 from appliance.commands.log import log
 from appliance.commands.machine import demo, doctor
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
 )
-for command in (init, unlock, lock, backup, restore, recover, ingest, doctor, demo):
+for command in (init, unlock, lock, backup, restore, recover, ingest, doctor, demo, glossary):
     app.command()(command)
 for name, group in (
     ("users", users),

@@ -24,6 +24,7 @@ DRAWN = re.compile("[\u2500-\u25ff\u2190-\u21ff✓✔✗✕∅⊘|]|  ")
 # What each command is given on the ward; a new command that prints data gets a line here or below.
 GIVEN: dict[str, tuple[str, ...]] = {
     "doctor": (),
+    "glossary": (),
     "users ls": (),
     "users auto-lock": (),
     "workspace verify": (),

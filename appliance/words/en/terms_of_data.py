@@ -1,0 +1,267 @@
+"""Glossary, first half: patients and models, the people, the log and the evidence.
+
+Each line: the term, other forms in which it stands on screens, what it is, and why it matters.
+"""
+
+from __future__ import annotations
+
+TERMS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "study",
+        "studies",
+        "All images and findings of one examination of one patient, as DICOM groups them.",
+        "Patients are counted, not studies: one patient may have many.",
+    ),
+    (
+        "series",
+        "",
+        "Images of one study that were taken in one go.",
+        "Several series of a study show the same patient and are never counted twice.",
+    ),
+    (
+        "instance",
+        "instances",
+        "One DICOM file: usually one image.",
+        "What is read, sealed and counted at ingest are instances.",
+    ),
+    (
+        "report",
+        "reports",
+        "The text in which a physician describes a study.",
+        "A model that learnt a report can say it again, so the report is what may leak.",
+    ),
+    (
+        "pair",
+        "pairs",
+        "One image with its report, of one patient.",
+        "A vision-language model is trained on pairs, so a pair is what is tested.",
+    ),
+    (
+        "accession number",
+        "accession|accessions|AccessionNumber",
+        "The number under which the hospital's order system knows a study.",
+        "Image and report find each other by it; it points at a patient and stays inside.",
+    ),
+    (
+        "pseudonym",
+        "pseudonyms",
+        "A keyed name for a patient that means nothing outside this site.",
+        "Lists and logs name patients by it; who it is takes a logged reveal.",
+    ),
+    (
+        "cohort",
+        "cohorts",
+        "A frozen set of pairs in which every patient has exactly one role.",
+        "It is fixed before the audit, so nobody can choose patients by their scores.",
+    ),
+    (
+        "member",
+        "members|known members|known training patients",
+        "A patient known to be in the model's training data.",
+        "Members show that the audit can see training at all.",
+    ),
+    (
+        "control",
+        "controls",
+        "A patient known not to be in the training data; also a run whose right answer is known beforehand.",
+        "Control patients show what chance looks like; a control run that fails can void the audit.",
+    ),
+    (
+        "target",
+        "targets|patients in question",
+        "A patient of whom it is asked whether the model was trained on them.",
+        "The verdict is about the targets and about nobody else.",
+    ),
+    (
+        "fitting control",
+        "fitting controls|fitting",
+        "A control patient from whom the audit learns how to weigh its signals.",
+        "Kept apart from those that judge, so that no patient marks their own test.",
+    ),
+    (
+        "calibration control",
+        "calibration controls",
+        "A control patient against whom targets are compared.",
+        "How many there are decides how small a p-value can be.",
+    ),
+    (
+        "post-release",
+        "post_release|post-release studies",
+        "Studies taken after the model was released.",
+        "The model cannot have seen them, so if they look exposed something else is at work.",
+    ),
+    (
+        "anchor bank",
+        "bank",
+        "Independent pairs against which a contrastive model's answer is measured.",
+        "Without enough of them such a model has no loss that can be compared.",
+    ),
+    (
+        "model",
+        "models",
+        "A vendor's network as it was registered: every file with its digest.",
+        "The verdict holds for exactly these files; a changed file is another model.",
+    ),
+    (
+        "base model",
+        "base",
+        "The network that the vendor's model was fine-tuned from.",
+        "What the model knows beyond its base was learnt in fine-tuning.",
+    ),
+    (
+        "adapter",
+        "adapters|LoRA|DoRA",
+        "A small set of weights that is put on a base model.",
+        "Fine-tuning often changes the adapter alone, so exposure sits there.",
+    ),
+    (
+        "quarantine",
+        "",
+        "Where files go that could not be used at ingest, each with a reason.",
+        "They are in no audit: a full quarantine means that patients are missing from the answer.",
+    ),
+    (
+        "reveal",
+        "reveals|break the glass",
+        "Looking up who a pseudonym is.",
+        "It is logged before the name is shown, takes a reason, and may need a second person.",
+    ),
+    (
+        "finding",
+        "findings",
+        "What an audit says of one single patient.",
+        "It is health information: sealed, opened with a passphrase, never in a pack.",
+    ),
+    (
+        "case",
+        "cases",
+        "The file that a FAIL or REVIEW opens: who knew what when, and what was decided.",
+        "Legal deadlines run from the time of first knowledge.",
+    ),
+    (
+        "policy",
+        "policies",
+        "The site's rules, written beforehand: which detector decides, and what limit is tolerated.",
+        "A verdict follows from it and from the numbers alone.",
+    ),
+    (
+        "digest",
+        "digests|SHA-256",
+        "A fingerprint of a file: any change gives another one.",
+        "It says which model, cohort and policy the answer is about.",
+    ),
+    (
+        "log",
+        "",
+        "The list of everything that was done, which cannot be changed unnoticed.",
+        "It shows an auditor that nothing was left out or tried again until it fitted.",
+    ),
+    (
+        "entry",
+        "entries",
+        "One act in the log: who, what, when, with which outcome.",
+        "Refusals and failures are entries too.",
+    ),
+    (
+        "checkpoint",
+        "checkpoints",
+        "The log's state at one moment, signed.",
+        "Whoever keeps one can prove later that the log was not rewritten.",
+    ),
+    (
+        "Merkle root",
+        "root|Merkle",
+        "One number computed from all entries of the log.",
+        "If one byte of one entry changes, the root changes.",
+    ),
+    (
+        "ten words",
+        "signed by|key words",
+        "The name of the key that signs this site's log, in words that can be read out.",
+        "Compare them with those written down at the start: other words mean another key.",
+    ),
+    (
+        "witness",
+        "witnesses|witnessed|unwitnessed",
+        "Somebody outside who remembers how far the log was.",
+        "Even the holder of the site's keys cannot shorten a log that a witness has seen.",
+    ),
+    (
+        "inclusion proof",
+        "proof|proofs",
+        "A few digests that show that an entry is in the log.",
+        "An auditor can check it without seeing the other entries.",
+    ),
+    (
+        "legal hold",
+        "",
+        "A mark under which no part of the log may be removed.",
+        "It is set when a dispute or an investigation begins.",
+    ),
+    (
+        "evidence pack",
+        "evidence packs|pack|packs",
+        "One file with verdict, numbers, policy and proofs, and no patient.",
+        "Anybody can check it with bare Python and without this software.",
+    ),
+    (
+        "commitment",
+        "commitments|committed",
+        "A digest written to the log before the data left, of who was drawn to stay.",
+        "Nobody can change the draw afterwards, which makes the strongest evidence.",
+    ),
+    (
+        "design",
+        "designs|convenience|random",
+        "How members, controls and targets were told apart: committed, random or at hand.",
+        "It decides how much a number can prove, whatever the number is.",
+    ),
+    (
+        "canary",
+        "canaries",
+        "A made-up pair of no patient that is planted among data that leave.",
+        "A model that knows a canary was trained on what left here.",
+    ),
+    (
+        "isolation",
+        "seccomp|landlock",
+        "The walls around the process that handles a vendor's model.",
+        "Nothing it reads can leave this machine, whatever the model tries.",
+    ),
+    (
+        "officer",
+        "officers",
+        "The role that runs audits, reads findings and decides.",
+        "Only officers open what is said of single patients.",
+    ),
+    (
+        "operator",
+        "operators",
+        "The role that takes in studies and registers models.",
+        "An operator's key opens no finding.",
+    ),
+    (
+        "auditor",
+        "auditors",
+        "The role that reads results and the log and changes nothing.",
+        "Whoever checks the work should not be able to do it.",
+    ),
+    (
+        "quorum",
+        "",
+        "How many people must be present to open findings: one or two.",
+        "With two, nobody can look at patients alone.",
+    ),
+    (
+        "DICOM",
+        "",
+        "The standard by which medical images are stored and sent.",
+        "Its field names are used here as they are, so that they can be looked up.",
+    ),
+    (
+        "encrypted workspace",
+        "workspace",
+        "The folder in which everything of this site lies sealed.",
+        "Without a passphrase it is noise, on this disk and on its backups.",
+    ),
+)
