@@ -39,8 +39,25 @@ class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping, Scheduled):
 
     # -- cohorts ---------------------------------------------------------------------------------------
 
-    def create_cohort(self, request: CohortRequest) -> CohortView:
+    def try_cohort(self, request: CohortRequest) -> CohortView:
+        """A cohort as `create_cohort` would freeze it, with the balance of its roles; nothing is kept.
+
+        Near-duplicates are looked for when it is frozen.
+
+        Raises:
+            UsageError: as `create_cohort`, near-duplicates apart.
+        """
+        from appliance.cohorts import described, tried
+
+        self._looked("cohort.try")
+        return described(self._workspace, tried(self._workspace, request))
+
+    def create_cohort(self, request: CohortRequest, step: Step = lambda _: None) -> CohortView:
         """Freeze a cohort.
+
+        Args:
+            request: who plays which role.
+            step: told after every picture that was looked at; may raise to cancel.
 
         Raises:
             UsageError: a selection is empty, roles share a patient, or near-duplicates stand across roles.
@@ -48,7 +65,7 @@ class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping, Scheduled):
         from appliance.cohorts import freeze
 
         with self._act("cohort.create", request.name):
-            document = freeze(self._workspace, request)
+            document = freeze(self._workspace, request, step)
             self._workspace.catalogue.add_cohort(
                 StoredCohort(request.name, document.digest, json.loads(codec.dump(document)), _now())
             )

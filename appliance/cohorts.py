@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
-from appliance import sealed
 from appliance.designs.shelf import canary_studies
 from appliance.errors import IntegrityError, UsageError
+from appliance.likeness import fingerprints
 from appliance.selection import REST, ROLES, PairRow, chosen, queried, roles_of
 from appliance.shown import cohort_document, cohort_view
-from appliance.views import CohortView
+from appliance.views import CohortView, Progress
 from appliance.workspace.rows import StoredInstance, StoredReport
 from appliance.workspace.workspace import Workspace
 from audit_core.results import Design, References
 from medio.cohort import Candidate, cohort_digest
 from medio.cohort import freeze as freeze_candidates
-from medio.duplicates import Fingerprint, fingerprint
 from medio.errors import CohortRefused
 from medio.persons import linked
 from medio.records import Cohort
 from medio.sampling import Stratum, drawn, largest_match, matched
 
+Step = Callable[[Progress], None]
 HINTS: Mapping[str, str] = {  # reason of a refusal -> what to do; every reason has one
     "unknown-role": "name the roles as the message does",
     "no-targets": "name the pairs in question with --targets",
@@ -112,20 +112,37 @@ def stratum(pairs: Sequence[PairRow]) -> Stratum:
     return f"{first.modality} {first.body_part.upper()}", first.study_date[:4]
 
 
-def freeze(workspace: Workspace, request: CohortRequest) -> Cohort:
+def freeze(workspace: Workspace, request: CohortRequest, step: Step = lambda _: None) -> Cohort:
     """Select, draw, check and freeze.
+
+    Args:
+        step: told after every picture that was looked at.
 
     Raises:
         UsageError: a selection is empty or unreadable, roles share a patient or a picture, there are fewer
             patients than asked for, or a word of the request has no meaning. Nothing is created then.
     """
+    return freeze_picked(workspace, request, _picked(workspace, request), step=step)
+
+
+def tried(workspace: Workspace, request: CohortRequest) -> Cohort:
+    """The same without a look at the pictures: near-duplicates are not found, and nothing is to be kept.
+
+    Raises:
+        UsageError: as `freeze`, near-duplicates apart.
+    """
+    return _frozen(request, _candidates(_picked(workspace, request)), "")
+
+
+def _picked(workspace: Workspace, request: CohortRequest) -> dict[str, tuple[PairRow, ...]]:
+    """Role -> pairs, as the request says, drawn to size."""
     _check_words(request)
     if not request.roles_file:
         check_references(request, {role for role, text in request.selections.items() if text})
     picked = select(request, pair_rows(workspace))
     check_references(request, picked.keys())
     _check_apart(picked)
-    return freeze_picked(workspace, request, _sized(request, picked))
+    return _sized(request, picked)
 
 
 def freeze_picked(
@@ -133,11 +150,13 @@ def freeze_picked(
     request: CohortRequest,
     picked: Mapping[str, Sequence[PairRow]],
     commitment: str = "",
+    step: Step = lambda _: None,
 ) -> Cohort:
     """Check and freeze pairs whose roles are settled: role -> pairs.
 
     Args:
         commitment: of the design whose coins gave the roles; "" where there was none.
+        step: told after every picture that was looked at.
 
     Raises:
         UsageError: as `freeze`.
@@ -145,7 +164,7 @@ def freeze_picked(
     candidates = _candidates(picked)
     # First whatever forbids it without a look at the pictures, which takes minutes.
     _frozen(request, candidates, commitment)
-    prints = fingerprints(workspace, {one.pair_id for one in candidates})
+    prints = fingerprints(workspace, {one.pair_id for one in candidates}, step)
     printed = [replace(one, fingerprint=prints[one.pair_id]) for one in candidates]
     return _frozen(request, printed, commitment)
 
@@ -377,18 +396,3 @@ def _by_patient(pairs: Sequence[PairRow]) -> dict[str, list[PairRow]]:
     for pair in sorted(pairs, key=lambda pair: pair.pair_id):
         found.setdefault(pair.who, []).append(pair)
     return found
-
-
-def fingerprints(workspace: Workspace, wanted: set[str]) -> dict[str, Fingerprint]:
-    """Fingerprints of the chosen pairs, one unsealed pair in memory at a time."""
-    catalogue = workspace.catalogue
-    instances = {instance.content_digest: instance for instance in catalogue.instances()}
-    texts = {report.content_digest: report.text_object for report in catalogue.reports()}
-    return {
-        pair.pair_id: fingerprint(
-            sealed.frame(workspace, instances[pair.image_digest]),
-            sealed.text(workspace, texts[pair.report_digest]),
-        )
-        for pair in catalogue.pairs()
-        if pair.pair_id in wanted
-    }

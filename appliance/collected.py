@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from appliance.members import Members
 from appliance.views import DuplicateView, IngestView, PairView, Progress, QuarantineRow, UnpairedView
 
 if TYPE_CHECKING:
+    from appliance.dry_run import IngestTrial
     from appliance.exporting import ExportView
     from appliance.library import Library, ReportRow, ReportView, StudyRow, StudyView
     from appliance.selection import PairRow
@@ -45,6 +47,23 @@ class Collected(Members):
         start = start_worker or (lambda: parser(paths))
         with self._act("studies.ingest", *(str(path.absolute()) for path in paths)):
             return Intake(self._workspace, start, step, workers).run(files)
+
+    def try_ingest(
+        self,
+        paths: Sequence[Path],
+        step: Step,
+        start_worker: Callable[[], Worker] | None = None,
+        workers: int = 0,
+    ) -> IngestTrial:
+        """What `ingest` would make of the files, in numbers; nothing is kept.
+
+        Raises:
+            UsageError: a path does not exist or holds no file.
+        """
+        from appliance.dry_run import dry_run, tried
+
+        with closing(dry_run(paths, workers, start_worker, step)) as lines:
+            return tried(lines)
 
     def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
         """What was set aside, by reason or file by file; files go by a keyed handle of their name."""

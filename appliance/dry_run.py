@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance import limits
 from appliance.readers import Readers, listing, parser
 from appliance.reading import Reading
+from appliance.views import Progress, QuarantineRow
 from appliance.worker import Worker
 from medio.records import Outcome
+
+_SET_ASIDE = frozenset({Outcome.REJECTED, Outcome.UNSUPPORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,56 @@ class FileLine:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class IngestTrial:
+    """A dry run in numbers: names no file.
+
+    Attributes:
+        outcomes: what files are -> how many, most frequent first; those set aside are not among them.
+        set_aside: by reason, most frequent first.
+        warnings: code -> files that would be taken in although something about them is odd.
+    """
+
+    files: int
+    reports: int
+    outcomes: tuple[tuple[str, int], ...]
+    set_aside: tuple[QuarantineRow, ...]
+    warnings: tuple[tuple[str, int], ...]
+
+
+def tried(lines: Iterable[FileLine]) -> IngestTrial:
+    """The lines of a dry run, counted."""
+    outcomes: Counter[str] = Counter()
+    aside: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
+    messages: dict[str, str] = {}
+    files = reports = 0
+    for line in lines:
+        files += 1
+        reports += line.reports
+        warnings.update(line.warnings)
+        if line.outcome in _SET_ASIDE:
+            aside[line.reason] += 1
+            messages.setdefault(line.reason, line.message)
+        else:
+            outcomes[str(line.outcome)] += 1
+    rows = (QuarantineRow(reason, number, messages[reason], "") for reason, number in aside.most_common())
+    return IngestTrial(
+        files, reports, tuple(outcomes.most_common()), tuple(rows), tuple(warnings.most_common())
+    )
+
+
 def dry_run(
-    paths: Sequence[Path], workers: int = 0, start_worker: Callable[[], Worker] | None = None
-) -> Iterator[FileLine]:
+    paths: Sequence[Path],
+    workers: int = 0,
+    start_worker: Callable[[], Worker] | None = None,
+    step: Callable[[Progress], None] = lambda _: None,
+) -> Generator[FileLine]:
     """Read every file below `paths` as an ingest would; one line each, in path order.
 
     Args:
         workers: parsers side by side; 0 for one a core.
+        step: told after every file.
 
     Raises:
         UsageError: a path does not exist, or there is no file below any of them.
@@ -70,7 +118,10 @@ def dry_run(
         return _line(path, reading, files.warnings.get(path, ()))
 
     readers = Readers(start, line, workers=workers or limits.workers(), statistics=True)
-    yield from readers.read(files)
+    with closing(readers.read(files)) as lines:
+        for done, one in enumerate(lines, 1):
+            yield one
+            step(Progress("dry run", done, max(done, files.total), "files"))
 
 
 def _line(path: Path, reading: Reading, warnings: tuple[str, ...]) -> FileLine:

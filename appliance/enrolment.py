@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from appliance import answers, codec, conversion, quarantine, registry, shown
 from appliance.errors import ApplianceError, ModelRejected, WorkerSilent
 from appliance.registry import Described, ModelRecord
 from appliance.served import FILE_KIND, Served
+from appliance.views import Progress
 from appliance.worker import Worker
 from appliance.workspace.vault import Arriving, Vault
 from appliance.workspace.workspace import Workspace
@@ -27,6 +28,8 @@ from audit_core.samples import ModelSource, Settings
 if TYPE_CHECKING:
     from audit_core.adapters.folder import AdapterFacts, FolderFacts
 
+Step = Callable[[Progress], None]
+SEALING, TRIAL = "sealing weights", "trial"  # phases
 TRIAL_SETTINGS: Final = Settings()
 TRIAL_S: Final = 7200.0  # a folder may not hold the workspace for ever; large models on slow disks take long
 SMALL_KINDS: Final = (".json", ".txt", ".model", ".jinja")
@@ -45,7 +48,10 @@ class _Sealing:
 
 @contextmanager
 def enrolled(
-    workspace: Workspace, found: Described, trial_worker: Worker | None = None
+    workspace: Workspace,
+    found: Described,
+    trial_worker: Worker | None = None,
+    step: Step = lambda _: None,
 ) -> Iterator[ModelRecord]:
     """The record of a model that an audit could open; the caller registers it inside.
 
@@ -53,17 +59,20 @@ def enrolled(
         workspace: its vault gets the model; the caller holds its writer lock.
         found: the folders, looked at.
         trial_worker: opens the model instead of a worker of its own.
+        step: told as weights are sealed, and when the trial begins and ends.
 
     Raises:
         ModelRejected: the weights cannot be read, or the model cannot be opened as it stands.
     """
     try:
-        record, arriving = _sealed(workspace.vault, found)
+        record, arriving = _sealed(workspace.vault, found, step)
     except ApplianceError as refused:
         raise ModelRejected(str(refused), refused.hint) from refused
     with quarantine.held(workspace.root, workspace.vault, arriving, lambda: named(workspace)):
         try:
+            step(Progress(TRIAL, 0, 1, "load"))
             trial = _tried(workspace, record, trial_worker)
+            step(Progress(TRIAL, 1, 1, "load"))
         except ApplianceError as refused:
             raise ModelRejected(str(refused), refused.hint) from refused
         yield replace(record, trial=trial, parameters=trial.parameters)
@@ -75,7 +84,7 @@ def named(workspace: Workspace) -> set[str]:
     return {name for record in records for _, name in record.objects()}
 
 
-def _sealed(vault: Vault, found: Described) -> tuple[ModelRecord, list[Arriving]]:
+def _sealed(vault: Vault, found: Described, step: Step) -> tuple[ModelRecord, list[Arriving]]:
     """Every file of every part that an audit needs."""
     facts: dict[str, FolderFacts | AdapterFacts | None] = {
         "model": found.model, "base": found.base, "adapter": found.adapter,
@@ -91,7 +100,7 @@ def _sealed(vault: Vault, found: Described) -> tuple[ModelRecord, list[Arriving]
     folders = [Path(part.path) for part, _ in parts]
     with Worker(folders, "convert" if pickled else "read-weights", memory_bytes=memory, threads=1) as reader:
         for part, known in parts:
-            taken = _weights(vault, reader, Path(part.path), known)
+            taken = _weights(vault, reader, Path(part.path), known, step)
             arriving += taken.arriving
             sealing = done[part.name]
             sealing.tensors, sealing.wrappers = taken.tensors, taken.wrappers
@@ -113,16 +122,24 @@ def _recorded(record: ModelRecord, done: Mapping[str, _Sealing]) -> ModelRecord:
 
 
 def _weights(
-    vault: Vault, reader: Worker, path: Path, facts: FolderFacts | AdapterFacts
+    vault: Vault, reader: Worker, path: Path, facts: FolderFacts | AdapterFacts, step: Step
 ) -> conversion.TakenIn:
     """What a folder's weight files hold, sealed."""
     pickled = bool(getattr(facts, "pickled", False))
     size = sum(facts.files[name] for name in facts.weights)
     whole = {} if pickled else {name: facts.digests[name] for name in facts.weights}
     receiver = conversion.Receiver(vault, 2 * size if pickled else size, whole)
+    done = 0
+
+    def take(message: dict[str, Any], blob: bytes) -> None:
+        nonlocal done
+        receiver.take(message, blob)
+        done += len(blob)
+        step(Progress(SEALING, done >> 20, max(done, size) >> 20, "MiB"))
+
     job = conversion.job(path, facts.weights, getattr(facts, "expected", {}), pickled)
     known = answers.phrases([*facts.digests, *answers.pickled_names()])
-    reader.call(job, on_event=receiver.take, timeout_s=conversion.SILENCE_S, known=known)
+    reader.call(job, on_event=take, timeout_s=conversion.SILENCE_S, known=known)
     return receiver.whole()
 
 

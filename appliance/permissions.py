@@ -67,6 +67,7 @@ RULES: Final[dict[str, Rule]] = {
     "set_auto_lock": Rule("workspace.autolock", _OFFICER),
     # studies, reports and pairs: patient data
     "ingest": Rule("studies.ingest", _RUNNING),
+    "try_ingest": Rule("studies.try", _RUNNING),
     "quarantine": Rule("studies.quarantine", _RUNNING),
     "export_studies": Rule("studies.export", _OFFICER),
     "studies": Rule("studies.show", _COLLECTING),
@@ -90,6 +91,7 @@ RULES: Final[dict[str, Rule]] = {
     "verify_model": Rule("model.verify", _RUNNING),
     "compare_models": Rule("model.show", _READING),
     # cohorts and policies
+    "try_cohort": Rule("cohort.try", _COLLECTING),
     "create_cohort": Rule("cohort.create", _COLLECTING),
     "cohort": Rule("cohort.show", _AT_WORK),
     "cohorts": Rule("cohort.show", _AT_WORK),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 from appliance import registry, shown
 from appliance.collected import Collected
 from appliance.errors import UsageError
-from appliance.views import ModelCheck, ModelDifference, ModelView
+from appliance.views import ModelCheck, ModelDifference, ModelView, Progress
 from appliance.workspace.rows import StoredModel
 
 if TYPE_CHECKING:
     from appliance.registry import ModelRecord
     from appliance.worker import Worker
+
+Step = Callable[[Progress], None]
 
 
 class Registered(Collected):
@@ -33,6 +36,7 @@ class Registered(Collected):
         released: str = "",
         pairs: int = shown.ESTIMATED_PAIRS,
         worker: Worker | None = None,
+        step: Step = lambda _: None,
     ) -> ModelView:
         """Register a vendor model: looked at, read in a box, sealed in the vault, and opened from it.
 
@@ -49,6 +53,7 @@ class Registered(Collected):
             released: ISO date, or empty.
             pairs: cohort size that the view's estimate is for.
             worker: opens the model instead of a worker of its own.
+            step: told as weights are sealed; may raise to cancel.
 
         Raises:
             UsageError: the name is taken by another model.
@@ -62,7 +67,7 @@ class Registered(Collected):
         with self._act("model.add", name):
             sweep(self._workspace.root, self._workspace.vault, named(self._workspace))
             if not self._same(found.record):
-                with enrolled(self._workspace, found, worker) as record:
+                with enrolled(self._workspace, found, worker, step) as record:
                     self._workspace.catalogue.add_model(StoredModel(name, asdict(record), _now()))
         return self.model(name, pairs)
 

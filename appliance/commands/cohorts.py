@@ -95,6 +95,9 @@ def cohort_create(
     references: Annotated[str, typer.Option(help="L1 … L5: where the members come from.")] = "L5",
     fitting_share: Annotated[float, typer.Option(help="Share of control patients used for fitting.")] = 0.4,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show who would be in it and how alike; freeze nothing.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Freeze a patient-disjoint cohort; its digest covers every role."""
@@ -117,9 +120,11 @@ def cohort_create(
         sizes=_sizes(size or []),
         match_controls=match_controls,
     )
-    with opened(context) as appliance:
-        view = appliance.create_cohort(request)
+    with opened(context) as appliance, progress(json_) as step:
+        view = appliance.try_cohort(request) if dry_run else appliance.create_cohort(request, step)
     _show(json_, view)
+    if dry_run:
+        say("nothing was frozen")
 
 
 @cohort.command("show")

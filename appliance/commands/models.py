@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, table
+from appliance.narration import emit, progress, table
 
 if TYPE_CHECKING:
     from appliance.views import ModelView
@@ -42,7 +42,7 @@ def models_add(
     """Register a vendor model: digests of every file, all of it sealed in the workspace, a trial; no code."""
     from appliance.views import plain
 
-    with opened(context) as appliance:
+    with opened(context) as appliance, progress(json_) as step:
         view = appliance.add_model(
             name,
             path,
@@ -52,6 +52,7 @@ def models_add(
             vendor=vendor,
             released=released,
             pairs=pairs,
+            step=step,
         )
     emit(json_, plain(view), f"registered {_told(view)}")
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from appliance.cohorts import fingerprints, pair_rows
+from appliance.cohorts import pair_rows
 from appliance.designs import draw, outgoing, shelf
 from appliance.designs.assignment import Arm, Assignment, Left, PlacedCanary, PlacedPatient
 from appliance.errors import UsageError
 from appliance.frames import FRAME, packed
+from appliance.likeness import fingerprints
 from appliance.sealed import REPORT_TEXT
 from appliance.selection import PairRow, chosen
 from appliance.views import Progress

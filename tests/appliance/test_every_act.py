@@ -134,6 +134,7 @@ ON_THE_WARD: dict[str, Act] = {
     "unpaired": lambda site, visit: site.unpaired(),
     "pairing": lambda site, visit: site.pairing(),
     "ingest": lambda site, visit: site.ingest([visit.room / "studies"], _no),
+    "try_ingest": lambda site, visit: site.try_ingest([visit.room / "studies"], _no),
     "quarantine": lambda site, visit: site.quarantine(),
     "export_studies": lambda site, visit: site.export_studies(
         [visit.room / "studies"], visit.room / "export", _no
@@ -211,6 +212,7 @@ WITH_A_MODEL: dict[str, Act] = {
     "policies": lambda site, visit: site.policies(),
     "cohorts": lambda site, visit: site.cohorts(),
     "cohort": lambda site, visit: site.cohort("spring"),
+    "try_cohort": lambda site, visit: site.try_cohort(REQUEST),
     "create_cohort": lambda site, visit: site.create_cohort(REQUEST),
     "duplicates": lambda site, visit: site.duplicates(_no),
     "audit_price": lambda site, visit: site.audit_price("tiny", "spring", visit.policy),
