@@ -14,10 +14,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from appliance import codec, policy_file, shown
+from appliance import codec, shown
 from appliance.cased import Cased
 from appliance.erased import Erased
 from appliance.first_run import FirstRun
+from appliance.governed import Governed
 from appliance.inspected import Inspected
 from appliance.safekeeping import Safekeeping
 from appliance.scheduled import Scheduled
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping, Scheduled):
+class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Scheduled):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -88,10 +89,6 @@ class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping, Scheduled):
             shown.cohort_view(shown.cohort_document(stored)) for stored in self._workspace.catalogue.cohorts()
         )
 
-    def policies(self) -> tuple[str, ...]:
-        """Names of the shipped policies."""
-        return policy_file.shipped()
-
     # -- overview and log ------------------------------------------------------------------------------
 
     def overview(self) -> OverviewView:
@@ -116,6 +113,7 @@ class Appliance(Cased, Erased, FirstRun, Inspected, Safekeeping, Scheduled):
             needs_me=(
                 *self._due_after_erasures(),
                 *self._batches_set_aside(),
+                *self._policies_waiting(),
                 *self.log_needs(health),
                 *self._schedules_need(),
                 *filter(None, map(shown.needs_a_person, rows)),

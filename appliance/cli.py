@@ -13,7 +13,7 @@ import typer
 
 from appliance import egress
 from appliance.commands import erasing  # noqa: F401 - adds its commands to `studies`
-from appliance.commands.audits import EXIT_BY_VERDICT, audit, policy
+from appliance.commands.audits import EXIT_BY_VERDICT, audit
 from appliance.commands.cases import case
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
@@ -25,6 +25,7 @@ from appliance.commands.log import log
 from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.plainly import Plain, whole
+from appliance.commands.policies import policy
 from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.schedule import schedule
 from appliance.commands.session import Session

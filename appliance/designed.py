@@ -116,7 +116,7 @@ class Designed(Audited):
         record, design = self._model(request.model), self._committed(request.name)
         verified.check_release(design, record.released)
         verified.check_coins(design)
-        self._loaded_policy(request.policy)
+        self._policy(request.policy)  # a misspelt name must not cost the canaries
         with self._act("design.reveal", request.name):
             terms = self._digest_of(revealing.terms_of(self._workspace, design, request))
             revealing.check_terms(design, terms)
@@ -129,12 +129,6 @@ class Designed(Audited):
         from appliance.designs import shelf
 
         return shelf.named(self._workspace, self._log, name)
-
-    def _loaded_policy(self, policy: str) -> None:
-        """Read a policy before anything is opened: a misspelt name must not cost the canaries."""
-        from appliance import policy_file
-
-        policy_file.load(policy)
 
     def _open(self, design: Design, terms: str) -> None:
         """Put seed, assignment digest and the digest of the terms into the log, once and in one step."""

@@ -1,8 +1,7 @@
-"""`gradaudit audit …` and `gradaudit policy …`: verdicts, and the rules they follow from."""
+"""`gradaudit audit …`: verdicts."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 EXIT_BY_VERDICT = {"PASS": 0, "REVIEW": 10, "FAIL": 11, "INCONCLUSIVE": 12, "VOID": 13}
 
 audit = typer.Typer(help="Run audits and read their verdicts.", no_args_is_help=True)
-policy = typer.Typer(help="Policies: thresholds and what follows from them.", no_args_is_help=True)
 
 
 @audit.command("run")
@@ -26,7 +24,7 @@ def audit_run(
     model: Annotated[str, typer.Option()],
     cohort_name: Annotated[str, typer.Option("--cohort")],
     policy_name: Annotated[
-        str, typer.Option("--policy", help="Name of a shipped policy, or a file.")
+        str, typer.Option("--policy", help="NAME, NAME@VERSION or a file.")
     ] = "default",
     as_published: Annotated[
         bool, typer.Option("--as-published", help="GradAudit as released decides: neither PASS nor FAIL.")
@@ -97,28 +95,6 @@ def audit_compare(context: typer.Context, first: str, second: str, json_: Json =
     with opened(context) as appliance:
         view = compared(appliance.audit(first), appliance.audit(second))
     table(json_, view.rows)
-
-
-@policy.command("ls")
-def policy_ls(json_: Json = False) -> None:
-    """List shipped policies."""
-    from appliance.policy_file import shipped
-
-    names = shipped()
-    emit(json_, {"policies": list(names)}, "\n".join(names))
-
-
-@policy.command("check")
-def policy_check(file: Path, json_: Json = False) -> None:
-    """Check a policy file and say which key is wrong."""
-    from appliance.policy_file import load
-
-    loaded = load(str(file))
-    emit(
-        json_,
-        {"name": loaded.policy.name, "digest": loaded.digest},
-        f"{loaded.policy.name}: usable, {loaded.digest[:16]}…",
-    )
 
 
 def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) -> None:

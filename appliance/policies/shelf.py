@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -153,7 +154,12 @@ class Shelf:
         return max(past) if past else min(days, default="")
 
 
-def read(workspace: Workspace, log: EvidenceLog, now: str) -> Shelf:
+def now(log: EvidenceLog) -> str:
+    """The log's clock, ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(log.clock.utc_ms() // 1000, UTC).isoformat(timespec="seconds")
+
+
+def read(workspace: Workspace, log: EvidenceLog) -> Shelf:
     """Every policy there is.
 
     Raises:
@@ -166,10 +172,10 @@ def read(workspace: Workspace, log: EvidenceLog, now: str) -> Shelf:
         site[deed.digest] = replace(known, deeds=(*known.deeds, deed))
     shipped = [Version.of(policy_file.load(name), shipped=True) for name in policy_file.shipped()]
     first = [replace(site.pop(one.digest, one), shipped=True) for one in shipped]
-    return Shelf(tuple(sorted((*first, *site.values()), key=lambda one: one.name)), now)
+    return Shelf(tuple(sorted((*first, *site.values()), key=lambda one: one.name)), now(log))
 
 
-def loaded(workspace: Workspace, log: EvidenceLog, reference: str, now: str) -> tuple[LoadedPolicy, str]:
+def loaded(workspace: Workspace, log: EvidenceLog, reference: str) -> tuple[LoadedPolicy, str]:
     """The policy NAME (in force), NAME@VERSION or in a FILE, and how exactly it is found again.
 
     Raises:
@@ -177,7 +183,7 @@ def loaded(workspace: Workspace, log: EvidenceLog, reference: str, now: str) -> 
         UsageError: this version was never approved.
         IntegrityError: as `read`.
     """
-    shelf = read(workspace, log, now)
+    shelf = read(workspace, log)
     version = shelf.named(reference)
     if version is not None:
         if not (version.approvals or version.shipped):
@@ -285,7 +291,8 @@ def renew(log: EvidenceLog, actor: str) -> None:
 def _counted(log: EvidenceLog) -> Sequence[Entry]:
     """The last entry that says of a note that it was done, in the order of the deeds."""
     last: dict[str, Entry] = {}
-    for entry in log.acts(*_ACTS):
+    entries = sorted((one for act in _ACTS for one in log.acts(act)), key=lambda one: one.index)
+    for entry in entries:
         if entry.outcome in _COUNTED:
             last.pop(entry.detail_digest, None)
             last[entry.detail_digest] = entry

@@ -7,7 +7,7 @@ from typing import Final
 from appliance.evidence.log import EvidenceLog
 from appliance.policies.shelf import APPROVE, PROPOSE, REJECT, Deed, Shelf, Version, actor
 from appliance.policies.views import DeedRow, PolicyRow, PolicyView
-from appliance.sanitise import safe
+from appliance.sanitise import printable, safe
 from appliance.workspace.workspace import Workspace
 
 _SAID: Final = {PROPOSE: "proposed", APPROVE: "approved", REJECT: "rejected"}
@@ -26,13 +26,12 @@ def row(workspace: Workspace, log: EvidenceLog, shelf: Shelf, version: Version) 
         decided_by=", ".join(_names(workspace, log, last)) if last else "",
         decided_utc=last.utc if last else "",
         digest=version.digest,
-        approvers_needed=workspace.keyring.quorum,
     )
 
 
 def view(workspace: Workspace, log: EvidenceLog, shelf: Shelf, version: Version) -> PolicyView:
-    """One version whole; its text line by line, so that nothing in it acts on a terminal."""
-    text = "\n".join(safe(line, 1000) for line in version.text.decode("utf-8").splitlines())
+    """One version whole; nothing in its text acts on a terminal."""
+    text = printable("\n".join(version.text.decode("utf-8").expandtabs(4).splitlines()))
     deeds = tuple(
         DeedRow(
             _SAID[deed.act], _names(workspace, log, deed), deed.utc, deed.from_utc, safe(deed.reason, 2000)

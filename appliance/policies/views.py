@@ -47,7 +47,6 @@ class PolicyRow:
         origin: "shipped" or "site".
         from_utc: when it came or comes into force; "" while nobody has approved it, and for shipped ones.
         decided_by: who proposed, approved or rejected it last; users by name, who is gone by pseudonym.
-        approvers_needed: how many officers approve together.
     """
 
     name: str
@@ -59,7 +58,6 @@ class PolicyRow:
     decided_by: str
     decided_utc: str
     digest: str
-    approvers_needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,19 @@ class DeedRow:
     utc: str
     from_utc: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalNeed:
+    """What approving a policy takes now.
+
+    Attributes:
+        passphrase: the officer's own, which was not typed for this program.
+        second: a second officer or a paper key, by name and secret.
+    """
+
+    passphrase: bool
+    second: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,18 @@ def _erased(site: Appliance, visit: Visit) -> Any:
     return visit.keep("erased", site.erase_patient(ward.ERASED_ONE, confirmed=plan.patient))
 
 
+def _proposal(visit: Visit, version: str) -> Path:
+    file = visit.room / f"{version}.toml"
+    text = (policy_file.FOLDER / "default.toml").read_text()
+    file.write_text(text.replace('version = "1"', f'version = "{version}"'))
+    return file
+
+
+def _rejected(site: Appliance, visit: Visit) -> None:
+    row = site.propose_policy(_proposal(visit, "3"))
+    site.reject_policy(row.reference, "too much of it")
+
+
 def _changed(site: Appliance, visit: Visit) -> None:
     site.change_passphrase(visit.secrets[visit.name], "words of mine, other ones")
     visit.secrets[visit.name] = "words of mine, other ones"
@@ -210,6 +222,14 @@ WITH_A_MODEL: dict[str, Act] = {
     "add_model": lambda site, visit: site.add_model("another", visit.room / "model"),
     "compare_models": lambda site, visit: site.compare_models("tiny", "other"),
     "policies": lambda site, visit: site.policies(),
+    "policy_versions": lambda site, visit: site.policy_versions(),
+    "policy": lambda site, visit: site.policy("default"),
+    "diff_policies": lambda site, visit: site.diff_policies("default", "hipaa"),
+    "dry_run_policy": lambda site, visit: site.dry_run_policy("hipaa"),
+    "propose_policy": lambda site, visit: site.propose_policy(_proposal(visit, "2")),
+    "approval_need": lambda site, visit: site.approval_need(),
+    "approve_policy": lambda site, visit: site.approve_policy("default@2"),
+    "reject_policy": _rejected,
     "cohorts": lambda site, visit: site.cohorts(),
     "cohort": lambda site, visit: site.cohort("spring"),
     "try_cohort": lambda site, visit: site.try_cohort(REQUEST),

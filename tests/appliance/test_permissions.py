@@ -28,6 +28,8 @@ EXPECTED = {
     "duplicates": "OP",
     "add_model": "OP", "model": "OPAM", "models": "OPAM", "verify_model": "OPM", "compare_models": "OPA",
     "create_cohort": "OP", "cohort": "OPAM", "cohorts": "OPAM", "policies": "OPAM",
+    "policy_versions": "OPAM", "policy": "OPAM", "diff_policies": "OPAM", "dry_run_policy": "OPA",
+    "propose_policy": "OP", "approval_need": "O", "approve_policy": "O", "reject_policy": "O",
     "audit_price": "OPAM", "run_audit": "OPM", "resume_audit": "OPM", "abandon_audit": "OP",
     "audits": "OPAM", "audit": "OPAM", "export_pack": "OPA", "packs": "OPA", "verify_pack": "OPA",
     "cases": "OPA", "case": "OPA", "assign_case": "O", "decide_case": "O", "reopen_case": "O",
