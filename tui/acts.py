@@ -10,6 +10,7 @@ from textual.dom import DOMNode
 from textual.keys import key_to_character
 from textual.screen import Screen
 
+from tui.screens.glossary import terms_on
 from tui.screens.help import Act, HelpDialog, about
 
 
@@ -56,4 +57,5 @@ def help_for(screen: Screen[object]) -> HelpDialog:
     own: Iterable[Doing] = doings(screen, lambda node: node is focused) if focused is not None else ()
     title, text = getattr(screen, "TITLE", None) or "This window", getattr(screen, "HELP_TEXT", "")
     part = about(focused) if focused is not None else ("", "")
-    return HelpDialog(title, text, [one.act for one in of_screen(screen)], part, [one.act for one in own])
+    acts = [one.act for one in of_screen(screen)]
+    return HelpDialog(title, text, acts, part, [one.act for one in own], terms_on(screen))

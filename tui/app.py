@@ -27,6 +27,7 @@ from tui.messages import RunFinished, RunStepped, RunStopped
 from tui.rooms import ROOMS
 from tui.running import Running
 from tui.screens.dialog import Confirm
+from tui.screens.glossary import GlossaryDialog, terms_on
 from tui.screens.help import HelpDialog
 from tui.screens.overview import OverviewScreen
 from tui.screens.palette import Palette
@@ -61,6 +62,7 @@ class GradAuditApp(LockingApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+l", "lock", "Lock", show=False, priority=True, id="lock"),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True, id="quit-anywhere"),
+        Binding("f8", "glossary", "Glossary", show=False, priority=True),
         Binding("ctrl+p,f9", "command_palette", "Palette", show=False, priority=True, id="palette"),
     ]
 
@@ -177,6 +179,11 @@ class GradAuditApp(LockingApp):
         """Help for the part with the focus, then for its screen."""
         if not isinstance(self.screen, HelpDialog | Palette):
             self.push_screen(help_for(self.screen))
+
+    def action_glossary(self) -> None:
+        """Every word explained, those of this screen first."""
+        if not isinstance(self.screen, GlossaryDialog | Palette):
+            self.push_screen(GlossaryDialog(terms_on(self.screen)))
 
     def action_run_dialog(self, model: str = "") -> None:
         """Choose and run an audit; while one runs, watch it."""

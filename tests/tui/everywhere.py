@@ -33,6 +33,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "ProgressDialog": ("r", "enter", "enter", "enter", "enter"),
     "Confirm": ("r", "enter", "enter", "enter", "enter", "c"),
     "ExportDialog": ("3", "e"),
+    "GlossaryDialog": ("f8",),
     "HelpDialog": ("question_mark",),
     "Palette": ("ctrl+p",),
     "UnlockScreen": ("ctrl+l",),

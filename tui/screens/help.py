@@ -14,7 +14,10 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList
 
 from appliance.evidence.report.wording import MEANING
+from appliance.words.glossary import Term
+from appliance.words.table import tell
 from tui.screens.dialog import Dialog
+from tui.screens.glossary import explained
 from tui.widgets.drawing import Heading, Lines
 from tui.words import ORDER, STYLE
 
@@ -68,13 +71,14 @@ class HelpDialog(Dialog[None]):
         acts: Iterable[Act],
         part: tuple[str, str] = ("", ""),
         own: Iterable[Act] = (),
+        terms: Iterable[Term] = (),
     ) -> None:
         super().__init__()
         self.subject, self.text, self.acts = title, text, tuple(acts)
-        self.part, self.own = part, tuple(own)
+        self.part, self.own, self.terms = part, tuple(own), tuple(terms)
 
     def compose(self) -> ComposeResult:
-        """The part with the focus, this screen, its keys, keys everywhere, verdicts."""
+        """The part with the focus, this screen, its keys, keys everywhere, words, verdicts."""
         with VerticalScroll(classes="dialog wide"):
             if self.part[0]:
                 yield Heading(f"Here: {self.part[0]}")
@@ -84,6 +88,9 @@ class HelpDialog(Dialog[None]):
                 yield Lines(Content(self.text))
             yield Heading("Keys")
             yield Lines(*map(self._line, (*self.acts, *(Act(*pair) for pair in _EVERYWHERE))))
+            if self.terms:
+                yield Heading(tell("help.words"))
+                yield Lines(*map(explained, self.terms))
             yield Heading("Verdicts")
             glyphs = self.app.glyphs
             for word in ORDER:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.words.en import commands, pack, report, schedule, verdicts
+from appliance.words.en import commands, pack, report, schedule, screens, verdicts
 
 MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **verdicts.MESSAGES,
     **report.MESSAGES,
     **pack.MESSAGES,
     **commands.MESSAGES,
+    **screens.MESSAGES,
     **schedule.MESSAGES,
 }
 
