@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from appliance import config, lockout, permissions
 from appliance.errors import ApplianceError, Locked, NotNow, NotPermitted, UsageError
@@ -27,6 +27,8 @@ from appliance.workspace.roles import Role
 from appliance.workspace.rotation import KEYRING
 from appliance.workspace.workspace import LOG, Workspace
 
+_INDEX: Final = "gradaudit log index v1"
+
 
 class OpenWorkspace:
     """An unlocked workspace with its log."""
@@ -38,6 +40,7 @@ class OpenWorkspace:
         workspace.evidence_notes = EvidenceRoots(self._log, lambda: self._actor)
         self._roots = CatalogueRoots(workspace.catalogue, self._log)
         try:
+            self._log.entrust(workspace.catalogue.roots_key.derive(_INDEX).raw)
             self._roots.check()
         except BaseException:
             workspace.close()
@@ -180,7 +183,7 @@ class OpenWorkspace:
             NotNow: keys may be kept where nobody can look from here; the log says that it failed.
         """
         unsure = _forget_keys(root)
-        _log_unopened(root, "workspace.lock", "failed" if unsure else "done")
+        log_unopened(root, "workspace.lock", "failed" if unsure else "done")
         if unsure:
             raise unsure
 
@@ -349,7 +352,7 @@ def _actor(log: EvidenceLog, role: Role, name: str) -> str:
     return f"{role}:{_person(log, name)}"
 
 
-def _log_unopened(root: Path, act: str, outcome: str) -> None:
+def log_unopened(root: Path, act: str, outcome: str) -> None:
     """An entry about a workspace that is not open; the log's keys need no passphrase (SECURITY §3)."""
     if os.path.isdir(root / LOG):  # noqa: PTH112 - False, not an error, where the folder is another account's
         log = EvidenceLog.open(root / LOG, create=False)

@@ -20,6 +20,7 @@ from appliance.erased import Erased
 from appliance.first_run import FirstRun
 from appliance.governed import Governed
 from appliance.inspected import Inspected
+from appliance.queued import Queued
 from appliance.safekeeping import Safekeeping
 from appliance.scheduled import Scheduled
 from appliance.views import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Scheduled):
+class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Queued, Safekeeping, Scheduled):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Sched
         """Models with their last verdicts, the log's health, counts, and what needs a person."""
         counts = self._workspace.catalogue.counts()
         last = {row.model: row for row in reversed(self._workspace.catalogue.audits()) if row.state == "done"}
-        health = self.log_verify()
+        health = self.log_health()
         due = self._next_by_model()
         rows = tuple(
             replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.name, ""))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from appliance.acts import OpenWorkspace
 from appliance.errors import IntegrityError, UsageError
@@ -12,7 +13,9 @@ from appliance.evidence_roots import EvidenceRoots
 from appliance.views import LogHealth, LogRow
 
 if TYPE_CHECKING:
-    from appliance.evidence.views import ExportedLog, ReviewRow, StateView, WitnessRow
+    from appliance.evidence.views import ExportedLog, LogFilter, LogPage, ReviewRow, StateView, WitnessRow
+
+_SHORT: Final = 65_536  # entries that are re-derived whenever somebody asks for the log's health
 
 
 class Logged(OpenWorkspace):
@@ -30,14 +33,40 @@ class Logged(OpenWorkspace):
         Raises:
             LogUnwritable: the look cannot be logged, so nothing is shown.
         """
+        self._log_the_look()
+        return self._log.rows(offset, limit)
+
+    def _log_the_look(self) -> None:
         if not self._viewed:
             self._log.append("log.view", "log", "allowed", actor=self._actor)
             self._viewed = True
-        return self._log.rows(offset, limit)
 
-    def log_verify(self) -> LogHealth:
-        """Re-derive the whole log."""
-        return self._log.verify()
+    def log_verify(self, on_step: Callable[[int, int], None] | None = None) -> LogHealth:
+        """Re-derive the whole log; may be called beside other acts.
+
+        Args:
+            on_step: called now and then with how many entries were read, of how many; may raise to stop.
+        """
+        return self._log.verify(on_step)
+
+    def log_health(self) -> LogHealth:
+        """What is known of the log: a short one is re-derived, of a long one only what came since."""
+        if self._log.size - self._log.origin <= _SHORT:
+            return self._log.verify()
+        return self._log.health()
+
+    def log_find(self, wanted: LogFilter, offset: int, limit: int, newest_first: bool = False) -> LogPage:
+        """At most `limit` of the entries that a filter lets through, from the `offset`-th on, and how many.
+
+        Raises:
+            UsageError: a time is none.
+            LogUnwritable: the look cannot be logged, so nothing is shown.
+        """
+        from appliance.evidence.index import asked
+
+        wanted = asked(wanted)
+        self._log_the_look()
+        return self._log.find(wanted, offset, limit, newest_first)
 
     def log_state(self) -> StateView:
         """The log's state in words that can be written down."""

@@ -28,7 +28,7 @@ ACT: Final = "catalogue.root"
 CHECK: Final = "catalogue.check"
 _OBJECT: Final = "workspace"  # in place of the MAC: entries of earlier versions
 _HALF: Final = 32  # hex digits of a MAC; the object holds two
-_WINDOW: Final = 256  # entries read at a time, backwards
+_WINDOW: Final = 16  # entries of ours read at a time, backwards
 _HINT: Final = "Keep the disk as it is and restore the workspace from a backup."
 
 
@@ -154,11 +154,9 @@ class CatalogueRoots:
         return not self._log.origin and all(one.object == _OBJECT for one in before)
 
     def _backwards(self, size: int) -> Iterable[Entry]:
-        end = size
-        while end > self._log.origin:
-            start = max(self._log.origin, end - _WINDOW)
-            yield from reversed(self._entries(start, end))
-            end = start
+        while found := self._log.newest(ACT, size, _WINDOW):
+            yield from found
+            size = found[-1].index
 
     def _entries(self, start: int, end: int) -> list[Entry]:
         return [entry for entry in self._log.entries(start, end - start) if entry.act == ACT]

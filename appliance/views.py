@@ -352,7 +352,13 @@ class OverviewRow:
 
 @dataclass(frozen=True, slots=True)
 class LogHealth:
-    """The log in one line."""
+    """The log in one line.
+
+    Attributes:
+        intact: nothing was found that is not as signed.
+        verified_entries: how many entries were re-derived together, last; those after it were when they came.
+        verified_utc: when; "" where nobody vouches for any time.
+    """
 
     intact: bool
     entries: int
@@ -361,6 +367,8 @@ class LogHealth:
     problem: str  # "" when intact
     witnessed: str = ""  # "witnessed", "not yet", "unwitnessed": evidence waits for longer than seven days
     witnessed_utc: str = ""  # of the last cosignature, by the witness's clock
+    verified_entries: int = 0
+    verified_utc: str = ""
 
 
 @dataclass(frozen=True, slots=True)

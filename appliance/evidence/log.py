@@ -6,6 +6,7 @@
     verifier-key   public key;  signing.key: the owner's secret
     reserve        ballast for the entry that says that the disk is full
     segments/2026  journal, checkpoints, checkpoint of a year that has ended
+    index          derived (`index.py`); nothing is lost with it
     witness/<name> what a witness has cosigned
 
 An append writes frames, then the history line, then checkpoint.tmp, each with its fsync, renames it and
@@ -19,45 +20,51 @@ from __future__ import annotations
 import errno
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from appliance.errors import Busy, IntegrityError, LogUnwritable, UsageError
-from appliance.evidence import files, segments
+from appliance.evidence import files, segments, standing
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.clock import Clock, SystemClock, jumped
 from appliance.evidence.entries import Act, Entry, Placed, claimed_ms, decode, encode
+from appliance.evidence.index import Index
 from appliance.evidence.journal import Journal
 from appliance.evidence.locking import exclusive
-from appliance.evidence.merkle import consistency_path, inclusion_path
 from appliance.evidence.notes import KEY_FILE, LogKeys
-from appliance.evidence.standing import health_of
-from appliance.views import LogHealth, LogRow
+from appliance.evidence.pieces import Unfit
+from appliance.evidence.queries import Queries
+from appliance.evidence.walk import Walk, from_the_beginning, resumed
+from appliance.views import LogHealth
 
 _NOWHERE = checked.FIRST._replace(header=b"")
 
 
-class EvidenceLog:
+class EvidenceLog(Queries):
     """One log on disk. Several processes may hold it open; an append takes the lock and catches up first."""
 
     def __init__(self, directory: Path, keys: LogKeys, clock: Clock) -> None:
+        super().__init__()
         self.directory = directory
         self._keys = keys
         self._signer = keys.signer()
         self.clock = clock
         self._mutex = threading.RLock()
         self._trouble: IntegrityError | LogUnwritable | None = None  # stays until the next start
-        self._journal = Journal(directory)
-        self._walk = checked.Walk(self._journal.remember)
+        self._index = Index(directory)
+        self._journal = Journal(directory, self._index)
+        self._walk = Walk(self._journal.remember)
         self._note = b""
         self._live = _NOWHERE  # the open segment's beginning
         self._last: Entry | None = None
+        self._rederived: tuple[checked.Checkpoint, str] | None = None  # by this program: up to where, when
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = True, clock: Clock | None = None) -> EvidenceLog:
-        """Open a log and check every byte of it; on first use create it with fresh keys.
+        """Open a log and check every byte of it that no index vouches for; on first use create it.
 
         Args:
             directory: where the log lives; its parent exists.
@@ -77,19 +84,13 @@ class EvidenceLog:
                 if not directory.is_dir() or not any(directory.iterdir()):
                     segments.create(directory, clock)
         log = cls(directory, LogKeys.load(directory / KEY_FILE), clock)
-        with log._writing():
-            pass
+        log.refresh()
         return log
 
     @property
     def size(self) -> int:
         """Entries under the checkpoint this object has seen last."""
         return self._walk.tree.size
-
-    @property
-    def origin(self) -> int:
-        """Number of the oldest entry that was not pruned."""
-        return self._journal.origin
 
     @property
     def root(self) -> str:
@@ -136,34 +137,9 @@ class EvidenceLog:
         """Write several entries under one checkpoint: all of them or none. Raises as `append`."""
         with self._writing():
             self._refill()
-            return self._write(acts)
-
-    def entries(self, offset: int = 0, limit: int = 1000) -> list[Entry]:
-        """Up to `limit` entries from number `offset` on; a negative offset counts from the end."""
-        start = max(self.origin, offset + self.size if offset < 0 else offset)
-        end = min(self.size, start + max(0, limit))
-        return [decode(data) for data in self._journal.read(start, end)]
-
-    def rows(self, offset: int = 0, limit: int = 1000) -> tuple[LogRow, ...]:
-        """Up to `limit` entries as rows of a table, oldest first."""
-        return tuple(
-            LogRow(entry.index, entry.claimed_utc, entry.actor, entry.act, entry.object, entry.outcome)
-            for entry in self.entries(offset, limit)
-        )
-
-    def about(self, object_: str) -> list[Entry]:
-        """All entries about one object, oldest first."""
-        needle = b'"object":"' + object_.encode() + b'"'
-        return [decode(data) for data in self._journal.read(0, self.size) if needle in data]
-
-    def acts(self, *acts: str) -> list[Entry]:
-        """All entries of these acts, oldest first."""
-        needles = tuple(b'{"act":"' + act.encode() + b'"' for act in acts)
-        return [decode(data) for data in self._journal.read(0, self.size) if data.startswith(needles)]
-
-    def raw(self, index: int) -> bytes:
-        """The canonical bytes of entry `index`."""
-        return next(self._journal.read(index, index + 1))
+            written = self._write(acts)
+        self._grow_index()
+        return written
 
     def closed_years(self) -> tuple[str, ...]:
         """The years that have their own segment, oldest first."""
@@ -188,6 +164,7 @@ class EvidenceLog:
                 files.remove_folder(folder, f"{folder.name}.old")
             except OSError as error:
                 raise self._refusal(error) from error
+            self._index.forget()  # it knows of what has gone
             self._note, self._live = b"", _NOWHERE
             self._catch_up()
             return folder.name
@@ -199,13 +176,36 @@ class EvidenceLog:
     def refresh(self) -> int:
         """Take in what other processes have appended; returns the new size. Raises as `open`."""
         with self._writing():
-            return self.size
+            size = self.size
+        self._grow_index()
+        return size
 
-    def verify(self) -> LogHealth:
-        """Read everything again and compare it with the checkpoint and with what this object has seen."""
+    def entrust(self, key: bytes) -> None:
+        """Vouch for the index with a key that the disk does not hold. Raises as `open`.
+
+        Until then the index is believed if nothing happened to it by accident; nobody sees anything then.
+        """
+        if self._index.entrust(key):
+            self._grow_index()
+        else:
+            self.rederive()
+
+    def rederive(self) -> None:
+        """Go through the whole log, and make the index anew. Raises as `open`."""
+        with self._mutex:
+            self._index.forget()
+            self._note, self._live = b"", _NOWHERE
+            self.refresh()
+
+    def verify(self, on_step: Callable[[int, int], None] | None = None) -> LogHealth:
+        """Read everything again and compare it with the checkpoint and with what this object has seen.
+
+        Args:
+            on_step: called now and then with how many entries were read, of how many; may raise to stop.
+        """
         seen = self.size
         try:
-            report = checked.check_log(self.directory)
+            report = checked.check_log(self.directory, standing.steps(seen, on_step))
             if report.key != self._signer.key:
                 raise checked.Broken("verifier-key: not the public half of signing.key")
             if report.checkpoint.size < seen:
@@ -213,35 +213,18 @@ class EvidenceLog:
             with suppress(Busy, LogUnwritable):  # an answer all the same
                 self.refresh()
         except (checked.Broken, OSError, IntegrityError) as problem:
-            said = problem.__cause__ if isinstance(problem.__cause__, checked.Broken) else problem
-            return LogHealth(False, self.size, self.root, self.key_words, str(said))
-        return health_of(report, self, self.clock.utc_ms())
+            return standing.broken(self, problem)
+        self._rederived = report.checkpoint, checked.moment(self.clock.utc_ms() // 1000)
+        self._index.keep_verified(*self._rederived)
+        return standing.health_of(report, self, self.clock.utc_ms())
 
-    # -- proofs
-
-    def checkpoint_at(self, size: int) -> bytes:
-        """The signed checkpoint over the first `size` entries, the same bytes whenever it is asked for."""
-        return self._signer.checkpoint(checked.Checkpoint(size, self._subtree(0, size)))
-
-    def state_words(self, size: int) -> str:
-        """The ten words for the state after the first `size` entries: to be written down elsewhere."""
-        head = checked.Checkpoint(size, self._subtree(0, size))
-        return checked.state_words(head.text(self._signer.key))
-
-    def sign_manifest(self, manifest: bytes) -> bytes:
-        """The signed note over an evidence pack's manifest."""
-        return self._signer.manifest(manifest)
-
-    def prove_entry(self, index: int, size: int) -> list[bytes]:
-        """Inclusion path of an entry in the tree of the first `size` entries."""
-        return inclusion_path(index, size, self._subtree)
-
-    def prove_growth(self, old: int, new: int) -> list[bytes]:
-        """Consistency path from the tree of `old` entries to the tree of `new` entries."""
-        return consistency_path(old, new, self._subtree)
-
-    def _subtree(self, lo: int, hi: int) -> bytes:
-        return self._journal.subtree(lo, hi)
+    def health(self) -> LogHealth:
+        """What is known without reading all of it: what was verified last; what came since was as it came."""
+        with suppress(Busy, LogUnwritable, IntegrityError):  # what was noticed before stays noticed
+            self.refresh()
+        if isinstance(self._trouble, IntegrityError):
+            return standing.broken(self, self._trouble)
+        return standing.known(self, self._rederived or self._index.verified(), self.clock.utc_ms())
 
     # -- writing
 
@@ -275,41 +258,58 @@ class EvidenceLog:
         with journal_path.open("rb") as journal:
             live = checked.read_start(journal, key, "journal")
             self._settle(key, live)
-            seen = self._walk_anew(key, live) if live != self._live else None
-            with history_path.open("rb") as history:
-                self._walk.advance(journal, history, head)
-                tail, lines = journal.read(), history.read()
+            tail, lines = self._follow(journal, key, live, head)
         if lines.count(b"\n") > 1:  # a crash leaves one line at most
             raise checked.Broken("checkpoint: older than the history of checkpoints; it was put back")
-        if seen is not None and seen.size and self._walk.roots[seen.size] != seen.root:
-            raise checked.Broken("journal: another history than this program has seen")
         if not self._ends_here(journal_path, history_path) and not tail + lines:
             raise checked.Broken("journal: shorter than one this program has seen")
         if self._walk.origin.size and self._walk.origin.root.hex() not in self._walk.pruned:
             raise checked.Broken("segments: the oldest entries are missing, and no entry says why")
         self._note, self._live = note, live
-        self._last = self.entries(-1, 1)[0]
+        self._last = decode(next(self._journal.read(self.size - 1, self.size)))
         if tail or lines:
             self._write(
                 [Act("log.cut", "log", "cut", detail_digest=hashlib.sha256(tail + lines).hexdigest())]
             )
+
+    def _follow(
+        self, journal: BinaryIO, key: checked.Key, live: checked.Start, head: checked.Checkpoint
+    ) -> tuple[bytes, bytes]:
+        """Walk up to the checkpoint, from the index's end where that leads there; what lies behind it."""
+        if live == self._live:
+            return self._advance(journal, head)
+        seen = checked.Checkpoint(self.size, self._walk.tree.root())
+        with suppress(checked.Broken, Unfit, IntegrityError):
+            found = resumed(self.directory, self._index, key, live)
+            if found is not None:
+                self._walk, self._journal = found
+                behind = self._advance(journal, head)
+                self._journal.leaf(head.size - 1)
+                if not seen.size or self._journal.root_at(seen.size) == seen.root:
+                    return behind
+        self._walk, self._journal = from_the_beginning(self.directory, self._index, key, live, seen.size)
+        behind = self._advance(journal, head)
+        if seen.size and self._walk.roots[seen.size] != seen.root:
+            raise checked.Broken("journal: another history than this program has seen")
+        self._rederived = head, checked.moment(self.clock.utc_ms() // 1000)
+        return behind
+
+    def _advance(self, journal: BinaryIO, head: checked.Checkpoint) -> tuple[bytes, bytes]:
+        with (self.directory / "checkpoints").open("rb") as history:
+            self._walk.advance(journal, history, head)
+            return journal.read(), history.read()
+
+    def _grow_index(self) -> None:
+        """Not under the lock of other writers: what is in the log does not change."""
+        with self._mutex:
+            self._index.extend(self._journal)
+            self._journal.hand_over()
 
     def _settle(self, key: checked.Key, live: checked.Start) -> None:
         try:
             segments.settle(self.directory, key, live)
         except OSError as error:
             raise self._refusal(error) from error
-
-    def _walk_anew(self, key: checked.Key, live: checked.Start) -> checked.Checkpoint:
-        """Check the closed years and stand at the beginning of the open one; what was seen until now."""
-        seen = checked.Checkpoint(self.size, self._walk.tree.root())
-        self._journal = Journal(self.directory)
-        self._walk = checked.Walk(self._journal.remember)
-        self._walk.roots = {seen.size: b""}
-        checked.walk_closed(self.directory, self._walk, key, live, self._journal.begin)
-        self._walk.begin(live)
-        self._journal.begin(live)
-        return seen
 
     def _ends_here(self, journal: Path, history: Path) -> bool:
         sizes = (self._walk.place, self._walk.history_place)

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 if TYPE_CHECKING:
     Point = tuple[int, int, int, int]  # extended homogeneous coordinates X, Y, Z, T
     Layout = list[tuple[str, int]]  # names and sizes of the members of a ZIP, in order
+    Visit = Callable[[int, int, bytes], None]
 
 MAX_PACK = 1 << 28  # bytes; a pack is below 5 MB
 MAX_ENTRY = 4096  # bytes of one journal entry
@@ -530,7 +531,7 @@ class Walk:
     from the journal and every byte of it can be recomputed.
     """
 
-    def __init__(self, visit: Callable[[int, int, bytes], None] | None = None) -> None:
+    def __init__(self, visit: Visit | None = None) -> None:
         self.tree = Tree()
         self.place = len(JOURNAL_MAGIC)  # byte of the journal where the next entry starts
         self.history_place = 0  # byte of the history where the next line starts
@@ -651,10 +652,10 @@ def read_head(directory: Path) -> tuple[Key, Checkpoint]:
     return key, open_checkpoint(read_log_file(directory, "checkpoint", 1024), key, "checkpoint")
 
 
-def check_log(directory: Path) -> Report:
+def check_log(directory: Path, visit: Visit | None = None) -> Report:
     """Check every byte of a log that its checkpoint covers, closed segments and cosignatures included.
 
-    Somebody may be writing to it meanwhile.
+    Somebody may be writing to it meanwhile. `visit` is called as by a walk; what it raises goes through.
 
     Raises:
         Broken: with file and place.
@@ -663,11 +664,11 @@ def check_log(directory: Path) -> Report:
     for _ in range(_TRIES):
         files = _files(directory)
         try:
-            return _check_log(directory)
+            return _check_log(directory, visit)
         except (Broken, OSError):
             if files == _files(directory):  # else a year was closed or removed while it was read
                 raise
-    return _check_log(directory)
+    return _check_log(directory, visit)
 
 
 def _files(directory: Path) -> list[tuple[str, int]]:
@@ -679,7 +680,7 @@ def _files(directory: Path) -> list[tuple[str, int]]:
         return []
 
 
-def _check_log(directory: Path) -> Report:
+def _check_log(directory: Path, visit: Visit | None) -> Report:
     # What may only lie behind the checkpoint is read before it, the rest after it: a writer who goes on
     # meanwhile moves each the allowed way. Without him, all of it is what it was.
     key = read_key(directory)
@@ -690,7 +691,7 @@ def _check_log(directory: Path) -> Report:
     seen = read_witnesses(directory, key)
     ends = [(directory / name).stat().st_size for name in ("journal", "checkpoints")]
     key, head = read_head(directory)
-    walk = Walk()
+    walk = Walk(visit)
     walk.roots = {one.checkpoint.size: b"" for one in seen.values()}
     with (directory / "journal").open("rb") as journal, (directory / "checkpoints").open("rb") as history:
         live = read_start(journal, key, "journal")

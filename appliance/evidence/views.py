@@ -4,6 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.views import LogRow
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which entries are wanted: those whose words begin as said here; "" asks nothing.
+
+    Attributes:
+        act, outcome, actor: beginnings of the entry's words.
+        object: beginning of a handle, a digest or a word; of a handle the first 16 digits count.
+        text: beginning of any of the four.
+        since, until: an ISO time in UTC or its beginning, both included: `2026-07` is all of July.
+        below: only entries with a smaller number; None for all there are.
+    """
+
+    act: str = ""
+    outcome: str = ""
+    actor: str = ""
+    object: str = ""
+    text: str = ""
+    since: str = ""
+    until: str = ""
+    below: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some of the entries that a filter lets through.
+
+    Attributes:
+        total: how many there are, exactly.
+    """
+
+    rows: tuple[LogRow, ...]
+    total: int
+
 
 @dataclass(frozen=True, slots=True)
 class WitnessRow:

@@ -63,6 +63,7 @@ _FILES: Final = tuple(
         (r"quarantine/\.[0-9a-f]{16}\.json\.[0-9a-f]{16}", Part.PASSING),
         (r"log/signing\.key", Part.LOG_KEY),
         (r"log/reserve|log/[a-z./-]*\.tmp|log/segments/[0-9]{4}\.[a-z]+/[a-z]+", Part.PASSING),
+        (r"log/index/(verified|[0-9]{12})(\.[0-9]+\.tmp)?", Part.PASSING),
         (r"log/(journal|checkpoint|checkpoints|verifier-key|settings)", Part.LOG),
         (r"log/segments/[0-9]{4}/(journal|checkpoint|checkpoints)", Part.LOG),
         (r"log/witness/[A-Za-z0-9][A-Za-z0-9._-]*", Part.LOG),
@@ -73,7 +74,7 @@ _FILES: Final = tuple(
 )
 _FOLDERS: Final = re.compile(
     r"objects(/[0-9a-f]{2}|/incoming)?|steps(/A-[0-9a-f]{12})?|evidence(/waiting|/damaged)?|quarantine"
-    r"|log(/segments(/[0-9]{4}(\.[a-z]+)?)?|/witness)?"
+    r"|log(/segments(/[0-9]{4}(\.[a-z]+)?)?|/witness|/index)?"
 )
 
 

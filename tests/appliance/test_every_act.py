@@ -22,6 +22,7 @@ from appliance.designs.making import DesignRequest
 from appliance.designs.revealing import RevealRequest
 from appliance.errors import NotPermitted, UsageError
 from appliance.evidence import witness_log
+from appliance.evidence.views import LogFilter
 from appliance.schedule_views import Schedule
 from tests.appliance import small_site, ward
 from tests.appliance.designs import design_site
@@ -166,7 +167,6 @@ ON_THE_WARD: dict[str, Act] = {
         ward.AUDIT, visit.known["findings"][0].patient, "an access request"
     ),
     "reveals": lambda site, visit: site.reveals(),
-    "close_findings": lambda site, visit: site.close_findings(),
     "cases": lambda site, visit: _same([row.audit_id for row in site.cases()], [ward.AUDIT]),
     "case": lambda site, visit: site.case(ward.AUDIT),
     "assign_case": lambda site, visit: site.assign_case(ward.AUDIT, "operator"),
@@ -183,6 +183,8 @@ ON_THE_WARD: dict[str, Act] = {
     "log_count": lambda site, visit: site.log_count(),
     "log_entries": lambda site, visit: site.log_entries(0, 5),
     "log_verify": lambda site, visit: visit.keep("health", site.log_verify()),
+    "log_health": lambda site, visit: site.log_health(),
+    "log_find": lambda site, visit: site.log_find(LogFilter(act="log."), 0, 5),
     "log_needs": lambda site, visit: site.log_needs(visit.known["health"]),
     "log_state": lambda site, visit: visit.keep("state", site.log_state()),
     "compare_log_state": lambda site, visit: site.compare_log_state(
