@@ -65,7 +65,7 @@ class Audited(CarriedOut):
             IntegrityError: cohort or vault does not match its digests.
             ApplianceError: a required isolation layer is missing, or the worker failed.
         """
-        asked = _asked(self._policy(policy)[1], as_published, mask, spike_in, spike_in_epochs)
+        asked = asked_as(self._policy(policy)[1], as_published, mask, spike_in, spike_in_epochs)
         return self._audit_anew(model, cohort, asked, on_progress, worker)
 
     def resume_audit(self, audit_id: str, on_progress: Step, worker: Worker | None = None) -> AuditView:
@@ -103,14 +103,11 @@ class Audited(CarriedOut):
         Raises:
             UsageError: no such audit, or it is not interrupted.
         """
-        from appliance import auditing
-
         self._stored_audit(audit_id)
         with self._act("audit.abandon", audit_id, turn=self._beside_an_audit()):
-            given_up = auditing.failed(self._interrupted_audit(audit_id), "given up before it finished")
-            self._workspace.catalogue.move_audit(given_up, "interrupted")
-            self._over(audit_id)
-        return shown.audit_row(given_up)
+            self._interrupted_audit(audit_id)
+            self._give_up(audit_id)
+        return shown.audit_row(self._stored_audit(audit_id))
 
     def audits(self) -> tuple[AuditRow, ...]:
         """All audits, newest first. One that nobody works on any more is shown as interrupted."""
@@ -219,7 +216,7 @@ class Audited(CarriedOut):
         return stored
 
 
-def _asked(
+def asked_as(
     policy: str, as_published: bool, mask: str, spike_in: bool, spike_in_epochs: int
 ) -> dict[str, Any]:
     """How an audit was asked for, besides model and cohort: what is kept to find its policy again.

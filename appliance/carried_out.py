@@ -5,13 +5,15 @@ It holds the lock of audits all the time and the writer's for moments only: othe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from appliance import shown
-from appliance.errors import ApplianceError, Busy, UsageError
+from appliance.errors import ApplianceError, Busy, UsageError, WorkerFailed
 from appliance.registered import Registered
+from appliance.runs import pace, progress, queue
 from appliance.views import Progress
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.steps import kept, remove_steps
@@ -31,10 +33,19 @@ MADE, DESTROYED = "copy.make", "copy.destroy"
 PROBED, MISSING = "isolation.probe", "isolation.missing"  # of the second: `.network`, `.seccomp`, `.landlock`
 
 
+class Stopped(BaseException):
+    """Somebody ordered the audit at work to stop.
+
+    No `Exception`, as `KeyboardInterrupt` is none: nothing on the way may take it for a failure.
+    """
+
+
 class CarriedOut(Registered):
     """The inner side of the acts around audits."""
 
     _at_work: Worker | None = None  # of the audit that runs here
+    _takes_orders = False  # whether this process works through the queue
+    _stopping = False  # somebody ordered it to stop
 
     @contextmanager
     def _beside_an_audit(self) -> Iterator[None]:
@@ -64,7 +75,8 @@ class CarriedOut(Registered):
 
         memory_bytes = limits.audit_bytes(record.trial, len(document.assignments))
         self._at_work = runner = worker or Worker(read=[], preload="audit", memory_bytes=memory_bytes)
-        watched = self._watching_for_a_copy(audit.audit_id, on_progress)
+        told = self._telling(audit.audit_id, record, document)
+        watched = told.following(self._watching_for_a_copy(audit.audit_id, on_progress))
         try:
             self._boxed(runner, audit.audit_id)
             design = self._design_of(record, document)
@@ -81,9 +93,27 @@ class CarriedOut(Registered):
             if worker is None:
                 runner.close()
             self._stopped(audit, stopped)
+            if self._stopping and isinstance(stopped, WorkerFailed):
+                raise Stopped from None
             raise
         finally:
             self._at_work = None
+            progress.forget(self._workspace.root)
+
+    def _telling(self, audit_id: str, record: ModelRecord, document: Cohort) -> progress.Telling:
+        """Tell other terminals of this audit, with an estimate from the start."""
+        roles = Counter(str(one.role) for one in document.assignments)
+        has_base = bool(record.base_path or record.peft_path)
+        plan = pace.planned(record.trial, roles, has_base=has_base, judge_s=self._judged_s(record.name))
+        return progress.Telling(self._workspace.root, audit_id, plan, here=self._takes_orders)
+
+    def _judged_s(self, model: str) -> float | None:
+        """How long judging took when this model was audited last; of any where it never was."""
+        done = sorted(self._workspace.catalogue.audits(), key=lambda row: row.model != model)
+        result = next((row.result["result"] for row in done if row.result is not None), None)
+        if result is None:
+            return None
+        return sum(float(one["seconds"]) for one in result["timings"] if one["phase"] in pace.JUDGING)
 
     def _boxed(self, runner: Worker, audit_id: str) -> None:
         """Write into the log how the worker's box stands, before anything of the site goes in."""
@@ -115,8 +145,21 @@ class CarriedOut(Registered):
 
         self._destroy_copy(audit_id)
         self._workspace.steps(audit_id).clear()
+        queue.remove(self._workspace.catalogue, audit_id)
         if self._stored_audit(audit_id).state == "failed":
             findings.discard(self._workspace, audit_id)
+
+    def _give_up(self, audit_id: str) -> None:
+        """End an audit that nobody works on, or that only waits. Call it as the only writer."""
+        from appliance import auditing
+
+        catalogue = self._workspace.catalogue
+        stored = catalogue.audit(audit_id)
+        if stored is None:
+            queue.remove(catalogue, audit_id)
+            return
+        catalogue.move_audit(auditing.failed(stored, "given up before it finished"), stored.state)
+        self._over(audit_id)
 
     def _destroy_copy(self, audit_id: str) -> None:
         """Remove what a throw-away copy has learnt, and write down that it is gone.

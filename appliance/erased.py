@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from appliance.disclosed import Disclosed
 from appliance.errors import ApplianceError, NotPermitted, UsageError
 from appliance.evidence.entries import Act
+from appliance.runs import queue
 from appliance.workspace import erasing
 from appliance.workspace.steps import remove_steps
 from appliance.workspace.workspace import STEPS
@@ -190,6 +191,7 @@ class Erased(Disclosed):
                 given_up = auditing.failed(stored, "a patient of its cohort was erased")
                 workspace.catalogue.move_audit(given_up, stored.state)
             remove_steps(workspace.root / STEPS / audit_id)
+            queue.remove(workspace.catalogue, audit_id)
         findings.sweep(workspace)
         keep_erasure(workspace, erasure_id, left["audits"], left["patients"])
         try:

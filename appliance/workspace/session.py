@@ -69,7 +69,7 @@ def remember(workspace_id: bytes, kept: Remembered) -> Path:
         pointing = (one for one in _fixed() if _usable(one, create=True))
         for place in pointing:
             (place / path.name).symlink_to(path)
-    write_atomically(path, _written(kept))
+    write_atomically(path, _used_now() + packed(kept))
     return path
 
 
@@ -82,7 +82,8 @@ def recall(workspace_id: bytes) -> Remembered | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         facts = os.fstat(descriptor)
         private = facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) == FILE_MODE
-        kept, used_ns = _read(os.pread(descriptor, _MAXIMUM, 0))
+        raw = os.pread(descriptor, _MAXIMUM, 0)
+        kept, used_ns = unpacked(raw[_USED:]), int(raw[:_USED])
         if private and (not kept.idle_s or 0 <= _boot_ns() - used_ns <= kept.idle_s * 10**9):
             os.pwrite(descriptor, _used_now(), 0)
             return kept
@@ -115,23 +116,29 @@ def _opened(workspace_id: bytes) -> int | None:
     return None
 
 
-def _written(kept: Remembered) -> bytes:
+def packed(kept: Remembered) -> bytes:
+    """A user's keys for a pipe or memory: whoever reads these bytes has them."""
     document = {
         "user": [kept.user.name, str(kept.user.role), kept.user.public.hex()],
         "run": kept.run.raw.hex() if kept.run is not None else "",
         "catalogue": kept.catalogue.raw.hex(),
         "idle_s": kept.idle_s,
     }
-    return _used_now() + json.dumps(document).encode("ascii")
+    return json.dumps(document).encode("ascii")
 
 
-def _read(raw: bytes) -> tuple[Remembered, int]:
-    document = json.loads(raw[_USED:])
+def unpacked(raw: bytes) -> Remembered:
+    """What `packed` gave.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is something else.
+    """
+    document = json.loads(raw)
     run = SecretKey(bytes.fromhex(document["run"])) if document["run"] else None
     catalogue = SecretKey(bytes.fromhex(document["catalogue"]))
     name, role, public = document["user"]
     user = User(str(name), Role(role), bytes.fromhex(public))
-    return Remembered(user, run, catalogue, int(document["idle_s"])), int(raw[:_USED])
+    return Remembered(user, run, catalogue, int(document["idle_s"]))
 
 
 def _used_now() -> bytes:

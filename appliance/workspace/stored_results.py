@@ -102,6 +102,11 @@ class StoredResults(Queries):
         newest = (AUDITS.c.started_utc.desc(), AUDITS.c.audit_id)
         return self._rows(StoredAudit, select(AUDITS).order_by(*newest))
 
+    def unfinished_audits(self) -> tuple[StoredAudit, ...]:
+        """Those that run or were cut off, newest first."""
+        unfinished = AUDITS.c.state.in_(("running", "interrupted"))
+        return self._rows(StoredAudit, select(AUDITS).where(unfinished).order_by(AUDITS.c.started_utc.desc()))
+
     def audit(self, audit_id: str) -> StoredAudit | None:
         """One audit, or None."""
         return self._row(StoredAudit, select(AUDITS).where(AUDITS.c.audit_id == audit_id))

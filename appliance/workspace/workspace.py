@@ -193,8 +193,17 @@ class Workspace(Turns):
             IntegrityError: keyring or catalogue is damaged.
         """
         root = Path(root).absolute()
+        return cls.of_kept(root, session.recall(read_keyring(root / KEYRING).workspace_id))
+
+    @classmethod
+    def of_kept(cls, root: Path, kept: Remembered | None) -> Workspace:
+        """Open with keys that another process handed on; without the evidence key, and no user can change.
+
+        Raises:
+            Locked: they are not the keys of this workspace, or not any more.
+            IntegrityError: keyring or catalogue is damaged.
+        """
         keyring = read_keyring(root / KEYRING)
-        kept = session.recall(keyring.workspace_id)
         slot = keyring.slot(kept.user.name) if kept is not None else None
         unlocked = slot is not None and kept is not None and slot.user == kept.user
         if kept is None or slot is None or not unlocked or not keyring.accepts(kept.catalogue):
@@ -218,9 +227,12 @@ class Workspace(Turns):
         Raises:
             Locked: this machine has no memory-backed directory for the key.
         """
+        session.remember(bytes.fromhex(self.workspace_id), self.kept())
+
+    def kept(self) -> Remembered:
+        """What `resume` and `of_kept` open with."""
         opened = self._opened
-        kept = Remembered(opened.user, opened.run, opened.catalogue, 60 * self.auto_lock_minutes)
-        session.remember(bytes.fromhex(self.workspace_id), kept)
+        return Remembered(opened.user, opened.run, opened.catalogue, 60 * self.auto_lock_minutes)
 
     @property
     def auto_lock_minutes(self) -> int:

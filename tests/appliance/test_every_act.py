@@ -22,6 +22,7 @@ from appliance.designs.making import DesignRequest
 from appliance.designs.revealing import RevealRequest
 from appliance.errors import NotPermitted, UsageError
 from appliance.evidence import witness_log
+from appliance.runs import launching
 from appliance.evidence.views import LogFilter
 from appliance.schedule_views import Schedule
 from tests.appliance import small_site, ward
@@ -87,6 +88,17 @@ def _gone_on(site: Appliance, visit: Visit) -> None:
         return
     with pytest.raises(Stopped):
         site.resume_audit(visit.known["audit"], _stop)
+
+
+def _unstarted(act: Callable[..., Any], *given: str) -> Any:
+    """An act around the queue; the process that works through it is for tests of its own."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(launching, "start", _no)
+        return act(*given)
+
+
+def _queued(site: Appliance, visit: Visit) -> None:
+    visit.keep("run", _unstarted(site.queue_audit, "tiny", "spring", visit.policy).run_id)
 
 
 def _signed(site: Appliance, visit: Visit) -> Any:
@@ -248,6 +260,12 @@ WITH_A_MODEL: dict[str, Act] = {
     "verify_pack": lambda site, visit: site.verify_pack(visit.room / "pack.zip"),
     "run_audit": _cut_off,
     "resume_audit": _gone_on,
+    "queue_audit": _queued,
+    "runs": lambda site, visit: site.runs(),
+    "pause_run": lambda site, visit: site.pause_run(visit.known.get("run", "")),
+    "resume_run": lambda site, visit: _unstarted(site.resume_run, visit.known.get("run", "")),
+    "first_run": lambda site, visit: _unstarted(site.first_run, visit.known.get("run", "")),
+    "cancel_run": lambda site, visit: site.cancel_run(visit.known.get("run", "")),
 }
 WITH_A_DESIGN: dict[str, Act] = {
     "new_design": lambda site, visit: site.new_design(

@@ -1,0 +1,156 @@
+"""How far an audit is and how long it still takes: from its trial at registration, then from its own rate.
+
+Pure: events and seconds in, numbers out. What is planned for a phase comes from the model's trial; every
+phase of pairs that was measured since says how far the trial was off, and corrects what is to come. The phase
+at work goes by its own rate as soon as it has one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from appliance.runs.views import PhaseView
+from appliance.views import Progress
+
+if TYPE_CHECKING:
+    from audit_core.estimates import Trial
+
+PAIRS: Final = "pairs"
+OPEN, REFERENCES, SIGNALS, BASE, SHUFFLED, JUDGE = (
+    "open", "references", "signals", "base model", "shuffled pairs", "judge"
+)  # fmt: skip
+JUDGING: Final = ("detectors", "controls", "exposure", "findings")  # its steps, as a result times them
+_START_S: Final = 8.0  # a worker closes its box and imports its libraries
+_JUDGE_S: Final = 10.0  # where no audit of this site says how long judging takes
+_MARKS: Final = 16  # events that the rate goes by
+_MARK_S: Final = 2.0  # at least so far apart
+_LEAST_SHARE: Final = 0.02  # of a phase, before its own rate is believed
+
+
+def planned(
+    trial: Trial | None, roles: Mapping[str, int], *, has_base: bool, judge_s: float | None = None
+) -> dict[str, float]:
+    """Seconds by phase, in their order; nothing where the model was never tried.
+
+    Args:
+        trial: of the model.
+        roles: pairs of the cohort by role.
+        has_base: whether a base model is read as well.
+        judge_s: what judging took last.
+    """
+    if trial is None:
+        return {}
+    pairs = sum(roles.values())
+    members, fitting = roles.get("member", 0), roles.get("fitting", 0)
+    known = members + fitting if members else fitting
+    forward_s = pairs * trial.forward_s / (2 if has_base else 1)
+    return {
+        OPEN: _START_S + trial.open_s,
+        REFERENCES: (members or fitting) * trial.reference_s,
+        SIGNALS: known * trial.fold_s + (pairs - known) * trial.signal_s + trial.bank_s,
+        **({BASE: forward_s} if has_base else {}),
+        SHUFFLED: forward_s,
+        JUDGE: _JUDGE_S if judge_s is None else judge_s,
+    }
+
+
+@dataclass(slots=True)
+class Phase:
+    """One phase; times in seconds of one clock."""
+
+    name: str
+    unit: str
+    began: float
+    latest: float
+    done: int
+    total: int
+    marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_MARKS))
+
+    def step(self, now: float, done: int, total: int) -> None:
+        """Take one event."""
+        self.latest, self.done, self.total = now, done, total
+        if not self.marks or now - self.marks[-1][0] >= _MARK_S:
+            self.marks.append((now, done))
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second lately, None before the second event: steps that were kept go by in no time."""
+        if not self.marks:
+            return None
+        since, done = self.marks[0]
+        elapsed, gained = self.latest - since, self.done - done
+        return gained / elapsed if elapsed > 0 and gained > 0 else None
+
+    @property
+    def share(self) -> float:
+        """Part of it that is done, 0 … 1."""
+        return min(1.0, self.done / self.total) if self.total > 0 else 0.0
+
+    def view(self) -> PhaseView:
+        """As a screen shows it."""
+        return PhaseView(self.name, self.unit, self.done, self.total, self.latest - self.began, self.rate)
+
+
+class Meter:
+    """Follows one audit.
+
+    Args:
+        began: seconds.
+        plan: see `planned`; phases that are not in it are taken to be short.
+    """
+
+    def __init__(self, began: float, plan: Mapping[str, float]) -> None:
+        self.began = began
+        self.phases: list[Phase] = []
+        self._plan = dict(plan)
+
+    def step(self, step: Progress, now: float) -> None:
+        """Take one progress event; a new phase name opens a phase."""
+        if not self.phases or self.phases[-1].name != step.phase:
+            if self.phases:
+                self.phases[-1].latest = now
+            self.phases.append(Phase(step.phase, step.unit, now, now, step.done, step.total))
+        self.phases[-1].step(now, step.done, step.total)
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds until the end; None where nothing was planned and the phase at work has no rate."""
+        if not self.phases:
+            return max(0.0, sum(self._plan.values()) - (now - self.began)) if self._plan else None
+        present = self.phases[-1]
+        here = self._left_here(present, now)
+        if here is None:
+            return None
+        return here + sum(self._to_come(present.name).values())
+
+    def _left_here(self, present: Phase, now: float) -> float | None:
+        since = now - present.latest
+        if present.rate is not None and present.share >= _LEAST_SHARE:
+            return max(0.0, (present.total - present.done) / present.rate - since)
+        if present.name not in self._plan:
+            return None if not self._plan else 0.0
+        whole = self._plan[present.name] * (self._pace() if present.unit == PAIRS else 1.0)
+        return max(0.0, whole * (1 - present.share) - since)
+
+    def _to_come(self, present: str) -> dict[str, float]:
+        """Seconds of the phases that were not begun."""
+        begun = {phase.name for phase in self.phases}
+        names = list(self._plan)
+        later = names[names.index(present) + 1 :] if present in names else names
+        pace = self._pace()
+        return {
+            name: self._plan[name] * (1.0 if name in (OPEN, JUDGE) else pace)
+            for name in later
+            if name not in begun
+        }
+
+    def _pace(self) -> float:
+        """How much longer than planned the pairs have taken so far."""
+        took = planned = 0.0
+        for phase in self.phases:
+            if phase.name in self._plan and phase.unit == PAIRS and phase.share >= _LEAST_SHARE:
+                took += phase.latest - phase.began
+                planned += self._plan[phase.name] * phase.share
+        return took / planned if planned > 0 and took > 0 else 1.0
