@@ -36,7 +36,7 @@ def seen(alike: ControlStatus | None) -> AuditView:
 
 def everywhere(found: AuditView) -> list[str]:
     """The audit as page, as text and as the screen's block."""
-    block = ExposureBlock(found.result.exposure, found.result.detectable)
+    block = ExposureBlock(found.result, found.verdict.word)
     screen = " ".join(content.plain.strip() for content in block.draw(96))
     return [verdict_page(found, FACTS), verdict_text(found), screen]
 

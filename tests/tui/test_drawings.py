@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,8 +88,8 @@ def drawings() -> list[Drawing]:
         result = view.result
         made += [
             VerdictStrip(view.verdict),
-            ExposureBlock(result.exposure, result.detectable),
-            ExposureBlock(None, result.detectable),
+            ExposureBlock(result, view.verdict.word),
+            ExposureBlock(replace(result, exposure=None), view.verdict.word),
             HistogramPlot(result.histogram, "fused"),
             HistogramPlot(None, "fused"),
             RocPlot(result.detectors[0]),

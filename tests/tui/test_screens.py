@@ -71,13 +71,15 @@ def test_number_and_function_keys_go_to_the_same_places() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_overview_says_what_needs_a_person(size: tuple[int, int]) -> None:
-    """Needs, verdict words, the reason in full, log health and the DEMO banner are on the first screen."""
+    """Cases, verdict words, the reason in full, log health and the DEMO banner are on the first screen."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         shown = glass(app)
-        for words in ("DEMO", "lumen-vlm: FAIL, decide", "✗ FAIL", "? INCONCLUSIVE", "never audited"):
+        for words in ("DEMO", "✗ overdue by 3 h", "▸ 56 d left", "✗ FAIL"):
             assert words in shown
         if size[0] >= 80:
+            assert "2 more below need you" in shown
+            assert "? INCONCLUSIVE" in shown
             assert "log intact" in shown
             assert "174 pairs" in shown
             assert "p = 0.0000002" in shown
@@ -91,19 +93,19 @@ def test_the_last_row_brings_the_log_into_sight() -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         assert "log intact" not in glass(app)
-        await press(pilot, "end")
-        await until(pilot, lambda: "log intact" in glass(app))
-        await press(pilot, "home")
-        await until(pilot, lambda: "Needs you" in glass(app))
+        await press(pilot, "tab", "end")
+        await until(pilot, lambda: "log intact" in glass(app) and "never audited" in glass(app))
+        await press(pilot, "shift+tab", "end", "home")
+        await until(pilot, lambda: "overdue by 3 h" in glass(app))
 
     drive(steps, size=(60, 20))
 
 
 def test_enter_opens_the_result_of_the_model_under_the_cursor() -> None:
-    """Down, enter: the second model's last audit."""
+    """Behind the cases, down, enter: the second model's last audit."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "down", "enter")
+        await press(pilot, "tab", "down", "enter")
         assert isinstance(app.screen, ResultScreen)
         assert "harbor-clip" in glass(app)
 
@@ -114,7 +116,7 @@ def test_a_model_without_audit_leads_to_the_run_dialog() -> None:
     """Enter on a model that was never audited offers to audit that one."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "end", "enter")
+        await press(pilot, "tab", "end", "enter")
         assert "Run an audit" in glass(app)
         assert app.screen.models[app.screen.query_one("#model").highlighted].name == "north-vlm"
 
@@ -147,7 +149,7 @@ def test_result_holds_every_part() -> None:
             "21 of 46 patients",
             "12 % of patients",
             "E3: documented random split",
-            "Does not prove how the data reached the vendor",
+            "It does not prove how the data reached the vendor",
             "Flagged from 1.87 on",
             "AUROC 0.94",
             "not resolvable, 60 more controls needed",

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from appliance.views import AuditResult, AuditView, DetectorReport
+from appliance.words.table import tell
 from tui.screens.export import ExportDialog
 from tui.screens.section import DEMO_NOTE, Section, navigation
 from tui.text import foreign, line
@@ -36,12 +37,12 @@ def deciding(view: AuditView) -> DetectorReport | None:
 def _carried(result: AuditResult) -> Iterable[Widget]:
     """What set targets apart by signal; the plain weights in results that do not hold that."""
     if result.decision_carried:
-        who = "flagged patients" if result.exposure and result.exposure.flagged else "targets"
-        yield Heading(f"What set {who} apart (log-odds)")
+        some = result.exposure is not None and result.exposure.flagged > 0
+        yield Heading(tell("result.carried.flagged") if some else tell("result.carried.targets"))
         yield Bars(result.decision_carried, "")
     else:
-        yield Heading("What the decision weighed")
-        yield Bars(result.decision_weights, "The deciding detector has no weights.")
+        yield Heading(tell("result.weighed"))
+        yield Bars(result.decision_weights, tell("result.no_weights"))
 
 
 class ResultScreen(Section):
@@ -63,7 +64,7 @@ class ResultScreen(Section):
     def body(self) -> ComposeResult:
         """A page that scrolls."""
         with VerticalScroll(id="page"):
-            yield Lines(Content.styled("reading the audit …", "$muted"), id="wait")
+            yield Lines(Content.styled(tell("result.reading"), "$muted"), id="wait")
 
     async def load(self) -> None:
         """Read the audit and build the page."""
@@ -71,7 +72,7 @@ class ResultScreen(Section):
         demo = bool(self.app.known and self.app.known.demo)
         if demo or view.sample_note:
             note = view.sample_note.removeprefix("DEMO. ") or DEMO_NOTE
-            word = "AS PUBLISHED" if view.result.as_published else "SMALL SAMPLE"
+            word = tell("banner.published") if view.result.as_published else tell("banner.small")
             self.query_one(Banner).say("DEMO" if demo else word, note)
         page = self.query_one("#page", VerticalScroll)
         await page.remove_children()
@@ -80,46 +81,44 @@ class ResultScreen(Section):
 
     def _page(self, view: AuditView) -> Iterable[Widget]:
         result, row = view.result, view.row
-        made = f"  cohort {line(row.cohort)}, policy {line(row.policy)}, {moment(line(row.started_utc))} UTC"
-        subject = Content.assemble(
-            foreign(row.model, "bold"),
-            (made, "$muted"),
-        )
+        begun = moment(line(row.started_utc))
+        made = tell("result.made", cohort=line(row.cohort), policy=line(view.policy), moment=begun)
+        subject = Content.assemble(foreign(row.model, "bold"), "  ", (made, "$muted"))
         yield Lines(subject)
         yield VerdictStrip(view.verdict)
         yield Horizontal(
             Vertical(
-                Heading("Exposure"),
-                ExposureBlock(result.exposure, result.detectable),
-                Heading("Scores"),
+                Heading(tell("result.exposure")),
+                ExposureBlock(result, view.verdict.word),
+                Heading(tell("report.scores")),
                 HistogramPlot(result.histogram, result.deciding_detector),
             ),
             Vertical(
-                Heading("ROC"),
+                Heading(tell("result.roc")),
                 RocPlot(deciding(view)),
-                Heading("Tier: what the number can prove"),
+                Heading(tell("result.tier")),
                 TierLines(result.tier, result.design.value, result.references.value),
             ),
             classes="pair",
         )
-        yield Heading("Controls")
+        yield Heading(tell("result.controls"))
         yield ControlsTable(result.controls)
         if result.limits:
-            yield Heading("What this audit could not do")
+            yield Heading(tell("report.limits"))
             yield Limits(result.limits)
         yield Horizontal(
             Vertical(
-                Heading("Layers that remember"),
+                Heading(tell("result.layers")),
                 LayersPlot(result),
             ),
             Vertical(
-                Heading("Detectors (AUROC)"),
+                Heading(tell("result.detectors")),
                 DetectorLines(result.detectors),
                 *_carried(result),
             ),
             classes="pair",
         )
-        yield Heading("Rests on")
+        yield Heading(tell("result.rests"))
         yield self._provenance(view)
 
     def _provenance(self, view: AuditView) -> Facts:
@@ -127,19 +126,22 @@ class ResultScreen(Section):
         counts = ", ".join(f"{number} {ROLE.get(role, line(role))}" for role, number in result.counts.items())
         seconds = sum(timing.seconds for timing in result.timings)
         slow = max(result.timings, key=lambda timing: timing.seconds, default=None)
-        phase = f", longest {line(slow.phase)} {duration(slow.seconds)}" if slow else ""
+        spent = duration(seconds)
+        if slow:
+            longest = {"phase": line(slow.phase), "longest": duration(slow.seconds)}
+            spent = tell("result.time", spent=spent, **longest)
         facts = ", ".join(f"{line(name)} {line(value)}" for name, value in result.model_facts.items())
         layers = ", ".join(f"{line(layer)} {line(state)}" for layer, state in view.isolation)
         rests = Facts(15)
         rests.show(
-            ("patients", Content(counts)),
-            ("model", Content(facts)),
-            ("isolation", Content(layers)),
-            ("time", Content(f"{duration(seconds)}{phase}")),
-            ("model digest", foreign(view.model_digest)),
-            ("cohort digest", foreign(view.cohort_digest)),
-            ("policy digest", foreign(view.policy_digest)),
-            ("audit", foreign(view.row.audit_id)),
+            (tell("report.patients"), Content(counts)),
+            (tell("text.model"), Content(facts)),
+            (tell("report.isolation"), Content(layers)),
+            (tell("result.spent"), Content(spent)),
+            (tell("report.model_digest"), foreign(view.model_digest)),
+            (tell("report.cohort_digest"), foreign(view.cohort_digest)),
+            (tell("report.policy_digest"), foreign(view.policy_digest)),
+            (tell("text.audit"), foreign(view.row.audit_id)),
         )
         return rests
 
@@ -156,12 +158,12 @@ class ResultScreen(Section):
     async def _write(self, path: Path) -> None:
         from appliance.errors import ApplianceError
 
-        self.query_one(Notice).confirm("writing the evidence pack …")
+        self.query_one(Notice).confirm(tell("result.writing"))
         try:
             written = await self.ask(self.app.backend.export_pack, self.audit_id, path)
         except ApplianceError as error:
             self.complain(error)
         else:
             self.query_one(Notice).confirm(
-                f"evidence pack {written}", f"python3 verify_evidence.py {written}"
+                tell("result.written", file=written), f"python3 verify_evidence.py {written}"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from appliance.words.table import count
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
@@ -51,5 +52,5 @@ class Bars(Drawing):
                 Content.assemble(label, (f"{number} ", "bold"), (bar(value, peak, cells, self.glyphs), style))
             )
         if len(ranked) > len(shown):
-            lines.append(Content.styled(f"and {len(ranked) - len(shown)} smaller ones", "$muted"))
+            lines.append(Content.styled(count("bars.smaller", len(ranked) - len(shown)), "$muted"))
         return lines

@@ -6,6 +6,7 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import TIER_LEAVES_OPEN, TIER_PROVES
 from appliance.views import Consequence, ControlOutcome, ControlStatus, Tier
+from appliance.words.table import tell
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 
@@ -27,20 +28,21 @@ class ControlsTable(Drawing):
         lines: list[Content] = []
         for control in ordered:
             lines += self._wide(control, width) if width >= 96 else self._narrow(control, width)
-        return lines or [Content.styled("No control was run.", "$muted")]
+        return lines or [Content.styled(tell("result.no_control"), "$muted")]
 
     def _mark(self, control: ControlOutcome) -> tuple[str, str]:
         glyphs = self.glyphs
         return {
-            ControlStatus.PASSED: (f"{glyphs.passed} passed", "$pass"),
-            ControlStatus.FAILED: (f"{glyphs.failed} failed", "bold $fail"),
-            ControlStatus.NOT_APPLICABLE: (f"{glyphs.absent} not run", "$muted"),
+            ControlStatus.PASSED: (f"{glyphs.passed} {tell('control.passed')}", "$pass"),
+            ControlStatus.FAILED: (f"{glyphs.failed} {tell('control.failed')}", "bold $fail"),
+            ControlStatus.NOT_APPLICABLE: (f"{glyphs.absent} {tell('result.not_run')}", "$muted"),
         }[control.status]
 
     def _sentence(self, control: ControlOutcome) -> Content:
         sentence = foreign(control.sentence, "$muted")
         if control.status is ControlStatus.FAILED and control.consequence is not Consequence.NONE:
-            return Content.assemble((f"{control.consequence.value.capitalize()}. ", "bold $fail"), sentence)
+            costs = tell(f"control.costs.{control.consequence.name}")
+            return Content.assemble((f"{costs[:1].upper()}{costs[1:]}. ", "bold $fail"), sentence)
         return sentence
 
     def _wide(self, control: ControlOutcome, width: int) -> list[Content]:
@@ -72,10 +74,14 @@ class TierLines(Drawing):
             for tier in Tier
         ]
         scale = Content.assemble(
-            *steps, (f"  design: {line(self.design)}, references: {line(self.references)}", "$muted")
+            *steps,
+            "  ",
+            (tell("result.design", design=line(self.design), references=line(self.references)), "$muted"),
         )
         return [
             *scale.wrap(width),
             *Content.assemble((f"{self.tier.name}: ", "bold"), TIER_PROVES[self.tier] + ".").wrap(width),
-            *Content.assemble(("Does not prove ", "bold"), TIER_LEAVES_OPEN[self.tier]).wrap(width),
+            *Content.assemble((tell("report.does_not_prove"), "bold"), " ", TIER_LEAVES_OPEN[self.tier]).wrap(
+                width
+            ),
         ]

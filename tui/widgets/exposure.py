@@ -6,13 +6,15 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import (
     expected_false,
+    exposure,
     least_share,
+    more_controls,
     p_value,
-    patients,
     percent,
     percent_interval,
 )
-from appliance.views import DetectableEffect, Exposure
+from appliance.views import AuditResult, Exposure, VerdictWord
+from appliance.words.table import tell
 from tui.glyphs import Glyphs
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
@@ -35,49 +37,36 @@ def share_bar(share: float, width: int, glyphs: Glyphs) -> Content:
 class ExposureBlock(Drawing):
     """The patient-level answer."""
 
-    def __init__(self, exposure: Exposure | None, detectable: DetectableEffect) -> None:
+    def __init__(self, result: AuditResult, word: VerdictWord) -> None:
         super().__init__()
-        self.exposure = exposure
-        self.detectable = detectable
+        self.result, self.word = result, word
 
     def draw(self, width: int) -> list[Content]:
-        """Headline, bar, one line per test, smallest detectable share."""
-        found = self.exposure
-        if found is None:
-            lines = Content.styled("No number: the audit stopped before judgement.", "bold").wrap(width)
-            return lines + self._detectable(width)
-        share = found.flagged / found.patients if found.patients else 0.0
-        head = Content.assemble(
-            (f"{found.flagged} of {patients(found.patients)}", "bold"),
-            " flagged as exposed",
-        )
-        bar = share_bar(share, max(1, min(width, 62) - 10), self.glyphs)
-        lines = [*head.wrap(width)]
-        lines.append(Content.assemble(("0 % ", "$muted"), bar, (" 100 %", "$muted")))
-        for fact in self._facts(found):
-            lines += fact.wrap(width)
-        return lines + self._detectable(width)
+        """Headline, bar, a line per test, smallest detectable share; of a void run, that it has no result."""
+        found, void = self.result.exposure, self.word is VerdictWord.VOID
+        lines = Content.styled(exposure(self.result, self.word), "bold").wrap(width)
+        if found is not None and not void:
+            share = found.flagged / found.patients if found.patients else 0.0
+            bar = share_bar(share, max(1, min(width, 62) - 10), self.glyphs)
+            lines.append(Content.assemble(("0 % ", "$muted"), bar, (" 100 %", "$muted")))
+            lines += [part for fact in self._facts(found) for part in Content(fact).wrap(width)]
+        return lines if void else lines + self._detectable(width)
 
-    def _facts(self, found: Exposure) -> list[Content]:
-        facts = [
-            f"Targets rank above controls by chance: {p_value(found.rank_test_p)}",
-            least_share(found),
-        ]
+    def _facts(self, found: Exposure) -> list[str]:
+        facts = [tell("result.rank_test", p=p_value(found.rank_test_p)), least_share(found)]
         if found.flagged:
-            facts.insert(0, f"Flagged: {expected_false(found)}")
+            facts.insert(0, tell("result.flagged", expected=expected_false(found)))
         if found.prevalence_estimate is not None and found.prevalence_ci is not None:
-            estimate, interval = percent(found.prevalence_estimate), percent_interval(found.prevalence_ci)
-            facts.append(f"Estimated exposed share: {estimate} ({interval})")
+            between = percent_interval(found.prevalence_ci)
+            facts.append(tell("result.estimate", share=percent(found.prevalence_estimate), interval=between))
         if found.missing_controls:
-            facts.append(f"{found.missing_controls:,} further controls needed to flag a single patient alone")
-        return [Content(fact) for fact in facts]
+            facts.append(more_controls(found))
+        return facts
 
     def _detectable(self, width: int) -> list[Content]:
-        effect = self.detectable
-        if effect.share is None:
-            head = "Smallest detectable share: not shown."
-        else:
-            seen, basis = percent(effect.share), line(effect.basis)
-            head = f"Smallest detectable share: {seen} of patients (shown by {basis})."
+        effect = self.result.detectable
+        head = tell("result.detectable.none")
+        if effect.share is not None:
+            head = tell("result.detectable", share=percent(effect.share), basis=line(effect.basis))
         text = Content.assemble((head, "bold"), " ", foreign(effect.sentence, "$muted"))
         return text.wrap(width)

@@ -7,20 +7,14 @@ from itertools import pairwise
 from textual.content import Content
 
 from appliance.views import Histogram
+from appliance.words.table import tell
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import NotDrawable, finite
 
 _ORDER = ("calibration", "fitting", "target", "member", "post_release", "bank")
-_LABELS = {
-    "calibration": "controls",
-    "fitting": "fitting",
-    "target": "targets",
-    "member": "members",
-    "bank": "bank",
-    "post_release": "post-release",
-}
+_LABELS = {role: tell(f"histogram.{role}") for role in _ORDER}
 _LEAST_LABEL, _LEAST_COUNT = 9, 5  # cells
 _ROUNDING = 1e-9  # of a column: less overlap than that is an edge, not a count
 
@@ -78,9 +72,7 @@ class HistogramPlot(Drawing):
         """Bands, axis, and the threshold in a number."""
         data = self.histogram
         if data is None or len(data.edges) < 2:
-            return Content.styled("No scores to show: the audit stopped before scoring.", "$muted").wrap(
-                width
-            )
+            return Content.styled(tell("histogram.none"), "$muted").wrap(width)
         if data.threshold is not None:
             finite(data.threshold)
         roles = [role for role in _ORDER if role in data.counts]
@@ -139,12 +131,11 @@ class HistogramPlot(Drawing):
         return Content.assemble(" " * labels, ("".join(axis) + "n".rjust(counts), "$muted"))
 
     def _legend(self, data: Histogram, width: int) -> list[Content]:
-        name = f"Score of {line(self.detector)}; larger is more member-like. "
-        if data.threshold is None:
-            text = name + "Nobody is flagged, so there is no threshold."
-        else:
-            text = name + f"Flagged from {data.threshold:.3g} on, right of {self.glyphs.rule}."
-        return Content.styled(text, "$muted").wrap(width)
+        text = tell("histogram.unflagged")
+        if data.threshold is not None:
+            text = tell("histogram.flagged", score=f"{data.threshold:.3g}", rule=self.glyphs.rule)
+        name = tell("histogram.score", detector=line(self.detector))
+        return Content.styled(f"{name} {text}", "$muted").wrap(width)
 
 
 def _label(role: str) -> str:

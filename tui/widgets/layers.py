@@ -6,16 +6,12 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import percent
 from appliance.views import AuditResult
+from appliance.words.table import count, tell
 from tui.text import line
 from tui.widgets.bars import Bars, bar
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import counted, finite
 
-_NONE = "No slice passed the mask: no layer stands out."
-_EXPLAINED = (
-    "A slice is one row or column of a weight matrix; it is kept where it reacts to known training pairs "
-    "unlike to controls. Gap: the mean of that difference over the layer."
-)
 _SHARE_CELLS, _GAP_CELLS, _LEAST_BAR = 6, 7, 6
 
 
@@ -38,12 +34,12 @@ class LayersPlot(Drawing):
         ranked = sorted(self.slices, key=lambda layer: -_share(layer))
         kept, total = sum(layer[1] for layer in ranked), sum(layer[2] for layer in ranked)
         if not kept:
-            return Content.styled(_NONE, "$muted").wrap(width)
+            return Content.styled(tell("layers.none"), "$muted").wrap(width)
         lines = self._rows(ranked[: self.limit], _share(ranked[0]), width)
-        told = f"{kept:,} of {total:,} slices kept"
+        told = tell("layers.kept", kept=f"{kept:,}", total=f"{total:,}")
         if rest := ranked[self.limit :]:
-            told += f", {sum(layer[1] for layer in rest):,} of them in {len(rest):,} further layers"
-        return [*lines, *Content.styled(f"{told}. {_EXPLAINED}", "$muted").wrap(width)]
+            told += count("layers.further", len(rest), kept=f"{sum(layer[1] for layer in rest):,}")
+        return [*lines, *Content.styled(f"{told}. {tell('layers.explained')}", "$muted").wrap(width)]
 
     def _rows(self, layers: list[tuple[str, int, int]], peak: float, width: int) -> list[Content]:
         """Names in a column, or where that would cut them, on lines of their own."""
@@ -54,9 +50,9 @@ class LayersPlot(Drawing):
         beside = names + fixed + _LEAST_BAR <= width
         column = names if beside else 0
         cells = max(_LEAST_BAR, min(40, width - fixed - column))
-        head = f"{'kept'.rjust(_SHARE_CELLS + 1)} {' ' * cells} {'slices'.rjust(counts)}"
-        head += "gap".rjust(_GAP_CELLS) if gaps else ""
-        lines = [Content.styled("layer".ljust(column)[:column] + head, "$muted")]
+        share, slices = tell("layers.share").rjust(_SHARE_CELLS + 1), tell("layers.slices").rjust(counts)
+        head = f"{share} {' ' * cells} {slices}" + (tell("layers.gap").rjust(_GAP_CELLS) if gaps else "")
+        lines = [Content.styled(tell("layers.layer").ljust(column)[:column] + head, "$muted")]
         for layer in layers:
             name = Content(line(layer[0]))
             drawn = bar(_share(layer), peak, cells, self.glyphs).ljust(cells)
@@ -80,4 +76,4 @@ def _share(layer: tuple[str, int, int]) -> float:
 
 
 def _count(layer: tuple[str, int, int]) -> str:
-    return f"{layer[1]:,} of {layer[2]:,}"
+    return tell("layers.of", kept=f"{layer[1]:,}", total=f"{layer[2]:,}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from appliance.views import Limit
+from appliance.words.table import tell
 from tui.text import foreign
 from tui.widgets.drawing import Drawing
 
@@ -24,7 +25,10 @@ class Limits(Drawing):
         lines: list[Content] = []
         for limit in self.limits:
             lines += foreign(limit.what, "bold").wrap(max(8, width))
-            for word, said in (("why", limit.why), ("what would help", limit.remedy)):
+            for word, said in (
+                (tell("text.limit.why"), limit.why),
+                (tell("text.limit.remedy"), limit.remedy),
+            ):
                 if said:
                     text = Content.assemble((f"{word}: ", "$muted"), foreign(said))
                     lines += [part.pad_left(_INDENT) for part in text.wrap(room)]

@@ -13,6 +13,7 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import area, percent
 from appliance.views import DetectorReport, OperatingPoint
+from appliance.words.table import count, tell
 from tui.glyphs import Glyphs
 from tui.text import line
 from tui.widgets.drawing import Drawing
@@ -94,11 +95,11 @@ def area_rows(
 
 def operating_point(point: OperatingPoint) -> str:
     """One operating point in words; a rate the data cannot resolve is never printed."""
-    at = f"TPR at {point.alpha * 100:g} % FPR"
+    rate = f"{point.alpha * 100:g} %"
     if point.tpr is None:
-        return f"{at}: not resolvable, {point.missing_controls:,} more controls needed"
-    rough = " (rough)" if point.label == "rough" else ""
-    return f"{at}: {percent(point.tpr)}{rough}"
+        return count("roc.not_resolvable", point.missing_controls, rate=rate)
+    key = "roc.point.rough" if point.label == "rough" else "roc.point"
+    return tell(key, rate=rate, share=percent(point.tpr))
 
 
 class RocPlot(Drawing):
@@ -113,22 +114,18 @@ class RocPlot(Drawing):
         """Plot with both axes, AUROC and the operating points."""
         report = self.report
         if report is None or len(report.roc) < 2:
-            return Content.styled("No ROC: nothing was scored.", "$muted").wrap(width)
+            return Content.styled(tell("roc.none"), "$muted").wrap(width)
         columns = max(10, min(width - _AXIS_CELLS, self.rows * 6))
         lowest = lowest_rate(report.roc)
         plot = area_rows(report.roc, log_rates(lowest, columns), self.rows, self.glyphs)
         lines = [self._row(number, row) for number, row in enumerate(plot)]
         lines.append(Content.styled(" " * _AXIS_CELLS + tick_line(lowest, columns), "$muted"))
-        key = (
-            f"TPR over FPR, log axis: share of targets found over share of controls flagged. "
-            f"{self.glyphs.gain} above chance, {self.glyphs.chance} chance. "
-            f"These controls resolve nothing below {rate_in_words(lowest)}."
-        )
+        key = tell("roc.key", gain=self.glyphs.gain, chance=self.glyphs.chance, lowest=rate_in_words(lowest))
         lines += Content.styled(key, "$muted").wrap(width)
-        head = f"AUROC {area(report.target_auroc, report.target_auroc_ci)}, targets against controls"
+        head = tell("roc.targets", area=area(report.target_auroc, report.target_auroc_ci))
         lines += Content.styled(head, "bold").wrap(width)
         if report.reference_auroc is not None:
-            found = f"On known members: {area(report.reference_auroc, report.reference_auroc_ci)}"
+            found = tell("roc.members", area=area(report.reference_auroc, report.reference_auroc_ci))
             lines += Content(found).wrap(width)
         for point in report.operating_points:
             lines += Content.styled(operating_point(point), "$muted").wrap(width)
@@ -156,7 +153,8 @@ class DetectorLines(Drawing):
     def draw(self, width: int) -> list[Content]:
         """Name, AUROC on targets and on known members, unscored pairs."""
         name_cells = min(22, max(12, width - 36))
-        head = f"{'  detector'.ljust(name_cells)} {'targets'.ljust(17)} members unscored"
+        names = [tell(f"detectors.{one}") for one in ("name", "targets", "members", "unscored")]
+        head = f"{('  ' + names[0]).ljust(name_cells)} {names[1].ljust(17)} {names[2].ljust(7)} {names[3]}"
         lines = [Content.styled(head[:width], "$muted")]
         for report in self.reports:
             mark = self.glyphs.point if report.decides else " "
@@ -165,9 +163,8 @@ class DetectorLines(Drawing):
             members = "–" if report.reference_auroc is None else f"{report.reference_auroc:.2f}"
             text = Content.assemble(name, f" {targets} {members.ljust(7)} {report.unscored}")
             lines.append(text.stylize("bold").truncate(width) if report.decides else text.truncate(width))
-        return lines + Content.styled(
-            f"{self.glyphs.point} decides, as the policy said beforehand", "$muted"
-        ).wrap(width)
+        told = tell("detectors.decides", mark=self.glyphs.point)
+        return lines + Content.styled(told, "$muted").wrap(width)
 
 
 def _short_area(value: float | None, report: DetectorReport) -> str:

@@ -6,6 +6,7 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import MEANING
 from appliance.views import Verdict, VerdictWord
+from appliance.words.table import tell
 from tui.glyphs import Glyphs
 from tui.text import foreign
 from tui.widgets.drawing import Drawing
@@ -15,7 +16,7 @@ from tui.words import ORDER, STYLE
 def badge(word: VerdictWord | None, glyphs: Glyphs) -> Content:
     """Glyph and word of a verdict for a table cell."""
     if word is None:
-        return Content.styled(f"{glyphs.verdicts['']} none yet", "$muted")
+        return Content.styled(f"{glyphs.verdicts['']} {tell('verdict.none')}", "$muted")
     return Content.styled(f"{glyphs.verdicts[word.value]} {word.value}", f"bold {STYLE[word]}")
 
 
@@ -35,7 +36,7 @@ class VerdictStrip(Drawing):
             first, *rest = foreign(reason).wrap(max(8, width - 3))
             lines.append(Content.assemble((f"{number}  ", "$muted"), first))
             lines += [part.pad_left(3) for part in rest]
-        rule = f"Decided by line {self.verdict.line} of 6 of the policy's rules."
+        rule = tell("result.line", line=self.verdict.line)
         lines += Content.styled(rule, "$muted").wrap(width)
         return lines
 
