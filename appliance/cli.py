@@ -128,19 +128,18 @@ def _say_overview(context: typer.Context) -> int:
 def _open_screens(session: Session) -> int:
     from appliance.api import Appliance
     from appliance.config import passphrase_given, user_given, workspace_root
+    from appliance.door import Door
     from tui.app import run
 
-    root = workspace_root(session.workspace)
-    Appliance.expect_workspace(root)
+    door = Door(workspace_root(session.workspace), user_given(session.user))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        door.expect()
         raise UsageError("the screens need a terminal", "every act is a command too: see `gradaudit --help`")
-    given, user = passphrase_given(session.passphrase_fd), user_given(session.user)
-    backend = Appliance.resume(root)
-    if backend is None and not user and Appliance.must_say_who(root):
-        user = str(typer.prompt("user", err=True))
-    if backend is None and given is not None:
-        backend = Appliance.unlock(root, given, user)
-    return run(backend, lambda passphrase: Appliance.unlock(root, passphrase, user))
+    given = passphrase_given(session.passphrase_fd)
+    backend = door.left_open() if door.built else None
+    if backend is None and door.built and given is not None:
+        backend = door.open(given, "")
+    return run(backend, door)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from appliance.acts import at_the_screens
 from appliance.api import Appliance
 from appliance.setup_view import STEPS
 from appliance.strength import Strength, strength
 from appliance.workspace import paper
+from appliance.workspace.roles import Role
 
 
 class Door:
@@ -27,6 +29,10 @@ class Door:
         """Whether there is something to open; what is there may be damaged, which opening says."""
         return self._root.exists()
 
+    def expect(self) -> None:
+        """Make sure that there is a workspace. Raises as `Appliance.expect_workspace`."""
+        Appliance.expect_workspace(self._root)
+
     def must_say_who(self) -> bool:
         """Whether a name is needed beside the passphrase.
 
@@ -39,6 +45,18 @@ class Door:
     def open(self, passphrase: str, user: str) -> Appliance:
         """Unlock; blocks for the key derivation. Raises as `Appliance.sign_in`."""
         return Appliance.sign_in(self._root, passphrase, user.strip() or self._user)
+
+    def left_open(self) -> Appliance | None:
+        """The workspace as `gradaudit unlock` left it open for somebody; None where it is locked.
+
+        Raises:
+            NotPermitted: it was left open for a machine.
+        """
+        appliance = Appliance.resume(self._root)
+        if appliance is not None and not Role(appliance.role).types_a_passphrase:
+            appliance.close()
+            raise at_the_screens(Role(appliance.role))
+        return appliance
 
     def create(self, site: str, user: str, passphrase: str) -> Appliance:
         """Make the workspace with its first officer, at the first step of a first run.

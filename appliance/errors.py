@@ -6,6 +6,7 @@ ApplianceError (1)
 │   └── ModelRejected       a model folder cannot be registered
 ├── IntegrityError (20)     log, vault or pack does not match what was signed
 ├── Locked (21)             the workspace is locked, missing or the passphrase is wrong
+│   ├── LockedOut           too many wrong passphrases: wait
 │   └── NotPermitted        this user's role or key does not allow it
 ├── Busy (22)               somebody else is writing; try again
 ├── LogUnwritable (1)       the log cannot take an entry, so the act did not happen
@@ -50,6 +51,14 @@ class Locked(ApplianceError):
     """The workspace is locked or missing, or the passphrase is wrong."""
 
     exit_code = 21
+
+
+class LockedOut(Locked):
+    """Too many wrong passphrases: the next attempt has to wait."""
+
+    def __init__(self, message: str, hint: str, wait_s: int) -> None:
+        super().__init__(message, hint)
+        self.wait_s = wait_s
 
 
 class NotPermitted(Locked):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from appliance.errors import Locked
+from appliance.errors import LockedOut
 from appliance.evidence.entries import Entry
 from appliance.workspace.roles import Role
 
@@ -51,7 +51,7 @@ def wait_s(entries: Sequence[Entry], now_ns: int) -> int:
     return max(0, -((passed_ns - wait_ns) // 10**9))
 
 
-def locked_out(seconds: int, role: Role | None, paper: bool) -> Locked:
+def locked_out(seconds: int, role: Role | None, paper: bool) -> LockedOut:
     """What somebody reads who has to wait.
 
     Args:
@@ -67,4 +67,4 @@ def locked_out(seconds: int, role: Role | None, paper: bool) -> Locked:
         helps = "Wait; or the words on paper open at once: `gradaudit recover`."
     else:
         helps = "Wait, or ask another officer for a new passphrase: `gradaudit users passphrase NAME`."
-    return Locked(f"too many wrong passphrases: the next attempt counts in {seconds} s", helps)
+    return LockedOut(f"too many wrong passphrases: the next attempt counts in {seconds} s", helps, seconds)

@@ -10,6 +10,7 @@ from textual.dom import DOMNode
 from textual.keys import key_to_character
 from textual.screen import Screen
 
+from tui.needs import offered
 from tui.screens.glossary import terms_on
 from tui.screens.help import Act, HelpDialog, about
 
@@ -28,7 +29,8 @@ def doings(screen: Screen[object], here: Callable[[DOMNode], bool]) -> list[Doin
     found: dict[tuple[str, str], list[ActiveBinding]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
-        if active.enabled and binding.description and not binding.system and here(active.node):
+        usable = active.enabled and offered(active.node, binding.action)
+        if usable and binding.description and not binding.system and here(active.node):
             action = binding.action.removeprefix("app.")
             found.setdefault((binding.description, action), []).append(active)
     told = []

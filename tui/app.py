@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import IO, Any, ClassVar, ParamSpec, TypeVar
+from typing import IO, Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -17,11 +16,12 @@ from textual.worker import Worker
 
 from appliance.errors import ApplianceError
 from appliance.spelling import started_with
-from appliance.views import OverviewView, Progress, VerdictWord
+from appliance.views import Progress, VerdictWord
 from tui.acts import help_for, of_screen
-from tui.backend import Backend
+from tui.backend import Backend, Door
+from tui.entering import EnteringApp
 from tui.glyphs import Spell, choose
-from tui.idle import LOOK_S, Idle, LockingApp
+from tui.idle import LOOK_S, Idle
 from tui.keys import checked, name_all
 from tui.messages import RunFinished, RunStepped, RunStopped
 from tui.rooms import ROOMS
@@ -29,19 +29,13 @@ from tui.running import Running
 from tui.screens.dialog import Confirm
 from tui.screens.glossary import GlossaryDialog, terms_on
 from tui.screens.help import HelpDialog
-from tui.screens.overview import OverviewScreen
 from tui.screens.palette import Palette
 from tui.screens.result import ResultScreen
 from tui.screens.run import ProgressDialog, Request, RunDialog
 from tui.screens.section import Section
-from tui.screens.unlock import UnlockScreen
 from tui.settings import Settings, keep_theme, read, settings_path
 from tui.themes import NAMES, THEMES, theme_for
-from tui.widgets.chrome import Notice, TopLine
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Unlock = Callable[[str], Backend]
+from tui.widgets.chrome import TopLine
 
 
 class Cancelled(BaseException):
@@ -51,7 +45,7 @@ class Cancelled(BaseException):
     """
 
 
-class GradAuditApp(LockingApp):
+class GradAuditApp(EnteringApp):
     """The screens over one backend."""
 
     CSS_PATH = "app.tcss"
@@ -69,24 +63,19 @@ class GradAuditApp(LockingApp):
     def __init__(
         self,
         backend: Backend | None,
-        unlock: Unlock | None = None,
+        door: Door | None = None,
         clock: Callable[[], float] = time.monotonic,
         settings: Settings = Settings(),  # noqa: B008 - frozen
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         name_all()
-        super().__init__()
-        self._backend = backend
-        self._unlock = unlock
+        super().__init__(backend, door)
         self.clock = clock
         self.settings = settings
         self.glyphs = choose(environ)
         self._spell = Spell()
-        self.known: OverviewView | None = None
         self.running: Running | None = None
-        self.last_result = ""
         self._auditing: Worker[None] | None = None
-        self._turn = asyncio.Lock()
         self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
             self.register_theme(theme)
@@ -96,8 +85,8 @@ class GradAuditApp(LockingApp):
         self._unsettled = settings.trouble or trouble
 
     def on_mount(self) -> None:
-        """Overview, or the passphrase."""
-        self.push_screen(UnlockScreen() if self._backend is None else OverviewScreen())
+        """Overview, the passphrase, or a first run."""
+        self.push_screen(self.first())
         self.set_interval(LOOK_S, self.lock_when_idle)
         self._watch_idle()
         if self._unsettled:
@@ -110,45 +99,10 @@ class GradAuditApp(LockingApp):
 
     # What screens use
 
-    @property
-    def backend(self) -> Backend:
-        """The unlocked workspace."""
-        assert self._backend is not None, "no screen but the passphrase is shown while locked"
-        return self._backend
-
-    @property
-    def can_unlock(self) -> bool:
-        """Whether a passphrase can be asked for here."""
-        return self._unlock is not None
-
-    def unlock(self, passphrase: str) -> Backend:
-        """Open the workspace; blocks for the key derivation."""
-        assert self._unlock is not None, "the passphrase screen needs a way to unlock"
-        return self._unlock(passphrase)
-
-    async def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the backend off the UI's thread, one call at a time."""
-        async with self._turn:
-            return await asyncio.to_thread(call, *args, **kwargs)
-
-    def opened(self, backend: Backend) -> None:
-        """The passphrase was right."""
-        self._backend = backend
-        self._watch_idle()
-        self.switch_screen(OverviewScreen())
-
     def open_result(self, audit_id: str) -> None:
         """Show one audit."""
         self.last_result = audit_id
         self.switch_screen(ResultScreen(audit_id))
-
-    def show_lock(self, message: str = "", hint: str = "") -> None:
-        """Take everything off the screen and ask for the passphrase."""
-        self.known, self.last_result, self._backend = None, "", None
-        while len(self.screen_stack) > 2:
-            self.workers.cancel_node(self.screen)
-            self.pop_screen()
-        self.switch_screen(UnlockScreen(message, hint))
 
     # Acts
 
@@ -335,20 +289,6 @@ class GradAuditApp(LockingApp):
             if isinstance(screen, Section) and screen.query(TopLine):  # none while it comes or goes
                 screen.frame()
 
-    def _notices(self) -> Iterable[Notice]:
-        """The notice lines of the screens in sight, dialogs apart."""
-        for screen in self.screen_stack:
-            if isinstance(screen, Section | UnlockScreen):
-                yield from screen.query(Notice)
-
-    def _confirm(self, message: str, hint: str = "") -> None:
-        for notice in self._notices():
-            notice.confirm(message, hint)
-
-    def _complain(self, error: ApplianceError) -> None:
-        for notice in self._notices():
-            notice.complain(str(error), error.hint)
-
     # Palette and help
 
     def action_command_palette(self) -> None:
@@ -382,17 +322,16 @@ class GradAuditApp(LockingApp):
             self._complain(ApplianceError("the colours could not be kept", f"check {self.settings.path}"))
 
 
-def run(backend: Backend | None, unlock: Unlock | None = None, error_file: IO[str] | None = None) -> int:
+def run(backend: Backend | None, door: Door | None = None, error_file: IO[str] | None = None) -> int:
     """Open the screens and return the exit code.
 
     Args:
-        backend: An unlocked workspace, or None to ask for the passphrase first.
-        unlock: Opens the workspace with a passphrase; raises `ApplianceError`. Without it,
-            locking ends the program.
+        backend: An unlocked workspace, or None to ask for the passphrase first, or to make a workspace.
+        door: Opens the workspace with a passphrase, or makes it. Without it, locking ends the program.
         error_file: Where a fault's line goes; standard error when None.
     """
     environ = started_with()
-    app = GradAuditApp(backend, unlock, settings=read(settings_path(environ)), environ=environ)
+    app = GradAuditApp(backend, door, settings=read(settings_path(environ)), environ=environ)
     if error_file is not None:
         app.error_console.file = error_file
     result = app.run()

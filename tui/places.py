@@ -19,3 +19,6 @@ PLACES: Final = (
     ("c", "compare", "Compare"),
 )
 """Keys, name, label; the first ones are shown on the key line where there is room."""
+
+NEEDED: Final = {"log": "log_entries", "evidence": "packs", "findings": "findings"}
+"""The act of the appliance without which a place shows nothing; the others show what the role may see."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -14,6 +14,7 @@ from textual.screen import Screen
 import tui.screens
 from tests.tui.pilot import press, settle
 from tui.app import GradAuditApp
+from tui.screens.wizard import WizardScreen
 
 # A new screen or dialog gets a line here: its class, and the keys that lead to it from the Overview.
 WAYS: dict[str, tuple[str, ...]] = {
@@ -37,8 +38,11 @@ WAYS: dict[str, tuple[str, ...]] = {
     "HelpDialog": ("question_mark",),
     "Palette": ("ctrl+p",),
     "UnlockScreen": ("ctrl+l",),
+    "WizardScreen": (),
 }
-BASES = {"Section", "Dialog", "FileDialog"}
+# Screens that no key leads to: they stand at the beginning of a first run.
+BEGUN: dict[str, Callable[[], Screen[None]]] = {"WizardScreen": lambda: WizardScreen("models")}
+BASES = {"Section", "Dialog", "FileDialog", "StepDialog"}
 
 
 def descendants(kind: type) -> Iterator[type]:
@@ -62,6 +66,8 @@ def screens() -> set[str]:
 
 async def go(pilot: Pilot[Any], app: GradAuditApp, name: str) -> None:
     """Press the way to a screen and see that it is there."""
+    if name in BEGUN:
+        app.switch_screen(BEGUN[name]())
     await press(pilot, *WAYS[name])
     await settle(pilot)
     assert type(app.screen).__name__ == name, f"{WAYS[name]} led to {app.screen}"

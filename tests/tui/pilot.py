@@ -9,7 +9,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tests.tui.simulator import Simulator, unlock
+from tests.tui.simulator import SimulatedDoor, Simulator, unlock
 from tui.app import GradAuditApp
 
 SIZES = ((80, 24), (120, 40), (60, 20))
@@ -49,7 +49,7 @@ def glass(app: GradAuditApp) -> str:
 def drive(steps: Steps, size: tuple[int, int] = (80, 24), **options: Any) -> GradAuditApp:
     """Run `steps` on an app over the simulator, after its first screen has loaded."""
     options.setdefault("backend", Simulator())
-    options.setdefault("unlock", unlock)
+    options.setdefault("door", SimulatedDoor(options.pop("unlock", unlock)))
 
     async def whole() -> GradAuditApp:
         app = GradAuditApp(**options)

@@ -13,10 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from appliance.doctor import Check
-from appliance.errors import ApplianceError, IntegrityError, Locked
+from appliance.errors import ApplianceError, IntegrityError, Locked, NotPermitted, UsageError
 from appliance.evidence.views import PackRow
+from appliance.permissions import RULES
+from appliance.setup_view import STEPS, SetupView
+from appliance.strength import Strength, strength
 from appliance.views import (
     AuditRow,
     AuditView,
@@ -32,6 +36,7 @@ from appliance.views import (
     PairingView,
     QuarantineRow,
 )
+from appliance.workspace.paper import words_of
 from audit_core.results import (
     AuditResult,
     Consequence,
@@ -52,6 +57,10 @@ from audit_core.results import (
     VerdictWord,
 )
 
+MAY = {
+    role: frozenset(name for name, rule in RULES.items() if role in rule.roles)
+    for role in ("officer", "operator", "auditor")
+}
 WORDS = "harbor velvet onion cricket amber tunnel frost pepper lantern moss"
 PASSPHRASE = "correct horse"
 PHASES = (
@@ -379,6 +388,9 @@ class Simulator:
         PackRow("a-0003", 131, "2026-11-20T14:11:00.000Z", "auditor:01f2"),
     )
     different: tuple[str, ...] = ()
+    cases_: dict[str, CaseView] = field(default_factory=demo_cases)
+    role: str = "officer"
+    settled: SetupView = field(default_factory=SetupView)
 
     def _enter(self, call: str) -> None:
         self.calls.append(call)
@@ -536,6 +548,40 @@ class Simulator:
     def auto_lock_minutes(self) -> int:
         return 15
 
+    def may(self) -> frozenset[str]:
+        return MAY[self.role]
+
+    def expect_permission(self, name: str) -> None:
+        self._enter("expect_permission")
+        if name not in self.may():
+            raise NotPermitted(f"{RULES[name].act} is not for the role {self.role}", "Ask an officer.")
+
+    def setup(self) -> SetupView:
+        self._enter("setup")
+        return self.settled
+
+    def leave_setup(self, step: str) -> None:
+        self._enter(f"leave_setup {step}")
+        self.settled = replace(self.settled, step="" if step == STEPS[-1] else STEPS[STEPS.index(step) + 1])
+
+    def set_intake(self, inbox: str, ae_title: str) -> None:
+        self._enter("set_intake")
+        if not ae_title.isascii():
+            raise UsageError("this is no AE title", "1 to 16 plain letters")
+        self.settled = replace(self.settled, inbox=inbox, ae_title=ae_title)
+
+    def choose_policy(self, name: str) -> None:
+        self._enter("choose_policy")
+        self.settled = replace(self.settled, policy=name)
+
+    def add_recovery(self, name: str = "paper", words: str = "") -> str:
+        self._enter(f"add_recovery {words}")
+        return words
+
+    def add_model(self, name: str, path: Path) -> ModelView:
+        self._enter(f"add_model {name} {path}")
+        return replace(self.models()[0], name=name)
+
     def lock(self) -> None:
         self._enter("lock")
 
@@ -545,15 +591,44 @@ def paced() -> Simulator:
     return Simulator(pause_s=0.1)
 
 
-def unlock(passphrase: str) -> Simulator:
+def unlock(passphrase: str, user: str = "") -> Simulator:
     """The simulator behind its passphrase."""
     if passphrase != PASSPHRASE:
         raise Locked("the passphrase is wrong", "9 attempts are left before a pause")
-    return Simulator()
+    return Simulator(role=user or "officer")
+
+
+@dataclass
+class SimulatedDoor:
+    """A way in; `built` is false before a first run, `crowded` where several users type a passphrase."""
+
+    unlock: Callable[..., Any] = unlock
+    built: bool = True
+    crowded: bool = False
+    made: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def must_say_who(self) -> bool:
+        return self.crowded
+
+    def open(self, passphrase: str, user: str) -> Any:
+        return self.unlock(passphrase, user) if user else self.unlock(passphrase)
+
+    def create(self, site: str, user: str, passphrase: str) -> Simulator:
+        if not user.islower():
+            raise UsageError(f"{user!r} cannot be the name of a user", "small letters")
+        self.made.append((site, user, passphrase))
+        self.built = True
+        return Simulator(settled=SetupView(STEPS[0]))
+
+    def strength(self, passphrase: str, *names: str) -> Strength:
+        return strength(passphrase, names)
+
+    def new_words(self) -> str:
+        return words_of(bytes(range(32)))
 
 
 if __name__ == "__main__":
     from tui.app import run
 
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6.0
-    sys.exit(run(Simulator(pause_s=seconds / 55), unlock))
+    sys.exit(run(Simulator(pause_s=seconds / 55), SimulatedDoor()))

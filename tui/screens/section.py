@@ -83,7 +83,7 @@ class Section(Screen[None]):
         """Site, DEMO banner and the running audit."""
         known = self.app.known
         top = self.query_one(TopLine)
-        top.site = known.site if known else ""
+        top.site, top.role = known.site if known else "", self.app.role
         top.running = self.app.running.summary if self.app.running else ""
         if known and known.demo:
             self.query_one(Banner).say("DEMO", DEMO_NOTE)

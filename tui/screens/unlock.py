@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -12,7 +13,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, LockedOut
 from tui.widgets.chrome import KeyLine, Notice, TopLine
 from tui.widgets.drawing import Heading, Lines
 
@@ -27,7 +28,7 @@ class Passphrase(Input):
 
 
 class UnlockScreen(Screen[None]):
-    """Asks for the officer's passphrase; nothing of the workspace is on this screen."""
+    """Asks for the passphrase, and whose it is where several type one; nothing of the workspace is here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q,f10", "app.leave", "Quit"),
@@ -38,45 +39,79 @@ class UnlockScreen(Screen[None]):
     def __init__(self, message: str = "", hint: str = "") -> None:
         super().__init__()
         self.message, self.hint = message, hint
+        self._until = 0.0  # on the app's clock: no passphrase counts before
 
     def compose(self) -> ComposeResult:
-        """One field."""
+        """One field, or two."""
         yield TopLine("Locked")
         with Vertical(classes="dialog"):
             yield Heading("Unlock the workspace")
+            if self._must_say_who():
+                yield Lines(Content("Your name here, then enter."))
+                yield Passphrase(id="user")
             yield Lines(
-                Content(
-                    "The officer's passphrase. It is never stored, and every attempt is an entry in the log."
-                )
+                Content("Your passphrase. It is never stored, and every attempt is an entry in the log.")
             )
             yield Passphrase(password=True, id="passphrase")
             yield Notice()
         yield KeyLine()
+
+    def _must_say_who(self) -> bool:
+        try:
+            return self.app.the_door.must_say_who()
+        except ApplianceError as error:
+            self.message, self.hint = str(error), error.hint
+            return False
 
     def on_mount(self) -> None:
         """Say why it is locked, if somebody said."""
         if self.message:
             notice = self.query_one(Notice)
             (notice.complain if self.hint else notice.confirm)(self.message, self.hint)
-        self.set_focus(self.query_one(Input))  # before the first paint, so that no typed sign is lost
+        self.set_focus(self.query(Input).first())  # before the first paint, so that no typed sign is lost
+        self.set_interval(0.5, self.count_down)
 
-    def on_input_submitted(self) -> None:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         """Try the passphrase, off the UI's thread: the key derivation takes its time on purpose."""
-        field = self.query_one(Input)
+        field = self.query_one("#passphrase", Input)
+        if event.input is not field:
+            self.set_focus(field)
+            return
         passphrase, field.value = field.value, ""
         if passphrase and not field.disabled:
             field.disabled = True
+            self._until = 0.0
             self.query_one(Notice).confirm("unlocking …")
-            self.run_worker(self._unlock(passphrase), exclusive=True)
+            self.run_worker(self._unlock(passphrase, self._user()), exclusive=True)
 
-    async def _unlock(self, passphrase: str) -> None:
+    def _user(self) -> str:
+        return next((one.value for one in self.query(Input) if one.id == "user"), "")
+
+    async def _unlock(self, passphrase: str, user: str) -> None:
         try:
-            backend = await asyncio.to_thread(self.app.unlock, passphrase)
+            backend = await asyncio.to_thread(self.app.the_door.open, passphrase, user)
         except ApplianceError as error:
-            self.query_one(Notice).complain(str(error), error.hint)
+            self._refused(error)
         else:
             self.app.opened(backend)
             return
-        field = self.query_one(Input)
+        field = self.query_one("#passphrase", Input)
         field.disabled = False
         field.focus()
+
+    def _refused(self, error: ApplianceError) -> None:
+        self.hint = error.hint
+        if isinstance(error, LockedOut):
+            self._until = self.app.clock() + error.wait_s
+        self.query_one(Notice).complain(str(error), error.hint)
+
+    def count_down(self) -> None:
+        """After too many wrong ones: how long it is still."""
+        if not self._until:
+            return
+        left, notice = math.ceil(self._until - self.app.clock()), self.query_one(Notice)
+        if left > 0:
+            notice.complain(f"too many wrong passphrases: the next attempt counts in {left} s", self.hint)
+        else:
+            self._until = 0.0
+            notice.confirm("the next attempt counts again")

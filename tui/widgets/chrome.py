@@ -6,6 +6,7 @@ from textual import events
 from textual.content import Content
 from textual.reactive import reactive
 
+from tui.needs import offered
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 
@@ -13,12 +14,13 @@ NARROW = 72  # below this many cells the key line drops its padding
 
 
 class TopLine(Drawing):
-    """Product, screen, site, and the running audit if there is one."""
+    """Product, screen, role, site, and the running audit if there is one."""
 
     DEFAULT_CSS = "TopLine { height: 1; background: $panel; padding: 0 1; }"
 
     site: reactive[str] = reactive("")
     running: reactive[str] = reactive("")
+    role: reactive[str] = reactive("")
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -27,6 +29,8 @@ class TopLine(Drawing):
     def draw(self, width: int) -> list[Content]:
         """One line; the running audit pushes the site out when there is no room for both."""
         left = Content.assemble(("GradAudit", "bold $accent"), "  ", (self.title, "bold"))
+        if self.role:
+            left = Content.assemble(left, ("  as ", "$muted"), (line(self.role), "$muted"))
         right = foreign(self.running, "bold $review") if self.running else foreign(self.site, "$muted")
         room = width - left.cell_length - 2
         right = right.truncate(max(0, room), ellipsis=True)
@@ -110,8 +114,9 @@ class KeyLine(Drawing):
         shown: dict[str, tuple[str, str, str]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if binding.show and active.enabled and binding.action not in shown:
-                shown[binding.action] = (binding.key, self.app.get_key_display(binding), binding.description)
+            if binding.show and active.enabled and offered(active.node, binding.action):
+                display = self.app.get_key_display(binding)
+                shown.setdefault(binding.action, (binding.key, display, binding.description))
         return list(shown.values())
 
     def draw(self, width: int) -> list[Content]:
