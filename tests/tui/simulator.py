@@ -9,12 +9,13 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from appliance.cases.views import CaseRow, CaseState, CaseView
 from appliance.doctor import Check
 from appliance.errors import ApplianceError, IntegrityError, Locked, NotPermitted, UsageError
 from appliance.evidence.views import PackRow
@@ -56,6 +57,7 @@ from audit_core.results import (
     Verdict,
     VerdictWord,
 )
+from tests.tui.case_views import decided, demo_cases, owned
 
 MAY = {
     role: frozenset(name for name, rule in RULES.items() if role in rule.roles)
@@ -325,13 +327,10 @@ def demo_overview(entries: int = 148) -> OverviewView:
         ),
         OverviewRow("north-vlm", "Northfield", None, "", "", ""),
     )
-    needs = (
-        "lumen-vlm: FAIL, decide what happens to it",
-        "harbor-clip: FAIL, decide what happens to it",
-        "north-vlm was never audited",
-    )
+    needs = ("north-vlm was never audited", "the log was not reviewed for 31 days")
+    cases = tuple(view.row for view in demo_cases().values() if view.row.state is not CaseState.CLOSED)
     health = LogHealth(True, entries, "3fa9c2d17b60e4855d" * 3, WORDS, "")
-    return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs)
+    return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs, cases)
 
 
 PAIRING = PairingView(
@@ -476,6 +475,32 @@ class Simulator:
     def doctor(self) -> tuple[Check, ...]:
         self._enter("doctor")
         return self.checks
+
+    def cases(self) -> tuple[CaseRow, ...]:
+        self._enter("cases")
+        return tuple(view.row for view in self.cases_.values())
+
+    def case(self, audit_id: str) -> CaseView:
+        self._enter("case")
+        return self.cases_[audit_id]
+
+    def assign_case(self, audit_id: str, owner: str = "") -> CaseView:
+        self._enter(f"assign_case {owner}")
+        return self._stepped(audit_id, owned(self.cases_[audit_id], owner))
+
+    def decide_case(
+        self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()
+    ) -> CaseView:
+        self._enter("decide_case")
+        return self._stepped(audit_id, decided(self.cases_[audit_id], decision, reason, tuple(answers)))
+
+    def reopen_case(self, audit_id: str, reason: str) -> CaseView:
+        self._enter("reopen_case")
+        return self._stepped(audit_id, decided(self.cases_[audit_id], "open", reason, ()))
+
+    def _stepped(self, audit_id: str, view: CaseView) -> CaseView:
+        self.cases_ = {**self.cases_, audit_id: view}
+        return view
 
     def packs(self) -> tuple[PackRow, ...]:
         self._enter("packs")
