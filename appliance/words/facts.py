@@ -25,7 +25,7 @@ def aloud(text: str) -> str:
     """Text of one line without what a screen reader trips over: runs of blanks, boxes, blocks, signs."""
     text = _BETWEEN.sub(f" {en.TO} ", text)
     spoken = "".join(" " if "─" <= sign <= "▟" else en.ALOUD.get(sign, sign) for sign in text)
-    return " ".join(spoken.split())
+    return " ".join(spoken.split()).replace(" ,", ",")
 
 
 def _named(path: tuple[str, ...], value: Any) -> Iterator[str]:
