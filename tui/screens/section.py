@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from appliance.errors import ApplianceError, Locked, NotPermitted
+from appliance.words.table import tell
 from tui.places import PLACES
 from tui.widgets.chrome import Banner, KeyLine, Notice, TopLine
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEMO_NOTE = "Toy models and a small sample; says nothing about a real product."
+DEMO_NOTE = tell("banner.demo")
 
 _SHOWN = 7  # keys on the key line
 

@@ -40,6 +40,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "result.time": "{spent}, longest {phase} {longest}",
     "result.writing": "writing the evidence pack …",
     "result.written": "evidence pack {file}",
+    "banner.demo": "Toy models and a small sample; says nothing about a real product.",
     "banner.published": "AS PUBLISHED",
     "banner.small": "SMALL SAMPLE",
     "roc.none": "No ROC: nothing was scored.",
