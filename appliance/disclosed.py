@@ -54,7 +54,7 @@ class Disclosed(Designed):
         return FindingsNeed(self._held is not None, not self._has_typed(), self._workspace.keyring.quorum > 1)
 
     def open_findings(self, passphrase: str = "", second: Second | None = None) -> None:
-        """Open the findings until `close_findings`, a lock or the end of the program.
+        """Open the findings until a lock or the end of the program.
 
         Args:
             passphrase: of whoever works here, where it was not typed for this program.
@@ -75,10 +75,6 @@ class Disclosed(Designed):
             key = self._key_for(OPEN, self._workspace.workspace_id)
         self._record(OPEN, self._workspace.workspace_id, "allowed")
         self._held = HeldEvidence(self._workspace, key)
-
-    def close_findings(self) -> None:
-        """Close what `open_findings` opened, and forget what it listed."""
-        self._drop_findings()
 
     def close(self) -> None:
         """Close the findings, then the workspace."""

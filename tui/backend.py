@@ -24,6 +24,14 @@ from appliance.views import (
 if TYPE_CHECKING:
     from appliance.doctor import Check
     from appliance.evidence.views import PackRow
+    from appliance.finding_views import (
+        FindingsAsked,
+        FindingsNeed,
+        FindingsPage,
+        FindingView,
+        RevealedView,
+        Second,
+    )
     from appliance.runs.views import RunView
     from appliance.setup_view import SetupView
     from appliance.strength import Strength
@@ -95,6 +103,23 @@ class Backend(Protocol):
 
     def audit(self, audit_id: str) -> AuditView:
         """One finished audit whole."""
+
+    def findings_need(self) -> FindingsNeed:
+        """What opening the findings takes now."""
+
+    def open_findings(self, passphrase: str = "", second: Second | None = None) -> None:
+        """Open the findings until a lock."""
+
+    def findings_page(self, audit_id: str, asked: FindingsAsked, offset: int, limit: int) -> FindingsPage:
+        """At most `limit` findings from `offset` on; quick once the first page of an audit was read."""
+
+    def finding(self, audit_id: str, patient: str) -> tuple[FindingView, ...]:
+        """All pairs of one pseudonym in an audit, with every score."""
+
+    def reveal_images(
+        self, audit_id: str, patient: str, reason: str, second: Second | None = None
+    ) -> RevealedView:
+        """Break the glass: who a pseudonym is, with image and text; logged before it returns."""
 
     def cohorts(self) -> tuple[CohortView, ...]:
         """Frozen cohorts an audit can run on."""

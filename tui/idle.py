@@ -34,9 +34,13 @@ class Idle:
         """Somebody is there."""
         self._last = self._clock()
 
+    def since(self) -> float:
+        """Seconds without a key."""
+        return self._clock() - self._last
+
     def over(self) -> bool:
         """Whether the pause was long enough."""
-        return self.minutes > 0 and self._clock() - self._last >= 60 * self.minutes
+        return self.minutes > 0 and self.since() >= 60 * self.minutes
 
 
 class LockingApp(ClosedApp):

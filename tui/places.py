@@ -12,6 +12,7 @@ PLACES: Final = (
     ("2,f2", "audits", "Audits"),
     ("3,f3", "result", "Result"),
     ("9", "log", "Log"),
+    ("4,f4", "findings", "Findings"),
     ("5", "studies", "Studies"),
     ("6", "models", "Models"),
     ("8", "evidence", "Evidence"),

@@ -7,6 +7,7 @@ from typing import Final
 from tui.screens.audits import AuditsScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.evidence import EvidenceScreen
+from tui.screens.findings import FindingsScreen
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
@@ -17,6 +18,7 @@ from tui.screens.system import SystemScreen
 ROOMS: Final[dict[str, type[Section]]] = {
     "overview": OverviewScreen,
     "audits": AuditsScreen,
+    "findings": FindingsScreen,
     "log": LogScreen,
     "studies": StudiesScreen,
     "models": ModelsScreen,

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 import tui.screens
+from tests.tui.finding_simulator import TWO, PlantedFindings
 from tests.tui.pilot import press, settle
 from tui.app import GradAuditApp
 from tui.screens.wizard import WizardScreen
@@ -21,6 +22,11 @@ WAYS: dict[str, tuple[str, ...]] = {
     "OverviewScreen": (),
     "AuditsScreen": ("2",),
     "ResultScreen": ("3",),
+    "FindingsScreen": ("4",),
+    "FindingScreen": ("4", "enter"),
+    "OpenDialog": ("4",),
+    "SiftDialog": ("4", "f"),
+    "RevealDialog": ("4", "enter", "v"),
     "LogScreen": ("9",),
     "StudiesScreen": ("5",),
     "ModelsScreen": ("6",),
@@ -68,6 +74,8 @@ async def go(pilot: Pilot[Any], app: GradAuditApp, name: str) -> None:
     """Press the way to a screen and see that it is there."""
     if name in BEGUN:
         app.switch_screen(BEGUN[name]())
+    if name == "OpenDialog" and isinstance(app.backend, PlantedFindings):
+        app.backend.needs = TWO  # it asks only where somebody is missing
     await press(pilot, *WAYS[name])
     await settle(pilot)
     assert type(app.screen).__name__ == name, f"{WAYS[name]} led to {app.screen}"

@@ -57,6 +57,7 @@ from audit_core.results import (
     Verdict,
     VerdictWord,
 )
+from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.case_views import decided, demo_cases, owned
 
 MAY = {
@@ -356,7 +357,7 @@ CHECKS = (
 
 
 @dataclass
-class Simulator:
+class Simulator(PlantedFindings):
     """Planted answers; `gate`, when set, is waited for before every progress step of an audit."""
 
     view: OverviewView = field(default_factory=demo_overview)
