@@ -22,12 +22,14 @@ from tests.appliance import ward
 ROOT = Path(__file__).resolve().parents[2]
 DRAWN = re.compile("[\u2500-\u25ff\u2190-\u21ff✓✔✗✕∅⊘|]|  ")
 # What each command is given on the ward; a new command that prints data gets a line here or below.
+SCHEDULE = ("weekly", "--cron", "0 2 * * 0", "--cohort", ward.COHORT)
 GIVEN: dict[str, tuple[str, ...]] = {
     "doctor": (),
     "glossary": (),
     "users ls": (),
     "users auto-lock": (),
     "workspace verify": (),
+    "workspace settings": (),
     "backup": ("{room}/backup",),
     "ingest": ("{room}/inbox",),
     "studies ls": (),
@@ -48,7 +50,21 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "audit show": (ward.AUDIT,),
     "audit compare": (ward.AUDIT, ward.AUDIT),
     "audit abandon": (ward.CUT_OFF,),
+    "case ls": ("--all",),
+    "case show": (ward.AUDIT,),
+    "case assign": (ward.AUDIT,),
+    "case decide": (ward.AUDIT, "closed", "--reason", "an old model"),
+    "case reopen": (ward.AUDIT, "--reason", "it is in use"),
     "policy ls": (),
+    "policy show": ("default",),
+    "policy diff": ("default", "hipaa"),
+    "policy dry-run": ("default",),
+    "policy propose": ("{room}/own.toml",),
+    "schedule add": SCHEDULE,
+    "schedule ls": (),
+    "schedule next": (),
+    "schedule run": (),
+    "schedule rm": ("weekly",),
     "policy check": (str(ROOT / "policies" / "default.toml"),),
     "findings ls": (ward.AUDIT,),
     "findings show": (ward.AUDIT, "{patient}"),
@@ -64,11 +80,19 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "log witness ls": (),
     "evidence ls": (),
 }
+BEFORE = {  # what is done first
+    "case reopen": ("case", "decide", *("{audit}", "closed", "--reason", "an old model")),
+    "schedule ls": ("schedule", "add", *SCHEDULE),
+    "schedule next": ("schedule", "add", *SCHEDULE),
+    "schedule rm": ("schedule", "add", *SCHEDULE),
+}
 ELSEWHERE = {  # need a model, a design or another site; they speak by the same functions, see the last test
     *("init", "restore", "demo", "models add", "models show", "models verify", "models diff"),
     *("cohort create", "cohort show", "pairs duplicates", "design new", "design show", "design reveal"),
     *("audit run", "audit resume", "evidence pack", "evidence verify", "log prune"),
     *("log witness sign", "log witness accept", "log witness trust"),
+    *("policy approve", "policy reject"),
+    *("runs ls", "runs show", "runs pause", "runs resume", "runs first"),
 }
 
 
@@ -84,6 +108,8 @@ def room(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     inbox = tmp_path / "room" / "inbox"
     inbox.mkdir(parents=True)
     (inbox / "notes.txt").write_text("no study")
+    shipped = (ROOT / "policies" / "default.toml").read_text()
+    (tmp_path / "room" / "own.toml").write_text(shipped.replace('"default"', '"own"', 1))
     return tmp_path / "room"
 
 
@@ -111,6 +137,7 @@ def filled(arguments: tuple[str, ...], room: Path, root: Path) -> list[str]:
     with Appliance.unlock(root, ward.PASSPHRASE) as site:
         known = {
             "room": str(room),
+            "audit": ward.AUDIT,
             "report": site.reports()[0].digest,
             "pair": site.pairs()[0].pair_id,
             "patient": site.pairs()[0].patient,
@@ -166,6 +193,8 @@ def test_plain_says_all_line_by_line(
 
     monkeypatch.setattr(narration, "facts", seen)
     arguments = filled(GIVEN[command], room, root)
+    if command in BEFORE:
+        ran(*filled(BEFORE[command], room, root))
     capsys.readouterr()
     ran(*command.split(), *arguments, "--plain")
     said = capsys.readouterr()
