@@ -16,17 +16,14 @@ from appliance.evidence.report.wording import (
     REFERENCES,
     ROLE,
     area,
-    least_share,
+    flagged_of,
+    not_stated,
     p_value,
-    patients,
     percent,
     percent_interval,
 )
 from appliance.views import AuditRow, AuditView, Exposure, Interval, VerdictWord
-
-_P_VALUES = (
-    "a p-value says how sure a test is, not how much is exposed, and moves with the number of patients"
-)
+from appliance.words.table import tell
 
 
 class Standing(StrEnum):
@@ -97,16 +94,16 @@ def _verdict(one: AuditView, other: AuditView) -> Iterator[ComparedRow]:
     words = (one.verdict.word, other.verdict.word)
     why = ""
     if VerdictWord.VOID in words:
-        why = "a control failed: nothing may be concluded from a VOID run"
+        why = tell("compared.void")
     elif one.policy_digest != other.policy_digest:
-        why = "they were decided by different rules"
+        why = tell("compared.rules")
     elif one.cohort_digest != other.cohort_digest:
-        why = "they are about different patients"
+        why = tell("compared.patients")
     elif one.result.as_published is not other.result.as_published:
-        why = "only one was run as published, which can neither pass nor fail"
-    note = "INCONCLUSIVE is no PASS: the audit could not tell" if VerdictWord.INCONCLUSIVE in words else ""
+        why = tell("compared.published")
+    note = tell("compared.inconclusive") if VerdictWord.INCONCLUSIVE in words else ""
     yield _row("verdict", "word", words[0].value, words[1].value, why, note)
-    proves = "a tier says how much the number proves, not how much is exposed"
+    proves = tell("compared.tier")
     yield _row("verdict", "tier", one.result.tier.name, other.result.tier.name, note=proves)
 
 
@@ -114,34 +111,34 @@ def _exposure(one: AuditView, other: AuditView) -> Iterator[ComparedRow]:
     apart = _not_one_question(one, other)
     ours, theirs = _number(one), _number(other)
     other_rate = bool(ours and theirs and ours.q != theirs.q)
-    by_rate = apart or ("the policies allow other shares of false flags (q)" if other_rate else "")
-    unseen = "who is not flagged is not shown to be unexposed"
+    by_rate = apart or (tell("compared.rate") if other_rate else "")
+    unseen = tell("compared.unflagged")
     yield _row("exposure", "flagged", _flagged(ours), _flagged(theirs), by_rate, unseen)
-    bound = "a bound from below: the share itself may be larger in either"
+    bound = tell("compared.bound")
     yield _row("exposure", "exposed share", _bound(ours), _bound(theirs), apart, bound)
     intervals = (ours.prevalence_ci if ours else None, theirs.prevalence_ci if theirs else None)
     estimates = (_estimate(ours), _estimate(theirs))
     unstated = apart or _one_sided(*intervals)
     yield _row("exposure", "estimated share", *estimates, unstated, close=_overlap(*intervals))
-    yield _row("exposure", "rank test", _test(ours), _test(theirs), _P_VALUES)
+    yield _row("exposure", "rank test", _test(ours), _test(theirs), tell("compared.p_values"))
     (area_one, ci_one), (area_other, ci_other) = _area(one), _area(other)
     unstated = apart or _one_sided(ci_one, ci_other)
     areas = (area_one, area_other)
     yield _row("exposure", "AUROC of targets", *areas, unstated, close=_overlap(ci_one, ci_other))
-    smaller = "what an audit could have seen at all; a smaller share is a sharper audit"
+    smaller = tell("compared.detectable")
     yield _row("exposure", "detectable share", _detectable(one), _detectable(other), note=smaller)
 
 
 def _not_one_question(one: AuditView, other: AuditView) -> str:
     """Why numbers of two audits may not be compared; "" where they may."""
     if VerdictWord.VOID in (one.verdict.word, other.verdict.word):
-        return "a control failed: no number of a VOID run may be used"
+        return tell("compared.void_number")
     if one.result.exposure is None or other.result.exposure is None:
-        return "one audit stopped before it had a number"
+        return tell("compared.stopped")
     if one.cohort_digest != other.cohort_digest:
-        return "the cohorts are not the same: the numbers are about different patients"
+        return tell("compared.cohorts")
     if one.result.deciding_detector != other.result.deciding_detector:
-        return "another detector decided: the two do not measure the same thing"
+        return tell("compared.detector")
     return ""
 
 
@@ -158,7 +155,7 @@ def _row(
     if first == second:
         return ComparedRow(part, what, first, second, Standing.SAME)
     if close:
-        return ComparedRow(part, what, first, second, Standing.CLOSE, "their intervals overlap")
+        return ComparedRow(part, what, first, second, Standing.CLOSE, tell("compared.close"))
     return ComparedRow(part, what, first, second, Standing.DIFFERS, note)
 
 
@@ -172,45 +169,51 @@ def _counts(view: AuditView) -> str:
 
 
 def _way(view: AuditView) -> str:
-    return "as published" if view.result.as_published else "by the policy"
+    return tell("compared.way.published") if view.result.as_published else tell("compared.way.policy")
 
 
 def _test(found: Exposure | None) -> str:
-    return p_value(found.rank_test_p) if found else "no number"
+    return p_value(found.rank_test_p) if found else tell("compared.no_number")
 
 
 def _flagged(found: Exposure | None) -> str:
-    return f"{found.flagged:,} of {patients(found.patients)}" if found else "no number"
+    return flagged_of(found) if found else tell("compared.no_number")
 
 
 def _bound(found: Exposure | None) -> str:
     """`at least 35 % (95 % bound)`, or why none is stated."""
-    said = least_share(found) if found else "no number"
-    return said.removeprefix("Exposed share is ").removeprefix("Exposed share: ")
+    if found is None:
+        return tell("compared.no_number")
+    if why := not_stated(found):
+        return tell("compared.not_stated", why=why)
+    return tell("compared.at_least", share=percent(found.prevalence_lower))
 
 
 def _estimate(found: Exposure | None) -> str:
     if found is None or found.prevalence_estimate is None or found.prevalence_ci is None:
-        return "not stated"
-    return f"{percent(found.prevalence_estimate)} ({percent_interval(found.prevalence_ci)})"
+        return tell("compared.unstated")
+    estimate, between = percent(found.prevalence_estimate), percent_interval(found.prevalence_ci)
+    return tell("number.area", area=estimate, interval=between)
 
 
 def _area(view: AuditView) -> tuple[str, Interval | None]:
     decides = next((one for one in view.result.detectors if one.decides), None)
     if decides is None or _number(view) is None:
-        return "not measured", None
+        return tell("number.not_measured"), None
     return area(decides.target_auroc, decides.target_auroc_ci), decides.target_auroc_ci
 
 
 def _detectable(view: AuditView) -> str:
     effect = view.result.detectable
     void = view.verdict.word is VerdictWord.VOID
-    return "not shown" if void or effect.share is None else f"{percent(effect.share)} of patients"
+    if void or effect.share is None:
+        return tell("compared.not_shown")
+    return tell("compared.share", share=percent(effect.share))
 
 
 def _one_sided(one: Interval | None, other: Interval | None) -> str:
     """Why two values cannot be compared of which one has no interval."""
-    return "one audit states none" if (one is None) is not (other is None) else ""
+    return tell("compared.one_sided") if (one is None) is not (other is None) else ""
 
 
 def _overlap(one: Interval | None, other: Interval | None) -> bool:

@@ -22,6 +22,7 @@ from appliance.views import (
     QuarantineRow,
     VerdictWord,
 )
+from appliance.words.table import count, tell
 from appliance.workspace.rows import Quarantined, StoredAudit, StoredCohort, StoredModel
 from audit_core.adapters.contents import pickles
 from audit_core.estimates import Trial
@@ -155,7 +156,7 @@ def erased_patients(document: Cohort) -> int:
 def cohort_view(document: Cohort) -> CohortView:
     """One cohort for a screen: counts, never a pseudonym."""
     gone = erased_patients(document)
-    since = (f"{gone} of its patients were erased: it cannot be audited again",) if gone else ()
+    since = (count("cohort.erased", gone),) if gone else ()
     patients = {
         role: len({one.patient for one in document.assignments if one.role == role}) for role in ROLE_ORDER
     }
@@ -225,7 +226,7 @@ def overview_row(model: ModelView, last: StoredAudit | None) -> OverviewRow:
         model=model.name,
         vendor=model.vendor,
         verdict=VerdictWord(last.verdict) if last is not None and last.verdict else None,
-        why=safe(last.why, 300) if last is not None else "never audited",
+        why=safe(last.why, 300) if last is not None else tell("overview.never"),
         audited_utc=last.finished_utc if last is not None else "",
         audit_id=last.audit_id if last is not None else "",
     )
@@ -234,9 +235,9 @@ def overview_row(model: ModelView, last: StoredAudit | None) -> OverviewRow:
 def needs_a_person(row: OverviewRow) -> str:
     """What an officer has to do about a model; "" when nothing, or where it has a case."""
     if row.verdict is None:
-        return f"{row.model}: not audited yet"
+        return tell("overview.needs_audit", model=row.model)
     if row.verdict is VerdictWord.VOID:
-        return f"{row.model}: {row.verdict} — {row.why}"
+        return tell("overview.needs_decision", model=row.model, verdict=row.verdict, why=row.why)
     return ""
 
 

@@ -98,8 +98,8 @@ def operating_point(point: OperatingPoint) -> str:
     rate = f"{point.alpha * 100:g} %"
     if point.tpr is None:
         return count("roc.not_resolvable", point.missing_controls, rate=rate)
-    key = "roc.point.rough" if point.label == "rough" else "roc.point"
-    return tell(key, rate=rate, share=percent(point.tpr))
+    rough = point.label == "rough"
+    return tell("roc.point.rough" if rough else "roc.point", rate=rate, share=percent(point.tpr))
 
 
 class RocPlot(Drawing):
