@@ -19,6 +19,7 @@ from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
 from appliance.commands.evidence import evidence
 from appliance.commands.findings import findings
+from appliance.commands.first_run import init
 from appliance.commands.glossary import glossary
 from appliance.commands.library import reports, studies
 from appliance.commands.log import log
@@ -26,12 +27,13 @@ from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.plainly import Plain, whole
 from appliance.commands.policies import policy
+from appliance.commands.runs import runs
 from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.schedule import schedule
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
-from appliance.commands.workspace import init, lock, unlock
+from appliance.commands.workspace import lock, unlock
 from appliance.errors import ApplianceError, UsageError
 from appliance.narration import complain, emit, say, speak_plainly
 from appliance.redaction import fault_line, redact
@@ -57,6 +59,7 @@ for name, group in (
     ("cohort", cohort),
     ("design", design),
     ("audit", audit),
+    ("runs", runs),
     ("policy", policy),
     ("case", case),
     ("findings", findings),
@@ -126,7 +129,6 @@ def _say_overview(context: typer.Context) -> int:
 
 
 def _open_screens(session: Session) -> int:
-    from appliance.api import Appliance
     from appliance.config import passphrase_given, user_given, workspace_root
     from appliance.door import Door
     from tui.app import run

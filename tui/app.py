@@ -1,4 +1,4 @@
-"""The terminal UI: which screen shows what, the one running audit, locking, and closed exits."""
+"""The terminal UI: which screen shows what, locking, and closed exits."""
 
 from __future__ import annotations
 
@@ -12,40 +12,26 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.worker import Worker
 
 from appliance.errors import ApplianceError
 from appliance.spelling import started_with
-from appliance.views import Progress, VerdictWord
 from tui.acts import help_for, of_screen
 from tui.backend import Backend, Door
-from tui.entering import EnteringApp
 from tui.glyphs import Spell, choose
 from tui.idle import LOOK_S, Idle
 from tui.keys import checked, name_all
-from tui.messages import RunFinished, RunStepped, RunStopped
 from tui.rooms import ROOMS
-from tui.running import Running
-from tui.screens.dialog import Confirm
 from tui.screens.glossary import GlossaryDialog, terms_on
 from tui.screens.help import HelpDialog
 from tui.screens.palette import Palette
 from tui.screens.result import ResultScreen
-from tui.screens.run import ProgressDialog, Request, RunDialog
 from tui.screens.section import Section
 from tui.settings import Settings, keep_theme, read, settings_path
 from tui.themes import NAMES, THEMES, theme_for
-from tui.widgets.chrome import TopLine
+from tui.watching import GOES_ON, LOOK_AT_RUNS_S, WatchingApp
 
 
-class Cancelled(BaseException):
-    """A person cancelled the running audit; raised through the backend's progress call.
-
-    No `Exception`, as `KeyboardInterrupt` is none: nothing on the way may take it for a failure.
-    """
-
-
-class GradAuditApp(EnteringApp):
+class GradAuditApp(WatchingApp):
     """The screens over one backend."""
 
     CSS_PATH = "app.tcss"
@@ -74,8 +60,6 @@ class GradAuditApp(EnteringApp):
         self.settings = settings
         self.glyphs = choose(environ)
         self._spell = Spell()
-        self.running: Running | None = None
-        self._auditing: Worker[None] | None = None
         self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
             self.register_theme(theme)
@@ -88,6 +72,7 @@ class GradAuditApp(EnteringApp):
         """Overview, the passphrase, or a first run."""
         self.push_screen(self.first())
         self.set_interval(LOOK_S, self.lock_when_idle)
+        self.set_interval(LOOK_AT_RUNS_S, self.look)
         self._watch_idle()
         if self._unsettled:
             self.call_after_refresh(self._say_unsettled)
@@ -139,33 +124,13 @@ class GradAuditApp(EnteringApp):
         if not isinstance(self.screen, GlossaryDialog | Palette):
             self.push_screen(GlossaryDialog(terms_on(self.screen)))
 
-    def action_run_dialog(self, model: str = "") -> None:
-        """Choose and run an audit; while one runs, watch it."""
-        if not isinstance(self.screen, Section):
-            return
-        if self.running is not None:
-            self.push_screen(ProgressDialog())
-        else:
-            self.push_screen(RunDialog(model), self._start)
-
     def action_lock(self) -> None:
-        """Lock now: content goes first, then a running audit, then the keys."""
+        """Lock now: content goes first, then the keys. A run has keys of its own and goes on."""
         backend = self._backend
         if backend is None:
             return
-        self.cancel_run()
         if self.can_unlock:
-            self.show_lock(
-                "locked" if self.running is None else "locking: the running audit is being stopped"
-            )
-        self.run_worker(self._lock(backend), group="lock")
-
-    def cover(self) -> None:
-        """Nobody is there and an audit runs: content goes now, the keys when the audit has ended."""
-        if self._backend is None or not self.can_unlock:
-            return
-        backend = self._backend
-        self.show_lock("locked; the running audit goes on")
+            self.show_lock(f"locked; {GOES_ON}" if self.running is not None else "locked")
         self.run_worker(self._lock(backend), group="lock")
 
     def _watch_idle(self) -> None:
@@ -178,14 +143,7 @@ class GradAuditApp(EnteringApp):
         except ApplianceError as error:
             self._complain(error)
 
-    @property
-    def at_work(self) -> bool:
-        """Whether an audit runs."""
-        return self.running is not None
-
     async def _lock(self, backend: Backend) -> None:
-        if self._auditing is not None:
-            await self._auditing.wait()  # the audit's thread still reads with the keys
         try:
             await self.ask(backend.lock)
         except ApplianceError as error:
@@ -194,100 +152,9 @@ class GradAuditApp(EnteringApp):
             self.exit(0)
 
     async def action_leave(self) -> None:
-        """Quit; asks first while an audit runs."""
-        if self.running is None:
-            self.exit(0)
-        else:
-            question = "An audit is running. Quitting cancels it."
-            self.push_screen(Confirm(question, "Quit", keep="Stay"), self._left)
-
-    def _left(self, answer: bool | None) -> None:
-        if answer:
-            self.cancel_run()
-            self.exit(0)
-
-    # The running audit
-
-    def _start(self, request: Request | None) -> None:
-        if request is None or self._backend is None:
-            return
-        running = Running(request.model, request.cohort, request.policy, self.clock)
-        self.running = running
-        backend = self._backend
-
-        def work() -> None:
-            self._audit(backend, running)
-
-        self._auditing = self.run_worker(work, thread=True, group="audit")
-        self._show_running()
-        self.push_screen(ProgressDialog())
-
-    def _audit(self, backend: Backend, running: Running) -> None:
-        """Runs in a thread: talks to the app by messages alone."""
-
-        def stepped(step: Progress) -> None:
-            if running.cancelled:
-                raise Cancelled
-            self.post_message(RunStepped(step))
-
-        try:
-            view = backend.run_audit(running.model, running.cohort, running.policy, stepped)
-        except Cancelled:
-            self.post_message(RunStopped(None))
-        except ApplianceError as error:
-            self.post_message(RunStopped(None if running.cancelled else error))
-        else:
-            self.post_message(RunFinished(view))
-
-    def cancel_run(self) -> None:
-        """Stop the running audit at its next step."""
-        if self.running is not None:
-            self.running.cancelled = True
-            self._show_running()
-
-    def on_run_stepped(self, message: RunStepped) -> None:
-        """Progress; a slow terminal may skip any of it."""
-        if self.running is None or not self.screen_stack:  # no screens: the app is closing
-            return
-        self.running.step(message.step)
-        self._show_running()
-        if isinstance(self.screen, ProgressDialog):
-            self.screen.stepped()
-
-    def on_run_finished(self, message: RunFinished) -> None:
-        """A verdict: show it where the person watches, else say it in one line."""
-        watched = self._end_run()
-        if self._backend is None or not self.screen_stack:
-            return
-        if watched:
-            self.open_result(message.view.row.audit_id)
-            return
-        self.last_result = message.view.row.audit_id
-        word: VerdictWord = message.view.verdict.word
-        self._confirm(f"audit of {message.view.row.model} finished: {word.value}", "press 3")
-
-    def on_run_stopped(self, message: RunStopped) -> None:
-        """No verdict."""
-        self._end_run()
-        error = message.error
-        if error is None:
-            self._confirm("the audit was cancelled; nothing of it was kept")
-        else:
-            self._complain(error)
-
-    def _end_run(self) -> bool:
-        """Close the progress dialog; True when a person was looking at it."""
-        self.running = None
-        self._show_running()
-        watched = any(isinstance(screen, ProgressDialog) for screen in self.screen_stack)
-        while watched and not isinstance(self.screen, Section):
-            self.pop_screen()
-        return watched
-
-    def _show_running(self) -> None:
-        for screen in self.screen_stack:
-            if isinstance(screen, Section) and screen.query(TopLine):  # none while it comes or goes
-                screen.frame()
+        """Quit; a run goes on, which is said where the screens were."""
+        said = f"{GOES_ON}: `gradaudit runs ls` shows it" if self.running is not None else None
+        self.exit(0, message=said)
 
     # Palette and help
 

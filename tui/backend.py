@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,13 +17,20 @@ from appliance.views import (
     ModelView,
     OverviewView,
     PairingView,
-    Progress,
     QuarantineRow,
 )
 
 if TYPE_CHECKING:
+    from appliance.cases.views import CaseRow, CaseView
     from appliance.doctor import Check
-    from appliance.evidence.views import PackRow
+    from appliance.evidence.views import (
+        ExportedLog,
+        LogFilter,
+        LogPage,
+        PackRow,
+        StateView,
+        WitnessRow,
+    )
     from appliance.finding_views import (
         FindingsAsked,
         FindingsNeed,
@@ -31,6 +38,13 @@ if TYPE_CHECKING:
         FindingView,
         RevealedView,
         Second,
+    )
+    from appliance.policies.views import (
+        ApprovalNeed,
+        DryRunView,
+        PolicyDifference,
+        PolicyRow,
+        PolicyView,
     )
     from appliance.runs.views import RunView
     from appliance.setup_view import SetupView
@@ -63,8 +77,8 @@ class Door(Protocol):
 class Backend(Protocol):
     """An unlocked workspace.
 
-    Every call may block and is made off the UI's thread, one at a time; only `run_audit` runs beside the
-    others. Every call may raise `appliance.errors.ApplianceError`.
+    Every call may block and is made off the UI's thread, one at a time. Every call may raise
+    `appliance.errors.ApplianceError`.
     """
 
     @property
@@ -145,29 +159,61 @@ class Backend(Protocol):
     def policies(self) -> tuple[str, ...]:
         """Names of the policies an audit can run under."""
 
+    def policy_versions(self) -> tuple[PolicyRow, ...]:
+        """Every version of every policy, by name."""
+
+    def policy(self, reference: str) -> PolicyView:
+        """One version whole, with who proposed, approved or rejected it."""
+
+    def propose_policy(self, file: Path, reason: str = "") -> PolicyRow:
+        """Put a policy file up for approval."""
+
+    def diff_policies(self, first: str, second: str = "") -> PolicyDifference:
+        """Two policies key by key; of one alone, against what is in force."""
+
+    def dry_run_policy(self, reference: str, since: str = "") -> DryRunView:
+        """What every finished audit would have ended in, as far as that can be told."""
+
+    def approval_need(self) -> ApprovalNeed:
+        """What approving a policy takes now."""
+
+    def approve_policy(
+        self, reference: str, from_day: str = "", passphrase: str = "", second: Second | None = None
+    ) -> PolicyRow:
+        """Let a proposal decide audits, from a day on."""
+
+    def reject_policy(self, reference: str, reason: str) -> PolicyRow:
+        """Take a proposal off the table."""
+
     def log_count(self) -> int:
         """How many entries the log has."""
 
     def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
         """At most `limit` entries from index `offset`, oldest first."""
 
-    def log_verify(self) -> LogHealth:
-        """Re-derive the whole log and say whether it is intact."""
+    def log_find(self, wanted: LogFilter, offset: int, limit: int, newest_first: bool = False) -> LogPage:
+        """At most `limit` of the entries that a filter lets through, from `offset` on, and how many."""
+
+    def log_verify(self, on_step: Callable[[int, int], None] | None = None) -> LogHealth:
+        """Re-derive the whole log and say whether it is intact; may run beside the others.
+
+        `on_step` is told how many entries were read, of how many, and may raise to stop.
+        """
+
+    def log_state(self) -> StateView:
+        """The log's state in words that can be written down."""
+
+    def witnesses(self) -> tuple[WitnessRow, ...]:
+        """Every trusted witness, and what it has seen."""
+
+    def export_log(self, path: Path, form: str, first: int | None, last: int | None) -> ExportedLog:
+        """Write entries to a file for other programs."""
 
     def auto_lock_minutes(self) -> int:
         """After how many minutes without a key the screens lock themselves; 0 for never."""
 
-    def run_audit(
-        self, model: str, cohort: str, policy: str, on_progress: Callable[[Progress], None]
-    ) -> AuditView:
-        """Run one audit to its end.
-
-        `on_progress` may raise to cancel: the run then stops its worker, leaves nothing half-written and lets
-        the exception through.
-        """
-
     def queue_audit(self, model: str, cohort: str, policy: str) -> RunView:
-        """Ask for an audit: it runs in a process of its own, now or after those that were asked for before."""
+        """Ask for an audit: it runs in a process of its own, now or after those asked for before."""
 
     def runs(self) -> tuple[RunView, ...]:
         """The audit at work, those that wait in their order, and those that were paused or cut off; quick."""
@@ -186,6 +232,38 @@ class Backend(Protocol):
 
     def export_pack(self, audit_id: str, path: Path) -> Path:
         """Write the evidence pack of an audit and return where it lies."""
+
+    def cases(self) -> tuple[CaseRow, ...]:
+        """Every case, open and overdue ones first."""
+
+    def case(self, audit_id: str) -> CaseView:
+        """One case whole, with every reason."""
+
+    def assign_case(self, audit_id: str, owner: str = "") -> CaseView:
+        """Give a case an owner."""
+
+    def decide_case(self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()) -> CaseView:
+        """Write down what was decided, why, and which clocks that answers."""
+
+    def reopen_case(self, audit_id: str, reason: str) -> CaseView:
+        """Take a decision back."""
+
+    def cases(self) -> tuple[CaseRow, ...]:
+        """Every case, open and overdue ones first."""
+
+    def case(self, audit_id: str) -> CaseView:
+        """One case whole, with every reason."""
+
+    def assign_case(self, audit_id: str, owner: str = "") -> CaseView:
+        """Give a case an owner."""
+
+    def decide_case(
+        self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()
+    ) -> CaseView:
+        """Write down what was decided, why, and which clocks that answers."""
+
+    def reopen_case(self, audit_id: str, reason: str) -> CaseView:
+        """Take a decision back."""
 
     def packs(self) -> tuple[PackRow, ...]:
         """Every evidence pack that was written, newest first."""

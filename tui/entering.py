@@ -41,7 +41,7 @@ class EnteringApp(LockingApp):
         may: the acts of that role.
     """
 
-    NEEDS: ClassVar[Mapping[str, str]] = {"run_dialog": "run_audit"}
+    NEEDS: ClassVar[Mapping[str, str]] = {"run_dialog": "queue_audit"}
 
     def __init__(self, backend: Backend | None, door: Door | None) -> None:
         super().__init__()

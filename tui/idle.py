@@ -44,21 +44,12 @@ class Idle:
 
 
 class LockingApp(ClosedApp):
-    """An app that locks when nobody is there; what runs is covered and goes on."""
+    """An app that locks when nobody is there."""
 
     idle = Idle(0)
 
-    @property
-    def at_work(self) -> bool:
-        """Whether something runs that is to end first."""
-        raise NotImplementedError
-
     def action_lock(self) -> None:
         """Lock now; nothing where it is locked already."""
-        raise NotImplementedError
-
-    def cover(self) -> None:
-        """Take everything off the screen now, and lock when what runs has ended."""
         raise NotImplementedError
 
     async def on_event(self, event: events.Event) -> None:
@@ -70,4 +61,4 @@ class LockingApp(ClosedApp):
     def lock_when_idle(self) -> None:
         """Look whether somebody is there, and lock if not."""
         if self.idle.over():
-            (self.cover if self.at_work else self.action_lock)()
+            self.action_lock()

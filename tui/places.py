@@ -9,12 +9,14 @@ from typing import Final
 
 PLACES: Final = (
     ("1,f1", "overview", "Overview"),
-    ("2,f2", "audits", "Audits"),
+    ("2,f2", "runs", "Runs"),
     ("3,f3", "result", "Result"),
+    ("a", "cases", "Cases"),
     ("9", "log", "Log"),
     ("4,f4", "findings", "Findings"),
     ("5", "studies", "Studies"),
     ("6", "models", "Models"),
+    ("7", "policies", "Policies"),
     ("8", "evidence", "Evidence"),
     ("s", "system", "System"),
     ("c", "compare", "Compare"),

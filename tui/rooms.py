@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from tui.screens.audits import AuditsScreen
+from tui.screens.cases import CasesScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.evidence import EvidenceScreen
 from tui.screens.findings import FindingsScreen
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.policies import PoliciesScreen
+from tui.screens.runs import RunsScreen
 from tui.screens.section import Section
 from tui.screens.studies import StudiesScreen
 from tui.screens.system import SystemScreen
 
 ROOMS: Final[dict[str, type[Section]]] = {
     "overview": OverviewScreen,
-    "audits": AuditsScreen,
+    "runs": RunsScreen,
+    "cases": CasesScreen,
     "findings": FindingsScreen,
     "log": LogScreen,
     "studies": StudiesScreen,
     "models": ModelsScreen,
+    "policies": PoliciesScreen,
     "evidence": EvidenceScreen,
     "system": SystemScreen,
     "compare": CompareScreen,

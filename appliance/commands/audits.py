@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,9 +23,7 @@ def audit_run(
     context: typer.Context,
     model: Annotated[str, typer.Option()],
     cohort_name: Annotated[str, typer.Option("--cohort")],
-    policy_name: Annotated[
-        str, typer.Option("--policy", help="NAME, NAME@VERSION or a file.")
-    ] = "default",
+    policy_name: Annotated[str, typer.Option("--policy", help="NAME, NAME@VERSION or a file.")] = "default",
     as_published: Annotated[
         bool, typer.Option("--as-published", help="GradAudit as released decides: neither PASS nor FAIL.")
     ] = False,
@@ -38,21 +36,26 @@ def audit_run(
         int,
         typer.Option(min=0, help="Epochs of the copy's training; 0: the policy's, or one. More bar PASS."),
     ] = 0,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="In a process of its own, after those that wait; see `runs`.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Audit a model on a cohort under a policy. The exit code is the verdict's."""
+    """Audit a model on a cohort under a policy. The exit code is the verdict's; of --queue 0."""
+    from appliance.commands.runs import show
+
     with opened(context) as appliance, progress(json_) as step:
         if not (json_ or as_published):
             _say_price(appliance, model, cohort_name, policy_name)
+        asked: dict[str, Any] = {"as_published": as_published, "mask": mask, "spike_in": spike_in}
+        if queue:
+            run = appliance.queue_audit(
+                model, cohort_name, policy_name, **asked, spike_in_epochs=spike_in_epochs
+            )
+            show((run,), json_)
+            return
         view = appliance.run_audit(
-            model,
-            cohort_name,
-            policy_name,
-            step,
-            as_published=as_published,
-            mask=mask,
-            spike_in=spike_in,
-            spike_in_epochs=spike_in_epochs,
+            model, cohort_name, policy_name, step, **asked, spike_in_epochs=spike_in_epochs
         )
     show_audit(view, json_)
 

@@ -1,4 +1,4 @@
-"""`gradaudit init | unlock | lock`: the encrypted workspace."""
+"""`gradaudit unlock | lock`: the encrypted workspace, open for later commands or not."""
 
 from __future__ import annotations
 
@@ -6,25 +6,8 @@ from typing import Annotated
 
 import typer
 
-from appliance.commands.session import Json, passphrase
-from appliance.narration import emit, say
-
-
-def init(
-    context: typer.Context,
-    site: Annotated[str, typer.Option(help="Name of the site, shown on screens and evidence.")] = "this site",
-    json_: Json = False,
-) -> None:
-    """Create the encrypted workspace."""
-    from appliance.api import Appliance
-    from appliance.config import user_given, workspace_root
-
-    root, user = workspace_root(context.obj.workspace), user_given(context.obj.user)
-    secret = passphrase(context.obj, confirm=True)
-    with Appliance.create(root, secret, site=site, user=user or "officer") as appliance:
-        words = appliance.log_verify().key_words
-    emit(json_, {"workspace": str(root), "log_key": words}, f"workspace created at {root}")
-    say(f"log key of this site, write it down: {words}")
+from appliance.commands.session import passphrase
+from appliance.narration import say
 
 
 def unlock(context: typer.Context) -> None:
@@ -41,10 +24,20 @@ def unlock(context: typer.Context) -> None:
     say(f"unlocked; `gradaudit lock` locks again{after}")
 
 
-def lock(context: typer.Context) -> None:
-    """Forget the key."""
+def lock(
+    context: typer.Context,
+    stop_runs: Annotated[
+        bool, typer.Option("--stop-runs", help="Pause the audit at work too: its process holds keys.")
+    ] = False,
+) -> None:
+    """Forget the key. An audit in a process of its own goes on, unless told otherwise."""
     from appliance.api import Appliance
     from appliance.config import workspace_root
 
-    Appliance.forget(workspace_root(context.obj.workspace))
+    root = workspace_root(context.obj.workspace)
+    if stop_runs:
+        Appliance.stop_runs(root)
+    Appliance.forget(root)
     say("locked")
+    if Appliance.holds_keys(root):
+        say("an audit goes on and holds keys until the queue is done; `gradaudit lock --stop-runs` pauses it")

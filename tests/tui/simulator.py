@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -18,8 +17,10 @@ from typing import Any
 from appliance.cases.views import CaseRow, CaseState, CaseView
 from appliance.doctor import Check
 from appliance.errors import ApplianceError, IntegrityError, Locked, NotPermitted, UsageError
-from appliance.evidence.views import PackRow
+from appliance.evidence.index import asked, fits
+from appliance.evidence.views import ExportedLog, LogFilter, LogPage, PackRow, StateView, WitnessRow
 from appliance.permissions import RULES
+from appliance.runs.views import RunState, RunView
 from appliance.setup_view import STEPS, SetupView
 from appliance.strength import Strength, strength
 from appliance.views import (
@@ -50,29 +51,24 @@ from audit_core.results import (
     Histogram,
     Interval,
     OperatingPoint,
-    Progress,
     References,
     Tier,
     Timing,
     Verdict,
     VerdictWord,
 )
-from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.case_views import decided, demo_cases, owned
+from tests.tui.finding_simulator import PlantedFindings
+from tests.tui.policy_simulator import SimulatedPolicies
+from tests.tui.simulated_runs import SimulatedRuns
 
 MAY = {
     role: frozenset(name for name, rule in RULES.items() if role in rule.roles)
     for role in ("officer", "operator", "auditor")
 }
+
 WORDS = "harbor velvet onion cricket amber tunnel frost pepper lantern moss"
 PASSPHRASE = "correct horse"
-PHASES = (
-    ("identity", 12, "files"),
-    ("signals", 174, "pairs"),
-    ("shuffled pairs", 174, "pairs"),
-    ("spike-in", 28, "pairs"),
-)
-
 
 def bell(centre: float, spread: float, total: int, edges: tuple[float, ...]) -> tuple[int, ...]:
     """Counts of a normal bump over the bins, summing to about `total`."""
@@ -330,7 +326,8 @@ def demo_overview(entries: int = 148) -> OverviewView:
     )
     needs = ("north-vlm was never audited", "the log was not reviewed for 31 days")
     cases = tuple(view.row for view in demo_cases().values() if view.row.state is not CaseState.CLOSED)
-    health = LogHealth(True, entries, "3fa9c2d17b60e4855d" * 3, WORDS, "")
+    verified = entries, "2026-11-20T08:00:00Z"
+    health = LogHealth(True, entries, "3fa9c2d17b60e4855d" * 3, WORDS, "", "", "", *verified)
     return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs, cases)
 
 
@@ -357,8 +354,8 @@ CHECKS = (
 
 
 @dataclass
-class Simulator(PlantedFindings):
-    """Planted answers; `gate`, when set, is waited for before every progress step of an audit."""
+class Simulator(SimulatedPolicies, PlantedFindings):
+    """Planted answers; `gate`, when set, gives the run at work its steps."""
 
     view: OverviewView = field(default_factory=demo_overview)
     audits_: dict[str, AuditView] = field(
@@ -372,6 +369,7 @@ class Simulator(PlantedFindings):
     failing: dict[str, ApplianceError] = field(default_factory=dict)
     gate: threading.Semaphore | None = None
     pause_s: float = 0.0
+    queue_: SimulatedRuns | None = None
     calls: list[str] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     requested: list[tuple[int, int]] = field(default_factory=list)
@@ -515,10 +513,6 @@ class Simulator(PlantedFindings):
             )
         return replace(self.view.log, entries=self.entries)
 
-    def policies(self) -> tuple[str, ...]:
-        self._enter("policies")
-        return ("default", "demo", "gdpr", "hipaa")
-
     def log_count(self) -> int:
         self._enter("log_count")
         return self.entries
@@ -548,23 +542,75 @@ class Simulator(PlantedFindings):
             for index in range(offset, min(self.entries, offset + limit))
         )
 
-    def log_verify(self) -> LogHealth:
-        self._enter("log_verify")
-        return replace(self.view.log, entries=self.entries)
+    def log_find(self, wanted: LogFilter, offset: int, limit: int, newest_first: bool = False) -> LogPage:
+        self._enter("log_find")
+        below = self.entries if wanted.below is None else min(self.entries, wanted.below)
+        if wanted == LogFilter(below=wanted.below):
+            total = below
+            first = max(0, below - offset - limit) if newest_first else offset
+            rows = self.log_entries(first, max(0, min(limit, below - offset)))
+        else:
+            fit = [row for row in self.log_entries(0, below) if fits(row, asked(wanted))]
+            total = len(fit)
+            rows = tuple((fit[::-1] if newest_first else fit)[offset : offset + limit])
+            return LogPage(rows, total)
+        return LogPage(rows[::-1] if newest_first else rows, total)
 
-    def run_audit(
-        self, model: str, cohort: str, policy: str, on_progress: Callable[[Progress], None]
-    ) -> AuditView:
-        self._enter("run_audit")
-        for phase, total, unit in PHASES:
-            for done in range(0, total + 1, max(1, total // 12)):
-                if self.gate is not None:
-                    self.gate.acquire()
-                time.sleep(self.pause_s)
-                on_progress(Progress(phase, done, total, unit))
-        word = VerdictWord.INCONCLUSIVE if "clear" in model or "north" in model else VerdictWord.FAIL
-        self.audits_ = {"a-0004": audit_view("a-0004", model, word), **self.audits_}
-        return self.audits_["a-0004"]
+    def log_verify(self, on_step: Callable[[int, int], None] | None = None) -> LogHealth:
+        self._enter("log_verify")
+        if on_step is not None:
+            on_step(self.entries // 2, self.entries)
+        return replace(self.view.log, entries=self.entries, verified_entries=self.entries)
+
+    def log_state(self) -> StateView:
+        self._enter("log_state")
+        return StateView(self.entries, "3f" * 32, self.view.log.key_words, "tudoz " * 10)
+
+    def witnesses(self) -> tuple[WitnessRow, ...]:
+        self._enter("witnesses")
+        return (WitnessRow("stick", "bapiz " * 10, self.entries - 3, "2026-11-20T17:00:00Z"),)
+
+    def export_log(self, path: Path, form: str, first: int | None, last: int | None) -> ExportedLog:
+        self._enter("export_log")
+        return ExportedLog(str(path), form, first or 0, last or 0, True)
+
+    @property
+    def queue(self) -> SimulatedRuns:
+        """The runs, once they are asked for."""
+        if self.queue_ is None:
+            self.queue_ = SimulatedRuns(self._ended, self.gate, self.pause_s)
+        return self.queue_
+
+    def _ended(self, run: RunView) -> None:
+        word = (
+            VerdictWord.INCONCLUSIVE if "clear" in run.model or "north" in run.model else VerdictWord.FAIL
+        )
+        self.audits_ = {run.run_id: audit_view(run.run_id, run.model, word), **self.audits_}
+
+    def queue_audit(self, model: str, cohort: str, policy: str) -> RunView:
+        self._enter("queue_audit")
+        return self.queue.queue(model, cohort, policy)
+
+    def runs(self) -> tuple[RunView, ...]:
+        if "runs" in self.failing:  # not noted: the screens look twice a second
+            raise self.failing["runs"]
+        return self.queue.look()
+
+    def pause_run(self, run_id: str) -> RunView:
+        self._enter("pause_run")
+        return self.queue.change(run_id, RunState.PAUSED)
+
+    def resume_run(self, run_id: str) -> RunView:
+        self._enter("resume_run")
+        return self.queue.change(run_id, RunState.WAITING, first=True)
+
+    def first_run(self, run_id: str) -> RunView:
+        self._enter("first_run")
+        return self.queue.change(run_id, RunState.WAITING, first=True)
+
+    def cancel_run(self, run_id: str) -> None:
+        self._enter("cancel_run")
+        self.queue.drop(run_id)
 
     def export_pack(self, audit_id: str, path: Path) -> Path:
         self._enter("export_pack")

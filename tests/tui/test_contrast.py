@@ -87,7 +87,7 @@ def test_bad_news_can_be_read() -> None:
     refusing = {"audits": ApplianceError("the catalogue does not answer", "run gradaudit doctor")}
     backend = Simulator(view=replace(demo_overview(), log=broken), failing=refusing)
     empty = Simulator(view=replace(demo_overview(), models=(), needs_me=()), entries=0, audits_={})
-    for name, held in (("AuditsScreen", backend), ("OverviewScreen", backend), ("OverviewScreen", empty)):
+    for name, held in (("RunsScreen", backend), ("OverviewScreen", backend), ("OverviewScreen", empty)):
         assert unreadable(gather(name, (80, 24), held)) == []
 
 

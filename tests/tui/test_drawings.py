@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.evidence.report.wording import p_value, percent, percent_interval
-from appliance.views import Interval, Progress, VerdictWord
+from appliance.views import Interval, VerdictWord
 from tests.tui.simulator import audit_view, histogram
 from tui.faults import fault_line
 from tui.glyphs import ASCII, UNICODE, choose
-from tui.running import Running
 from tui.text import foreign, line
 from tui.widgets.bars import Bars, bar
 from tui.widgets.controls import ControlsTable, TierLines
@@ -162,23 +161,6 @@ def test_intervals_p_values_and_durations_in_words() -> None:
     assert [p_value(p) for p in (0.0004, 0.0005, 0.0123)] == ["p < .001", "p = .001", "p = .012"]
     spans = {0.4: "0 s", 59.4: "59 s", 60: "1 min 00 s", 3599: "59 min 59 s", 11220: "3 h 07 min"}
     assert {seconds: duration(seconds) for seconds in spans} == spans
-
-
-def test_rate_and_time_left_follow_the_clock() -> None:
-    """Ten of forty in five seconds are two a second and fifteen seconds to go, never less than 0."""
-    now = [100.0]
-    running = Running("m", "c", "p", lambda: now[0])
-    running.step(Progress("signals", 0, 40))
-    assert running.phases[-1].rate is None
-    assert running.phases[-1].left(now[0]) is None
-    now[0] += 5
-    running.step(Progress("signals", 10, 40))
-    assert running.phases[-1].rate == 2
-    assert running.phases[-1].left(now[0]) == 15
-    assert running.phases[-1].left(now[0] + 60) == 0
-    running.step(Progress("spike-in", 0, 0))
-    assert [phase.name for phase in running.phases] == ["signals", "spike-in"]
-    assert running.phases[-1].share == 0
 
 
 def test_equal_faults_have_equal_ids_and_no_values() -> None:

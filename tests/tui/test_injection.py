@@ -13,10 +13,12 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from appliance.errors import ApplianceError
-from appliance.views import LogRow, Progress
+from appliance.runs.views import PhaseView, RunState, RunView
+from appliance.views import LogRow
 from tests.tui.pilot import drive, glass, press, settle
 from tests.tui.simulator import Simulator
 from tui.app import GradAuditApp
+from tui.screens.progress import ProgressDialog
 from tui.screens.section import Section
 from tui.widgets.chrome import Notice
 
@@ -166,24 +168,30 @@ def test_payload_is_inert_in_errors_and_progress(payload: str) -> None:
         inert(app)
 
     async def progress(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "r", "tab", "tab", "tab", "tab", "enter")
-        inert(app)
+        for key in ("2", "p", "enter", "p"):
+            await press(pilot, key)
+            inert(app)
+        assert isinstance(app.screen, ProgressDialog)
 
     drive(steps, backend=Simulator(failing={"overview": error}))
     drive(progress, backend=Phases(payload))
 
 
 class Phases(Simulator):
-    """An audit whose phases are named by an attacker."""
+    """A run that is named by an attacker, phases and all."""
 
     def __init__(self, payload: str) -> None:
         super().__init__()
         self.payload = payload
 
-    def run_audit(self, model: str, cohort: str, policy: str, on_progress: Any) -> Any:
-        """Two hostile events, then an error."""
-        for done in (1, 2):
-            on_progress(Progress(self.payload, done, 3, self.payload))
+    def runs(self) -> tuple[RunView, ...]:
+        """A run at work whose every word is theirs."""
+        phases = (PhaseView(self.payload, self.payload, 1, 3, 1.0, 1.0),) * 2
+        words = dict.fromkeys(("model", "cohort", "policy", "asked_utc", "why"), self.payload)
+        return (RunView("a-0004", RunState.RUNNING, **words, place=0, phases=phases, elapsed_s=1.0),)
+
+    def pause_run(self, run_id: str) -> RunView:
+        """Refused in their words."""
         raise ApplianceError(self.payload)
 
 

@@ -17,10 +17,10 @@ from tests.tui.pilot import SIZES, drive, glass, press, until
 from tui.acts import of_screen, spelt
 from tui.app import GradAuditApp
 from tui.keys import checked, name_all, together
-from tui.screens.audits import AuditsScreen
 from tui.screens.help import HelpDialog
 from tui.screens.log import LogScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.runs import RunsScreen
 from tui.screens.unlock import UnlockScreen
 from tui.settings import Settings
 from tui.widgets.chrome import KeyLine
@@ -106,16 +106,16 @@ def test_a_site_gives_other_keys() -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "x")
-        assert isinstance(app.screen, AuditsScreen)
+        assert isinstance(app.screen, RunsScreen)
         await press(pilot, "1", "2", "f2")
         assert isinstance(app.screen, OverviewScreen)
-        assert "x Audits" in glass(app).splitlines()[-1]
+        assert "x Runs" in glass(app).splitlines()[-1]
         await press(pilot, "9", "f8")
         assert "verified: all 148 entries" in glass(app)
         await press(pilot, "f7")
         assert isinstance(app.screen, UnlockScreen)
 
-    drive(steps, settings=settings(audits="x", lock="f7", log_verify="ü,f8"))
+    drive(steps, settings=settings(runs="x", lock="f7", log_verify="ü,f8"))
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_a_site_gives_other_keys() -> None:
     [
         ({"lok": "f9"}, "keys: lok is no act; did you mean lock?"),
         ({"zzzzzz": "f9"}, "keys: zzzzzz is no act"),
-        ({"audits": "ctrl+banana"}, "audits: ctrl+banana is no key"),
-        ({"audits": "x,"}, "audits: nothing is no key"),
-        ({"audits": "9"}, "keys: 9 would be both audits and log"),
-        ({"audits": "x", "log": "x"}, "keys: x would be both audits and log"),
-        ({"audits": "j"}, "keys: j would be both audits and rows-down"),
+        ({"runs": "ctrl+banana"}, "runs: ctrl+banana is no key"),
+        ({"runs": "x,"}, "runs: nothing is no key"),
+        ({"runs": "9"}, "keys: 9 would be both runs and log"),
+        ({"runs": "x", "log": "x"}, "keys: x would be both runs and log"),
+        ({"runs": "j"}, "keys: j would be both runs and rows-down"),
         ({"lock": "x"}, "keys: lock needs a key that types nothing"),
     ],
 )
@@ -138,7 +138,7 @@ def test_wrong_keys_are_said_and_nothing_changes(keys: dict[str, str], said: str
         await until(pilot, lambda: "keys are as shipped" in " ".join(glass(app).split()))
         assert said in " ".join(glass(app).split())
         await press(pilot, "2")
-        assert isinstance(app.screen, AuditsScreen)
+        assert isinstance(app.screen, RunsScreen)
         await press(pilot, "ctrl+l")
         assert isinstance(app.screen, UnlockScreen)
 
@@ -148,15 +148,15 @@ def test_wrong_keys_are_said_and_nothing_changes(keys: dict[str, str], said: str
 def test_two_acts_can_change_places() -> None:
     """A swap is no conflict."""
     name_all()
-    assert checked({"audits": "9,f4", "log": "2,f2"}) == ({"audits": "9,f4", "log": "2,f2"}, "")
+    assert checked({"runs": "9,f4", "log": "2,f2"}) == ({"runs": "9,f4", "log": "2,f2"}, "")
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "2")
         assert isinstance(app.screen, LogScreen)
         await press(pilot, "9")
-        assert isinstance(app.screen, AuditsScreen)
+        assert isinstance(app.screen, RunsScreen)
 
-    drive(steps, settings=settings(audits="9,f4", log="2,f2"))
+    drive(steps, settings=settings(runs="9,f4", log="2,f2"))
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from tests.tui.simulator import Simulator, audit_view, demo_overview
 from tui.app import GradAuditApp
 from tui.places import PLACES
 from tui.rooms import ROOMS
-from tui.screens.audits import AuditsScreen
 from tui.screens.help import HelpDialog
 from tui.screens.log import LogScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.result import ResultScreen
+from tui.screens.runs import RunsScreen
 from tui.widgets.chrome import KeyLine
 from tui.words import ORDER
 
@@ -64,7 +64,7 @@ def test_number_and_function_keys_go_to_the_same_places() -> None:
             for number in "231":
                 await press(pilot, prefix + number)
                 seen.append(type(app.screen))
-            assert seen == [AuditsScreen, ResultScreen, OverviewScreen]
+            assert seen == [RunsScreen, ResultScreen, OverviewScreen]
 
     drive(steps)
 

@@ -1,4 +1,4 @@
-"""Run an audit: choose model, cohort and policy; then watch it."""
+"""Ask for an audit: choose model, cohort and policy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from textual.widgets import Button, OptionList
 
 from appliance.errors import ApplianceError
 from appliance.views import CohortView, ModelView
-from tui.running import Phase, Running
-from tui.screens.dialog import Confirm, Dialog
+from tui.screens.dialog import Dialog
 from tui.text import foreign, line
 from tui.widgets.chrome import Notice
-from tui.widgets.drawing import Drawing, Facts, Heading, Lines
-from tui.words import ROLE, duration
+from tui.widgets.drawing import Facts, Heading, Lines
+from tui.words import ROLE
 
 _LISTS = ("model", "cohort", "policy")
 
@@ -156,90 +155,3 @@ class RunDialog(Dialog[Request]):
             return
         model, cohort, policy = (index or 0 for index in picked)
         self.dismiss(Request(self.models[model].name, self.cohorts[cohort].name, self.policies[policy]))
-
-
-class ProgressLines(Drawing):
-    """Finished phases in one line each; the present one with bar, count, rate and time left."""
-
-    def draw(self, width: int) -> list[Content]:
-        """Phases from the first to the present one."""
-        running: Running | None = self.app.running  # type: ignore[attr-defined]
-        if running is None:
-            return [Content("")]
-        if not running.phases:
-            return [Content.styled("starting the worker …", "$muted")]
-        *before, present = running.phases
-        lines = [self._finished(phase) for phase in before[-6:]]
-        return lines + self._present(present, running, width)
-
-    def _finished(self, phase: Phase) -> Content:
-        took = duration(phase.latest - phase.began)
-        mark = (f"{self.glyphs.passed} ", "bold $pass")
-        return Content.assemble(
-            mark, line(phase.name), (f"  {phase.done:,} {line(phase.unit)}, {took}", "$muted")
-        )
-
-    def _present(self, phase: Phase, running: Running, width: int) -> list[Content]:
-        cells = max(10, width - 8)
-        full, part = divmod(round(phase.share * cells * 8), 8)
-        bar = self.glyphs.parts[8] * full + (self.glyphs.parts[part] if part and full < cells else "")
-        rate = f"{phase.rate:.1f} {line(phase.unit)}/s" if phase.rate else "rate not known yet"
-        left = phase.left(running.clock())
-        eta = f"about {duration(left)} left in this phase" if left is not None else "time left not known yet"
-        return [
-            Content.assemble((f"{self.glyphs.point} ", "bold $accent"), (line(phase.name), "bold")),
-            Content.assemble(
-                (bar, "$accent"),
-                (self.glyphs.empty * (cells - len(bar)), "$rule"),
-                f" {phase.share * 100:>4.0f} %",
-            ),
-            *Content(f"{phase.done:,} of {phase.total:,} {line(phase.unit)}, {rate}, {eta}").wrap(width),
-            Content.styled(f"{duration(running.elapsed)} since the start", "$muted"),
-        ]
-
-
-class ProgressDialog(Dialog[None]):
-    """The running audit. Hiding it does not stop the audit."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,h", "leave", "Hide", show=False),
-        Binding("c", "cancel", "Cancel the audit", show=False),
-    ]
-
-    def compose(self) -> ComposeResult:
-        """What runs, how far it is, two buttons."""
-        running = self.app.running
-        subject = foreign(running.model if running else "", "bold")
-        rest = f"  on {line(running.cohort)} under {line(running.policy)}" if running else ""
-        with Vertical(classes="dialog wide"):
-            yield Heading("Audit running")
-            yield Lines(Content.assemble(subject, (rest, "$muted")))
-            yield ProgressLines()
-            with Horizontal(classes="buttons"):
-                yield Button(Content("Hide (esc)"), id="hide", variant="primary")
-                yield Button(Content("Cancel audit (c)"), id="cancel")
-
-    def on_mount(self) -> None:
-        """Redraw as time passes, so that a silent worker is seen to be silent."""
-        self.set_interval(0.5, self.stepped)
-
-    def stepped(self) -> None:
-        """Redraw."""
-        for lines in self.query(ProgressLines):  # none before the first paint
-            lines.refresh(layout=True)
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Hide or cancel."""
-        if event.button.id == "hide":
-            self.dismiss(None)
-        else:
-            self.action_cancel()
-
-    def action_cancel(self) -> None:
-        """Ask first: the work done so far is lost."""
-        question = "Cancel this audit? What it has measured so far is discarded."
-        self.app.push_screen(Confirm(question, "Cancel audit", keep="Keep running"), self._confirmed)
-
-    def _confirmed(self, answer: bool | None) -> None:
-        if answer:
-            self.app.cancel_run()

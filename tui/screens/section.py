@@ -13,6 +13,7 @@ from appliance.errors import ApplianceError, Locked, NotPermitted
 from appliance.words.table import tell
 from tui.places import PLACES
 from tui.widgets.chrome import Banner, KeyLine, Notice, TopLine
+from tui.widgets.run_progress import summary
 
 if TYPE_CHECKING:
     from tui.app import GradAuditApp
@@ -85,7 +86,7 @@ class Section(Screen[None]):
         known = self.app.known
         top = self.query_one(TopLine)
         top.site, top.role = known.site if known else "", self.app.role
-        top.running = self.app.running.summary if self.app.running else ""
+        top.running = summary(self.app.running) if self.app.running else ""
         if known and known.demo:
             self.query_one(Banner).say("DEMO", DEMO_NOTE)
 
