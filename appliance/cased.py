@@ -36,7 +36,7 @@ class Cased(Logged):
         """
         cases = self._cases()
         _expect(cases, audit_id)
-        return cases.view(audit_id, [user.name for user in self._workspace.keyring.users()])
+        return cases.view(audit_id, self._people())
 
     def assign_case(self, audit_id: str, owner: str = "") -> CaseView:
         """Give a case an owner: a user of the workspace, or yourself.
@@ -48,9 +48,8 @@ class Cased(Logged):
         from appliance.cases import steps
 
         name = owner or self._workspace.user.name
-        people = [user.name for user in self._workspace.keyring.users() if user.role.types_a_passphrase]
-        if name not in people:
-            raise UsageError("no such user can own a case", "one of " + ", ".join(people))
+        if name not in self._people():
+            raise UsageError("no such user can own a case", "one of " + ", ".join(self._people()))
         return self._step(audit_id, steps.ASSIGN, owner=name)
 
     def decide_case(self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()) -> CaseView:
@@ -91,6 +90,10 @@ class Cased(Logged):
         return super().prune_log(before, keep_years)
 
     # -- how it is done --------------------------------------------------------------------------------
+
+    def _people(self) -> list[str]:
+        """Who can own a case."""
+        return [user.name for user in self._workspace.keyring.users() if user.role.types_a_passphrase]
 
     def _cases(self) -> Cases:
         from appliance.cases.standing import Cases

@@ -101,7 +101,7 @@ class Cases:
         return tuple(sorted(newest, key=_urgency))
 
     def view(self, audit_id: str, people: Sequence[str]) -> CaseView:
-        """One case whole; `people` are the users there are now."""
+        """One case whole; `people` are the users who can own it."""
         case = self._cases[audit_id]
         steps = tuple(
             StepView(
@@ -115,7 +115,7 @@ class Cases:
             )
             for step in case.steps
         )
-        return CaseView(self._row(case), steps, (*self._notes(case, people), LEGAL))
+        return CaseView(self._row(case), steps, tuple(people), (*self._notes(case, people), LEGAL))
 
     def _row(self, case: Case) -> CaseRow:
         assert self._elapsed is not None, "there is a case"
@@ -142,7 +142,7 @@ class Cases:
         assert self._elapsed is not None, "there is a case"
         notes = []
         if case.owner and case.owner not in people:
-            notes.append(f"{safe(case.owner)} is no longer a user: give the case another owner.")
+            notes.append(f"{safe(case.owner)} is no user any more: give the case another owner.")
         if case.entry is None:
             notes.append("The log does not hold the entry of this verdict: the time is the catalogue's.")
         same = [one for one in self._cases.values() if one.audit.model == case.audit.model]

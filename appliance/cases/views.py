@@ -98,9 +98,11 @@ class CaseView:
 
     Attributes:
         steps: oldest first.
+        people: users who can own it.
         notes: what the clocks do not prove, and what else has to be known to read them.
     """
 
     row: CaseRow
     steps: tuple[StepView, ...]
+    people: tuple[str, ...]
     notes: tuple[str, ...]

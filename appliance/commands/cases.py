@@ -1,4 +1,4 @@
-"""`gradaudit case …`: what became of a FAIL or REVIEW, and the legal clocks that run from it. Times are UTC."""
+"""`gradaudit case …`: what became of a FAIL or REVIEW, and the clocks that run from it. Times are UTC."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ def case_ls(
         rows = appliance.cases()
     open_ = [row for row in rows if row.state is not CaseState.CLOSED]
     given = list(rows) if all_ else open_
+    clocks = [clock.name for clock in given[0].clocks] if given else []
+    header = ["audit", "model", "verdict", "state", "owner", "known", *clocks]
+    table(json_, given, text=aligned(header, [_cells(row) for row in given]) if given else "")
     if json_:
-        table(True, given)
         return
-    if given:
-        header = ["audit", "model", "verdict", "state", "owner", "known", *(c.name for c in given[0].clocks)]
-        emit(False, {}, aligned(header, [_cells(row) for row in given]).rstrip("\n"))
     if len(rows) > len(given):
         say(f"{len(rows) - len(given)} closed, listed with --all")
 

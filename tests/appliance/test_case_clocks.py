@@ -1,4 +1,4 @@
-"""The clocks of a case: what they say of dates, and what no setting of the machine's clock can take from them."""
+"""The clocks of a case: what they say of dates, and that setting the machine's clock changes nothing."""
 
 from __future__ import annotations
 
@@ -139,14 +139,14 @@ def test_setting_the_clock_back_gains_nothing(tmp_path: Path, logged: bool) -> N
 
 def test_without_the_log_a_clock_set_back_would_gain(tmp_path: Path) -> None:
     """The control: by its claims alone only twelve of sixty hours have passed."""
-    log, clock, entry = begun(tmp_path / "log")
+    _, clock, entry = begun(tmp_path / "log")
     run_for(clock, 60)
     clock.utc -= 48 * HOUR_MS
     assert (clock.utc - claimed_ms(entry)) / HOUR_MS == 12
 
 
 def test_a_witness_has_seen_it_later(tmp_path: Path) -> None:
-    """Set back while the machine was off leaves no trace; a witness that has seen the log later is believed."""
+    """Set back while the machine was off leaves no trace; a witness that has seen it later is believed."""
     log, clock, entry = begun(tmp_path / "log")
     witnesses.trust(log, "stick", witness_log.init(tmp_path / "stick").line())
     clock.boot = 0

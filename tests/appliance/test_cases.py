@@ -1,4 +1,4 @@
-"""Cases: they follow from verdicts, every step is an entry with a sealed reason, and decisions answer clocks."""
+"""Cases: they follow from verdicts, each step is an entry with a sealed reason, decisions answer clocks."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ DECIDED = {  # decision, clocks named with it -> whether each clock still runs
 def test_which_decision_answers_which_clock(
     site: Site, decided: tuple[str, tuple[str, ...]], runs: tuple[bool, bool]
 ) -> None:
-    """Closing answers both; any other decision only what it says it answers (docs/cases.md has this table)."""
+    """Closing answers both; any other decision only what it says it answers, as docs/cases.md has it."""
     run_for(site.clock, 24)
     row = site.appliance.decide_case(ward.AUDIT, decided[0], REASON, decided[1]).row
     assert row.state == decided[0]
@@ -213,7 +213,7 @@ def test_what_means_nothing_is_refused(site: Site, call: object, said: str) -> N
 
 
 def test_a_closed_case_is_reopened_first(site: Site) -> None:
-    """Only what was decided is taken back, and what is closed stays as it is until then; the tries are logged."""
+    """Only what was decided is taken back, what is closed stays until then, and the tries are logged."""
     with pytest.raises(UsageError, match="nothing was decided"):
         site.appliance.reopen_case(ward.AUDIT, REASON)
     site.appliance.decide_case(ward.AUDIT, "closed", REASON)
@@ -237,7 +237,7 @@ def test_a_machine_owns_no_case_and_one_who_left_is_named(site: Site) -> None:
     site.appliance.remove_user("eve")
     view = site.appliance.case(ward.AUDIT)
     assert view.row.owner == "eve"
-    assert any("eve is no longer a user" in note for note in view.notes)
+    assert any("eve is no user any more" in note for note in view.notes)
 
 
 def test_others_read_and_do_not_decide(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_others_read_and_do_not_decide(tmp_path: Path) -> None:
     for name in ("operator", "auditor"):
         with Appliance.unlock(root, f"the words of {name}", name) as reader:
             assert reader.case(ward.AUDIT).steps[0].reason == REASON
-            with pytest.raises(NotPermitted, match="case.decide is not for"):
+            with pytest.raises(NotPermitted, match=r"case\.decide is not for"):
                 reader.decide_case(ward.AUDIT, "closed", REASON)
             assert reader._log.rows(-1)[0].outcome == "refused"
     with Appliance.unlock(root, machine, "scanner") as scanner:
@@ -313,7 +313,7 @@ def test_steps_outlive_the_years_of_their_entries(tmp_path: Path) -> None:
         site.appliance._log.append("a.b")
     removed = site.appliance.prune_log(2027, 6)
     assert removed, "the control: the years of verdict and decision are gone"
-    assert not [entry for entry in site.appliance._log.acts(steps.DECIDE)]
+    assert not site.appliance._log.acts(steps.DECIDE)
     after = site.appliance.case(ward.AUDIT)
     assert (after.row.state, after.row.entry) == (CaseState.CLOSED, None)
     assert after.steps[0].reason == REASON and after.steps[0].entry is None

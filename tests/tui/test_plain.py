@@ -100,8 +100,9 @@ def test_states_are_words_without_colour(environ: dict[str, str]) -> None:
     """Verdicts, the row under the cursor and what needs a person are said by words, signs and places."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        for words in ("x FAIL", "? INCONCLUSIVE", "> lumen-vlm: FAIL, decide", "+ log intact"):
+        for words in ("x FAIL", "? INCONCLUSIVE", "x overdue by 3 h", "> 56 d left", "+ log intact"):
             assert words in glass(app)
+        await press(pilot, "tab")
         marked = [row for row in glass(app).splitlines() if row.lstrip().startswith("> x FAIL")]
         assert len(marked) == 1 and "lumen-vlm" in marked[0]
         await press(pilot, "down")

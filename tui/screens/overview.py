@@ -1,4 +1,4 @@
-"""Overview: what needs a person, every model with its last verdict and why, and the log's health."""
+"""Overview: open cases with their clocks, every model with its last verdict and why, log, what needs you."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 
+from appliance.cases.views import CaseRow
 from appliance.evidence.report.wording import MEANING
 from appliance.views import LogHealth, OverviewRow, OverviewView
+from tui.screens.cases import CASE_COLUMNS, case_cells
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
 from tui.widgets.drawing import Heading, Lines
 from tui.widgets.rows import Column, Rows
 from tui.widgets.verdict import badge
-from tui.words import ORDER, day
+from tui.words import ORDER, day, moment
 
 _COLUMNS = (
     Column("Verdict", 14),
     Column("Model", 12, flex=True),
     Column("Why", 22, flex=True, drop=1),
     Column("Vendor", 14, drop=3),
-    Column("Audited", 10, drop=2),
+    Column("Audited", 10, drop=4),
+    Column("Due", 10, drop=2),
 )
 
 
 def log_line(health: LogHealth, passed: str, failed: str) -> Content:
-    """The log's state in one line."""
-    if health.intact:
-        head = Content.styled(f"{passed} log intact", "bold $pass")
-    else:
+    """The log's state in one line; `intact` is said of what was re-derived as a whole."""
+    since = health.entries - health.verified_entries
+    if not health.intact:
         head = Content.assemble((f"{failed} LOG BROKEN: ", "bold $fail"), foreign(health.problem, "bold"))
+    elif not health.verified_utc:
+        head = Content.styled("log signed, not verified as a whole yet (9, then v)", "bold $review")
+    elif since:
+        when = f"log verified {moment(health.verified_utc)} up to entry {health.verified_entries:,}"
+        head = Content.styled(f"{passed} {when}, {since:,} new since checked as they came", "bold $pass")
+    else:
+        head = Content.styled(f"{passed} log intact", "bold $pass")
     root = line(health.root)[:16]
     return Content.assemble(
         head, f", {health.entries:,} entries", (f", root {root}…" if root else "", "$muted")
@@ -42,20 +51,30 @@ class OverviewScreen(Section):
 
     TITLE = "Overview"
     HELP_TEXT = (
-        "Every registered model with its last verdict, why, and when. The line under the table says in full "
-        "why the model under the cursor stands where it stands. Enter opens its result."
+        "Cases that are not closed stand first, the most urgent on top: since a FAIL or REVIEW was known, "
+        "two clocks run, 72 hours and 60 days. Below is every registered model with its last verdict, "
+        "why, when, and when the next audit is due; the line under the table says in full why the model "
+        "under the cursor stands where it stands. tab goes from table to table; enter opens the case, or "
+        "the model's last result. All times are UTC."
     )
+    DEFAULT_CSS = "OverviewScreen #cases { max-height: 8; }"
     BINDINGS = navigation("overview", Binding("enter", "open", "Open", key_display="enter"))
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: tuple[OverviewRow, ...] = ()
+        self.cases: tuple[CaseRow, ...] = ()
 
     def body(self) -> ComposeResult:
-        """Needs you, models, detail, log and data."""
+        """Open cases, models, detail, log and data, needs you."""
         with VerticalScroll(id="page"):
-            yield Heading("Needs you")
-            yield Lines(Content.styled("reading the workspace …", "$muted"), id="needs")
+            yield Heading("Cases", id="open")
+            yield Rows(
+                CASE_COLUMNS,
+                lambda index: case_cells(self.cases[index], self),
+                empty="No case is open: a FAIL or REVIEW is one.",
+                id="cases",
+            )
             yield Heading("Models", id="tally")
             yield Rows(
                 _COLUMNS, self._cells, empty="No model yet: gradaudit models add NAME FOLDER", id="models"
@@ -63,17 +82,20 @@ class OverviewScreen(Section):
             yield Lines(id="detail")
             yield Heading("Log and data")
             yield Lines(id="health")
+            yield Heading("Needs you")
+            yield Lines(Content.styled("reading the workspace …", "$muted"), id="needs")
 
     async def load(self) -> None:
         """Read the overview."""
         view = await self.ask(self.app.backend.overview)
         self.app.known = view
-        self.rows = view.models
+        self.rows, self.cases = view.models, view.cases
         self.frame()
         self._needs(view)
-        table = self.query_one("#models", Rows)
+        cases, table = self.query_one("#cases", Rows), self.query_one("#models", Rows)
+        cases.fill(len(self.cases))
         table.fill(len(self.rows))
-        table.focus()
+        (cases if self.cases else table).focus()
         self.query_one("#tally", Heading).add(self._tally())
         self._detail(table.cursor)
         self._health(view)
@@ -83,6 +105,8 @@ class OverviewScreen(Section):
         needs = [Content.assemble((f"{glyph} ", "bold $review"), foreign(need)) for need in view.needs_me]
         nothing = Content.styled(f"{self.app.glyphs.passed} Nothing needs you now.", "$muted")
         self.query_one("#needs", Lines).show(*(needs or [nothing]))
+        more = Content.styled(f"{len(needs)} more below need you", "$review") if needs else Content("")
+        self.query_one("#open", Heading).add(more)
 
     def _tally(self) -> Content:
         """How many models stand at each verdict."""
@@ -111,6 +135,7 @@ class OverviewScreen(Section):
             why,
             foreign(row.vendor),
             foreign(day(row.audited_utc)),
+            foreign(day(row.due)),
         )
 
     def _detail(self, index: int) -> None:
@@ -136,22 +161,33 @@ class OverviewScreen(Section):
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         """Say in full why; the last row brings the rest of the page into sight on a small terminal."""
-        self._detail(message.index)
         page = self.query_one("#page", VerticalScroll)
+        if message.rows.id == "cases":
+            if message.index == 0:
+                page.scroll_home(animate=False)
+            return
+        self._detail(message.index)
         if message.index == len(self.rows) - 1 and message.index > 0:
             page.scroll_end(animate=False)
-        elif message.index == 0:
+        elif message.index == 0 and not self.cases:
             page.scroll_home(animate=False)
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
-        """Open the model's last audit."""
-        self._open(message.index)
+        """Open the case, or the model's last audit."""
+        self._open(message.rows)
 
     def action_open(self) -> None:
-        """Open the model under the cursor."""
-        self._open(self.query_one("#models", Rows).cursor)
+        """Open what is under the cursor of the table with the focus."""
+        cases = self.query_one("#cases", Rows)
+        self._open(cases if cases.has_focus else self.query_one("#models", Rows))
 
-    def _open(self, index: int) -> None:
+    def _open(self, table: Rows) -> None:
+        index = table.cursor
+        if table.id == "cases":
+            if self.cases:
+                self.app.last_result = self.cases[index].audit_id
+                self.app.action_go("cases")
+            return
         if not self.rows:
             return
         row = self.rows[index]

@@ -1,0 +1,193 @@
+"""Cases: every FAIL and REVIEW, who owns it, how long is left, what was decided and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+
+from appliance.cases.views import CaseRow, CaseState, CaseView, StepView
+from appliance.errors import ApplianceError
+from tui.screens.case_steps import DecideDialog, OwnerDialog, ReopenDialog, StepDialog
+from tui.screens.section import Section, navigation
+from tui.text import foreign, line
+from tui.widgets.chrome import Notice
+from tui.widgets.clocks import clock_cell, clock_line, state_cell
+from tui.widgets.drawing import Facts, Heading
+from tui.widgets.rows import Column, Rows
+from tui.widgets.verdict import badge
+from tui.words import moment
+
+CASE_COLUMNS = (
+    Column("Verdict", 8, drop=2),
+    Column("Model", 9, flex=True),
+    Column("State", 10, drop=1),
+    Column("72 h", 21),
+    Column("60 days", 21),
+    Column("Owner", 10, drop=3),
+    Column("Known (UTC)", 16, drop=4),
+)
+
+
+def case_cells(row: CaseRow, screen: Section) -> tuple[Content, ...]:
+    """One case for a table with `CASE_COLUMNS`."""
+    glyphs = screen.app.glyphs
+    gdpr, hipaa = row.clocks
+    return (
+        badge(row.verdict, glyphs),
+        foreign(row.model, "bold"),
+        state_cell(row.state, glyphs),
+        clock_cell(gdpr, glyphs),
+        clock_cell(hipaa, glyphs),
+        foreign(row.owner) if row.owner else Content.styled("nobody yet", "$muted"),
+        foreign(moment(row.known_utc)),
+    )
+
+
+class CasesScreen(Section):
+    """All cases, the most urgent first."""
+
+    TITLE = "Cases"
+    HELP_TEXT = (
+        "A FAIL or REVIEW is a case from the moment its entry stands in the log: first knowledge. Two "
+        "clocks run from there: 72 hours (GDPR Art. 33) and 60 days (45 CFR 164.404). All times are UTC. "
+        "Overdue cases come first, closed ones last. enter opens the verdict's result, and a leads back. "
+        "o names an owner, d writes down a decision with its reason, u takes one back. The log has an "
+        "entry of every step; reasons are sealed. A clock stops when a decision answers it: closed "
+        "answers both. A clock says when this was known, not whether anybody has to be notified: that is "
+        "a legal decision."
+    )
+    NEEDS: ClassVar = {"decide": "decide_case", "assign": "assign_case", "reopen": "reopen_case"}
+    DEFAULT_CSS = """
+    CasesScreen Rows { height: auto; max-height: 40%; margin: 0 1; }
+    CasesScreen Heading { margin: 0 1; }
+    """
+    BINDINGS = navigation(
+        "cases",
+        Binding("enter", "open", "The verdict's result", show=False),
+        Binding("d,f6", "decide", "Decide"),
+        Binding("o,f7", "assign", "Owner"),
+        Binding("u", "reopen", "Take a decision back", show=False),
+        run=False,
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: tuple[CaseRow, ...] = ()
+        self.view: CaseView | None = None
+
+    def body(self) -> ComposeResult:
+        """Table, and the case under the cursor in full."""
+        yield Rows(
+            CASE_COLUMNS,
+            lambda index: case_cells(self.rows[index], self),
+            empty="No case: a FAIL or REVIEW is one. Press r to run an audit.",
+            id="cases",
+        )
+        yield Heading("Case under the cursor", id="which")
+        with VerticalScroll(id="page"):
+            yield Facts(11, id="facts")
+
+    async def load(self) -> None:
+        """Read all cases; the one whose result was looked at last is under the cursor."""
+        self.rows = await self.ask(self.app.backend.cases)
+        audits = [row.audit_id for row in self.rows]
+        table = self.query_one(Rows)
+        table.fill(
+            len(self.rows), audits.index(self.app.last_result) if self.app.last_result in audits else None
+        )
+        table.focus()
+        still_open = sum(row.state is not CaseState.CLOSED for row in self.rows)
+        self.query_one("#which", Heading).add(Content(f"{still_open:,} of {len(self.rows):,} not closed"))
+        self._look(table.cursor)
+
+    def _look(self, index: int) -> None:
+        """Show what the row says, then ask for its steps."""
+        if not self.rows:
+            self.query_one(Facts).show()
+            return
+        row = self.rows[index]
+        self.app.last_result = row.audit_id
+        self.view = None
+        self._show(row)
+        self._read(row.audit_id)
+
+    @work(exclusive=True, group="case")
+    async def _read(self, audit_id: str) -> None:
+        try:
+            self.view = await self.ask(self.app.backend.case, audit_id)
+        except ApplianceError as error:
+            self.complain(error)
+        else:
+            self._show(self.view.row)
+
+    def _show(self, row: CaseRow) -> None:
+        self.query_one(Facts).show(*self._facts(row))
+        self.query_one("#page", VerticalScroll).scroll_home(animate=False)
+
+    def _facts(self, row: CaseRow) -> Iterator[tuple[str, Content]]:
+        """Label and content, clocks first."""
+        glyphs = self.app.glyphs
+        for clock in row.clocks:
+            yield line(clock.name), clock_line(clock, glyphs)
+        yield "why", Content.assemble(badge(row.verdict, glyphs), "  ", foreign(row.why))
+        entry = f", log entry {row.entry:,}" if row.entry is not None else ""
+        yield "known", Content(f"{moment(line(row.known_utc))} UTC{entry}, audit {line(row.audit_id)}")
+        owner = foreign(row.owner, "bold") if row.owner else Content("nobody yet: press o")
+        yield "owner", owner
+        yield "state", state_cell(row.state, glyphs)
+        if self.view is None:
+            return
+        for step in self.view.steps:
+            yield from self._step(step)
+        for note in self.view.notes:
+            yield "note", foreign(note, "$muted")
+
+    def _step(self, step: StepView) -> Iterator[tuple[str, Content]]:
+        answers = f", answers {' and '.join(map(line, step.answers))}" if step.answers else ""
+        whom = f" {line(step.owner)}" if step.owner else ""
+        what = Content.assemble((line(step.what), "bold"), whom, answers)
+        when = f"{moment(line(step.done_utc))} UTC by {line(step.by)}"
+        yield "step", Content.assemble(what, "  ", (when, "$muted"))
+        if step.reason:
+            yield "", foreign(step.reason)
+
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        """Show the case in full."""
+        self._look(message.index)
+
+    def on_rows_chosen(self) -> None:
+        """Open its result."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """The result of the verdict that opened the case."""
+        if self.rows:
+            self.app.open_result(self.rows[self.query_one(Rows).cursor].audit_id)
+
+    def action_assign(self) -> None:
+        """Ask who owns it."""
+        self._take(OwnerDialog)
+
+    def action_decide(self) -> None:
+        """Ask what was decided, and why."""
+        self._take(DecideDialog)
+
+    def action_reopen(self) -> None:
+        """Ask why a decision is taken back."""
+        self._take(ReopenDialog)
+
+    def _take(self, dialog: type[StepDialog]) -> None:
+        if self.view is not None:
+            self.query_one(Notice).clear()
+            self.app.push_screen(dialog(self.view), self._taken)
+
+    def _taken(self, view: CaseView | None) -> None:
+        if view is not None:
+            self.query_one(Notice).confirm(f"written down: {view.row.model} is {view.row.state.value}")
+            self.reload()
