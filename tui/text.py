@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.sanitise import safe
+from appliance.sanitise import printable, safe
 
 
 def line(text: str) -> str:
@@ -15,6 +15,11 @@ def line(text: str) -> str:
 def foreign(text: str, style: str = "") -> Content:
     """Foreign text as content, which is never parsed as markup: `[@click=…]` stays words."""
     return Content.styled(line(text), style)
+
+
+def verbatim(text: str) -> Content:
+    """One line of a file as it stands, brackets too; what would act on a terminal is a sign. Never markup."""
+    return Content(printable(text.replace("\n", " ")))
 
 
 def wrapped(content: Content, width: int, indent: int = 0) -> list[Content]:
