@@ -84,6 +84,7 @@ def _cohort(one: AuditView, other: AuditView) -> Iterator[ComparedRow]:
 
 def _policy(one: AuditView, other: AuditView) -> Iterator[ComparedRow]:
     yield _row("policy", "name", one.row.policy, other.row.policy)
+    yield _row("policy", "version", one.policy_version, other.policy_version)
     yield _row("policy", "digest", one.policy_digest, other.policy_digest)
     yield _row("policy", "deciding detector", one.result.deciding_detector, other.result.deciding_detector)
     if one.result.as_published or other.result.as_published:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -201,7 +202,16 @@ def audit_view(stored: StoredAudit, demo: bool) -> AuditView:
         model_digest=str(stored.digests["model"]),
         isolation=tuple((str(layer), str(state)) for layer, state in document["isolation"].items()),
         sample_note=str(document.get("sample_note", _sample_note(document, demo))),
+        policy_version=_policy_version(str(document.get("policy_text", ""))),
     )
+
+
+def _policy_version(text: str) -> str:
+    """What a policy's text says; "" where there is none."""
+    try:
+        return safe(str(tomllib.loads(text).get("version", "")))
+    except tomllib.TOMLDecodeError:
+        return ""
 
 
 def noted(stored: StoredAudit, demo: bool) -> StoredAudit:

@@ -335,6 +335,12 @@ class AuditView:
     model_digest: str
     isolation: tuple[tuple[str, str], ...]  # layer -> "on" or why not
     sample_note: str  # said on every page when the policy calls the sample small, else ""
+    policy_version: str = ""  # "" in what an earlier version stored without the policy's text
+
+    @property
+    def policy(self) -> str:
+        """The policy it was decided by, with its version."""
+        return f"{self.row.policy}, version {self.policy_version}" if self.policy_version else self.row.policy
 
 
 @dataclass(frozen=True, slots=True)

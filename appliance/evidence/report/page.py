@@ -276,7 +276,7 @@ def _provenance(view: AuditView, facts: PageFacts) -> str:
         tell("report.model_digest"): view.model_digest,
         tell("report.released"): facts.released,
         tell("report.cohort_digest"): view.cohort_digest,
-        tell("report.policy"): view.row.policy,
+        tell("report.policy"): view.policy,
         tell("report.policy_digest"): view.policy_digest,
         tell("report.isolation"): layers,
         tell("report.verifier"): f"verify_evidence.py, SHA-256 {facts.verifier_digest}",

@@ -74,7 +74,7 @@ def _facts(view: AuditView) -> list[tuple[str, str]]:
         (tell("text.detectable"), safe(result.detectable.sentence, 300)),
         (tell("text.cohort"), f"{safe(row.cohort)}: {wording.DESIGN[result.design]}"),
         (tell("text.references"), f"{result.references}: {wording.REFERENCES[result.references]}"),
-        (tell("text.policy"), f"{safe(row.policy)} ({view.policy_digest})"),
+        (tell("text.policy"), f"{safe(view.policy)} ({view.policy_digest})"),
     ]
 
 
