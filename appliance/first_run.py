@@ -55,6 +55,13 @@ class FirstRun(OpenWorkspace):
             self._workspace.catalogue.set_setting(_INBOX, folder)
             self._workspace.catalogue.set_setting(_AE_TITLE, ae_title.strip())
 
+    @classmethod
+    def check_settings(cls, root: Path, inbox: str, ae_title: str, policy: str) -> None:
+        """Refuse what could not be kept, before there is a workspace. Raises as the acts."""
+        cls.checked_intake(root, inbox, ae_title)
+        if policy:
+            policy_file.load(policy)
+
     @staticmethod
     def checked_intake(root: Path, inbox: str, ae_title: str) -> str:
         """The folder as it will be kept; there need be no workspace yet. Raises as `set_intake`."""

@@ -59,7 +59,7 @@ def add(
         if credential is None:
             appliance.add_user(name, role, new_secret(name, new_fd))
         else:
-            with _written_once(credential) as write:
+            with written_once(credential) as write:
                 write(appliance.add_machine(name))
             say(f"the secret of {name} is in {credential}: seal it with `systemd-creds encrypt "
                 f"--name=gradaudit-machine`, then remove it")  # fmt: skip
@@ -145,7 +145,7 @@ def recovery(
         if output is None:
             sys.stdout.write(appliance.add_recovery(name) + "\n")
         else:
-            with _written_once(output) as write:
+            with written_once(output) as write:
                 write(appliance.add_recovery(name))
     say("write the words down, keep them away from this machine; they are stored nowhere else")
 
@@ -194,7 +194,7 @@ def recover(
 
 
 @contextmanager
-def _written_once(path: Path) -> Iterator[Callable[[str], None]]:
+def written_once(path: Path) -> Iterator[Callable[[str], None]]:
     """A new file for its owner alone, there before anything is changed, and gone where that fails."""
     from appliance.errors import CannotWrite, UsageError
 
