@@ -77,11 +77,12 @@ class ProgressLine:
         return tell("plain.progress", phase=step.phase, percent=10 * tenth, **amount)
 
 
-def table(json_: bool, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
+def table(json_: bool, rows: Sequence[Any], columns: Sequence[str] = (), text: str | None = None) -> None:
     """Rows on stdout: under a header and aligned, one JSON object each, or fact by fact.
 
     Args:
         columns: the fields that a reader sees; all of them when empty. JSON has all in any case.
+        text: what a reader sees instead.
     """
     from appliance.views import plain
 
@@ -91,7 +92,7 @@ def table(json_: bool, rows: Sequence[Any], columns: Sequence[str] = ()) -> None
     elif _PLAIN.get():
         _write(_rows_aloud(given))
     else:
-        sys.stdout.write(printable(_tabular(given, columns)))
+        sys.stdout.write(printable(_tabular(given, columns) if text is None else text))
 
 
 def tabular(rows: Sequence[Any], columns: Sequence[str] = ()) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from appliance.evidence.report.wording import ROLE_SHORT
+from appliance.evidence.report.wording import ROLE_SHORT, duration
 from appliance.views import VerdictWord
+
+__all__ = ["ORDER", "ROLE", "STYLE", "day", "duration", "moment"]
 
 ORDER = (
     VerdictWord.PASS,
@@ -22,16 +24,6 @@ STYLE = {
 }
 
 ROLE = ROLE_SHORT
-
-
-def duration(seconds: float) -> str:
-    """ "9 s", "2 min 05 s", "3 h 07 min"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def day(utc: str) -> str:

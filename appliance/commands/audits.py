@@ -102,7 +102,7 @@ def audit_compare(context: typer.Context, first: str, second: str, json_: Json =
 
 def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) -> None:
     """One line on what an audit takes whose deciding detector needs further forward passes; else none."""
-    from appliance.commands.models import duration
+    from appliance.evidence.report.wording import duration
 
     price = appliance.audit_price(model, cohort, policy_name)
     if price is not None:

@@ -105,6 +105,8 @@ def models_diff(context: typer.Context, first: str, second: str, json_: Json = F
 
 def _told(view: ModelView) -> str:
     """A model in lines for a reader."""
+    from appliance.evidence.report.wording import duration
+
     lines = [
         f"{view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…",
         f"architecture: {view.architecture}",
@@ -125,10 +127,3 @@ def _told(view: ModelView) -> str:
 
 
 _SAID = ("family", "parameters", "architecture")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a reader takes them: seconds, minutes or hours."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import say, table
+from appliance.narration import say, table, tabular
 
 if TYPE_CHECKING:
     from appliance.runs.views import RunView
@@ -48,12 +48,10 @@ def runs_show(context: typer.Context, run_id: str, json_: Json = False) -> None:
         view = next((one for one in appliance.runs() if one.run_id == run_id), None)
     if view is None:
         raise UsageError(f"no run {run_id} waits or is at work", "see `gradaudit runs ls`")
-    show((view,), json_)
-    if not json_:
-        if view.phases:
-            table(json_, view.phases, ("name", "done", "total", "unit"))
-        if view.why:
-            say(view.why)
+    phases = tabular(view.phases, ("name", "done", "total", "unit"))
+    table(json_, (view,), text=tabular([_line(view)]) + phases)
+    if view.why and not json_:
+        say(view.why)
 
 
 @runs.command("pause")
@@ -87,11 +85,11 @@ def runs_cancel(context: typer.Context, run_id: str) -> None:
 
 def show(views: tuple[RunView, ...], json_: bool) -> None:
     """Print runs."""
-    table(json_, views if json_ else [_line(view) for view in views])
+    table(json_, views, text=tabular([_line(view) for view in views]))
 
 
 def _line(view: RunView) -> _Line:
-    from appliance.commands.models import duration
+    from appliance.evidence.report.wording import duration
 
     state = f"{view.state} {view.place}" if view.place else str(view.state)
     present = view.phases[-1] if view.phases else None

@@ -40,7 +40,9 @@ def verdict_lines(view: AuditView) -> list[str]:
     lines = [tell("plain.verdict", word=word, meaning=wording.MEANING[word])]
     lines += _head(view)[1:]
     lines += [
-        tell("plain.fact", name=name, value=said) if name else said for name, said in _facts(view) if said
+        tell("plain.fact", name=name[:1].upper() + name[1:], value=said) if name else said
+        for name, said in _facts(view)
+        if said
     ]
     for number, reason in enumerate(view.verdict.reasons, start=1):
         lines.append(tell("plain.reason", number=number, reason=safe(reason, 400)))

@@ -91,6 +91,16 @@ def operating_point(point: OperatingPoint) -> str:
     return tell("number.found_at_few", share=percent(point.tpr), rate=at, label=point.label)
 
 
+def duration(seconds: float) -> str:
+    """ "9 s", "2 min 05 s", "3 h 07 min"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return tell("duration.seconds", seconds=whole)
+    if whole < 3600:
+        return tell("duration.minutes", minutes=whole // 60, seconds=f"{whole % 60:02d}")
+    return tell("duration.hours", hours=whole // 3600, minutes=f"{whole % 3600 // 60:02d}")
+
+
 def flagged_of(found: Exposure) -> str:
     """ "21 of 46 patients"."""
     return tell("exposure.count", flagged=f"{found.flagged:,}", patients=patients(found.patients))
