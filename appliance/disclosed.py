@@ -199,21 +199,21 @@ class Disclosed(Designed):
             key = self._key_for(act, name)
         if entry:
             self._record(act, name, "allowed")
-        try:
-            with opened(self._workspace, key) if held is None else held.merged() as (store, erasures):
-                for erasure in erasures:
-                    self._record(ERASED, erasure, "done")
-                yield store
-        except Locked:
-            self._drop_findings()
-            raise
+        with (
+            self._dropping(),
+            opened(self._workspace, key) if held is None else held.merged() as (store, erasures),
+        ):
+            for erasure in erasures:
+                self._record(ERASED, erasure, "done")
+            yield store
 
     @contextmanager
     def _listing(self, stored: StoredAudit) -> Iterator[Listing]:
         """An audit's listing: the one that is open where nothing has changed, else after an entry."""
         from appliance import findings
 
-        known = self._held.unchanged(stored.audit_id) if self._held is not None else None
+        with self._dropping():
+            known = self._held.unchanged(stored.audit_id) if self._held is not None else None
         if known is not None:
             yield known
             return
@@ -255,6 +255,15 @@ class Disclosed(Designed):
             yield
         finally:
             self._present[:] = before
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """Whoever must not look any more keeps nothing open."""
+        try:
+            yield
+        except Locked:
+            self._drop_findings()
+            raise
 
     def _drop_findings(self) -> None:
         held, self._held, self._typed = self._held, None, None

@@ -57,6 +57,7 @@ from audit_core.results import (
     Verdict,
     VerdictWord,
 )
+from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.case_views import decided, demo_cases, owned
 from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.policy_simulator import SimulatedPolicies
