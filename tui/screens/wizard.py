@@ -40,13 +40,6 @@ class WizardScreen(Screen[None]):
         "the first two can be done later. Whatever is done stays done, also when the machine is switched off "
         "here; the next start goes on with the step that follows."
     )
-    DEFAULT_CSS = """
-    WizardScreen #page { height: 1fr; padding: 0 1; }
-    WizardScreen Step, WizardScreen #asked { height: auto; }
-    WizardScreen Step Input { margin-top: 0; }
-    WizardScreen Step .label { margin-top: 1; }
-    WizardScreen .buttons { margin: 1 1 0 0; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "Next", key_display="enter"),
         Binding("escape", "back", "Back", key_display="esc"),
@@ -102,9 +95,10 @@ class WizardScreen(Screen[None]):
         return self.step.pages_before or self.at not in (0, len(FIRST))
 
     def _focus(self) -> None:
-        """To the first field, at once: keys already typed go into it."""
+        """To the first empty field, at once: keys already typed go into it."""
         fields = [*self.step.query(Input), *self.step.query(".list")]
-        self.set_focus(fields[0] if fields else self.query_one("#next", Button))
+        empty = [one for one in fields if not (isinstance(one, Input) and one.value)]
+        self.set_focus(next(iter((*empty, *fields)), self.query_one("#next", Button)))
 
     async def _show(self, at: int) -> None:
         """Another step."""

@@ -134,10 +134,6 @@ class OfficerStep(Step):
         yield Lines(id="strength")
         yield from labelled("The same passphrase again", Field("again", hidden=True))
 
-    def on_mount(self) -> None:
-        """The name is there already."""
-        self.call_after_refresh(self.screen.set_focus, self.query_one("#passphrase"))
-
     def on_input_changed(self) -> None:
         """Say how strong it is, while it is typed."""
         passphrase = self.typed("passphrase")

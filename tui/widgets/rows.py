@@ -140,7 +140,8 @@ class Rows(ScrollView, can_focus=True):
             cells[index].truncate(size, ellipsis=True, pad=True)
             for index, size in fitted(self.columns, width - 2)
         ]
-        mark = Content.styled(f"{self._glyphs.point} " if marked else "  ", "$accent")
+        here = self._glyphs.point if self.has_focus else self._glyphs.dot  # one table of several has the keys
+        mark = Content.styled(f"{here} " if marked else "  ", "$accent")
         return self._line(Content.assemble(mark, Content(" " * _GAP).join(parts)), width, base)
 
     def _line(self, content: Content, width: int, base: Style) -> Strip:
