@@ -13,6 +13,7 @@ from typing import Final
 from appliance import policy_file
 from appliance.acts import OpenWorkspace
 from appliance.errors import UsageError
+from appliance.policies import shelf
 from appliance.setup_view import STEPS, SetupView
 from appliance.workspace.workspace import SETUP
 
@@ -86,6 +87,6 @@ class FirstRun(OpenWorkspace):
         Raises:
             PolicyError: no such policy, or it cannot be used.
         """
-        loaded = policy_file.load(name)
+        loaded, _ = shelf.loaded(self._workspace, self._log, name)
         with self._act("policy.choose", name, policy_digest=loaded.digest):
             self._workspace.catalogue.set_setting(_POLICY, name)

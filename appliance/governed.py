@@ -36,8 +36,9 @@ class Governed(Disclosed, Logged):
 
     def policies(self) -> tuple[str, ...]:
         """Names of the policies an audit can run under: shipped ones, and those a site has in force."""
-        shelf = self._shelf()
-        return tuple(sorted({one.name for one in shelf.versions if shelf.in_force(one.name)}))
+        from appliance.policies.shelf import names
+
+        return names(self._workspace, self._log)
 
     def policy_versions(self) -> tuple[PolicyRow, ...]:
         """Every version of every policy, by name.

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from appliance import codec, policy_file, schedule
+from appliance import codec, schedule
 from appliance.audited import Audited
 from appliance.errors import ApplianceError, UsageError
+from appliance.policies import shelf
 from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView, StartedRun
 from appliance.schedule_words import moment
 from appliance.words.table import count, tell
@@ -76,7 +77,7 @@ class Scheduled(Audited):
         if added.model != ALL:
             self._model(added.model)
         self._cohort(added.cohort)
-        if added.policy not in policy_file.shipped():
+        if added.policy not in shelf.names(self._workspace, self._log):
             raise UsageError(f"no policy {added.policy}", "see `gradaudit policy ls`")
         with self._act("schedule.add", added.name):
             kept = self._kept()

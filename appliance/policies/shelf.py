@@ -175,6 +175,16 @@ def read(workspace: Workspace, log: EvidenceLog) -> Shelf:
     return Shelf(tuple(sorted((*first, *site.values()), key=lambda one: one.name)), now(log))
 
 
+def names(workspace: Workspace, log: EvidenceLog) -> tuple[str, ...]:
+    """Names an audit can run under: of shipped policies, and of those a site has in force.
+
+    Raises:
+        IntegrityError: as `read`.
+    """
+    shelf = read(workspace, log)
+    return tuple(sorted({one.name for one in shelf.versions if shelf.in_force(one.name)}))
+
+
 def loaded(workspace: Workspace, log: EvidenceLog, reference: str) -> tuple[LoadedPolicy, str]:
     """The policy NAME (in force), NAME@VERSION or in a FILE, and how exactly it is found again.
 

@@ -262,3 +262,33 @@ def test_only_audits_since_a_day(site: Path) -> None:
         assert auditor.dry_run_policy("default").rows
         with pytest.raises(NotPermitted):
             auditor.approval_need()
+
+
+class Stopped(Exception):
+    """Somebody pressed a key."""
+
+
+def stop(*_: object) -> None:
+    raise Stopped
+
+
+def test_an_audit_goes_on_with_the_text_it_began_with(site: Path, tmp_path: Path) -> None:
+    """Cut off, then another version in force: it goes on with its own text, a new one has the new."""
+    other = tmp_path / "demo.toml"
+    other.write_text(text(version='"2"', must_detect="0.6"))
+    with Appliance.unlock(site, small_site.PASSPHRASE, "officer") as appliance:
+        before = appliance._log.size
+        with pytest.raises(Stopped):
+            appliance.run_audit("tiny", "spring", "demo", stop)
+        cut_off = appliance.audits()[0].audit_id
+        appliance.propose_policy(other)
+        appliance.approve_policy("demo@2")
+        with pytest.raises(Stopped):
+            appliance.resume_audit(cut_off, stop)
+        with pytest.raises(Stopped):
+            appliance.run_audit("tiny", "spring", "demo", stop)
+        entries = appliance._log.entries(before, 1000)
+        told = [entry.policy_digest for entry in entries if entry.act in ("audit.run", "audit.resume")]
+        first, second = policy_file.load("demo").digest, policy_file.load(str(other)).digest
+        assert told == 4 * [first] + 2 * [second]
+        appliance.abandon_audit(cut_off)
