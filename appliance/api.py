@@ -31,7 +31,7 @@ from appliance.views import (
 from appliance.workspace.rows import StoredCohort
 
 if TYPE_CHECKING:
-    from appliance.cohorts import CohortRequest
+    from appliance.cohort_request import CohortRequest
 
 Step = Callable[[Progress], None]
 

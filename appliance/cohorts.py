@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+from appliance.cohort_request import CohortRequest
 from appliance.designs.shelf import canary_studies
 from appliance.errors import IntegrityError, UsageError
 from appliance.likeness import fingerprints
@@ -38,30 +39,6 @@ HINTS: Mapping[str, str] = {  # reason of a refusal -> what to do; every reason 
     "fitting-share": "a share between 0 and 1, for example 0.4",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class CohortRequest:
-    """What the officer asked for.
-
-    Attributes:
-        selections: role ("member", "control", "target", "bank", "post_release") -> file, query, `all`,
-            `rest` (every patient that no other role names), `rest` and a query, or "" for nobody.
-        fitting_share: share of control patients used for mask and fusion; the others give p-values.
-        roles_file: one list with a column `role`, beside the selections or instead of them.
-        sizes: role -> patients to draw of those selected, evenly over strata.
-        match_controls: draw the controls so that their strata have the shares they have among the targets.
-    """
-
-    name: str
-    selections: Mapping[str, str]
-    design: str
-    references: str
-    fitting_share: float
-    seed: int
-    roles_file: str = ""
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    match_controls: bool = False
 
 
 def pair_rows(workspace: Workspace, standing: bool = True) -> tuple[PairRow, ...]:

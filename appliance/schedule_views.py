@@ -7,6 +7,20 @@ from typing import Final
 
 ALL: Final = "all"  # models: every registered one, as they are when it runs
 
+OWN: Final = "own cron"
+USUAL: Final = {
+    "every night": "{minute} {hour} * * *",
+    "Sundays": "{minute} {hour} * * 0",
+    "1st of month": "{minute} {hour} 1 * *",
+}
+"""What most sites want, as cron expressions; the time is put in by `usual`."""
+
+
+def usual(choice: str, clock: str) -> str:
+    """The cron expression of a usual choice at a time such as 02:00; cron refuses what is no time."""
+    hour, _, minute = clock.partition(":")
+    return USUAL[choice].format(hour=hour.lstrip("0") or "0", minute=minute.lstrip("0") or "0")
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

@@ -20,7 +20,9 @@ from tui.backend import Backend, Door
 from tui.glyphs import Spell, choose
 from tui.idle import LOOK_S, Idle
 from tui.keys import checked, name_all
+from tui.labouring import LabouringApp
 from tui.rooms import ROOMS
+from tui.screens.dialog import Confirm
 from tui.screens.glossary import GlossaryDialog, terms_on
 from tui.screens.help import HelpDialog
 from tui.screens.palette import Palette
@@ -29,9 +31,10 @@ from tui.screens.section import Section
 from tui.settings import Settings, keep_theme, read, settings_path
 from tui.themes import NAMES, THEMES, theme_for
 from tui.watching import GOES_ON, LOOK_AT_RUNS_S, WatchingApp
+from tui.work import Labour
 
 
-class GradAuditApp(WatchingApp):
+class GradAuditApp(LabouringApp, WatchingApp):
     """The screens over one backend."""
 
     CSS_PATH = "app.tcss"
@@ -60,6 +63,7 @@ class GradAuditApp(WatchingApp):
         self.settings = settings
         self.glyphs = choose(environ)
         self._spell = Spell()
+        self.labour = Labour(self)
         self.animation_level = "none"  # remote terminals repaint slowly; a key must act at once
         for theme in THEMES:
             self.register_theme(theme)
@@ -129,6 +133,7 @@ class GradAuditApp(WatchingApp):
         backend = self._backend
         if backend is None:
             return
+        self.labour.cancel()
         if self.can_unlock:
             self.show_lock(f"locked; {GOES_ON}" if self.running is not None else "locked")
         self.run_worker(self._lock(backend), group="lock")
@@ -144,6 +149,7 @@ class GradAuditApp(WatchingApp):
             self._complain(error)
 
     async def _lock(self, backend: Backend) -> None:
+        await self.labour.ended()  # its thread still reads with the keys
         try:
             await self.ask(backend.lock)
         except ApplianceError as error:
@@ -152,7 +158,19 @@ class GradAuditApp(WatchingApp):
             self.exit(0)
 
     async def action_leave(self) -> None:
-        """Quit; a run goes on, which is said where the screens were."""
+        """Quit, after a question where that ends long work; a run goes on, which is said."""
+        if self.labour.busy:
+            question = f"Quitting stops this work: {self.labour.summary}"
+            self.push_screen(Confirm(question, "Quit", keep="Stay"), self._left)
+            return
+        self._leave()
+
+    def _left(self, answer: bool | None) -> None:
+        if answer:
+            self.labour.cancel()
+            self._leave()
+
+    def _leave(self) -> None:
         said = f"{GOES_ON}: `gradaudit runs ls` shows it" if self.running is not None else None
         self.exit(0, message=said)
 

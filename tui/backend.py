@@ -10,6 +10,7 @@ from appliance.views import (
     AuditRow,
     AuditView,
     CohortView,
+    IngestView,
     LogHealth,
     LogRow,
     ModelCheck,
@@ -17,12 +18,15 @@ from appliance.views import (
     ModelView,
     OverviewView,
     PairingView,
+    Progress,
     QuarantineRow,
 )
 
 if TYPE_CHECKING:
     from appliance.cases.views import CaseRow, CaseView
+    from appliance.cohort_request import CohortRequest
     from appliance.doctor import Check
+    from appliance.dry_run import IngestTrial
     from appliance.evidence.views import (
         ExportedLog,
         LogFilter,
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
         PolicyView,
     )
     from appliance.runs.views import RunView
+    from appliance.schedule_views import ComingRun, Schedule, ScheduleView, StartedRun
     from appliance.setup_view import SetupView
     from appliance.strength import Strength
 
@@ -106,9 +111,6 @@ class Backend(Protocol):
     def add_recovery(self, name: str = "paper", words: str = "") -> str:
         """Add a paper key."""
 
-    def add_model(self, name: str, path: Path) -> ModelView:
-        """Register a vendor model."""
-
     def overview(self) -> OverviewView:
         """Models with their last verdicts, the log's health, counts, and what needs a person."""
 
@@ -149,6 +151,46 @@ class Backend(Protocol):
 
     def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
         """What was set aside, by reason or file by file."""
+
+    def try_ingest(self, paths: Sequence[Path], step: Callable[[Progress], None]) -> IngestTrial:
+        """What an ingest would make of these files, in numbers; `step` may raise to cancel."""
+
+    def ingest(self, paths: Sequence[Path], step: Callable[[Progress], None]) -> IngestView:
+        """Take studies and reports in. `step` may raise to cancel; what is stored by then stays."""
+
+    def add_model(
+        self,
+        name: str,
+        path: Path,
+        *,
+        base: Path | None = None,
+        adapter: Path | None = None,
+        vendor: str = "",
+        released: str = "",
+        step: Callable[[Progress], None] = ...,
+    ) -> ModelView:
+        """Register a model, whole or not at all. `step` may raise to cancel."""
+
+    def try_cohort(self, request: CohortRequest) -> CohortView:
+        """A cohort as it would be frozen, with the balance of its roles; nothing is kept."""
+
+    def create_cohort(self, request: CohortRequest, step: Callable[[Progress], None]) -> CohortView:
+        """Freeze a cohort. `step` may raise to cancel."""
+
+    def schedules(self) -> tuple[ScheduleView, ...]:
+        """Every schedule by name, with its next run and what came of the last one."""
+
+    def add_schedule(self, wanted: Schedule) -> ScheduleView:
+        """Keep a schedule."""
+
+    def remove_schedule(self, name: str) -> None:
+        """Forget a schedule."""
+
+    def coming_runs(self, days: int = 7) -> tuple[ComingRun, ...]:
+        """What waits to be started, then the runs to come, and why one will not be started."""
+
+    def run_due(self) -> tuple[StartedRun, ...]:
+        """Start what is due now."""
 
     def pairing(self) -> PairingView:
         """How pairs were found and what is in none, in numbers."""
@@ -243,23 +285,6 @@ class Backend(Protocol):
         """Give a case an owner."""
 
     def decide_case(self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()) -> CaseView:
-        """Write down what was decided, why, and which clocks that answers."""
-
-    def reopen_case(self, audit_id: str, reason: str) -> CaseView:
-        """Take a decision back."""
-
-    def cases(self) -> tuple[CaseRow, ...]:
-        """Every case, open and overdue ones first."""
-
-    def case(self, audit_id: str) -> CaseView:
-        """One case whole, with every reason."""
-
-    def assign_case(self, audit_id: str, owner: str = "") -> CaseView:
-        """Give a case an owner."""
-
-    def decide_case(
-        self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()
-    ) -> CaseView:
         """Write down what was decided, why, and which clocks that answers."""
 
     def reopen_case(self, audit_id: str, reason: str) -> CaseView:

@@ -18,6 +18,7 @@ PLACES: Final = (
     ("6", "models", "Models"),
     ("7", "policies", "Policies"),
     ("8", "evidence", "Evidence"),
+    ("0", "schedule", "Schedule"),
     ("s", "system", "System"),
     ("c", "compare", "Compare"),
 )

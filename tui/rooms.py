@@ -13,6 +13,7 @@ from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.policies import PoliciesScreen
 from tui.screens.runs import RunsScreen
+from tui.screens.schedule import ScheduleScreen
 from tui.screens.section import Section
 from tui.screens.studies import StudiesScreen
 from tui.screens.system import SystemScreen
@@ -27,6 +28,7 @@ ROOMS: Final[dict[str, type[Section]]] = {
     "models": ModelsScreen,
     "policies": PoliciesScreen,
     "evidence": EvidenceScreen,
+    "schedule": ScheduleScreen,
     "system": SystemScreen,
     "compare": CompareScreen,
 }

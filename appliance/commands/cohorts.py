@@ -101,7 +101,7 @@ def cohort_create(
     json_: Json = False,
 ) -> None:
     """Freeze a patient-disjoint cohort; its digest covers every role."""
-    from appliance.cohorts import CohortRequest
+    from appliance.cohort_request import CohortRequest
 
     request = CohortRequest(
         name=name,

@@ -19,7 +19,7 @@ from typing import Any
 
 from appliance import egress
 from appliance.api import Appliance
-from appliance.cohorts import CohortRequest
+from appliance.cohort_request import CohortRequest
 from appliance.errors import ApplianceError
 from appliance.views import AuditView, Progress
 from appliance.worker import Worker

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from appliance.cohorts import CohortRequest, check_references, freeze_picked, pair_rows
+from appliance.cohort_request import CohortRequest
+from appliance.cohorts import check_references, freeze_picked, pair_rows
 from appliance.designs.assignment import Arm
 from appliance.designs.losses import remaining, taken_out_of
 from appliance.designs.shelf import Design

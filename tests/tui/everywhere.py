@@ -38,6 +38,12 @@ WAYS: dict[str, tuple[str, ...]] = {
     "StateDialog": ("9", "w"),
     "StudiesScreen": ("5",),
     "ModelsScreen": ("6",),
+    "IngestDialog": ("5", "i"),
+    "NewCohortDialog": ("5", "n"),
+    "AddModelDialog": ("6", "n"),
+    "ScheduleScreen": ("0",),
+    "NewScheduleDialog": ("0", "n"),
+    "TypedConfirm": ("0", "x"),
     "SystemScreen": ("s",),
     "DifferenceDialog": ("6", "m", "end", "d"),
     "PoliciesScreen": ("7",),
@@ -60,7 +66,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 }
 # Screens that no key leads to: they stand at the beginning of a first run.
 BEGUN: dict[str, Callable[[], Screen[None]]] = {"WizardScreen": lambda: WizardScreen("models")}
-BASES = {"Section", "Dialog", "FileDialog", "StepDialog"}
+BASES = {"Section", "Dialog", "FileDialog", "StepDialog", "WorkDialog"}
 
 
 def descendants(kind: type) -> Iterator[type]:

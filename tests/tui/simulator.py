@@ -57,7 +57,7 @@ from audit_core.results import (
     Verdict,
     VerdictWord,
 )
-from tests.tui.finding_simulator import PlantedFindings
+from tests.tui.arrivals import Arrivals
 from tests.tui.case_views import decided, demo_cases, owned
 from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.policy_simulator import SimulatedPolicies
@@ -70,6 +70,7 @@ MAY = {
 
 WORDS = "harbor velvet onion cricket amber tunnel frost pepper lantern moss"
 PASSPHRASE = "correct horse"
+
 
 def bell(centre: float, spread: float, total: int, edges: tuple[float, ...]) -> tuple[int, ...]:
     """Counts of a normal bump over the bins, summing to about `total`."""
@@ -355,7 +356,7 @@ CHECKS = (
 
 
 @dataclass
-class Simulator(SimulatedPolicies, PlantedFindings):
+class Simulator(Arrivals, SimulatedPolicies, PlantedFindings):
     """Planted answers; `gate`, when set, gives the run at work its steps."""
 
     view: OverviewView = field(default_factory=demo_overview)
@@ -488,9 +489,7 @@ class Simulator(SimulatedPolicies, PlantedFindings):
         self._enter(f"assign_case {owner}")
         return self._stepped(audit_id, owned(self.cases_[audit_id], owner))
 
-    def decide_case(
-        self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()
-    ) -> CaseView:
+    def decide_case(self, audit_id: str, decision: str, reason: str, answers: Sequence[str] = ()) -> CaseView:
         self._enter("decide_case")
         return self._stepped(audit_id, decided(self.cases_[audit_id], decision, reason, tuple(answers)))
 
@@ -583,9 +582,7 @@ class Simulator(SimulatedPolicies, PlantedFindings):
         return self.queue_
 
     def _ended(self, run: RunView) -> None:
-        word = (
-            VerdictWord.INCONCLUSIVE if "clear" in run.model or "north" in run.model else VerdictWord.FAIL
-        )
+        word = VerdictWord.INCONCLUSIVE if "clear" in run.model or "north" in run.model else VerdictWord.FAIL
         self.audits_ = {run.run_id: audit_view(run.run_id, run.model, word), **self.audits_}
 
     def queue_audit(self, model: str, cohort: str, policy: str) -> RunView:
@@ -650,10 +647,6 @@ class Simulator(SimulatedPolicies, PlantedFindings):
     def add_recovery(self, name: str = "paper", words: str = "") -> str:
         self._enter(f"add_recovery {words}")
         return words
-
-    def add_model(self, name: str, path: Path) -> ModelView:
-        self._enter(f"add_model {name} {path}")
-        return replace(self.models()[0], name=name)
 
     def lock(self) -> None:
         self._enter("lock")

@@ -137,11 +137,11 @@ def test_verify_says_what_it_found() -> None:
 
 
 def test_an_empty_registry_names_the_next_step() -> None:
-    """No model: the command that registers one; the keys do nothing."""
+    """No model: the key that registers one; the others do nothing."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "6", "d", "m", "v")
-        assert "No model yet: gradaudit models add NAME FOLDER" in glass(app)
+        assert "No model yet: press n to register one." in glass(app)
         assert isinstance(app.screen, ModelsScreen)
 
     drive(steps, backend=Simulator(view=replace(demo_overview(), models=())))

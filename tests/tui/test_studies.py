@@ -57,12 +57,12 @@ def test_files_are_listed_by_handle_and_the_last_of_many_is_a_key_away() -> None
 
 
 def test_an_empty_site_says_how_to_begin() -> None:
-    """No study: the command that takes them in."""
+    """No study: the key that takes them in."""
     view = replace(demo_overview(), studies=0, reports=0, pairs=0, quarantined=0)
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "5")
-        assert "No study yet: gradaudit ingest FOLDER" in glass(app)
+        assert "No study yet: press i" in glass(app)
         assert "Nothing was set aside." in glass(app)
 
     drive(steps, backend=Simulator(view=view, aside=(), paired=PairingView((), ())))

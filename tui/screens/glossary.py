@@ -42,6 +42,7 @@ class GlossaryDialog(Dialog[None]):
     GlossaryDialog VerticalScroll { height: 1fr; margin-top: 1; scrollbar-size-vertical: 1; }
     """
     HELP_TEXT = tell("glossary.help")
+
     def __init__(self, here: tuple[Term, ...]) -> None:
         super().__init__()
         self.here = here

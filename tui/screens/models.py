@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,6 +12,7 @@ from textual.content import Content
 
 from appliance.errors import ApplianceError
 from appliance.views import ModelCheck, ModelView
+from tui.screens.add_model import AddModelDialog
 from tui.screens.difference import DifferenceDialog
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
@@ -68,14 +70,16 @@ class ModelsScreen(Section):
         "model's is made over those of all its files. Lineage says what the vendor made it from. v opens all "
         "that was sealed and compares the vendor's folder. d says what differs from the last version: the "
         "model of the same vendor and family that was registered before it. To compare with another one, "
-        "press m on that one first. tab goes to the digests."
+        "press m on that one first. n registers another model. tab goes to the digests."
     )
     DEFAULT_CSS = """
     ModelsScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
     ModelsScreen Heading { margin: 0 1; }
     """
+    NEEDS: ClassVar[dict[str, str]] = {"new": "add_model"}
     BINDINGS = navigation(
         "models",
+        Binding("n", "new", "New"),
         Binding("d", "diff", "Diff"),
         Binding("m", "mark", "Mark"),
         Binding("v,f6", "verify", "Verify"),
@@ -89,9 +93,7 @@ class ModelsScreen(Section):
 
     def body(self) -> ComposeResult:
         """Table, and the model under the cursor in full."""
-        yield Rows(
-            _COLUMNS, self._cells, empty="No model yet: gradaudit models add NAME FOLDER", id="registry"
-        )
+        yield Rows(_COLUMNS, self._cells, empty="No model yet: press n to register one.", id="registry")
         yield Heading("Model under the cursor", id="which")
         with VerticalScroll(id="page"):
             yield Facts(14, id="facts")
@@ -155,6 +157,14 @@ class ModelsScreen(Section):
     def on_rows_moved(self, message: Rows.Moved) -> None:
         """Show the model in full."""
         self._detail(message.index)
+
+    def action_new(self) -> None:
+        """Register another one."""
+        self.app.push_screen(AddModelDialog(), self._registered)
+
+    def _registered(self, yes: bool | None) -> None:
+        if yes:
+            self.reload()
 
     def action_mark(self) -> None:
         """The one that d compares with; a second time takes the mark away."""

@@ -96,9 +96,9 @@ class RunDialog(Dialog[Request]):
         """Say which command brings what is missing; without all three nothing can start."""
         notice = self.query_one(Notice)
         if not self.models:
-            notice.complain("no model is registered", "gradaudit models add NAME FOLDER")
+            notice.complain("no model is registered", "Models, key n, registers one")
         elif not self.cohorts:
-            notice.complain("no cohort is frozen", "gradaudit cohort create NAME --targets … --controls …")
+            notice.complain("no cohort is frozen", "Studies, key n, freezes one")
         elif not self.policies:
             notice.complain("no policy is installed", "gradaudit doctor")
         else:

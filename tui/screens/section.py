@@ -86,7 +86,7 @@ class Section(Screen[None]):
         known = self.app.known
         top = self.query_one(TopLine)
         top.site, top.role = known.site if known else "", self.app.role
-        top.running = summary(self.app.running) if self.app.running else ""
+        top.running = summary(self.app.running) if self.app.running else self.app.labour.summary
         if known and known.demo:
             self.query_one(Banner).say("DEMO", DEMO_NOTE)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
 
 from appliance.views import OverviewView, PairingView, QuarantineRow
+from tui.screens.ingest import IngestDialog
+from tui.screens.new_cohort import NewCohortDialog
 from tui.screens.section import Section, navigation
 from tui.text import foreign
 from tui.widgets.drawing import Heading, Lines
@@ -39,7 +43,8 @@ class StudiesScreen(Section):
     HELP_TEXT = (
         "What was taken in, and what was not. A file that cannot be used is set aside with a reason; it is "
         "kept nowhere, and a later ingest of the same file tries again. f lists single files: by a keyed "
-        "handle, for file names can hold patients' names. An audit needs pairs of an image and its "
+        "handle, for file names can hold patients' names. i takes studies and reports in, n freezes a cohort "
+        "of pairs for audits. An audit needs pairs of an image and its "
         "report; the second table says what found no partner and why. tab goes to the other table; "
         "docs/reason-codes.md says what helps against each reason."
     )
@@ -49,7 +54,14 @@ class StudiesScreen(Section):
     StudiesScreen Rows { height: 1fr; min-height: 3; margin: 0 1; }
     StudiesScreen #detail { min-height: 2; max-height: 4; background: $panel; }
     """
-    BINDINGS = navigation("studies", Binding("f", "each", "Files"), run=False)
+    NEEDS: ClassVar[dict[str, str]] = {"ingest": "ingest", "cohort": "create_cohort"}
+    BINDINGS = navigation(
+        "studies",
+        Binding("i", "ingest", "Ingest"),
+        Binding("n", "cohort", "Cohort"),
+        Binding("f", "each", "Files"),
+        run=False,
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +107,7 @@ class StudiesScreen(Section):
     def _counts(self, view: OverviewView) -> None:
         counts = self.query_one("#counts", Lines)
         if not view.studies and not view.reports:
-            counts.show(Content("No study yet: gradaudit ingest FOLDER takes studies and reports in."))
+            counts.show(Content("No study yet: press i to take studies and reports in."))
             return
         head = f"{view.studies:,} studies, {view.reports:,} reports, {view.pairs:,} pairs"
         rules = self.pairing.rules if self.pairing else ()
@@ -139,6 +151,19 @@ class StudiesScreen(Section):
         """The other table's row."""
         if isinstance(self.focused, Rows):
             self._detail(self.focused)
+
+    def action_ingest(self) -> None:
+        """Take studies and reports in."""
+        self.app.push_screen(IngestDialog(), self._changed)
+
+    def action_cohort(self) -> None:
+        """Freeze a cohort."""
+        self.app.push_screen(NewCohortDialog(), self._changed)
+
+    def _changed(self, yes: bool | None) -> None:
+        if yes:
+            self.app.known = None
+            self.reload()
 
     def action_each(self) -> None:
         """By reason, or file by file."""
