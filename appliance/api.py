@@ -20,7 +20,6 @@ from appliance.erased import Erased
 from appliance.first_run import FirstRun
 from appliance.governed import Governed
 from appliance.inspected import Inspected
-from appliance.queued import Queued
 from appliance.safekeeping import Safekeeping
 from appliance.scheduled import Scheduled
 from appliance.views import (
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Queued, Safekeeping, Scheduled):
+class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Scheduled):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from appliance import codec, schedule
-from appliance.audited import Audited
 from appliance.errors import ApplianceError, UsageError
 from appliance.policies import shelf
+from appliance.queued import Queued
 from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView, StartedRun
 from appliance.schedule_words import moment
 from appliance.words.table import count, tell
@@ -55,7 +55,7 @@ class Kept:
     runs: tuple[Run, ...] = ()
 
 
-class Scheduled(Audited):
+class Scheduled(Queued):
     """Audits that are due by themselves."""
 
     def schedules(self) -> tuple[ScheduleView, ...]:
@@ -115,7 +115,7 @@ class Scheduled(Audited):
         return (*waiting, *(_coming(one.schedule, one.at, now, one.why, waiting=False) for one in ahead))
 
     def run_due(self) -> tuple[StartedRun, ...]:
-        """Start what is due now, the highest priority first; nothing is done and logged where nothing is.
+        """Ask for what is due now, the highest priority first; nothing is done and logged where nothing is.
 
         A model that cannot be audited keeps no other from it: `StartedRun.why` says so.
 
@@ -168,10 +168,9 @@ class Scheduled(Audited):
     def _started_one(self, model: str, wanted: Schedule) -> tuple[str, str]:
         """The audit's id, or why there is none."""
         try:
-            view = self.run_audit(model, wanted.cohort, wanted.policy, lambda _: None)
+            return self.queue_audit(model, wanted.cohort, wanted.policy).run_id, ""
         except ApplianceError as error:
             return "", str(error)
-        return view.row.audit_id, ""
 
     def _with_run(self, name: str, run: Run) -> None:
         kept = self._kept()
@@ -215,9 +214,9 @@ class Scheduled(Audited):
             return tell("schedule.not_yet")
         if not run.over:
             return tell("schedule.cut_off")
-        rows = {row.audit_id: row for row in self.audits()}
-        found = [rows[audit] for audit in run.audits if audit in rows]
-        told = [f"{row.model} {row.verdict or row.state}" for row in found]
+        stands = {row.audit_id: f"{row.model} {row.verdict or row.state}" for row in self.audits()}
+        stands |= {row.run_id: f"{row.model} {row.state}" for row in self.runs()}
+        told = [stands[audit] for audit in run.audits if audit in stands]
         told += [run.why] * bool(run.why)
         told += [count("schedule.caught_up", run.missed)] * bool(run.missed)
         return "; ".join(told)

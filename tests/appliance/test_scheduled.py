@@ -13,9 +13,9 @@ import pytest
 
 from appliance.api import Appliance
 from appliance.errors import UsageError
+from appliance.runs.views import RunState, RunView
 from appliance.schedule_views import Schedule
 from appliance.schedule_words import moment, span
-from appliance.views import AuditView
 from appliance.workspace.rows import StoredModel
 from tests.appliance import ward
 from tests.appliance.test_findings_commands import gradaudit
@@ -40,17 +40,17 @@ class Clock:
 
 
 class Site(Appliance):
-    """A ward whose audits end at once."""
+    """A ward whose audits have ended at once."""
 
     ran: list[str]
     failing: str = ""
 
-    def run_audit(self, model: str, cohort: str, policy: str, *_: Any, **__: Any) -> AuditView:
-        """What was asked for, and the ward's own audit as its result."""
+    def queue_audit(self, model: str, cohort: str, policy: str, **_: Any) -> RunView:
+        """What was asked for; the ward's own audit comes of it."""
         if model == self.failing:
             raise UsageError(f"{model} cannot be audited")
         self.ran.append(f"{model} {cohort} {policy}")
-        return self.audit(ward.AUDIT)
+        return RunView(ward.AUDIT, RunState.WAITING, model, cohort, policy, 1, "")
 
 
 @pytest.fixture
