@@ -88,7 +88,7 @@ class Audited(CarriedOut):
         with self._act(
             "audit.resume", audit_id, turn=self._workspace.auditing(), policy_digest=loaded.digest
         ):
-            with self._workspace.writing():
+            with self._workspace.writing(self._patience_s):
                 self._tidy_audits(going_on=audit_id)
                 stored = self._interrupted_audit(audit_id)
                 auditing.refuse_changes(stored, record, document, loaded)
@@ -153,7 +153,7 @@ class Audited(CarriedOut):
         with self._act(
             "audit.run", begun.audit_id, turn=self._workspace.auditing(), policy_digest=loaded.digest
         ):
-            with self._workspace.writing():
+            with self._workspace.writing(self._patience_s):
                 self._tidy_audits()
                 self._workspace.catalogue.start_audit(begun)
             self._carry_out(begun, record, document, loaded, on_progress, worker)

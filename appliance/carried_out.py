@@ -17,7 +17,7 @@ from appliance.runs import pace, progress, queue
 from appliance.views import Progress
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.steps import kept, remove_steps
-from appliance.workspace.turns import HOURS_S
+from appliance.workspace.turns import HOURS_S, PATIENCE_S
 from appliance.workspace.workspace import STEPS
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class CarriedOut(Registered):
     _at_work: Worker | None = None  # of the audit that runs here
     _takes_orders = False  # whether this process works through the queue
     _stopping = False  # somebody ordered it to stop
+
+    @property
+    def _patience_s(self) -> float:
+        """How long an audit waits for another writer before it begins: nobody waits for one in the queue."""
+        return HOURS_S if self._takes_orders else PATIENCE_S
 
     @contextmanager
     def _beside_an_audit(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ from appliance.workspace.turns import HOURS_S
 
 PAUSE, CANCEL, FIRST, AGAIN = "audit.pause", "audit.cancel", "audit.first", "audit.requeue"
 _STOP_S: Final = 30.0
+_LOOK_S: Final = 0.2
 _FOREGROUND: Final = "it runs in the foreground of a terminal"
 
 
@@ -225,6 +226,10 @@ class Queued(Audited):
 
         why = ""
         try:
+            while self._workspace.audited() and not self._stopping:
+                time.sleep(_LOOK_S)  # in the foreground of a terminal
+            if self._stopping:
+                raise Stopped
             if self._workspace.catalogue.audit(job.run_id) is None:
                 self._audit_anew(job.model, job.cohort, job.asked, look, audit_id=job.run_id)
             else:

@@ -6,6 +6,7 @@ The audits run in a process of their own; looking away, locking and leaving end 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from appliance.errors import ApplianceError
@@ -51,12 +52,15 @@ class WatchingApp(EnteringApp):
             self.run_worker(self._look(self._backend), group="look")
 
     async def _look(self, backend: Backend) -> None:
-        try:
-            runs = await self.ask(backend.runs)
-        except ApplianceError:  # the place that shows them says so
-            return
+        with suppress(ApplianceError):  # the place that shows them says so
+            await self.looked(backend)
+
+    async def looked(self, backend: Backend) -> tuple[RunView, ...]:
+        """The runs as they stand now; may raise `ApplianceError`."""
+        runs = await self.ask(backend.runs)
         if backend is self._backend:
             self._take(runs)
+        return runs
 
     def _take(self, runs: tuple[RunView, ...]) -> None:
         before, self.runs = self.runs, runs
@@ -65,7 +69,7 @@ class WatchingApp(EnteringApp):
         for was in before:
             now = self.run_of(was.run_id)
             if now is None and was.at_work:
-                self.run_worker(self._say_end(was), group="end")
+                self._say_end(was)
             elif now is not None and was.at_work and not now.at_work:
                 self._say_rest(now)
 
@@ -76,16 +80,22 @@ class WatchingApp(EnteringApp):
             if isinstance(screen, Section | ProgressDialog):
                 screen.post_message(RunsLooked())
 
-    async def _say_end(self, was: RunView) -> None:
-        """A verdict: show it where the person watches, else say it in one line; or why there is none."""
+    def _say_end(self, was: RunView) -> None:
         watched = self._close_progress(was.run_id)
+        if self._backend is not None:
+            self.run_worker(self._show_end(self._backend, was, watched), group="end")
+
+    async def _show_end(self, backend: Backend, was: RunView, watched: bool) -> None:
+        """A verdict: show it where the person watches, else say it in one line; or why there is none."""
         try:
-            view = await self.ask(self.backend.audit, was.run_id)
+            view = await self.ask(backend.audit, was.run_id)
         except ApplianceError as error:
             if was.state is RunState.CANCELLING:
                 self._confirm(f"the audit of {was.model} was cancelled; nothing of it was kept")
             else:
                 self._complain(error)
+            return
+        if backend is not self._backend:
             return
         if watched:
             self.open_result(was.run_id)
@@ -98,7 +108,7 @@ class WatchingApp(EnteringApp):
         self._close_progress(now.run_id)
         if now.state is RunState.PAUSED:
             self._confirm(f"the audit of {now.model} is paused; what it has measured is kept", "press 2")
-        else:
+        elif now.state is not RunState.WAITING:
             self._complain(ApplianceError(f"the audit of {now.model} is {now.state}", now.why))
 
     def _close_progress(self, run_id: str) -> bool:
@@ -127,16 +137,15 @@ class WatchingApp(EnteringApp):
 
     def order(self, act: Callable[[], RunView | None], *, watch: bool = True) -> None:
         """Give an order to the queue, then look; a new run is watched."""
-        self.run_worker(self._order(act, watch), group="order")
+        self.run_worker(self._order(act, watch, self.backend), group="order")
 
-    async def _order(self, act: Callable[[], RunView | None], watch: bool) -> None:
+    async def _order(self, act: Callable[[], RunView | None], watch: bool, backend: Backend) -> None:
         try:
             run = await self.ask(act)
-            runs = await self.ask(self.backend.runs)
+            await self.looked(backend)
         except ApplianceError as error:
             self._complain(error)
             return
-        self._take(runs)
         if run is not None and watch and isinstance(self.screen, Section):
             self.watch_run(run.run_id)
 

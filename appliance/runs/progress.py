@@ -134,7 +134,7 @@ def read(root: Path) -> Told | None:
             None if told["left_s"] is None else float(told["left_s"]),
             tuple(_phase(*one) for one in told["phases"]),
         )  # fmt: skip
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

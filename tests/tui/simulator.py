@@ -19,6 +19,8 @@ from appliance.doctor import Check
 from appliance.errors import ApplianceError, IntegrityError, Locked, NotPermitted, UsageError
 from appliance.evidence.index import asked, fits
 from appliance.evidence.views import ExportedLog, LogFilter, LogPage, PackRow, StateView, WitnessRow
+from appliance.finding_views import Second
+from appliance.members import UserView
 from appliance.permissions import RULES
 from appliance.runs.views import RunState, RunView
 from appliance.setup_view import STEPS, SetupView
@@ -390,6 +392,12 @@ class Simulator(Arrivals, SimulatedPolicies, PlantedFindings):
     different: tuple[str, ...] = ()
     cases_: dict[str, CaseView] = field(default_factory=demo_cases)
     role: str = "officer"
+    quorum_: int = 1
+    users_: tuple[UserView, ...] = (
+        UserView("a.huber", "officer", "everything; findings", True),
+        UserView("b.meyer", "operator", "studies, models, audits", False),
+        UserView("paper", "recovery", "a new officer; findings", False),
+    )
     settled: SetupView = field(default_factory=SetupView)
 
     def _enter(self, call: str) -> None:
@@ -417,6 +425,8 @@ class Simulator(Arrivals, SimulatedPolicies, PlantedFindings):
 
     def audit(self, audit_id: str) -> AuditView:
         self._enter("audit")
+        if audit_id not in self.audits_:
+            raise UsageError(f"audit {audit_id} has no result: failed", "given up before it finished")
         return self.audits_[audit_id]
 
     def cohorts(self) -> tuple[CohortView, ...]:
@@ -643,6 +653,33 @@ class Simulator(Arrivals, SimulatedPolicies, PlantedFindings):
     def choose_policy(self, name: str) -> None:
         self._enter("choose_policy")
         self.settled = replace(self.settled, policy=name)
+
+    def users(self) -> tuple[UserView, ...]:
+        self._enter("users")
+        return self.users_
+
+    def quorum(self) -> int:
+        return self.quorum_
+
+    def add_user(self, name: str, role: str, passphrase: str, second: Second | None = None) -> None:
+        self._enter(f"add_user {name} {role} {second.name if second else '-'}")
+        self.users_ = (*self.users_, UserView(name, role, "results and log", False))
+
+    def remove_user(self, name: str, second: Second | None = None) -> None:
+        self._enter(f"remove_user {name} {second.name if second else '-'}")
+        self.users_ = tuple(user for user in self.users_ if user.name != name)
+
+    def reset_passphrase(self, name: str, new: str, second: Second | None = None) -> None:
+        self._enter(f"reset_passphrase {name}")
+
+    def change_passphrase(self, old: str, new: str) -> None:
+        self._enter("change_passphrase")
+        if old != PASSPHRASE:
+            raise Locked("the passphrase is wrong", "check the keyboard layout")
+
+    def set_quorum(self, quorum: int, second: Second | None = None) -> None:
+        self._enter(f"set_quorum {quorum} {second.name if second else '-'}")
+        self.quorum_ = quorum
 
     def add_recovery(self, name: str = "paper", words: str = "") -> str:
         self._enter(f"add_recovery {words}")

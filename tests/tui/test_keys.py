@@ -105,17 +105,17 @@ def test_a_site_gives_other_keys() -> None:
     """The new key acts, the old one no longer does, and key line and help show the new one."""
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "x")
+        await press(pilot, "z")
         assert isinstance(app.screen, RunsScreen)
         await press(pilot, "1", "2", "f2")
         assert isinstance(app.screen, OverviewScreen)
-        assert "x Runs" in glass(app).splitlines()[-1]
-        await press(pilot, "9", "f8")
+        assert "z Runs" in glass(app).splitlines()[-1]
+        await press(pilot, "9", "f11")
         assert "verified: all 148 entries" in glass(app)
         await press(pilot, "f7")
         assert isinstance(app.screen, UnlockScreen)
 
-    drive(steps, settings=settings(runs="x", lock="f7", log_verify="ü,f8"))
+    drive(steps, settings=settings(runs="z", lock="f7", log_verify="ü,f11"))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_site_gives_other_keys() -> None:
         ({"zzzzzz": "f9"}, "keys: zzzzzz is no act"),
         ({"runs": "ctrl+banana"}, "runs: ctrl+banana is no key"),
         ({"runs": "x,"}, "runs: nothing is no key"),
-        ({"runs": "9"}, "keys: 9 would be both runs and log"),
-        ({"runs": "x", "log": "x"}, "keys: x would be both runs and log"),
-        ({"runs": "j"}, "keys: j would be both runs and rows-down"),
+        ({"runs": "9"}, "keys: 9 would be both log and runs"),
+        ({"runs": "z", "log": "z"}, "keys: z would be both log and runs"),
+        ({"runs": "j"}, "keys: j would be both rows-down and runs"),
         ({"lock": "x"}, "keys: lock needs a key that types nothing"),
     ],
 )
@@ -142,13 +142,13 @@ def test_wrong_keys_are_said_and_nothing_changes(keys: dict[str, str], said: str
         await press(pilot, "ctrl+l")
         assert isinstance(app.screen, UnlockScreen)
 
-    drive(steps, size=(120, 40), settings=Settings(Path("/none/screens.toml"), keys={"help": "f8", **keys}))
+    drive(steps, size=(120, 40), settings=Settings(Path("/none/screens.toml"), keys={"help": "f11", **keys}))
 
 
 def test_two_acts_can_change_places() -> None:
     """A swap is no conflict."""
     name_all()
-    assert checked({"runs": "9,f4", "log": "2,f2"}) == ({"runs": "9,f4", "log": "2,f2"}, "")
+    assert checked({"runs": "9,f11", "log": "2,f2"}) == ({"runs": "9,f11", "log": "2,f2"}, "")
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "2")
@@ -156,7 +156,7 @@ def test_two_acts_can_change_places() -> None:
         await press(pilot, "9")
         assert isinstance(app.screen, RunsScreen)
 
-    drive(steps, settings=settings(runs="9,f4", log="2,f2"))
+    drive(steps, settings=settings(runs="9,f11", log="2,f2"))
 
 
 @pytest.mark.parametrize(

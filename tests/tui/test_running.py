@@ -32,7 +32,8 @@ class Steps:
 
     async def step(self, pilot: Pilot[Any], app: GradAuditApp, times: int = 1) -> None:
         """Let the audit make `times` steps and the screens look."""
-        self.gate.release(times)
+        if times:
+            self.gate.release(times)
         app.look()
         await settle(pilot)
 

@@ -209,7 +209,7 @@ def test_log_shows_the_entry_that_was_asked_for() -> None:
     backend = Simulator(entries=300)
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
-        await press(pilot, "9", *["pagedown"] * 12)
+        await press(pilot, "9", *["pagedown"] * 13)
         index = 299 - app.screen.query_one("#log").cursor
         (entry,) = backend.log_entries(index, 1)
         assert index < 128
@@ -301,7 +301,7 @@ def test_the_palette_holds_our_commands_alone() -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Overview", "Audits", "Run", "Lock", "Quit"} <= titles
+        assert {"Overview", "Runs", "Run", "Lock", "Quit"} <= titles
         assert not titles & {"Screenshot", "Maximize", "Keys", "Theme"}
         await press(pilot, "ctrl+p")
         await until(pilot, lambda: "key 2, f2" in glass(app))

@@ -71,7 +71,7 @@ class RunsScreen(Section):
         """Read all rows."""
         audits = await self.ask(self.app.backend.audits)
         self.ended = tuple(row for row in audits if row.state not in ("running", "interrupted"))
-        self.runs = await self.ask(self.app.backend.runs)
+        self.runs = await self.app.looked(self.app.backend)
         self._fill()
         self.query_one(Rows).focus()
 
