@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from appliance.cases.views import ClockState, ClockView
+from appliance.words.table import tell
 
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
@@ -54,7 +55,7 @@ def reading(clock: Clock, passed_ms: int, answered_ms: int | None, now_ms: int) 
         state=_state(left_ms, answered_ms is not None),
         left_s=left_ms // 1000,
         due_utc=f"{due:%Y-%m-%dT%H:%M:%SZ}",
-        said=_said(clock, left_ms, answered_ms),
+        said=_said(left_ms, answered_ms),
     )
 
 
@@ -64,17 +65,20 @@ def _state(left_ms: int, answered: bool) -> ClockState:
     return ClockState.RUNNING if left_ms >= 0 else ClockState.OVERDUE
 
 
-def _said(clock: Clock, left_ms: int, answered_ms: int | None) -> str:
+def _said(left_ms: int, answered_ms: int | None) -> str:
     if answered_ms is not None:
-        return f"answered {'in' if left_ms >= 0 else 'late, after'} {span(answered_ms)}"
-    return f"{span(left_ms)} left" if left_ms >= 0 else f"overdue by {span(max(-left_ms, _MINUTE_MS))}"
+        took = span(answered_ms)
+        return tell("clock.answered", span=took) if left_ms >= 0 else tell("clock.late", span=took)
+    if left_ms >= 0:
+        return tell("clock.running", span=span(left_ms))
+    return tell("clock.overdue", span=span(max(-left_ms, _MINUTE_MS)))
 
 
 def span(ms: int) -> str:
     """Whole units of a time, never more than there is: "57 d", "2 d 4 h", "3 h", "12 min"."""
     days, hours, minutes = ms // _DAY_MS, ms % _DAY_MS // _HOUR_MS, ms % _HOUR_MS // _MINUTE_MS
     if days >= 10:
-        return f"{days} d"
+        return tell("clock.days", days=days)
     if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h" if hours else f"{minutes} min"
+        return tell("clock.days_hours", days=days, hours=hours)
+    return tell("clock.hours", hours=hours) if hours else tell("clock.minutes", minutes=minutes)

@@ -19,14 +19,11 @@ from appliance.evidence.log import EvidenceLog
 from appliance.evidence_roots import CLOSED
 from appliance.sanitise import safe
 from appliance.views import VerdictWord
+from appliance.words.table import tell
 from appliance.workspace.rows import StoredAudit
 
 OPENING: Final = (VerdictWord.FAIL, VerdictWord.REVIEW)
-LEGAL: Final = (
-    "The clocks say since when this was known here, and how much time has passed. They do not say that there "
-    "was a breach, or that one has to be notified: that is a legal decision."
-)
-_LOST = "The result was not kept: resume the audit, or run it again."
+LEGAL: Final = tell("case.legal")
 _NO_ENTRY: Final = -1  # before every entry
 
 
@@ -128,7 +125,7 @@ class Cases:
             audit_id=case.audit.audit_id,
             model=safe(case.audit.model),
             verdict=case.verdict,
-            why=safe(case.audit.why, 300) if case.audit.state == "done" else _LOST,
+            why=safe(case.audit.why, 300) if case.audit.state == "done" else tell("case.lost"),
             state=case.state,
             owner=safe(case.owner),
             known_utc=case.known_utc,
@@ -142,22 +139,17 @@ class Cases:
         assert self._elapsed is not None, "there is a case"
         notes = []
         if case.owner and case.owner not in people:
-            notes.append(f"{safe(case.owner)} is no user any more: give the case another owner.")
+            notes.append(tell("case.owner_left", owner=safe(case.owner)))
         if case.entry is None:
-            notes.append("The log does not hold the entry of this verdict: the time is the catalogue's.")
+            notes.append(tell("case.no_entry"))
         same = [one for one in self._cases.values() if one.audit.model == case.audit.model]
         first = min(same, key=lambda one: _known(one)[1])
         if first is not case:
-            notes.append(
-                f"This model has a case since {first.known_utc[:16].replace('T', ' ')} UTC "
-                f"({first.audit.audit_id}): what was known then does not become known again."
-            )
+            when = first.known_utc[:16].replace("T", " ")
+            notes.append(tell("case.earlier", moment=when, audit=first.audit.audit_id))
         set_back = [index for index in self._elapsed.set_back if index > _known(case)[0]]
         if set_back:
-            notes.append(
-                f"The machine's clock was set back meanwhile (log entry {set_back[0]}): the clocks here "
-                "went on."
-            )
+            notes.append(tell("case.set_back", entry=f"{set_back[0]:,}"))
         return notes
 
 

@@ -8,9 +8,10 @@ import typer
 
 from appliance.commands.session import Json, opened
 from appliance.narration import aligned, emit, say, table
+from appliance.words.table import tell
 
 if TYPE_CHECKING:
-    from appliance.cases.views import CaseRow, CaseView
+    from appliance.cases.views import CaseRow, CaseView, ClockView
 
 case = typer.Typer(
     help="Cases: a FAIL or REVIEW opens one; its clocks run from the verdict's entry.", no_args_is_help=True
@@ -38,7 +39,7 @@ def case_ls(
     if json_:
         return
     if len(rows) > len(given):
-        say(f"{len(rows) - len(given)} closed, listed with --all")
+        say(tell("case.closed", number=len(rows) - len(given)))
 
 
 @case.command("show")
@@ -94,19 +95,17 @@ def _show(view: CaseView, json_: bool) -> None:
     from appliance.views import plain
 
     row = view.row
-    entry = f", log entry {row.entry}" if row.entry is not None else ""
     lines = [
-        f"case {row.audit_id}: {row.verdict} of {row.model}, {row.state}",
-        f"why    {row.why}",
-        f"known  {_utc(row.known_utc)}{entry}",
-        f"owner  {row.owner or 'nobody yet'}",
-        *(f"{one.name:6} {one.said}; limit {_utc(one.due_utc)} ({one.law})" for one in row.clocks),
+        tell("case.head", audit=row.audit_id, verdict=row.verdict, model=row.model, state=row.state),
+        tell("case.fact.why", why=row.why),
+        tell("case.fact.known", known=_known(row)),
+        tell("case.fact.owner", owner=row.owner or tell("case.nobody")),
+        *(f"{clock.name:6} {clock.said}; {_limit(clock)} ({clock.law})" for clock in row.clocks),
     ]
     for step in view.steps:
-        answers = f", answers {' and '.join(step.answers)}" if step.answers else ""
-        lines.append(
-            f"{_utc(step.done_utc)}  {step.what} {safe(step.owner)}".rstrip() + f"{answers}  {step.by}"
-        )
+        what = [tell(f"case.step.{step.what}", owner=safe(step.owner))]
+        what += [tell("case.answers", clocks=", ".join(step.answers))] if step.answers else []
+        lines.append(f"{', '.join(what)}  {tell('case.by', moment=_minute(step.done_utc), who=step.by)}")
         if step.reason:
             lines.append(f"    {safe(step.reason, 2000)}")
     emit(json_, plain(view), "\n".join(lines))
@@ -115,5 +114,18 @@ def _show(view: CaseView, json_: bool) -> None:
             say(note)
 
 
-def _utc(moment: str) -> str:
-    return moment[:16].replace("T", " ") + " UTC"
+def _known(row: CaseRow) -> str:
+    given = {"moment": _minute(row.known_utc), "audit": row.audit_id}
+    return (
+        tell("case.known", **given)
+        if row.entry is None
+        else tell("case.known.entry", entry=row.entry, **given)
+    )
+
+
+def _limit(clock: ClockView) -> str:
+    return tell("clock.limit", moment=_minute(clock.due_utc))
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")

@@ -14,24 +14,19 @@ from textual.widgets.option_list import Option
 
 from appliance.cases.views import CaseState, CaseView
 from appliance.errors import ApplianceError
+from appliance.words.table import tell
 from tui.screens.dialog import Dialog
 from tui.screens.run import Choice
-from tui.text import foreign
+from tui.text import foreign, line
 from tui.widgets.chrome import Notice
 from tui.widgets.drawing import Heading, Lines
 
-_WHY = "why, in a sentence; no patient's name"
-_MEANS = {
-    CaseState.ACCEPTED: "The finding is taken as true. No clock stops but one that this answers.",
-    CaseState.DISPUTED: "You or the vendor doubt it. It is known all the same: no clock stops by that.",
-    CaseState.REFERRED: "Handed to privacy officer or counsel. That moves work, and stops no clock.",
-    CaseState.CLOSED: "Nothing is left to do: both clocks are answered, whatever stands on the right.",
-}
+_DECISIONS = (CaseState.ACCEPTED, CaseState.DISPUTED, CaseState.REFERRED, CaseState.CLOSED)
 _ANSWERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("neither clock", ()),
-    ("72 h (GDPR)", ("72h",)),
-    ("60 days (HIPAA)", ("60d",)),
-    ("both clocks", ("72h", "60d")),
+    (tell("cases.answers.none"), ()),
+    (tell("cases.answers.72h"), ("72h",)),
+    (tell("cases.answers.60d"), ("60d",)),
+    (tell("cases.answers.both"), ("72h", "60d")),
 )
 
 
@@ -56,18 +51,16 @@ class StepDialog(Dialog[CaseView]):
     def compose(self) -> ComposeResult:
         """Which case, the fields, and two buttons."""
         row = self.view.row
-        clocks = "; ".join(f"{clock.name} {clock.said}" for clock in row.clocks)
+        clocks = "; ".join(f"{line(clock.name)}: {line(clock.said)}" for clock in row.clocks)
+        state = tell(f"case.state.{row.state.value}")
+        subject = tell("cases.subject", verdict=row.verdict.value, state=state, clocks=clocks)
         with Vertical(classes="dialog wide"):
             yield Heading(self.ASKS)
-            yield Lines(
-                Content.assemble(
-                    foreign(row.model, "bold"), f": {row.verdict.value}, {row.state.value}; ", foreign(clocks)
-                )
-            )
+            yield Lines(Content.assemble(foreign(row.model, "bold"), f": {subject}"))
             yield from self.fields()
             yield Notice()
             with Horizontal(classes="buttons"):
-                yield Button(Content("Cancel"), id="cancel")
+                yield Button(Content(tell("cases.cancel")), id="cancel")
                 yield Button(Content(self.ACT), id="act", variant="warning")
 
     def on_mount(self) -> None:
@@ -124,12 +117,12 @@ class StepDialog(Dialog[CaseView]):
 class OwnerDialog(StepDialog):
     """Who owns it."""
 
-    ASKS, ACT = "Who owns this case", "Assign"
+    ASKS, ACT = tell("cases.owner.title"), tell("cases.owner.act")
 
     def fields(self) -> ComposeResult:
         """The people of the workspace."""
         with Horizontal(id="choices"):
-            yield self.offer("Owner", "owner")
+            yield self.offer(tell("column.owner"), "owner")
 
     def on_mount(self) -> None:
         """The present owner is marked."""
@@ -144,49 +137,49 @@ class OwnerDialog(StepDialog):
 
 
 def _reason() -> Widget:
-    return Input(placeholder=_WHY, id="reason", max_length=2000)
+    return Input(placeholder=tell("cases.reason"), id="reason", max_length=2000)
 
 
 class DecideDialog(StepDialog):
     """What was decided, which clock that answers, and why."""
 
-    ASKS, ACT = "Decide about this case", "Write down"
+    ASKS, ACT = tell("cases.decide.title"), tell("cases.decide.act")
 
     def fields(self) -> ComposeResult:
         """Decision, clocks, what the decision means, reason."""
         with Horizontal(id="choices"):
-            yield self.offer("Decision", "decision")
-            yield self.offer("It answers", "answers")
+            yield self.offer(tell("cases.decide.list"), "decision")
+            yield self.offer(tell("cases.decide.answers"), "answers")
         yield Lines(id="meaning")
         yield _reason()
 
     def on_mount(self) -> None:
         """The first decision is marked, and no clock."""
         super().on_mount()
-        self.fill("decision", [state.value for state in tuple(_MEANS)])
+        self.fill("decision", [tell(f"case.state.{state.value}") for state in _DECISIONS])
         self.fill("answers", [words for words, _ in _ANSWERS])
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Say what the decision means."""
         super().on_option_list_option_highlighted(event)
-        self.query_one("#meaning", Lines).show(Content(tuple(_MEANS.values())[self.chosen("decision")]))
+        means = tell(f"cases.means.{_DECISIONS[self.chosen('decision')].value}")
+        self.query_one("#meaning", Lines).show(Content(means))
 
     def step(self) -> Callable[[], CaseView]:
         """Write it down."""
         audit_id, reason = self.view.row.audit_id, self.query_one("#reason", Input).value
-        decision, answers = tuple(_MEANS)[self.chosen("decision")], _ANSWERS[self.chosen("answers")][1]
+        decision, answers = _DECISIONS[self.chosen("decision")], _ANSWERS[self.chosen("answers")][1]
         return lambda: self.app.backend.decide_case(audit_id, decision.value, reason, answers)
 
 
 class ReopenDialog(StepDialog):
     """Why a decision is taken back."""
 
-    ASKS, ACT = "Take the decision back", "Reopen"
+    ASKS, ACT = tell("cases.reopen.title"), tell("cases.reopen.act")
 
     def fields(self) -> ComposeResult:
         """What that does, and the reason."""
-        note = "Both clocks run again, from the same first knowledge, also those that were answered."
-        yield Lines(Content.styled(note, "$muted"))
+        yield Lines(Content.styled(tell("cases.reopen.note"), "$muted"))
         yield _reason()
 
     def step(self) -> Callable[[], CaseView]:

@@ -13,6 +13,7 @@ from textual.content import Content
 
 from appliance.cases.views import CaseRow, CaseState, CaseView, StepView
 from appliance.errors import ApplianceError
+from appliance.words.table import tell
 from tui.screens.case_steps import DecideDialog, OwnerDialog, ReopenDialog, StepDialog
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
@@ -24,13 +25,13 @@ from tui.widgets.verdict import badge
 from tui.words import moment
 
 CASE_COLUMNS = (
-    Column("Verdict", 8, drop=2),
-    Column("Model", 9, flex=True),
-    Column("State", 10, drop=1),
-    Column("72 h", 21),
-    Column("60 days", 21),
-    Column("Owner", 10, drop=3),
-    Column("Known (UTC)", 16, drop=4),
+    Column(tell("column.verdict"), 8, drop=2),
+    Column(tell("column.model"), 9, flex=True),
+    Column(tell("column.state"), 10, drop=1),
+    Column(tell("column.72h"), 21),
+    Column(tell("column.60d"), 21),
+    Column(tell("column.owner"), 10, drop=3),
+    Column(tell("column.known"), 16, drop=4),
 )
 
 
@@ -44,7 +45,7 @@ def case_cells(row: CaseRow, screen: Section) -> tuple[Content, ...]:
         state_cell(row.state, glyphs),
         clock_cell(gdpr, glyphs),
         clock_cell(hipaa, glyphs),
-        foreign(row.owner) if row.owner else Content.styled("nobody yet", "$muted"),
+        foreign(row.owner) if row.owner else Content.styled(tell("case.nobody"), "$muted"),
         foreign(moment(row.known_utc)),
     )
 
@@ -53,15 +54,7 @@ class CasesScreen(Section):
     """All cases, the most urgent first."""
 
     TITLE = "Cases"
-    HELP_TEXT = (
-        "A FAIL or REVIEW is a case from the moment its entry stands in the log: first knowledge. Two "
-        "clocks run from there: 72 hours (GDPR Art. 33) and 60 days (45 CFR 164.404). All times are UTC. "
-        "Overdue cases come first, closed ones last. enter opens the verdict's result, and a leads back. "
-        "o names an owner, d writes down a decision with its reason, u takes one back. The log has an "
-        "entry of every step; reasons are sealed. A clock stops when a decision answers it: closed "
-        "answers both. A clock says when this was known, not whether anybody has to be notified: that is "
-        "a legal decision."
-    )
+    HELP_TEXT = tell("cases.help")
     NEEDS: ClassVar = {"decide": "decide_case", "assign": "assign_case", "reopen": "reopen_case"}
     DEFAULT_CSS = """
     CasesScreen Rows { height: auto; max-height: 40%; margin: 0 1; }
@@ -86,10 +79,10 @@ class CasesScreen(Section):
         yield Rows(
             CASE_COLUMNS,
             lambda index: case_cells(self.rows[index], self),
-            empty="No case: a FAIL or REVIEW is one. Press r to run an audit.",
+            empty=tell("cases.none"),
             id="cases",
         )
-        yield Heading("Case under the cursor", id="which")
+        yield Heading(tell("cases.which"), id="which")
         with VerticalScroll(id="page"):
             yield Facts(11, id="facts")
 
@@ -103,7 +96,9 @@ class CasesScreen(Section):
         )
         table.focus()
         still_open = sum(row.state is not CaseState.CLOSED for row in self.rows)
-        self.query_one("#which", Heading).add(Content(f"{still_open:,} of {len(self.rows):,} not closed"))
+        self.query_one("#which", Heading).add(
+            Content(tell("cases.count", open=f"{still_open:,}", all=f"{len(self.rows):,}"))
+        )
         self._look(table.cursor)
 
     def _look(self, index: int) -> None:
@@ -135,25 +130,29 @@ class CasesScreen(Section):
         glyphs = self.app.glyphs
         for clock in row.clocks:
             yield line(clock.name), clock_line(clock, glyphs)
-        yield "why", Content.assemble(badge(row.verdict, glyphs), "  ", foreign(row.why))
-        entry = f", log entry {row.entry:,}" if row.entry is not None else ""
-        yield "known", Content(f"{moment(line(row.known_utc))} UTC{entry}, audit {line(row.audit_id)}")
-        owner = foreign(row.owner, "bold") if row.owner else Content("nobody yet: press o")
-        yield "owner", owner
-        yield "state", state_cell(row.state, glyphs)
+        yield tell("cases.fact.why"), Content.assemble(badge(row.verdict, glyphs), "  ", foreign(row.why))
+        known = {"moment": moment(line(row.known_utc)), "audit": line(row.audit_id)}
+        if row.entry is not None:
+            yield tell("cases.fact.known"), Content(tell("case.known.entry", entry=f"{row.entry:,}", **known))
+        else:
+            yield tell("cases.fact.known"), Content(tell("case.known", **known))
+        owner = foreign(row.owner, "bold") if row.owner else Content(tell("cases.press"))
+        yield tell("cases.fact.owner"), owner
+        yield tell("cases.fact.state"), state_cell(row.state, glyphs)
         if self.view is None:
             return
         for step in self.view.steps:
             yield from self._step(step)
         for note in self.view.notes:
-            yield "note", foreign(note, "$muted")
+            yield tell("cases.fact.note"), foreign(note, "$muted")
 
     def _step(self, step: StepView) -> Iterator[tuple[str, Content]]:
-        answers = f", answers {' and '.join(map(line, step.answers))}" if step.answers else ""
-        whom = f" {line(step.owner)}" if step.owner else ""
-        what = Content.assemble((line(step.what), "bold"), whom, answers)
-        when = f"{moment(line(step.done_utc))} UTC by {line(step.by)}"
-        yield "step", Content.assemble(what, "  ", (when, "$muted"))
+        what = Content.styled(tell(f"case.step.{step.what}", owner=line(step.owner)), "bold")
+        answers = (
+            f", {tell('case.answers', clocks=', '.join(map(line, step.answers)))}" if step.answers else ""
+        )
+        by = tell("case.by", moment=moment(line(step.done_utc)), who=line(step.by))
+        yield tell("cases.fact.step"), Content.assemble(what, answers, "  ", (by, "$muted"))
         if step.reason:
             yield "", foreign(step.reason)
 
@@ -189,5 +188,6 @@ class CasesScreen(Section):
 
     def _taken(self, view: CaseView | None) -> None:
         if view is not None:
-            self.query_one(Notice).confirm(f"written down: {view.row.model} is {view.row.state.value}")
+            state = tell(f"case.state.{view.row.state.value}")
+            self.query_one(Notice).confirm(tell("cases.written", model=view.row.model, state=state))
             self.reload()

@@ -10,6 +10,7 @@ from textual.content import Content
 from appliance.cases.views import CaseRow
 from appliance.evidence.report.wording import MEANING
 from appliance.views import LogHealth, OverviewRow, OverviewView
+from appliance.words.table import count, tell
 from tui.screens.cases import CASE_COLUMNS, case_cells
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
@@ -19,12 +20,12 @@ from tui.widgets.verdict import badge
 from tui.words import ORDER, day, moment
 
 _COLUMNS = (
-    Column("Verdict", 14),
-    Column("Model", 12, flex=True),
-    Column("Why", 22, flex=True, drop=1),
-    Column("Vendor", 14, drop=3),
-    Column("Audited", 10, drop=4),
-    Column("Due", 10, drop=2),
+    Column(tell("column.verdict"), 14),
+    Column(tell("column.model"), 12, flex=True),
+    Column(tell("column.why"), 22, flex=True, drop=1),
+    Column(tell("column.vendor"), 14, drop=3),
+    Column(tell("column.audited"), 10, drop=4),
+    Column(tell("column.due"), 10, drop=2),
 )
 
 
@@ -32,31 +33,25 @@ def log_line(health: LogHealth, passed: str, failed: str) -> Content:
     """The log's state in one line; `intact` is said of what was re-derived as a whole."""
     since = health.entries - health.verified_entries
     if not health.intact:
-        head = Content.assemble((f"{failed} LOG BROKEN: ", "bold $fail"), foreign(health.problem, "bold"))
+        head = Content.assemble(
+            (f"{failed} {tell('log.broken')} ", "bold $fail"), foreign(health.problem, "bold")
+        )
     elif not health.verified_utc:
-        head = Content.styled("log signed, not verified as a whole yet (9, then v)", "bold $review")
+        head = Content.styled(tell("log.unverified"), "bold $review")
     elif since:
-        when = f"log verified {moment(health.verified_utc)} up to entry {health.verified_entries:,}"
-        head = Content.styled(f"{passed} {when}, {since:,} new since checked as they came", "bold $pass")
+        up_to = {"moment": moment(health.verified_utc), "entry": f"{health.verified_entries:,}"}
+        head = Content.styled(f"{passed} {count('log.verified', since, **up_to)}", "bold $pass")
     else:
-        head = Content.styled(f"{passed} log intact", "bold $pass")
-    root = line(health.root)[:16]
-    return Content.assemble(
-        head, f", {health.entries:,} entries", (f", root {root}…" if root else "", "$muted")
-    )
+        head = Content.styled(f"{passed} {tell('log.intact')}", "bold $pass")
+    root = tell("log.root", root=line(health.root)[:16]) if health.root else ""
+    return Content.assemble(head, ", ", count("log.entries", health.entries), (root, "$muted"))
 
 
 class OverviewScreen(Section):
     """The first screen."""
 
     TITLE = "Overview"
-    HELP_TEXT = (
-        "Cases that are not closed stand first, the most urgent on top: since a FAIL or REVIEW was known, "
-        "two clocks run, 72 hours and 60 days. Below is every registered model with its last verdict, "
-        "why, when, and when the next audit is due; the line under the table says in full why the model "
-        "under the cursor stands where it stands. tab goes from table to table; enter opens the case, or "
-        "the model's last result. All times are UTC."
-    )
+    HELP_TEXT = tell("overview.help")
     DEFAULT_CSS = "OverviewScreen #cases { max-height: 8; }"
     BINDINGS = navigation("overview", Binding("enter", "open", "Open", key_display="enter"))
 
@@ -68,22 +63,20 @@ class OverviewScreen(Section):
     def body(self) -> ComposeResult:
         """Open cases, models, detail, log and data, needs you."""
         with VerticalScroll(id="page"):
-            yield Heading("Cases", id="open")
+            yield Heading(tell("overview.cases"), id="open")
             yield Rows(
                 CASE_COLUMNS,
                 lambda index: case_cells(self.cases[index], self),
-                empty="No case is open: a FAIL or REVIEW is one.",
+                empty=tell("overview.no_case"),
                 id="cases",
             )
-            yield Heading("Models", id="tally")
-            yield Rows(
-                _COLUMNS, self._cells, empty="No model yet: gradaudit models add NAME FOLDER", id="models"
-            )
+            yield Heading(tell("overview.models"), id="tally")
+            yield Rows(_COLUMNS, self._cells, empty=tell("overview.no_model"), id="models")
             yield Lines(id="detail")
-            yield Heading("Log and data")
+            yield Heading(tell("overview.log"))
             yield Lines(id="health")
-            yield Heading("Needs you")
-            yield Lines(Content.styled("reading the workspace …", "$muted"), id="needs")
+            yield Heading(tell("overview.needs"))
+            yield Lines(Content.styled(tell("overview.reading"), "$muted"), id="needs")
 
     async def load(self) -> None:
         """Read the overview."""
@@ -103,9 +96,9 @@ class OverviewScreen(Section):
     def _needs(self, view: OverviewView) -> None:
         glyph = self.app.glyphs.point
         needs = [Content.assemble((f"{glyph} ", "bold $review"), foreign(need)) for need in view.needs_me]
-        nothing = Content.styled(f"{self.app.glyphs.passed} Nothing needs you now.", "$muted")
+        nothing = Content.styled(f"{self.app.glyphs.passed} {tell('overview.nothing')}", "$muted")
         self.query_one("#needs", Lines).show(*(needs or [nothing]))
-        more = Content.styled(f"{len(needs)} more below need you", "$review") if needs else Content("")
+        more = Content.styled(count("overview.more", len(needs)), "$review") if needs else Content("")
         self.query_one("#open", Heading).add(more)
 
     def _tally(self) -> Content:
@@ -117,18 +110,17 @@ class OverviewScreen(Section):
 
     def _health(self, view: OverviewView) -> None:
         glyphs = self.app.glyphs
-        counts = (
-            f"{view.studies:,} studies, {view.reports:,} reports, {view.pairs:,} pairs, "
-            f"{view.quarantined:,} files in quarantine"
-        )
-        words = Content.assemble(("signed by ", "$muted"), foreign(view.log.key_words, "$muted"))
+        numbers = {"studies": view.studies, "reports": view.reports, "pairs": view.pairs}
+        numbers["files"] = view.quarantined
+        counts = tell("overview.data", **{name: f"{number:,}" for name, number in numbers.items()})
+        words = foreign(tell("log.signed_by", words=view.log.key_words), "$muted")
         self.query_one("#health", Lines).show(
             log_line(view.log, glyphs.passed, glyphs.failed), words, Content(counts)
         )
 
     def _cells(self, index: int) -> tuple[Content, ...]:
         row = self.rows[index]
-        why = foreign(row.why) if row.verdict else Content.styled("press r to run an audit", "$muted")
+        why = foreign(row.why) if row.verdict else Content.styled(tell("overview.press"), "$muted")
         return (
             badge(row.verdict, self.app.glyphs),
             foreign(row.model, "bold"),
@@ -145,18 +137,11 @@ class OverviewScreen(Section):
             return
         row = self.rows[index]
         if row.verdict is None:
-            detail.show(
-                Content.assemble(
-                    foreign(row.model, "bold"),
-                    ": not audited yet. ",
-                    ("r", "bold $accent"),
-                    " runs an audit.",
-                )
-            )
+            detail.show(Content.assemble(foreign(row.model, "bold"), ": ", tell("overview.not_audited")))
             return
         detail.show(
             Content.assemble(foreign(row.model, "bold"), ": ", MEANING[row.verdict]),
-            Content.assemble(("Why: ", "$muted"), foreign(row.why)),
+            Content.assemble((tell("overview.why"), "$muted"), " ", foreign(row.why)),
         )
 
     def on_rows_moved(self, message: Rows.Moved) -> None:

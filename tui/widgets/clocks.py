@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from appliance.cases.views import CaseState, ClockState, ClockView
+from appliance.words.table import tell
 from tui.glyphs import Glyphs
 from tui.text import foreign, line
 from tui.words import moment
@@ -15,7 +16,7 @@ _STYLE = {
     ClockState.ANSWERED: "$pass",
     ClockState.LATE: "bold $review",
 }
-_SHORT = {ClockState.ANSWERED: "answered", ClockState.LATE: "answered late"}
+_SHORT = {ClockState.ANSWERED: tell("case.answered"), ClockState.LATE: tell("case.answered_late")}
 
 
 def _glyph(clock: ClockView, glyphs: Glyphs) -> str:
@@ -37,14 +38,15 @@ def clock_line(clock: ClockView, glyphs: Glyphs) -> Content:
     """A clock in full: what it says, its limit, and where that stands."""
     return Content.assemble(
         (f"{_glyph(clock, glyphs)} {line(clock.said)}", _STYLE[clock.state]),
-        f"; limit {moment(line(clock.due_utc))} UTC, ",
+        f"; {tell('clock.limit', moment=moment(line(clock.due_utc)))}, ",
         foreign(clock.law, "$muted"),
     )
 
 
 def state_cell(state: CaseState, glyphs: Glyphs) -> Content:
     """What was decided last, as glyph and word."""
+    word = tell(f"case.state.{state.value}")
     if state is CaseState.OPEN:
-        return Content.styled(f"{glyphs.verdicts['REVIEW']} {state.value}", "bold $review")
+        return Content.styled(f"{glyphs.verdicts['REVIEW']} {word}", "bold $review")
     sign = glyphs.passed if state is CaseState.CLOSED else glyphs.dot
-    return Content.styled(f"{sign} {state.value}", "$muted" if state is CaseState.CLOSED else "bold")
+    return Content.styled(f"{sign} {word}", "$muted" if state is CaseState.CLOSED else "bold")

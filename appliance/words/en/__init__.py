@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.words.en import commands, findings, pack, report, schedule, screens, verdicts
+from appliance.words.en import cases, commands, findings, pack, report, schedule, screens, verdicts
 
 MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **verdicts.MESSAGES,
@@ -14,6 +14,7 @@ MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **screens.MESSAGES,
     **schedule.MESSAGES,
     **findings.MESSAGES,
+    **cases.MESSAGES,
 }
 
 TO: Final = "to"  # between the ends of a range, read aloud
