@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         RevealedView,
         Second,
     )
+    from appliance.members import UserView
     from appliance.policies.views import (
         ApprovalNeed,
         DryRunView,
@@ -107,6 +108,27 @@ class Backend(Protocol):
 
     def choose_policy(self, name: str) -> None:
         """Say which policy is offered first."""
+
+    def users(self) -> tuple[UserView, ...]:
+        """Everybody with a key of the workspace."""
+
+    def quorum(self) -> int:
+        """How many open findings together."""
+
+    def add_user(self, name: str, role: str, passphrase: str, second: Second | None = None) -> None:
+        """Add somebody who types a passphrase."""
+
+    def remove_user(self, name: str, second: Second | None = None) -> None:
+        """Remove a user and change the keys that user has seen; may take seconds."""
+
+    def reset_passphrase(self, name: str, new: str, second: Second | None = None) -> None:
+        """Give another user a passphrase and new keys; may take seconds."""
+
+    def change_passphrase(self, old: str, new: str) -> None:
+        """Change one's own."""
+
+    def set_quorum(self, quorum: int, second: Second | None = None) -> None:
+        """Say how many open findings together."""
 
     def add_recovery(self, name: str = "paper", words: str = "") -> str:
         """Add a paper key."""

@@ -9,14 +9,21 @@ import mmap
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from appliance.evidence.views import LogFilter
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMS: Final = {"place": "Q", "utc": "q", "object": "Q", "actor": "I", "act": "H", "outcome": "B"}
+FORMS: Final[dict[str, Literal["B", "H", "I", "Q", "q"]]] = {
+    "place": "Q",
+    "utc": "q",
+    "object": "Q",
+    "actor": "I",
+    "act": "H",
+    "outcome": "B",
+}
 LEAF: Final = 32
 WORDS: Final = {"act": "acts", "actor": "actors", "outcome": "outcomes"}
 

@@ -32,7 +32,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "SiftDialog": ("4", "f"),
     "RevealDialog": ("4", "enter", "v"),
     "LogScreen": ("9",),
-    "FilterDialog": ("9", "slash"),
+    "FilterDialog": ("9", "f"),
     "GoToDialog": ("9", "n"),
     "LogExportDialog": ("9", "e"),
     "StateDialog": ("9", "w"),
@@ -63,10 +63,16 @@ WAYS: dict[str, tuple[str, ...]] = {
     "Palette": ("ctrl+p",),
     "UnlockScreen": ("ctrl+l",),
     "WizardScreen": (),
+    "UsersScreen": ("l",),
+    "AddUserDialog": ("l", "n"),
+    "RemoveUserDialog": ("l", "end", "x"),
+    "ResetDialog": ("l", "down", "p"),
+    "OwnPassphraseDialog": ("l", "p"),
+    "QuorumDialog": ("l", "t"),
 }
 # Screens that no key leads to: they stand at the beginning of a first run.
 BEGUN: dict[str, Callable[[], Screen[None]]] = {"WizardScreen": lambda: WizardScreen("models")}
-BASES = {"Section", "Dialog", "FileDialog", "StepDialog", "WorkDialog"}
+BASES = {"Section", "UserDialog", "Dialog", "FileDialog", "StepDialog", "WorkDialog"}
 
 
 def descendants(kind: type) -> Iterator[type]:
