@@ -110,12 +110,12 @@ def test_a_site_gives_other_keys() -> None:
         await press(pilot, "1", "2", "f2")
         assert isinstance(app.screen, OverviewScreen)
         assert "z Runs" in glass(app).splitlines()[-1]
-        await press(pilot, "9", "f11")
+        await press(pilot, "9", "ctrl+o")
         assert "verified: all 148 entries" in glass(app)
-        await press(pilot, "f7")
+        await press(pilot, "f11")
         assert isinstance(app.screen, UnlockScreen)
 
-    drive(steps, settings=settings(runs="z", lock="f7", log_verify="ü,f11"))
+    drive(steps, settings=settings(runs="z", lock="f11", log_verify="ü,ctrl+o"))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_site_gives_other_keys() -> None:
         ({"zzzzzz": "f9"}, "keys: zzzzzz is no act"),
         ({"runs": "ctrl+banana"}, "runs: ctrl+banana is no key"),
         ({"runs": "x,"}, "runs: nothing is no key"),
-        ({"runs": "9"}, "keys: 9 would be both log and runs"),
+        ({"runs": "9"}, "keys: 9 would be both runs and log"),
         ({"runs": "z", "log": "z"}, "keys: z would be both log and runs"),
-        ({"runs": "j"}, "keys: j would be both rows-down and runs"),
+        ({"runs": "j"}, "keys: j would be both runs and rows-down"),
         ({"lock": "x"}, "keys: lock needs a key that types nothing"),
     ],
 )
