@@ -11,7 +11,7 @@ _NEAR = timedelta(days=6)  # so far a weekday names one day
 
 
 def moment(at: datetime, zone: str, now: datetime) -> str:
-    """ "Sunday 02:00 Europe/Vienna, in 2 d 3 h"; with the date where the weekday does not tell."""
+    """ "Sunday 02:00 Europe/Vienna, in 2 d 3 h"; by its date where the weekday does not tell."""
     local = at.astimezone(zone_of(zone))
     near = abs(at - now) < _NEAR
     told = tell(

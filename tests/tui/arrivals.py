@@ -33,7 +33,7 @@ PLANNED = (
     ScheduleView(
         replace(WEEKLY, name="monthly", cron="30 3 1 * *", model="lumen-vlm", window="", blackout=()),
         "At 03:30 on the first day of every month", "2026-12-01T02:30:00+00:00",
-        "Tuesday 2026-12-01 03:30 Europe/Vienna, in 9 d 14 h", "", "", "never run", (),
+        "2026-12-01 03:30 Europe/Vienna, in 9 d 14 h", "", "", "never run", (),
     ),
     ScheduleView(
         WEEKLY, "At 02:00 on Sunday", "2026-11-22T01:00:00+00:00",

@@ -30,7 +30,7 @@ _AHEAD = (
     Column("UTC", 16, drop=2),
     Column("Schedule", 12, flex=True),
     Column("Model", 12, flex=True, drop=1),
-    Column("Not started because", 20, flex=True),
+    Column("What happens", 20, flex=True),
 )
 
 

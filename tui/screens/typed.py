@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Button, Input
 
 from tui.screens.dialog import Dialog
-from tui.text import foreign, line
+from tui.text import foreign
 from tui.widgets.drawing import Heading, Lines
 
 
@@ -25,7 +25,7 @@ class TypedConfirm(Dialog[bool]):
             yield Heading(self.title_)
             yield Lines(foreign(self.note))
             yield Lines(Content.assemble("Type the name to go on: ", foreign(self.name_, "bold")))
-            yield Input(placeholder=line(self.name_), id="name")
+            yield Input(placeholder="the name, as it stands above", id="name")
             with Horizontal(classes="buttons"):
                 yield Button(Content("Cancel"), id="keep")
                 yield Button(Content(self.act), id="act", variant="warning", disabled=True)

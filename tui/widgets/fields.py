@@ -76,8 +76,9 @@ class Pick(Drawing, can_focus=True):
 
     def draw(self, width: int) -> list[Content]:
         """All words, or the chosen one and how many there are."""
-        room, sign = width - LABEL, self.glyphs.point
-        label = Content.styled(self.label.ljust(LABEL), "$muted")
+        room, sign = width - LABEL - 1, self.glyphs.point
+        focus = ("▌" if self.has_focus else " ", "$accent")  # where a text field has it
+        label = Content.assemble((self.label.ljust(LABEL), "$muted"), focus)
         if not self.words:
             return [Content.assemble(label, ("none", "$muted"))]
         if sum(len(line(word)) + 4 for word in self.words) <= room:

@@ -11,7 +11,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "schedule.weekday.5": "Saturday",
     "schedule.weekday.6": "Sunday",
     "schedule.near": "{weekday} {clock} {zone}",
-    "schedule.far": "{weekday} {day} {clock} {zone}",
+    "schedule.far": "{day} {clock} {zone}",
     "schedule.ahead": "{moment}, in {left}",
     "schedule.ago": "{moment}, {left} ago",
     "schedule.days": "{days} d {hours} h",
