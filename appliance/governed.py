@@ -247,11 +247,11 @@ class Governed(Disclosed, Logged):
         Raises:
             NotPermitted: somebody is missing, or the second person is who proposed it.
         """
-        from appliance.policies.shelf import APPROVE
+        from appliance.policies.shelf import APPROVE, about
 
         two = self._workspace.keyring.quorum > 1
         try:
-            self._key_for(APPROVE, _object(version.name))
+            self._key_for(APPROVE, about(version.name))
         except NotPermitted:
             together = "two officers together approve a policy, each with" if two else "approving takes"
             raise NotPermitted(
@@ -261,7 +261,7 @@ class Governed(Disclosed, Logged):
                 else "Give the passphrase, not what `gradaudit unlock` keeps.",
             ) from None
         if two and version.deeds[-1].by[0] in self._besides():
-            self._record(APPROVE, _object(version.name), "refused", policy_digest=version.digest)
+            self._record(APPROVE, about(version.name), "refused", policy_digest=version.digest)
             raise NotPermitted(
                 "whoever proposed a policy is not the second person who approves it",
                 "Ask another officer; or let the proposer sign in, and the other one be the second.",
@@ -286,22 +286,19 @@ class Governed(Disclosed, Logged):
         from appliance.policies import shelf
 
         content, digest = shelf.note(deed)
-        with self._act(deed.act, _object(deed.name), policy_digest=deed.digest, detail_digest=digest):
+        with self._act(deed.act, shelf.about(deed.name), policy_digest=deed.digest, detail_digest=digest):
             first()
             shelf.keep_note(self._workspace, content, digest)
 
     def _allowed(self, deed: Deed) -> None:
         """An entry for everybody who approves."""
+        from appliance.policies.shelf import about
+
         self._proposal(self._shelf(), f"{deed.name}@{deed.version}")
-        about = self._log.identifier(_object(deed.name))
+        policy = self._log.identifier(about(deed.name))
         self._log.append_all(
-            [Act(deed.act, about, "allowed", actor, policy_digest=deed.digest) for actor in deed.by]
+            [Act(deed.act, policy, "allowed", actor, policy_digest=deed.digest) for actor in deed.by]
         )
-
-
-def _object(name: str) -> str:
-    """What entries about a policy are about."""
-    return f"policy\0{name}"
 
 
 def _day(text: str) -> date:

@@ -13,6 +13,7 @@ from typing import Any
 
 from appliance.designs.shelf import assignments
 from appliance.evidence.pack import PackInput
+from appliance.policies.shelf import about
 from appliance.registry import ModelRecord
 from appliance.views import AuditView
 from appliance.workspace.rows import StoredAudit
@@ -41,7 +42,12 @@ def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> Pa
         data=document["pack"]["data"],
         run=document["pack"]["run"],
         stored=document["result"],
-        related=(stored.model, stored.cohort, *document["pack"]["data"].get("committed_design", {}).values()),
+        related=(
+            stored.model,
+            stored.cohort,
+            about(str(stored.digests.get("asked", {}).get("policy", "")).partition("@")[0]),
+            *document["pack"]["data"].get("committed_design", {}).values(),
+        ),
     )
 
 

@@ -175,6 +175,11 @@ def read(workspace: Workspace, log: EvidenceLog) -> Shelf:
     return Shelf(tuple(sorted((*first, *site.values()), key=lambda one: one.name)), now(log))
 
 
+def about(name: str) -> str:
+    """What entries of the log about a policy are about."""
+    return f"policy\0{name}"
+
+
 def names(workspace: Workspace, log: EvidenceLog) -> tuple[str, ...]:
     """Names an audit can run under: of shipped policies, and of those a site has in force.
 

@@ -16,7 +16,9 @@ from appliance.api import Appliance
 from appliance.designs.unfavourable import CONTROL as LOST_PATIENTS
 from appliance.errors import NotPermitted, UsageError
 from appliance.isolation import LAYERS, ON
+from appliance.packing import pack_input
 from appliance.policies.dry_run import dry_run
+from appliance.policies.shelf import about
 from appliance.policies.views import DryRunRow, Outcome
 from appliance.policy_file import LoadedPolicy
 from appliance.workspace.rows import StoredAudit
@@ -292,3 +294,12 @@ def test_an_audit_goes_on_with_the_text_it_began_with(site: Path, tmp_path: Path
         first, second = policy_file.load("demo").digest, policy_file.load(str(other)).digest
         assert told == 4 * [first] + 2 * [second]
         appliance.abandon_audit(cut_off)
+
+
+def test_the_evidence_pack_has_who_approved(site: Path) -> None:
+    """Entries about the policy an audit ran under go along with it."""
+    with Appliance.unlock(site, small_site.PASSPHRASE, "officer") as appliance:
+        audit = next(row for row in appliance._workspace.catalogue.audits() if row.state == "done")
+        named = replace(audit, digests={**audit.digests, "asked": {"policy": "ward@2"}})
+        related = pack_input(appliance._workspace, named, appliance.audit(audit.audit_id)).related
+        assert about("ward") in related
