@@ -71,6 +71,23 @@ class Hostile(Simulator):
         """Policies with the payload."""
         return tuple(self.payload + name for name in super().policies())
 
+    def policy_versions(self) -> Any:
+        """Names, versions and persons with the payload."""
+        return planted(super().policy_versions(), self.payload)
+
+    def policy(self, reference: str) -> Any:
+        """Text and deeds with the payload."""
+        return planted(super().policy(reference.removeprefix(self.payload)), self.payload)
+
+    def diff_policies(self, first: str, second: str = "") -> Any:
+        """Values and explanations with the payload."""
+        names = (first.removeprefix(self.payload), second.removeprefix(self.payload))
+        return planted(super().diff_policies(*names), self.payload)
+
+    def dry_run_policy(self, reference: str, since: str = "") -> Any:
+        """Models, policies and reasons with the payload."""
+        return planted(super().dry_run_policy(reference.removeprefix(self.payload)), self.payload)
+
     def audits(self) -> Any:
         """Rows with the payload."""
         return planted(super().audits(), self.payload)
@@ -123,6 +140,20 @@ def inert(app: GradAuditApp) -> None:
             if segment.style is not None:
                 assert segment.style.link is None
                 assert "@click" not in segment.style.meta
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_payload_is_inert_among_policies(payload: str) -> None:
+    """In names, texts, reasons and differences of policies, and in what is asked before one is approved."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for keys in (("7",), ("d",), ("t", "down"), ("m", "v"), ("y",), ("escape", "x")):
+            await press(pilot, *keys)
+            inert(app)
+        assert "Reject" in glass(app)
+        assert app.return_code is None
+
+    drive(steps, backend=hostile(payload))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
