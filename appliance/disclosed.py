@@ -246,17 +246,6 @@ class Disclosed(Designed):
             self._typed = self._workspace.keyring.identify(passphrase, name)
 
     @contextmanager
-    def _beside(self, second: Second | None) -> Iterator[None]:
-        """A second person, present for one act."""
-        before = list(self._present)
-        try:
-            if second is not None:
-                self.join(second.name, second.secret)
-            yield
-        finally:
-            self._present[:] = before
-
-    @contextmanager
     def _dropping(self) -> Iterator[None]:
         """Whoever must not look any more keeps nothing open."""
         try:

@@ -7,13 +7,15 @@ everybody who opened findings.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from appliance import lockout
 from appliance.acts import OpenWorkspace, attempted
 from appliance.errors import Locked, UsageError
+from appliance.finding_views import Second
 from appliance.workspace import paper
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.keyslots import Slot, new_slot, slot_of
@@ -80,15 +82,36 @@ class Members(OpenWorkspace):
                 )
             self._present.append(identity)
 
-    def add_user(self, name: str, role: str, passphrase: str) -> None:
+    @contextmanager
+    def _beside(self, second: Second | None) -> Iterator[None]:
+        """A second person, present for one act."""
+        before = list(self._present)
+        try:
+            if second is not None:
+                self.join(second.name, second.secret)
+            yield
+        finally:
+            self._present[:] = before
+
+    def quorum(self) -> int:
+        """How many officers or paper keys open findings together."""
+        return self._workspace.keyring.quorum
+
+    def add_user(self, name: str, role: str, passphrase: str, second: Second | None = None) -> None:
         """Add somebody who types a passphrase.
+
+        Args:
+            name: to sign in by.
+            role: officer, operator or auditor.
+            passphrase: the first one.
+            second: present for this act alone, where it takes two.
 
         Raises:
             UsageError: the name is taken or not usable, no such role, or the passphrase is too short.
             NotPermitted: no passphrase was typed for this; or an officer, without the quorum.
         """
         wanted = _typed_role(role)
-        with self._act("user.add", "user", name):
+        with self._beside(second), self._act("user.add", "user", name):
             self._add(self._new_slot(name, wanted, passphrase))
 
     def add_machine(self, name: str) -> str:
@@ -110,7 +133,7 @@ class Members(OpenWorkspace):
             self._add(self._new_slot(name, Role.RECOVERY, paper.opens_with(words)))
         return words
 
-    def remove_user(self, name: str) -> None:
+    def remove_user(self, name: str, second: Second | None = None) -> None:
         """Remove a user; the keys that user has seen are changed.
 
         Raises:
@@ -120,7 +143,7 @@ class Members(OpenWorkspace):
         """
         if name == self._workspace.user.name:
             raise UsageError("nobody removes himself", "Another officer can.")
-        with self._act("user.remove", "user", name, turn=self._workspace.alone()):
+        with self._beside(second), self._act("user.remove", "user", name, turn=self._workspace.alone()):
             leaving = self._slot(name)
             self._replace([slot for slot in self._workspace.keyring.slots if slot is not leaving])
 
@@ -143,7 +166,7 @@ class Members(OpenWorkspace):
                 keyring.with_slot(slot_of(identity, new, keyring.workspace_id, unsafe_fast_kdf=self._fast))
             )
 
-    def reset_passphrase(self, name: str, new: str) -> None:
+    def reset_passphrase(self, name: str, new: str, second: Second | None = None) -> None:
         """Give another user a passphrase and a new key pair; what the old ones opened is changed.
 
         Raises:
@@ -153,7 +176,7 @@ class Members(OpenWorkspace):
         """
         if name == self._workspace.user.name:
             raise UsageError("one's own passphrase is changed, not reset", "Leave the name out.")
-        with self._act("user.reset", "user", name, turn=self._workspace.alone()):
+        with self._beside(second), self._act("user.reset", "user", name, turn=self._workspace.alone()):
             before = self._slot(name)
             if not before.user.role.types_a_passphrase:
                 raise UsageError(
@@ -178,7 +201,7 @@ class Members(OpenWorkspace):
             with self._workspace.resealing(old, fresh):
                 self._workspace.rotate(keyring.with_evidence_key(by, fresh), by)
 
-    def set_quorum(self, quorum: int) -> None:
+    def set_quorum(self, quorum: int, second: Second | None = None) -> None:
         """How many open findings together; the evidence key changes, so an old keyring.json gives no other.
 
         Raises:
@@ -186,7 +209,7 @@ class Members(OpenWorkspace):
             NotPermitted: no passphrase was typed for this, or the present quorum is not here.
             Busy: as `remove_user`.
         """
-        with self._act("keys.quorum", str(quorum), turn=self._workspace.alone()):
+        with self._beside(second), self._act("keys.quorum", str(quorum), turn=self._workspace.alone()):
             by, keyring = self._workspace.authority(), self._workspace.keyring
             old, fresh = self._evidence_key(), SecretKey.random()
             changed = keyring.with_quorum(quorum, by, fresh)

@@ -55,6 +55,7 @@ RULES: Final[dict[str, Rule]] = {
     "backup": Rule("workspace.backup", _RUNNING),
     # users and keys
     "users": Rule("users.show", _EVERYBODY),
+    "quorum": Rule("users.show", _EVERYBODY),
     "join": Rule("workspace.join", _KEYS),
     "change_passphrase": Rule("user.passphrase", _READING),
     "add_user": Rule("user.add", _KEYS),

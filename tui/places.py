@@ -21,6 +21,7 @@ PLACES: Final = (
     ("0", "schedule", "Schedule"),
     ("s", "system", "System"),
     ("c", "compare", "Compare"),
+    ("l", "users", "Users"),
 )
 """Keys, name, label; the first ones are shown on the key line where there is room."""
 

@@ -17,6 +17,7 @@ from tui.screens.schedule import ScheduleScreen
 from tui.screens.section import Section
 from tui.screens.studies import StudiesScreen
 from tui.screens.system import SystemScreen
+from tui.screens.users import UsersScreen
 
 ROOMS: Final[dict[str, type[Section]]] = {
     "overview": OverviewScreen,
@@ -31,5 +32,6 @@ ROOMS: Final[dict[str, type[Section]]] = {
     "schedule": ScheduleScreen,
     "system": SystemScreen,
     "compare": CompareScreen,
+    "users": UsersScreen,
 }
 """All places but `result`, which shows the audit that was looked at last."""

@@ -142,6 +142,7 @@ ON_THE_WARD: dict[str, Act] = {
     "may": lambda site, visit: _same(
         site.may(), {name for name, who in EXPECTED.items() if LETTERS[visit.name] in who}
     ),
+    "quorum": lambda site, visit: _same(site.quorum(), 1),
     "expect_permission": lambda site, visit: site.expect_permission("users"),
     "setup": lambda site, visit: site.setup(),
     "set_intake": lambda site, visit: site.set_intake(str(visit.room), "NORTHSIDE"),

@@ -20,7 +20,7 @@ EXPECTED = {
     "users": "OPAMR", "join": "OR", "change_passphrase": "OPA", "add_user": "OR", "add_machine": "O",
     "add_recovery": "O", "remove_user": "O", "reset_passphrase": "OR", "rotate_keys": "O", "set_quorum": "O",
     "set_auto_lock": "O",
-    "may": "OPAMR", "expect_permission": "OPAMR",
+    "quorum": "OPAMR", "may": "OPAMR", "expect_permission": "OPAMR",
     "setup": "OPAM", "leave_setup": "O", "set_intake": "OP", "choose_policy": "O",
     "ingest": "OPM", "try_ingest": "OPM", "try_cohort": "OP",
     "quarantine": "OPM", "export_studies": "O", "studies": "OP", "study": "OP",

@@ -46,6 +46,11 @@ def glass(app: GradAuditApp) -> str:
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
 
+async def sees(pilot: Pilot[Any], app: GradAuditApp, *words: str) -> None:
+    """Wait until all of it is on the glass, however it is broken into lines."""
+    await until(pilot, lambda: all(one in " ".join(glass(app).split()) for one in words))
+
+
 def drive(steps: Steps, size: tuple[int, int] = (80, 24), **options: Any) -> GradAuditApp:
     """Run `steps` on an app over the simulator, after its first screen has loaded."""
     options.setdefault("backend", Simulator())

@@ -10,7 +10,7 @@ from textual.widgets import Button, Input
 
 from appliance.errors import NotPermitted
 from appliance.setup_view import STEPS, SetupView
-from tests.tui.pilot import drive, glass, press, settle, until
+from tests.tui.pilot import drive, glass, press, sees, settle
 from tests.tui.simulator import SimulatedDoor, Simulator
 from tui.app import GradAuditApp
 from tui.screens.overview import OverviewScreen
@@ -31,11 +31,6 @@ async def write(pilot: Pilot[Any], app: GradAuditApp, **fields: str) -> None:
     for name, text in fields.items():
         app.screen.query_one(f"#{name}", Input).value = text
     await settle(pilot)
-
-
-async def sees(pilot: Pilot[Any], app: GradAuditApp, *words: str) -> None:
-    """Wait until all of it is on the glass."""
-    await until(pilot, lambda: all(one in " ".join(glass(app).split()) for one in words))
 
 
 @pytest.mark.parametrize("size", SIZES)

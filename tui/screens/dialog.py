@@ -28,6 +28,11 @@ class Dialog(ModalScreen[T]):
     ]
     app: GradAuditApp
 
+    def on_mount(self) -> None:
+        """A button takes the next press at once, or a fast second enter would be lost."""
+        for button in self.query(Button):
+            button.active_effect_duration = 0
+
     def action_leave(self) -> None:
         """Leave without an answer."""
         self.dismiss(None)
