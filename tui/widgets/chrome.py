@@ -6,6 +6,7 @@ from textual import events
 from textual.content import Content
 from textual.reactive import reactive
 
+from appliance.words.table import tell
 from tui.needs import offered
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
@@ -30,7 +31,7 @@ class TopLine(Drawing):
         """One line; the running audit pushes the site out when there is no room for both."""
         left = Content.assemble(("GradAudit", "bold $accent"), "  ", (self.title, "bold"))
         if self.role:
-            left = Content.assemble(left, ("  as ", "$muted"), (line(self.role), "$muted"))
+            left = Content.assemble(left, "  ", (tell("top.role", role=line(self.role)), "$muted"))
         right = foreign(self.running, "bold $review") if self.running else foreign(self.site, "$muted")
         room = width - left.cell_length - 2
         right = right.truncate(max(0, room), ellipsis=True)
@@ -88,8 +89,8 @@ class Notice(Drawing):
         self.remove_class("-shown")
 
     def _show(self, head: str, style: str, hint: str) -> None:
-        tail = Content.assemble("  hint: ", foreign(hint)) if hint else Content("")
-        self.text = Content.assemble((head, style), tail)
+        tail = foreign(tell("notice.hint", hint=hint)) if hint else Content("")
+        self.text = Content.assemble((head, style), "  " * bool(hint), tail)
         self.add_class("-shown")
         self.refresh(layout=True)
 
