@@ -40,13 +40,26 @@ def log_verify(context: typer.Context, json_: Json = False) -> None:
 @log.command("ls")
 def log_ls(
     context: typer.Context,
-    offset: Annotated[int, typer.Option(help="First entry.", min=0)] = 0,
+    act: Annotated[str, typer.Option(help="Only acts that begin so, as `findings.`.")] = "",
+    outcome: Annotated[str, typer.Option(help="Only outcomes that begin so, as `refused`.")] = "",
+    actor: Annotated[str, typer.Option(help="Only actors that begin so, as `officer`.")] = "",
+    object_: Annotated[str, typer.Option("--object", help="Only handles that begin so.")] = "",
+    text: Annotated[str, typer.Option(help="Only entries where one of the four begins so.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Not before this UTC time, as 2026-07.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Not after it: 2026-07 is to the end of July.")] = "",
+    newest: Annotated[bool, typer.Option("--newest", help="Newest first.")] = False,
+    offset: Annotated[int, typer.Option(help="Entries to pass over.", min=0)] = 0,
     limit: Annotated[int, typer.Option(help="How many entries.", min=1)] = 100,
     json_: Json = False,
 ) -> None:
-    """List log entries."""
+    """List log entries, all or those that a filter lets through; how many there are is said."""
+    from appliance.evidence.views import LogFilter
+
+    wanted = LogFilter(act, outcome, actor, object_, text, since, until)
     with opened(context) as appliance:
-        table(json_, appliance.log_entries(offset, limit))
+        found = appliance.log_find(wanted, offset, limit, newest)
+    table(json_, found.rows)
+    say(f"{len(found.rows)} of {found.total} entries")
 
 
 @log.command("checkpoint")

@@ -79,11 +79,12 @@ class Index:
             return None
 
     def forget(self) -> None:
-        """Take every piece away."""
+        """Take every piece away; what was verified stays known."""
         self.pieces = []
         with suppress(OSError):
             for path in self._folder.iterdir():
-                path.unlink()
+                if path.name != _VERIFIED:
+                    path.unlink()
 
     def holding(self, number: int) -> Piece:
         """The piece that an entry is in."""
