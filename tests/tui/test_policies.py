@@ -104,7 +104,7 @@ def test_what_past_audits_would_have_ended_in(size: tuple[int, int]) -> None:
         assert "* ? INCONCLUSIVE ✓ PASS clear-vlm" in shown
         assert "? needs a new run ▲ REVIEW north-vlm" in shown
         await press(pilot, "down", "down")
-        assert "part of what the audit computed: decision.alpha_review, method.seed" in words(app)
+        assert "the audit computed with what changes: decision.alpha_review, method.seed" in words(app)
 
     drive(steps, size)
 
