@@ -149,6 +149,8 @@ class Logged(OpenWorkspace):
         needs = []
         if not health.intact:
             needs.append("the log is broken: keep the disk as it is and ask for help")
+        elif not health.verified_utc:
+            needs.append("the log was never verified as a whole: `gradaudit log verify`, or v on its screen")
         if health.witnessed == UNWITNESSED:
             needs.append("the log: unwitnessed for more than seven days, bring it to a witness")
         return tuple(needs)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, say, table
+from appliance.narration import emit, progress, say, table
 
 log = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
 witness = typer.Typer(help="Witnesses: others who remember how far the log was.", no_args_is_help=True)
@@ -22,10 +22,10 @@ Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write.
 @log.command("verify")
 def log_verify(context: typer.Context, json_: Json = False) -> None:
     """Re-derive the whole log: intact, signed by which key, and seen by a witness or not."""
-    from appliance.views import plain
+    from appliance.views import Progress, plain
 
-    with opened(context) as appliance:
-        health = appliance.log_verify()
+    with opened(context) as appliance, progress(json_) as show:
+        health = appliance.log_verify(lambda done, of: show(Progress("verifying", done, of, "entries")))
     emit(
         json_,
         plain(health),
