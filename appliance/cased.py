@@ -99,7 +99,7 @@ class Cased(Logged):
         from appliance.cases.standing import Cases
 
         catalogue = self._workspace.catalogue
-        return Cases(self._log, catalogue.audits(), catalogue.case_steps())
+        return Cases(self._log, catalogue.audits(), catalogue.case_steps)
 
     def _open_cases(self) -> tuple[CaseRow, ...]:
         """Those that are not closed."""

@@ -25,5 +25,5 @@ PLACES: Final = (
 )
 """Keys, name, label; the first ones are shown on the key line where there is room."""
 
-NEEDED: Final = {"log": "log_find", "evidence": "packs", "findings": "findings"}
+NEEDED: Final = {"cases": "cases", "log": "log_find", "evidence": "packs", "findings": "findings"}
 """The act of the appliance without which a place shows nothing; the others show what the role may see."""

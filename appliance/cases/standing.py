@@ -5,13 +5,13 @@ Nobody opens a case, so nobody can forget to; nothing is stored of one but what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from appliance.cases.clocks import CLOCKS, reading
-from appliance.cases.steps import ASSIGN, REOPEN, Step, told
+from appliance.cases.steps import ASSIGN, REOPEN, Kept, Step, told
 from appliance.cases.views import CaseRow, CaseState, CaseView, ClockState, StepView
 from appliance.evidence.elapsed import Elapsed
 from appliance.evidence.entries import Entry, claimed_ms
@@ -68,13 +68,13 @@ class Cases:
     Args:
         log: of the workspace.
         audits: all of the catalogue.
-        kept: records of steps by digest.
+        kept: gives the records of steps by digest.
 
     Raises:
         IntegrityError: as `told`.
     """
 
-    def __init__(self, log: EvidenceLog, audits: Sequence[StoredAudit], kept: Mapping[str, str]) -> None:
+    def __init__(self, log: EvidenceLog, audits: Sequence[StoredAudit], kept: Kept) -> None:
         log.refresh()
         self._cases = _opened(log, audits)
         self._elapsed = Elapsed(log) if self._cases else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -27,6 +27,7 @@ from appliance.evidence.verify_evidence import canonical
 ASSIGN, DECIDE, REOPEN, KEEP = "case.assign", "case.decide", "case.reopen", "case.keep"
 DECISIONS: Final = (CaseState.ACCEPTED, CaseState.DISPUTED, CaseState.REFERRED, CaseState.CLOSED)
 FEWEST_WORDS, LONGEST_REASON = 3, 2000  # words, characters
+Kept = Callable[[], Mapping[str, str]]  # records by digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +114,27 @@ def record(
     return content.decode(), sha256(content).hexdigest()
 
 
-def told(log: EvidenceLog, kept: Mapping[str, str]) -> tuple[Step, ...]:
+def told(log: EvidenceLog, kept: Kept) -> tuple[Step, ...]:
     """Every step of every case that the log vouches for, oldest first.
 
     Args:
         log: with the digests.
-        kept: record by digest; one that no entry vouches for was cut off, and says nothing.
+        kept: gives record by digest, asked after the log: a record is there before its entry. One that no
+            entry vouches for was cut off, and says nothing.
 
     Raises:
         IntegrityError: a record is missing, is not what was logged, or an entry repeats another's.
     """
     done = [entry for act in (ASSIGN, DECIDE, REOPEN) for entry in log.acts(act) if entry.outcome == "done"]
     steps: dict[str, Step] = {}
+    again, records = log.acts(KEEP), kept()
     for entry in done:
         if entry.detail_digest in steps:
             raise _not_logged(entry)
-        steps[entry.detail_digest] = _step(kept, entry, entry)
-    for entry in log.acts(KEEP):
+        steps[entry.detail_digest] = _step(records, entry, entry)
+    for entry in again:
         if entry.detail_digest not in steps:
-            steps[entry.detail_digest] = _step(kept, entry, None)
+            steps[entry.detail_digest] = _step(records, entry, None)
     return tuple(sorted(steps.values(), key=lambda step: (step.at, step.entry.index if step.entry else -1)))
 
 
@@ -141,8 +144,8 @@ def keep(log: EvidenceLog, steps: Sequence[Step], actor: str) -> None:
         log.append_all([Act(KEEP, "", "noted", actor, detail_digest=step.digest) for step in steps])
 
 
-def _step(kept: Mapping[str, str], said: Entry, entry: Entry | None) -> Step:
-    content = kept.get(said.detail_digest, "")
+def _step(records: Mapping[str, str], said: Entry, entry: Entry | None) -> Step:
+    content = records.get(said.detail_digest, "")
     if sha256(content.encode()).hexdigest() != said.detail_digest:
         raise _not_logged(said)
     fields: dict[str, Any] = json.loads(content)

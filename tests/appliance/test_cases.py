@@ -288,6 +288,22 @@ def test_a_record_that_was_changed_is_named(
             look()
 
 
+def test_a_look_beside_a_step_raises_no_alarm(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another officer's step, written while the log is read, is seen whole or not at all."""
+    other, kept = site.opened(), Catalogue.case_steps
+
+    def later(self: Catalogue) -> dict[str, str]:
+        monkeypatch.setattr(Catalogue, "case_steps", kept)
+        found = kept(self)
+        other.decide_case(ward.AUDIT, "accepted", REASON)
+        return found
+
+    monkeypatch.setattr(Catalogue, "case_steps", later)
+    assert site.appliance.case(ward.AUDIT).row.state is CaseState.OPEN
+    assert site.appliance.case(ward.AUDIT).row.state is CaseState.ACCEPTED
+    other.close()
+
+
 def test_an_entry_that_repeats_a_step_is_an_alarm(site: Site) -> None:
     """Whoever holds the disk can append to the log: a closing cannot be used a second time."""
     site.appliance.decide_case(ward.AUDIT, "closed", REASON)

@@ -11,9 +11,10 @@ from textual.widgets import Button, Input
 
 from appliance.errors import IntegrityError, UsageError
 from tests.tui.case_views import demo_cases
-from tests.tui.pilot import drive, glass, press
+from tests.tui.pilot import drive, glass, press, until
 from tests.tui.simulator import Simulator, demo_overview
 from tui.app import GradAuditApp
+from tui.screens import cases
 from tui.screens.case_steps import DecideDialog, OwnerDialog, ReopenDialog
 from tui.screens.cases import CasesScreen
 from tui.screens.result import ResultScreen
@@ -176,6 +177,23 @@ def test_without_a_case_the_next_key_is_named() -> None:
         assert "No case: a FAIL or REVIEW is one. Press r to run an audit." in glass(app)
         await press(pilot, "enter", "d", "o", "u")
         assert isinstance(app.screen, CasesScreen)
+
+    drive(steps, backend=backend)
+
+
+def test_clocks_in_sight_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is read again by itself; focus and cursor stay where they are."""
+    monkeypatch.setattr(cases, "TICK_S", 0.05)
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "a", "down")
+        view = backend.cases_["a-0003"]
+        first = replace(view.row.clocks[0], said="overdue by 4 h")
+        later = replace(view, row=replace(view.row, clocks=(first, view.row.clocks[1])))
+        backend.cases_ = {**backend.cases_, "a-0003": later}
+        await until(pilot, lambda: "overdue by 4 h" in glass(app))
+        assert app.screen.query_one(Rows).cursor == 1
 
     drive(steps, backend=backend)
 

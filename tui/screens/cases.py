@@ -18,7 +18,7 @@ from tui.screens.case_steps import DecideDialog, OwnerDialog, ReopenDialog, Step
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
 from tui.widgets.chrome import Notice
-from tui.widgets.clocks import clock_cell, clock_line, state_cell
+from tui.widgets.clocks import TICK_S, clock_cell, clock_line, state_cell
 from tui.widgets.drawing import Facts, Heading
 from tui.widgets.rows import Column, Rows
 from tui.widgets.verdict import badge
@@ -86,15 +86,22 @@ class CasesScreen(Section):
         with VerticalScroll(id="page"):
             yield Facts(11, id="facts")
 
+    def on_mount(self) -> None:
+        """Load, and again every minute: the clocks go on."""
+        super().on_mount()
+        self.set_interval(TICK_S, self.reload)
+
     async def load(self) -> None:
         """Read all cases; the one whose result was looked at last is under the cursor."""
+        begins = not self.rows
         self.rows = await self.ask(self.app.backend.cases)
         audits = [row.audit_id for row in self.rows]
         table = self.query_one(Rows)
         table.fill(
             len(self.rows), audits.index(self.app.last_result) if self.app.last_result in audits else None
         )
-        table.focus()
+        if begins:
+            table.focus()
         still_open = sum(row.state is not CaseState.CLOSED for row in self.rows)
         self.query_one("#which", Heading).add(
             Content(tell("cases.count", open=f"{still_open:,}", all=f"{len(self.rows):,}"))
@@ -108,8 +115,10 @@ class CasesScreen(Section):
             return
         row = self.rows[index]
         self.app.last_result = row.audit_id
-        self.view = None
-        self._show(row)
+        if self.view is None or self.view.row.audit_id != row.audit_id:
+            self.view = None
+            self.query_one("#page", VerticalScroll).scroll_home(animate=False)
+        self.query_one(Facts).show(*self._facts(row))
         self._read(row.audit_id)
 
     @work(exclusive=True, group="case")
@@ -119,11 +128,7 @@ class CasesScreen(Section):
         except ApplianceError as error:
             self.complain(error)
         else:
-            self._show(self.view.row)
-
-    def _show(self, row: CaseRow) -> None:
-        self.query_one(Facts).show(*self._facts(row))
-        self.query_one("#page", VerticalScroll).scroll_home(animate=False)
+            self.query_one(Facts).show(*self._facts(self.view.row))
 
     def _facts(self, row: CaseRow) -> Iterator[tuple[str, Content]]:
         """Label and content, clocks first."""

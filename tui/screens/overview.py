@@ -14,6 +14,7 @@ from appliance.words.table import count, tell
 from tui.screens.cases import CASE_COLUMNS, case_cells
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
+from tui.widgets.clocks import TICK_S
 from tui.widgets.drawing import Heading, Lines
 from tui.widgets.rows import Column, Rows
 from tui.widgets.verdict import badge
@@ -78,17 +79,24 @@ class OverviewScreen(Section):
             yield Heading(tell("overview.needs"))
             yield Lines(Content.styled(tell("overview.reading"), "$muted"), id="needs")
 
+    def on_mount(self) -> None:
+        """Load, and again every minute: the clocks go on."""
+        super().on_mount()
+        self.set_interval(TICK_S, self.reload)
+
     async def load(self) -> None:
         """Read the overview."""
         view = await self.ask(self.app.backend.overview)
         self.app.known = view
+        begins = not (self.rows or self.cases)
         self.rows, self.cases = view.models, view.cases
         self.frame()
         self._needs(view)
         cases, table = self.query_one("#cases", Rows), self.query_one("#models", Rows)
         cases.fill(len(self.cases))
         table.fill(len(self.rows))
-        (cases if self.cases else table).focus()
+        if begins:
+            (cases if self.cases else table).focus()
         self.query_one("#tally", Heading).add(self._tally())
         self._detail(table.cursor)
         self._health(view)

@@ -10,6 +10,7 @@ from tui.glyphs import Glyphs
 from tui.text import foreign, line
 from tui.words import moment
 
+TICK_S = 60.0  # after which clocks in sight are read again
 _STYLE = {
     ClockState.RUNNING: "bold",
     ClockState.OVERDUE: "bold $fail",

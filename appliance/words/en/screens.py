@@ -127,7 +127,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "overview.cases": "Cases",
     "overview.no_case": "No case is open: a FAIL or REVIEW is one.",
     "overview.models": "Models",
-    "overview.no_model": "No model yet: gradaudit models add NAME FOLDER",
+    "overview.no_model": "No model yet: press 6, then n (gradaudit models add NAME FOLDER)",
     "overview.log": "Log and data",
     "overview.needs": "Needs you",
     "overview.nothing": "Nothing needs you now.",
