@@ -97,9 +97,8 @@ def _judged(row: DryRunRow, document: Mapping[str, Any], ran: LoadedPolicy, trie
     found = [] if unknown else _verdicts(changed, result, tried)
     if len({verdict.word for verdict in found}) != 1:
         keys = unknown or changed & (_SHARE | _TIER)
-        return replace(
-            row, why="only a new run can tell, for the audit computed with what changes: " + _listed(keys)
-        )
+        why = "only a new run can tell, for the audit computed with what changes: "
+        return replace(row, why=why + _listed(keys))
     word = found[0].word
     outcome = Outcome.SAME if word is row.verdict else Outcome.OTHER
     return replace(row, would_be=word, outcome=outcome, why=safe(found[0].reasons[0], 300))

@@ -51,7 +51,8 @@ TRIED = (
     ),
     DryRunRow(
         "a-0000", "north-vlm", "demo@1", "2026-11-19T09:00:00Z", VerdictWord.REVIEW, None, Outcome.UNKNOWN,
-        "only a new run can tell, for the audit computed with what changes: decision.alpha_review, method.seed",
+        "only a new run can tell, for the audit computed with what changes: "
+        "decision.alpha_review, method.seed",
     ),
     DryRunRow(
         "a-0007", "old-vlm", "demo@1", "2026-10-02T09:00:00Z", VerdictWord.VOID, None, Outcome.REFUSED,
