@@ -8,7 +8,7 @@ import typer
 
 from appliance.commands.session import Json, in_person
 from appliance.commands.users import With, WithFd
-from appliance.narration import emit, say, table
+from appliance.narration import emit, say, table, tabular
 
 findings = typer.Typer(
     help="What an audit says of single patients; opens with the evidence key.", no_args_is_help=True
@@ -71,15 +71,14 @@ def findings_show(
 
     with in_person(context, with_, with_fd) as appliance:
         found = appliance.finding(audit_id, pseudonym)
-    if json_:
-        emit(True, {"findings": [plain(one) for one in found]}, "")
-        return
+    lines = []
     for one in found:
         judged = f"p {one.p_value:.3g}" if one.p_value is not None else "not judged"
-        emit(False, {}, f"{one.patient}  {one.role}  {judged}  {'flagged' if one.flagged else 'not flagged'}")
-        lines = [f"  {name:24} {value}" for name, value in one.scores.items()]
+        lines.append(f"{one.patient}  {one.role}  {judged}  {'flagged' if one.flagged else 'not flagged'}")
+        lines.append(f"  pair {one.pair_id[:12]}")
+        lines += [f"  {name:24} {value}" for name, value in one.scores.items()]
         lines += [f"  leak probability {prior:12} {value:.3f}" for prior, value in one.probabilities.items()]
-        emit(False, {}, "\n".join([f"  pair {one.pair_id[:12]}", *lines]))
+    emit(json_, {"findings": [plain(one) for one in found]}, "\n".join(lines))
 
 
 @findings.command("reveal")
@@ -102,9 +101,8 @@ def findings_reveal(
         f"{safe(number, 100)}" + (f"  issued by {safe(issuer, 100)}" if issuer else "")
         for issuer, number in view.identities
     ]
-    emit(json_, plain(view), "\n".join(who) or "nobody: a planted canary")
-    if not json_:
-        table(False, view.studies)
+    told = "\n".join(who) or "nobody: a planted canary"
+    emit(json_, plain(view), f"{told}\n{tabular(view.studies)}".rstrip("\n"))
     say(f"this look is in the log with the digest {view.digest[:16]}… of the sealed reason")
 
 
