@@ -9,6 +9,7 @@ one checkpoint. A folder that was kept is measured again without making it anew.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import random
 import resource
@@ -21,11 +22,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # before this folder, which has a tui.py, too
+
 from appliance.api import Appliance
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.views import LogFilter
 from appliance.workspace.workspace import LOG, Workspace
+from tui.app import GradAuditApp
+from tui.screens.log import LogScreen
+from tui.widgets.rows import Rows
 
 T = TypeVar("T")
 PASSPHRASE = "a passphrase of the benchmark"
@@ -97,6 +103,7 @@ def measured(root: Path, entries: int) -> Iterator[Row]:
         yield from spread("filter", [timed(lambda one=one: page(appliance, one))[1] for one in FILTERS * 3])
         pages = [timed(lambda at=at: appliance.log_find(FILTERS[1], at // 9, PAGE))[1] for at in places]
         yield from spread("filter_scroll", pages)
+        yield from asyncio.run(on_screen(appliance))
         health, seconds = timed(appliance.log_verify)
         assert health.intact, health.problem
         yield Row("verify_per_s", total / seconds, "entries/s")
@@ -124,6 +131,40 @@ def grown(root: Path, entries: int) -> Iterator[Row]:
     yield Row("peak_bytes_making", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0, "bytes")
     index = sum(path.stat().st_size for path in (root / LOG / "index").glob("*"))
     yield Row("index_bytes", float(index), "bytes")
+
+
+async def on_screen(appliance: Appliance) -> list[Row]:
+    """From the key to the painted table, for the screen, its far ends, and places between."""
+    app, chance = GradAuditApp(appliance), random.Random(9)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+
+        async def painted(*keys: str) -> float:
+            start = time.perf_counter()
+            await pilot.press(*keys)
+            screen = app.screen
+            while not (isinstance(screen, LogScreen) and screen.total and screen.row(_cursor(screen))):
+                await asyncio.sleep(0)
+                screen = app.screen
+            return time.perf_counter() - start
+
+        while app.known is None:
+            await asyncio.sleep(0.01)
+        first = await painted("9")
+        ends = [await painted(key) for key in ("end", "home", "pagedown", "end", "home")]
+        far = []
+        for _ in range(20):
+            await pilot.press("n", *str(chance.randrange(appliance.log_count())))
+            far.append(await painted("enter"))
+    return [
+        Row("screen_first_paint_s", first, "s", "< 0.1"),
+        Row("screen_ends_max_s", max(ends), "s", "< 0.1"),
+        *spread("screen_go_to", far),
+    ]
+
+
+def _cursor(screen: LogScreen) -> int:
+    return screen.query_one(Rows).cursor
 
 
 def page(appliance: Appliance, wanted: LogFilter) -> None:
