@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
+from appliance import policy_file
 from appliance.errors import CannotWrite
+from tests.appliance import members_site
 from tests.tui.pilot import drive, glass, press
 from tests.tui.policy_simulator import SECOND, TWO
 from tests.tui.simulator import Simulator
@@ -250,3 +253,31 @@ def test_a_failing_appliance_is_one_line() -> None:
         assert "✗ the disk is full hint: make room" in words(app)
 
     drive(steps, backend=Simulator(failing=dict(failing)))
+
+
+def test_on_a_real_workspace_two_people_approve(tmp_path: Path) -> None:
+    """From the overview's line to a policy in force: proposed by an operator, approved by two officers."""
+    secrets = members_site.build(tmp_path / "workspace")
+    text = (policy_file.FOLDER / "default.toml").read_text().replace('version = "1"', 'version = "2"')
+    (tmp_path / "own.toml").write_text(text.replace("must_detect = 0.25", "must_detect = 0.2"))
+    with members_site.opened(tmp_path / "workspace", "operator", secrets) as operator:
+        operator.propose_policy(tmp_path / "own.toml", "as the board asked")
+    with members_site.opened(tmp_path / "workspace", "officer", secrets) as officer:
+        officer.join("second", secrets["second"])
+        officer.set_quorum(2)
+        officer._present.clear()
+
+        async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+            assert "policy default version 2 waits for approval" in words(app)
+            await press(pilot, "7", "d")
+            assert "* changed decision.must_detect 0.25 0.2 stricter" in words(app)
+            await press(pilot, "y")
+            await fill(pilot, app, name="default", second="second", secret=secrets["second"])
+            app.screen.query_one("#act", Button).focus()
+            await press(pilot, "enter")
+            assert "✓ default@2 approved, in force now" in words(app)
+            assert "approved" in words(app) and "by officer and second" in words(app)
+
+        drive(steps, (132, 40), backend=officer)
+        assert officer.policy("default@2").deeds[-1].by == ("officer", "second")
+        assert officer._policy("default")[1] == "default@2"
