@@ -121,7 +121,7 @@ class _WrongKey(PolicyError):
 def _parsed(text: bytes) -> LoadedPolicy:
     try:
         document = tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+    except (ValueError, RecursionError) as broken:  # also numbers and depths that TOML allows
         raise PolicyError(
             f"the policy is not TOML: {broken}", "compare with policies/default.toml"
         ) from broken

@@ -46,6 +46,35 @@ def test_a_wrong_policy_is_refused_by_name(old: str, new: str, said: str) -> Non
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("alpha_fail = 0.001", "alpha_fial = 0.001", 8),
+        ("alpha_fail = 0.001", "alpha_fail = 0.5", 8),
+        ("targets = 30", "targets = 0", 17),
+        ('"seccomp"', '"sandbox"', 39),
+        ("[report]", "[raport]", 41),
+        ('version = "1"', 'version = ""', 3),
+    ],
+)
+def test_a_wrong_key_is_found_by_its_line(old: str, new: str, line: int) -> None:
+    """The line is the one in the file, counted from 1; two tables may have keys of one name."""
+    text = DEFAULT.replace(old, new)
+    assert new.split(" ")[0] in text.splitlines()[line - 1]
+    with pytest.raises(PolicyError, match=rf"^line {line}: "):
+        policy_file.parse(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text", [b"a = " + b"[" * 20_000, b"x = " + b"{a=" * 5_000, b"a = 9" + b"9" * 5_000, b"\xff", b""]
+)
+def test_what_no_parser_takes_is_a_policy_error(text: bytes) -> None:
+    """Depth, length and bytes that are no text end in one line with a hint."""
+    with pytest.raises(PolicyError) as refused:
+        policy_file.parse(text)
+    assert refused.value.hint
+
+
 def test_an_absent_policy_says_what_is_shipped() -> None:
     """The hint lists the names that would have worked."""
     with pytest.raises(PolicyError) as refused:
