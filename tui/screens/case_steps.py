@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -126,7 +127,6 @@ class OwnerDialog(StepDialog):
 
     def on_mount(self) -> None:
         """The present owner is marked."""
-        super().on_mount()
         people = list(self.view.people)
         self.fill("owner", people, people.index(self.view.row.owner) if self.view.row.owner in people else 0)
 
@@ -155,13 +155,12 @@ class DecideDialog(StepDialog):
 
     def on_mount(self) -> None:
         """The first decision is marked, and no clock."""
-        super().on_mount()
         self.fill("decision", [tell(f"case.state.{state.value}") for state in _DECISIONS])
         self.fill("answers", [words for words, _ in _ANSWERS])
 
-    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Say what the decision means."""
-        super().on_option_list_option_highlighted(event)
+    @on(OptionList.OptionHighlighted)
+    def say_meaning(self) -> None:
+        """Say what the decision means; the base marks it."""
         means = tell(f"cases.means.{_DECISIONS[self.chosen('decision')].value}")
         self.query_one("#meaning", Lines).show(Content(means))
 

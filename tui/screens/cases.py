@@ -87,8 +87,7 @@ class CasesScreen(Section):
             yield Facts(11, id="facts")
 
     def on_mount(self) -> None:
-        """Load, and again every minute: the clocks go on."""
-        super().on_mount()
+        """Read again every minute: the clocks go on. The base reads the first time."""
         self.set_interval(TICK_S, self.reload)
 
     async def load(self) -> None:

@@ -80,8 +80,7 @@ class OverviewScreen(Section):
             yield Lines(Content.styled(tell("overview.reading"), "$muted"), id="needs")
 
     def on_mount(self) -> None:
-        """Load, and again every minute: the clocks go on."""
-        super().on_mount()
+        """Read again every minute: the clocks go on. The base reads the first time."""
         self.set_interval(TICK_S, self.reload)
 
     async def load(self) -> None:
