@@ -1,6 +1,6 @@
 """How findings scale: one audit with a million of them, opened once, then paged, sorted and filtered.
 
-    python -m benchmarks.scale_findings [--findings N] [--json]
+    python benchmarks/scale_findings.py [--findings N] [--json]
 
 The rows lie in a real evidence.db (SQLCipher, every page authenticated) with the digest that the log would
 hold of them. "open" is what the first look of a session waits for: every row is read and compared with that

@@ -9,7 +9,7 @@ connection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ SORTS: Final = {
 """Order -> keys, all ascending: highest score and probability first, smallest p-value first, none last."""
 _CACHE_KIB: Final = 65_536  # of decrypted pages, while the table is made
 _AT_ONCE: Final = 10_000  # places or pseudonyms a statement
-_CARRIED: Final = "role, flagged, patient"  # by the indices, so that a filter reads nothing else
+_CARRIED: Final = "role, flagged"  # by the indices, so that a filter reads nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +160,18 @@ class Listing:
                     ),
                     {"audit": self._audit_id, "detector": detector, **given},
                 )
-                for number, sort in enumerate(("score", "p-value")):
-                    keys = ", ".join(SORTS[sort])
+                for name, keys in self._indexed():
                     self._connection.exec_driver_sql(
-                        f"CREATE INDEX temp.listing_{number} ON listing ({keys}, {_CARRIED})"
+                        f"CREATE INDEX temp.listing_by_{name} ON listing ({', '.join(keys)}, {_CARRIED})"
                     )
+
+    def _indexed(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """Name and keys of each index: every order, and a probability only where there is one."""
+        yield from (("score", SORTS["score"]), ("p", SORTS["p-value"]), ("patient", SORTS["pseudonym"]))
+        for column in self._columns.values():
+            held = f"SELECT EXISTS (SELECT 1 FROM listing WHERE {column} IS NOT NULL)"
+            if self._connection.exec_driver_sql(held).scalar_one():
+                yield column, [key.format(prior=column) for key in SORTS["probability"]]
 
     def _where(self, sifting: Sifting) -> tuple[str, dict[str, Any]]:
         """Conditions with the values they name."""

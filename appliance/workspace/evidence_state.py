@@ -119,11 +119,11 @@ def make_new(connection: Connection) -> None:
 
 def rows_digest(connection: Connection, audit: str) -> str:
     """Hex SHA-256 over the rows of one audit, by key: a line of JSON each, [table, column, …]."""
-    told = hashlib.sha256()
+    told, lines = hashlib.sha256(), json.JSONEncoder(allow_nan=False)
     for table in _OF_AN_AUDIT:
         query = select(table).where(table.c.audit_id == audit).order_by(*table.primary_key.columns)
         for row in connection.execute(query):
-            told.update(json.dumps([table.name, *row], allow_nan=False).encode("ascii") + b"\n")
+            told.update(lines.encode([table.name, *row]).encode("ascii") + b"\n")
     return told.hexdigest()
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.sqlite import insert
 from appliance.workspace.querying import portions
 
 METADATA: Final = MetaData()
+_CLUSTERED: Final[dict[str, Any]] = {"sqlite_with_rowid": False}  # an audit's rows lie together, by pair
 
 
 def _key(name: str) -> Column[str]:
@@ -47,6 +48,7 @@ FINDINGS: Final = Table(
     Column("flagged", Boolean, nullable=False),
     Column("p_value", Float, nullable=True),
     Index("findings_by_patient", "audit_id", "patient"),
+    **_CLUSTERED,
 )
 
 SCORES: Final = Table(
@@ -57,6 +59,7 @@ SCORES: Final = Table(
     _key("detector"),
     Column("value", Float, nullable=True),  # NULL: not scored, never 0
     _text("reason"),
+    **_CLUSTERED,
 )
 
 PROBABILITIES: Final = Table(
@@ -66,6 +69,7 @@ PROBABILITIES: Final = Table(
     _key("pair_id"),
     _key("prior"),
     Column("value", Float, nullable=False),
+    **_CLUSTERED,
 )
 
 IDENTITIES: Final = Table(
@@ -163,7 +167,7 @@ def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, 
 def insert_findings(connection: Connection, audit: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows as `appliance.findings` writes them: the fields of a finding, scores as value or reason."""
     findings, scores, probabilities = [], [], []
-    for place, row in enumerate(rows):
+    for place, row in sorted(enumerate(rows), key=lambda one: str(one[1]["pair_id"])):  # as they will lie
         pair = {"audit_id": audit, "pair_id": row["pair_id"]}
         facts = ("patient", "role", "judged", "flagged", "p_value")
         findings.append({**pair, "place": place, **{fact: row[fact] for fact in facts}})
