@@ -31,7 +31,7 @@ def text_of(part: Widget) -> str:
 
 def explained(term: Term) -> Content:
     """A term as one paragraph."""
-    return Content.assemble((term.name, "bold $accent"), f"  {term.says} ", (term.why, "$muted"))
+    return Content.assemble((f"{term.name}: ", "bold $accent"), f"{term.says} ", (term.why, "$muted"))
 
 
 class GlossaryDialog(Dialog[None]):

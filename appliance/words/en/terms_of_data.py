@@ -247,6 +247,42 @@ TERMS: tuple[tuple[str, str, str, str], ...] = (
         "Whoever checks the work should not be able to do it.",
     ),
     (
+        "first knowledge",
+        "known (UTC)|Known (UTC)",
+        "The moment from which the site knew of a FAIL or REVIEW: the verdict's entry in the log.",
+        "Both legal clocks run from it, whoever looked at it and when.",
+    ),
+    (
+        "72 h",
+        "72h|72 hours",
+        "The time within which GDPR article 33 wants the authority told of a breach.",
+        "Whether there is a breach at all is a legal decision; the clock only says since when it was known.",
+    ),
+    (
+        "60 days",
+        "60d",
+        "The longest time that 45 CFR 164.404 (HIPAA) leaves to tell patients of a breach.",
+        "It runs beside the 72 hours, and a decision can answer either.",
+    ),
+    (
+        "dry run",
+        "dry-run",
+        "What a policy would have decided about audits that are finished; nothing is changed.",
+        "It shows before an approval whom a new rule would have failed.",
+    ),
+    (
+        "sealed",
+        "",
+        "Encrypted so that only the site's keys open it, and any change is noticed.",
+        "A reason or a name that is sealed is in no log, pack or file name.",
+    ),
+    (
+        "paper key",
+        "words on paper",
+        "Twenty words, printed once, that give an officer a new passphrase.",
+        "Without it a forgotten passphrase is the end of what it opened.",
+    ),
+    (
         "quorum",
         "",
         "How many people must be present to open findings: one or two.",
