@@ -91,6 +91,7 @@ _SHARES: Final = frozenset(
         "CanaryReport": ("p_value", "auroc"),
         "CanaryDose": ("p_value",),
         "Finding": ("p_value", "leak_probability"),
+        "ReliabilityBin": ("predicted",),
     }.items()
     for name in names
 )  # fmt: skip

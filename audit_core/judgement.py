@@ -6,7 +6,6 @@ so that adding a step changes no other.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from audit_core.alike import GATES, no_sensitivity, shown_alike, status_of
 from audit_core.bounds import epsilon_bounds
 from audit_core.calibration import fit_mixture, likelihood_ratio
+from audit_core.clock import StepClock
 from audit_core.cohort import Rows, references, scored_rows
 from audit_core.control_run import (
     MEMBERS_IN_THEIR_OWN_MEAN,
@@ -32,6 +32,7 @@ from audit_core.exposure import QUANTIFIER_MINIMUM_AUROC, Judged, judge_exposure
 from audit_core.findings import leak_probabilities, make_findings
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import Resampler, auroc
+from audit_core.reliability import reliability
 from audit_core.reports import (
     audited_layers,
     decision_carried,
@@ -53,11 +54,10 @@ from audit_core.results import (
     EpsilonBound,
     Finding,
     Interval,
-    Progress,
     References,
+    ReliabilityBin,
     Role,
     Tier,
-    Timing,
 )
 from audit_core.samples import PairFacts, ReportProgress, Settings
 from audit_core.scoring import Scored, SpikeSignals, deciding_detector, score_all, score_spike
@@ -94,21 +94,6 @@ class _Scene:
     spiked: tuple[Floats, Floats] | None
 
 
-class _Clock:
-    """Tells progress and keeps the seconds of each step."""
-
-    def __init__(self, progress: ReportProgress) -> None:
-        self.progress = progress
-        self.timings: list[Timing] = []
-        self.started = time.perf_counter()
-
-    def step(self) -> None:
-        now = time.perf_counter()
-        self.timings.append(Timing(STEPS[len(self.timings)], now - self.started))
-        self.started = now
-        self.progress(Progress("judge", len(self.timings), len(STEPS), "steps"))
-
-
 def judge(
     table: SignalTable,
     base_table: SignalTable | None,
@@ -139,7 +124,7 @@ def judge(
     Raises:
         PolicyInvalid: the deciding detector is not known.
     """
-    clock = _Clock(progress)
+    clock = StepClock(STEPS, progress)
     scene = _scene(table, base_table, tuple(facts), settings, spike)
     clock.step()
     why = _too_few(scene)
@@ -163,6 +148,7 @@ def judge(
         detectable=detectable,
         dataset_inference=dataset_inference(scene.rows, settings),
         epsilon=_epsilon(scene, controls),
+        reliability=_reliability(scene, positives, controls),
     )
     odds = _probabilities(scene, judged, positives, controls)
     findings = make_findings(scene.scored, scene.rows, facts, scene.target_rows, judged, odds)
@@ -336,7 +322,7 @@ def _probabilities(
     level = scene.settings.alpha_review
     ratio = None
     alike = shown_alike(ControlName.BLIND_TARGETS, controls)
-    if _basis(positives) == "members" and alike and shown_alike(ControlName.BLIND_MEMBERS, controls):
+    if _ratio_speaks(positives, controls):
         ratio = likelihood_ratio(scene.members, scene.calibration)
     null_p = judged.exposure.prevalence_null_p
     speaks = alike and null_p is not None and null_p < level and judged.exposure.rank_test_p < level
@@ -346,6 +332,23 @@ def _probabilities(
         published = published_mixture(scene.calibration, scene.targets).leak_probability(scene.targets)
         found = [{**one, "as published": float(value)} for one, value in zip(found, published, strict=True)]
     return found
+
+
+def _ratio_speaks(positives: Sequence[Positive], controls: Sequence[ControlOutcome]) -> bool:
+    """Whether members were found, and both groups are like controls: then posteriors may be stated."""
+    alike = all(
+        shown_alike(name, controls) for name in (ControlName.BLIND_TARGETS, ControlName.BLIND_MEMBERS)
+    )
+    return _basis(positives) == "members" and alike
+
+
+def _reliability(
+    scene: _Scene, positives: Sequence[Positive], controls: Sequence[ControlOutcome]
+) -> tuple[ReliabilityBin, ...]:
+    """How right the posteriors are, where they are stated."""
+    if not _ratio_speaks(positives, controls):
+        return ()
+    return reliability(scene.members, scene.calibration, np.random.default_rng([scene.settings.seed, 7]))
 
 
 def _tier(judged: Judged, settings: Settings, controls: Sequence[ControlOutcome]) -> Tier:

@@ -292,6 +292,23 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Known pairs whose predicted probability of membership lies together (METHOD §7, leak probability).
+
+    Attributes:
+        predicted: mean probability that a fit without their fold gave them.
+        members: known members among them.
+        references: all of them.
+        interval: of the share of members, exact binomial.
+    """
+
+    predicted: float
+    members: int
+    references: int
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class AuditResult:
     """Everything about an audit that names no pair and no patient."""
 
@@ -319,6 +336,7 @@ class AuditResult:
     canaries: CanaryReport | None = None  # only where a design planted some
     decision_carried: tuple[tuple[str, float], ...] = ()  # signal -> log-odds of targets above controls
     slices_by_layer: tuple[tuple[str, int, int], ...] = ()  # layer, slices kept, slices it has
+    reliability: tuple[ReliabilityBin, ...] = ()  # of leak probabilities, where any is stated; by probability
 
 
 @dataclass(frozen=True, slots=True)
