@@ -169,7 +169,7 @@ def test_a_cohort_shows_its_balance_before_it_is_frozen() -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "5", "n", *"spring", "enter", *"Modality=CT", "enter", *"rest", "enter")
-        await press(pilot, "enter")
+        await press(pilot, "enter", "enter", "enter")
         shown = glass(app)
         for words in (
             "46 targets",
@@ -186,7 +186,7 @@ def test_a_cohort_shows_its_balance_before_it_is_frozen() -> None:
         app.screen.query_one("#act", Button).press()
         await settle(pilot)
         assert "frozen: spring" in glass(app)
-        texts = {"target": "Modality=CT", "control": "rest", "member": ""}
+        texts = {"target": "Modality=CT", "control": "rest", "member": "", "bank": "", "post_release": ""}
         assert backend.wanted[-1] == CohortRequest("spring", texts, "convenience", "L4", 0.4, 0)
 
     drive(steps, backend=backend)

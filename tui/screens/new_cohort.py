@@ -16,7 +16,7 @@ from tui.widgets.chrome import Notice
 from tui.widgets.fields import Field, Pick
 from tui.words import ROLE
 
-_ROLES = ("target", "control", "member")
+_ROLES = ("target", "control", "member", "bank", "post_release")
 _SHOWN = 4  # differences between targets and controls
 
 
@@ -47,6 +47,8 @@ class NewCohortDialog(WorkDialog):
         yield Field("targets", "target", hint="list or query")
         yield Field("controls", "control", hint="list, query or rest")
         yield Field("members", "member", hint="list or query (may stay empty)")
+        yield Field("anchor bank", "bank", hint="for two-tower models (may stay empty)")
+        yield Field("newer", "post_release", hint="studies after the model's release (may stay empty)")
         yield Pick("design", "design", ("convenience", "random"))
         yield Pick("references", "references", ("L5", "L4", "L3", "L2", "L1"))
 
