@@ -37,9 +37,9 @@ _VERSIONS: Final = (
 )
 _KEYS: Final = (
     Column("Change", 9),
-    Column("Key", 24, flex=True),
-    Column("Old", 11, flex=True),
-    Column("New", 11, flex=True),
+    Column("Key", 21, flex=True),
+    Column("Old", 11, flex=True, drop=2),
+    Column("New", 11, flex=True, drop=1),
     Column("Effect", 8),
 )
 _AUDITS: Final = (
@@ -80,7 +80,8 @@ class PoliciesScreen(Section):
         "with the one that m has marked: stricter means that a model that was trained on patients comes "
         "through less easily. t says what every finished audit would have ended in; where a key changed that "
         "the audit computed with, only a new run can tell. y approves: type the policy's name; where "
-        "findings open with two officers, two approve. x rejects with a reason. v shows the text again."
+        "findings open with two officers, two approve. x rejects with a reason. v shows the text again, "
+        "tab goes to it."
     )
     DEFAULT_CSS = """
     PoliciesScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
