@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.acts import OpenWorkspace
+from appliance.errors import UsageError
 from appliance.views import LogHealth, PairingRow, PairingView
 
 if TYPE_CHECKING:
+    from appliance.charted import SeriesView
     from appliance.doctor import Check
     from appliance.evidence.views import PackRow
 
@@ -33,6 +35,20 @@ class Inspected(OpenWorkspace):
                 for (reason, why), _ in reasons.most_common()
             ),
         )
+
+    def audit_series(self, audit_id: str) -> SeriesView:
+        """The audits of one model's versions beside this one, as far as they answer the same question.
+
+        Raises:
+            UsageError: no such audit, or it has not finished.
+        """
+        from appliance import charted, shown
+
+        done = [one for one in self._workspace.catalogue.audits() if one.state == "done"]
+        if audit_id not in {one.audit_id for one in done}:
+            raise UsageError("no finished audit of this id", "see `gradaudit audit ls`")
+        demo = self._workspace.demo
+        return charted.series([(one, shown.audit_view(one, demo)) for one in done], audit_id)
 
     def doctor(self) -> tuple[Check, ...]:
         """The self-check of this machine, for the disk this workspace lies on; takes a few seconds."""

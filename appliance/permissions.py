@@ -118,6 +118,7 @@ RULES: Final[dict[str, Rule]] = {
     "cancel_run": Rule("audit.cancel", _COLLECTING),
     "audits": Rule("audit.show", _AT_WORK),
     "audit": Rule("audit.show", _AT_WORK),
+    "audit_series": Rule("audit.show", _AT_WORK),
     "export_pack": Rule("evidence.export", _READING),
     "packs": Rule("evidence.show", _READING),
     "verify_pack": Rule("evidence.verify", _READING),

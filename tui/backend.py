@@ -25,6 +25,7 @@ from appliance.views import (
 if TYPE_CHECKING:
     from appliance.cases.views import CaseRow, CaseView
     from appliance.cohort_request import CohortRequest
+    from appliance.charted import SeriesView
     from appliance.doctor import Check
     from appliance.dry_run import IngestTrial
     from appliance.evidence.views import (
@@ -158,6 +159,9 @@ class Backend(Protocol):
         self, audit_id: str, patient: str, reason: str, second: Second | None = None
     ) -> RevealedView:
         """Break the glass: who a pseudonym is, with image and text; logged before it returns."""
+
+    def audit_series(self, audit_id: str) -> SeriesView:
+        """The audits of one model's versions beside this one."""
 
     def cohorts(self) -> tuple[CohortView, ...]:
         """Frozen cohorts an audit can run on."""

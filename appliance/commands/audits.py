@@ -100,6 +100,21 @@ def audit_compare(context: typer.Context, first: str, second: str, json_: Json =
     table(json_, view.rows)
 
 
+@audit.command("series")
+def audit_series(context: typer.Context, audit_id: str, json_: Json = False) -> None:
+    """Show exposure over the versions of an audit's model, and which audits stand apart and why."""
+    from appliance.evidence.report.wording import percent
+    from appliance.narration import tabular
+    from appliance.views import plain
+    from appliance.words.table import tell
+
+    with opened(context) as appliance:
+        view = appliance.audit_series(audit_id)
+    limit = tell("series.no_limit") if view.limit is None else tell("series.limit", share=percent(view.limit))
+    told = "\n".join(part for part in (tabular(view.points), limit, tabular(view.apart)) if part)
+    emit(json_, plain(view), told)
+
+
 def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) -> None:
     """One line on what an audit takes whose deciding detector needs further forward passes; else none."""
     from appliance.evidence.report.wording import duration

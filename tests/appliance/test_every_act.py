@@ -167,6 +167,7 @@ ON_THE_WARD: dict[str, Act] = {
     ),
     "audits": lambda site, visit: site.audits(),
     "audit": lambda site, visit: site.audit(ward.AUDIT),
+    "audit_series": lambda site, visit: _same(len(site.audit_series(ward.AUDIT).points), 1),
     "abandon_audit": lambda site, visit: site.abandon_audit(ward.CUT_OFF),
     "findings_need": lambda site, visit: site.findings_need(),
     "open_findings": lambda site, visit: site.open_findings(),

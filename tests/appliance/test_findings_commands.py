@@ -70,8 +70,8 @@ def test_findings_are_rounded() -> None:
         True,
         False,
         long.p_value,
-        -1.8205999528292294,
-        0.00014534265416956172,
+        score,
+        likely,
         1,
     )
     row, view = finding_row(listed), finding_view(long)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from appliance.charted import ApartAudit, AuditPoint, SeriesView
 from appliance.errors import Locked, NotPermitted
 from appliance.finding_views import (
     FindingRow,
@@ -17,6 +18,7 @@ from appliance.finding_views import (
     RevealView,
     Second,
 )
+from appliance.views import VerdictWord
 
 CLOSED = FindingsNeed(opened=False, passphrase=False, second=False)
 TWO = FindingsNeed(opened=False, passphrase=True, second=True)
@@ -60,6 +62,17 @@ class PlantedFindings:
 
     def _enter(self, call: str) -> None:
         raise NotImplementedError
+
+    def audit_series(self, audit_id: str) -> SeriesView:
+        self._enter("audit_series")
+        fail, unsure, void = VerdictWord.FAIL, VerdictWord.INCONCLUSIVE, VerdictWord.VOID
+        points = (
+            AuditPoint("lumen-vlm 1.0", "2026-02-03", unsure, 0, 46, None),
+            AuditPoint("lumen-vlm 1.1", "2026-06-14", void, None, 0, None),
+            AuditPoint("lumen-vlm", "2026-11-20", fail, 21, 46, (0.36, 0.61), audit_id),
+        )
+        other = ApartAudit("a-0000", "lumen-vlm 0.9", "2025-10-01", "another detector decided")
+        return SeriesView(points, 0.0, (other,))
 
     def findings_need(self) -> FindingsNeed:
         self._enter("findings_need")

@@ -54,6 +54,7 @@ from audit_core.results import (
     Interval,
     OperatingPoint,
     References,
+    ReliabilityBin,
     Tier,
     Timing,
     Verdict,
@@ -246,6 +247,13 @@ def result(leaky: bool) -> AuditResult:
             ("projector", 41, 1_024),
             ("language layer 2, attention", 33, 2_048),
             ("vision layer 2", 4, 1_024),
+        )
+        if leaky
+        else (),
+        reliability=(
+            ReliabilityBin(0.06, 1, 31, Interval(0.001, 0.17)),
+            ReliabilityBin(0.47, 5, 11, Interval(0.17, 0.77)),
+            ReliabilityBin(0.93, 30, 34, Interval(0.73, 0.97)),
         )
         if leaky
         else (),

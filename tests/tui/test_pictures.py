@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.charted import AuditPoint, audit_point
 from appliance.views import AuditResult, Histogram, Interval, VerdictWord
 from tests.tui.simulator import audit_view
 from tui.glyphs import ASCII, UNICODE, Glyphs
 from tui.widgets.bars import Bars
 from tui.widgets.calibration import CalibrationBin, CalibrationPlot
-from tui.widgets.control_chart import AuditPoint, ControlChart, audit_point, top_of
+from tui.widgets.control_chart import ControlChart, top_of
 from tui.widgets.drawing import Drawing
 from tui.widgets.histogram import HistogramPlot, resampled
 from tui.widgets.layers import LayersPlot

@@ -12,19 +12,21 @@ from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.pilot import Pilot
 
+from appliance.charted import audit_point
 from appliance.views import VerdictWord
 from tests.tui.pilot import drive, glass, press, until
 from tests.tui.simulator import Simulator, audit_view
 from tui.app import GradAuditApp
 from tui.glyphs import ASCII, UNICODE, Spell
 from tui.widgets.calibration import CalibrationBin, CalibrationPlot
-from tui.widgets.control_chart import ControlChart, audit_point
+from tui.widgets.control_chart import ControlChart
 from tui.widgets.drawing import Drawing
 from tui.widgets.histogram import HistogramPlot
 from tui.widgets.layers import LayersPlot
 from tui.widgets.roc import RocPlot
 
 FAIL = audit_view("a-0003", "lumen-vlm", VerdictWord.FAIL)
+PICTURES = (HistogramPlot, RocPlot, LayersPlot, CalibrationPlot, ControlChart)
 DIGITS = re.compile(r"\d[\d,.]*")
 
 
@@ -52,6 +54,41 @@ def test_the_roc_begins_at_one_control() -> None:
     drive(steps, size=(80, 110))
 
 
+def test_result_says_how_right_the_probabilities_are() -> None:
+    """Predicted beside observed with the count of each bin; a result without any says so."""
+    backend = Simulator(audits_={"a-0003": replace(FAIL, result=replace(FAIL.result, reliability=()))})
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        shown = " ".join(glass(app).split())
+        for words in ("predicted observed", "30 of 34", "Well calibrated"):
+            assert words in shown
+
+    async def none(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        assert "leak probabilities are not stated" in " ".join(glass(app).split())
+
+    drive(steps, size=(80, 150))
+    drive(none, size=(80, 150), backend=backend)
+
+
+def test_result_charts_the_versions_of_its_model() -> None:
+    """Every version in order with its count, a void one without a number, and what stands apart and why."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "3")
+        shown = " ".join(glass(app).split())
+        for words in (
+            "0 of 46",
+            "no number",
+            "21 of 46, 36–61 %",
+            "lumen-vlm 0.9, 2025-10-01: not on the chart",
+        ):
+            assert words in shown
+
+    drive(steps, size=(80, 150))
+
+
 def test_every_picture_is_drawn_anew_for_its_room() -> None:
     """Made narrower and wider again, each drawing has the lines of its present width."""
 
@@ -61,7 +98,7 @@ def test_every_picture_is_drawn_anew_for_its_room() -> None:
         for size in ((80, 24), (44, 24), (132, 40)):
             await pilot.resize_terminal(*size)
             await until(pilot, lambda size=size: app.screen.size.width == size[0])
-            for kind in (HistogramPlot, RocPlot, LayersPlot):
+            for kind in PICTURES:
                 drawing = app.screen.query_one(kind)
                 width = drawing.content_size.width
                 assert drawing.content_size.height == len(drawing.lines(width))
@@ -80,7 +117,7 @@ def test_ascii_holds_the_same_numbers(environ: dict[str, str], monkeypatch: pyte
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "3")
-        for kind in (HistogramPlot, RocPlot, LayersPlot):
+        for kind in PICTURES:
             drawing = app.screen.query_one(kind)
             (spelt,) = Spell().apply([Segment(drawing.render().plain)], Color(0, 0, 0))
             shown = spelt.text
@@ -89,6 +126,7 @@ def test_ascii_holds_the_same_numbers(environ: dict[str, str], monkeypatch: pyte
             blocks = drawing.render().plain
             monkeypatch.setattr(app, "glyphs", ASCII)
             assert not blocks.isascii(), kind.__name__
+            shown = shown.replace("0 VOID", "VOID")  # a glyph, no number
             assert DIGITS.findall(shown) == DIGITS.findall(blocks)
 
     drive(steps, size=(80, 60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -17,7 +18,9 @@ from tui.screens.export import ExportDialog
 from tui.screens.section import DEMO_NOTE, Section, navigation
 from tui.text import foreign, line
 from tui.widgets.bars import Bars
+from tui.widgets.calibration import CalibrationPlot, bins_of
 from tui.widgets.chrome import Banner, Notice
+from tui.widgets.control_chart import ControlChart
 from tui.widgets.controls import ControlsTable, TierLines
 from tui.widgets.drawing import Facts, Heading, Lines
 from tui.widgets.exposure import ExposureBlock
@@ -27,6 +30,9 @@ from tui.widgets.limits import Limits
 from tui.widgets.roc import DetectorLines, RocPlot
 from tui.widgets.verdict import VerdictStrip
 from tui.words import ROLE, duration, moment
+
+if TYPE_CHECKING:
+    from appliance.charted import SeriesView
 
 
 def deciding(view: AuditView) -> DetectorReport | None:
@@ -43,6 +49,24 @@ def _carried(result: AuditResult) -> Iterable[Widget]:
     else:
         yield Heading(tell("result.weighed"))
         yield Bars(result.decision_weights, tell("result.no_weights"))
+
+
+def _calibration(result: AuditResult) -> Iterable[Widget]:
+    yield Heading(tell("series.calibration"))
+    if result.reliability:
+        yield CalibrationPlot(bins_of(result))
+    else:
+        yield Lines(Content.styled(tell("series.no_calibration"), "$muted"))
+
+
+def _over_versions(charted: SeriesView) -> Iterable[Widget]:
+    yield Heading(tell("series.title"))
+    yield ControlChart(charted.points, charted.limit)
+    if charted.apart:
+        told = (
+            tell("series.apart", name=line(one.name), day=line(one.day), why=one.why) for one in charted.apart
+        )
+        yield Lines(*(Content.styled(one, "$muted") for one in told))
 
 
 class ResultScreen(Section):
@@ -74,12 +98,13 @@ class ResultScreen(Section):
             note = view.sample_note.removeprefix("DEMO. ") or DEMO_NOTE
             word = tell("banner.published") if view.result.as_published else tell("banner.small")
             self.query_one(Banner).say("DEMO" if demo else word, note)
+        charted = await self.ask(self.app.backend.audit_series, self.audit_id)
         page = self.query_one("#page", VerticalScroll)
         await page.remove_children()
-        await page.mount_all(self._page(view))
+        await page.mount_all([*self._page(view, charted)])
         page.focus()
 
-    def _page(self, view: AuditView) -> Iterable[Widget]:
+    def _page(self, view: AuditView, charted: SeriesView) -> Iterable[Widget]:
         result, row = view.result, view.row
         begun = moment(line(row.started_utc))
         made = tell("result.made", cohort=line(row.cohort), policy=line(view.policy), moment=begun)
@@ -118,6 +143,8 @@ class ResultScreen(Section):
             ),
             classes="pair",
         )
+        yield from _calibration(result)
+        yield from _over_versions(charted)
         yield Heading(tell("result.rests"))
         yield self._provenance(view)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from appliance.evidence.report.wording import percent
+from appliance.views import AuditResult
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import counted, shares
 from tui.widgets.whisker import whisker
@@ -30,6 +31,14 @@ class CalibrationBin:
     members: int
     references: int
     span: tuple[float, float] | None = None
+
+
+def bins_of(result: AuditResult) -> tuple[CalibrationBin, ...]:
+    """The bins of a result; none where it states no leak probability, or an earlier version made it."""
+    return tuple(
+        CalibrationBin(one.predicted, one.members, one.references, (one.interval.low, one.interval.high))
+        for one in result.reliability
+    )
 
 
 class CalibrationPlot(Drawing):

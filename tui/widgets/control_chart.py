@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from textual.content import Content
 
+from appliance.charted import AuditPoint
 from appliance.evidence.report.wording import percent
-from appliance.views import AuditView, VerdictWord
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import counted, shares
 from tui.widgets.verdict import badge
 from tui.widgets.whisker import whisker
-from tui.words import day
 
 _TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)
 _BADGE_CELLS = 15
 _ONE_LINE = 72  # cells below which an audit takes two lines
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPoint:
-    """One audit on the chart.
-
-    Attributes:
-        name: model version, as registered; foreign text.
-        flagged: patients flagged; None where the audit gives no number.
-        patients: patients judged.
-        span: 95 % interval of the exposed share, 0 … 1; None where none is stated.
-    """
-
-    name: str
-    day: str
-    word: VerdictWord | None
-    flagged: int | None
-    patients: int
-    span: tuple[float, float] | None
-
-
-def audit_point(view: AuditView) -> AuditPoint:
-    """What one audit adds to the chart; a void run adds no number.
-
-    The interval is that of the exposed share: its estimate's, else from its lower bound on. A count of flags
-    has none of its own.
-    """
-    found = view.result.exposure
-    name, when, word = view.row.model, day(view.row.started_utc), view.verdict.word
-    if found is None or word is VerdictWord.VOID:
-        return AuditPoint(name, when, word, None, 0, None)
-    span = None
-    if found.prevalence_ci is not None:
-        span = (found.prevalence_ci.low, found.prevalence_ci.high)
-    elif found.prevalence_lower > 0:
-        span = (found.prevalence_lower, 1.0)
-    return AuditPoint(name, when, word, found.flagged, found.patients, span)
 
 
 def top_of(points: tuple[AuditPoint, ...], limit: float | None) -> float:

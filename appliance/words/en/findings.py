@@ -44,5 +44,14 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "findings.layers": "Of all known members of this audit: what a single pair does to a layer is not kept.",
     "findings.flagged": "flagged: named as exposed; a share of those who are named is not",
     "findings.not_flagged": "not flagged: that does not show that it was not used",
+    # exposure over the versions of a model
+    "series.title": "Exposure over the versions of this model",
+    "series.apart": "{name}, {day}: not on the chart, {why}",
+    "series.limit": "the policy tolerates {share} exposed patients",
+    "series.no_limit": "no limit: these audits ran under different policies, or under one that is not kept",
+    "series.calibration": "Calibration: are the leak probabilities right?",
+    "series.no_calibration": (
+        "None: leak probabilities are not stated in this audit, or an earlier version ran it."
+    ),
     "findings.p": "{p}: so rare is such a score among controls",
 }
