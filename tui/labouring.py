@@ -28,10 +28,9 @@ class LabouringApp(EnteringApp):
         raise NotImplementedError
 
     def on_work_stepped(self, message: WorkStepped) -> None:
-        """Progress; a slow terminal may skip any of it."""
-        if not message.work.over:
-            message.work.take(message.step)
-            self._show_work()
+        """Progress; a slow terminal skips what it has no time for."""
+        message.work.told = False
+        self._show_work()
 
     def on_work_ended(self, message: WorkEnded) -> None:
         """Say it in the dialog, where one is open; else in one line, on whatever screen there is."""

@@ -28,6 +28,7 @@ class Work:
         title: what is done, as a person says it: `ingest`.
         began: of the present phase, in seconds of `clock`.
         first: units that were done when the phase began.
+        told: whether the screens were told of a step and have not looked yet; more telling would only queue.
         result: what the appliance answered, once it is over.
         error: why it answered nothing.
     """
@@ -38,6 +39,7 @@ class Work:
     began: float = 0.0
     first: int = 0
     cancelled: bool = False
+    told: bool = False
     over: bool = False
     result: Any = None
     error: ApplianceError | None = None
@@ -71,11 +73,11 @@ class Work:
 
 
 class WorkStepped(Message):
-    """It went on."""
+    """It went on; the work says how far it is."""
 
-    def __init__(self, work: Work, step: Progress) -> None:
+    def __init__(self, work: Work) -> None:
         super().__init__()
-        self.work, self.step = work, step
+        self.work = work
 
 
 class WorkEnded(Message):
@@ -124,7 +126,10 @@ class Labour:
         def stepped(step: Progress) -> None:
             if work.cancelled:
                 raise WorkCancelled
-            self._app.post_message(WorkStepped(work, step))
+            work.take(step)
+            if not work.told:
+                work.told = True
+                self._app.post_message(WorkStepped(work))
 
         try:
             work.result = call(stepped)
