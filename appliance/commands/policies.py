@@ -31,13 +31,18 @@ def policy_ls(context: typer.Context, json_: Json = False) -> None:
 
 
 @policy.command("show")
-def policy_show(context: typer.Context, policy: Reference, json_: Json = False) -> None:
+def policy_show(
+    context: typer.Context,
+    policy: Reference,
+    text: Annotated[bool, typer.Option("--text", help="The text alone, to be edited and proposed.")] = False,
+    json_: Json = False,
+) -> None:
     """Show a policy's text, and who proposed, approved or rejected it, when."""
     from appliance.views import plain
 
     with opened(context) as appliance:
         view = appliance.policy(policy)
-    emit(json_, plain(view), _told(view))
+    emit(json_, plain(view), view.text if text else _told(view))
 
 
 @policy.command("check")
