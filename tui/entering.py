@@ -12,6 +12,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from appliance.errors import ApplianceError, NotPermitted
+from appliance.setup_view import STEPS
 from tui.backend import Backend, Door
 from tui.idle import LockingApp
 from tui.needs import needed
@@ -94,7 +95,8 @@ class EnteringApp(LockingApp):
     def _step(self, backend: Backend) -> str:
         """Where a first run goes on; empty where none is under way, or for whoever has no part in it."""
         with suppress(ApplianceError):  # which the overview says
-            return backend.setup().step if "leave_setup" in self.may else ""
+            step = backend.setup().step if "leave_setup" in self.may else ""
+            return step if step in STEPS else ""
         return ""
 
     def entered(self, backend: Backend) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from pathlib import Path
+from inspect import getmembers, isfunction, signature
 from typing import Any
 
 import pytest
@@ -14,12 +14,14 @@ from textual.widgets import Static
 
 from appliance.errors import ApplianceError
 from appliance.runs.views import PhaseView, RunState, RunView
-from appliance.views import LogRow
+from tests.tui.everywhere import BEGUN, WAYS
 from tests.tui.pilot import drive, glass, press, settle
 from tests.tui.simulator import Simulator
 from tui.app import GradAuditApp
+from tui.backend import Backend
 from tui.screens.progress import ProgressDialog
 from tui.screens.section import Section
+from tui.text import line
 from tui.widgets.chrome import Notice
 
 PAYLOADS = {
@@ -31,7 +33,19 @@ PAYLOADS = {
     "controls and bidi": "\r\n\x08\x7f\x00\t\v\u202egnp.exe\u2066\u200f\u200b\ufeff\U000e0041\ud800",
     "marks and wide signs": "\u0301" * 40 + "名" * 30,
 }
-KEPT = {"verdict", "state", "audit_id", "word", "status", "consequence", "design", "references", "tier"}
+# Codes of ours by which a screen decides or looks a word up; no text.
+KEPT = {
+    "verdict",
+    "state",
+    "role",
+    "audit_id",
+    "word",
+    "status",
+    "consequence",
+    "design",
+    "references",
+    "tier",
+}
 
 
 def planted(value: Any, payload: str, name: str = "") -> Any:
@@ -47,10 +61,25 @@ def planted(value: Any, payload: str, name: str = "") -> Any:
         return tuple(planted(item, payload, name) for item in value)
     if isinstance(value, dict):
         return {
-            (key if name == "counts" else payload + key): planted(item, payload, name)
+            (key if name in ("counts", "probabilities") else payload + key): planted(item, payload, name)
             for key, item in value.items()
         }
     return value
+
+
+def stripped(value: Any, payload: str) -> Any:
+    """What the screens hand back, without the payload: an id or a name that they were given before."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{part.name: stripped(getattr(value, part.name), payload) for part in fields(value)}
+        )
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return value.replace(payload, "").replace(line(payload), "")
+    return tuple(stripped(item, payload) for item in value) if isinstance(value, tuple) else value
+
+
+ANSWERS = {name for name, _ in getmembers(Backend, isfunction) if not name.startswith("_")} - {"may"}
+"""Every call of the screens; what it answers is planted, field by field, so that a new one is as well."""
 
 
 class Hostile(Simulator):
@@ -58,76 +87,24 @@ class Hostile(Simulator):
 
     payload = ""
 
-    def log_entries(self, offset: int, limit: int) -> tuple[LogRow, ...]:
-        """Entries with the payload in every field."""
-        rows = super().log_entries(offset, limit)
-        return tuple(planted(row, self.payload) for row in rows)
+    def __getattribute__(self, name: str) -> Any:
+        """Every answer with the payload in all its text, whatever view it is."""
+        found = super().__getattribute__(name)
+        if name not in ANSWERS:
+            return found
+        payload = self.payload
 
-    def cohorts(self) -> Any:
-        """Cohorts with the payload."""
-        return planted(super().cohorts(), self.payload)
+        def answer(*given: Any, **named: Any) -> Any:
+            plain = {key: stripped(value, payload) for key, value in named.items()}
+            return planted(found(*(stripped(one, payload) for one in given), **plain), payload)
 
-    def policies(self) -> tuple[str, ...]:
-        """Policies with the payload."""
-        return tuple(self.payload + name for name in super().policies())
-
-    def policy_versions(self) -> Any:
-        """Names, versions and persons with the payload."""
-        return planted(super().policy_versions(), self.payload)
-
-    def policy(self, reference: str) -> Any:
-        """Text and deeds with the payload."""
-        return planted(super().policy(reference.removeprefix(self.payload)), self.payload)
-
-    def diff_policies(self, first: str, second: str = "") -> Any:
-        """Values and explanations with the payload."""
-        names = (first.removeprefix(self.payload), second.removeprefix(self.payload))
-        return planted(super().diff_policies(*names), self.payload)
-
-    def dry_run_policy(self, reference: str, since: str = "") -> Any:
-        """Models, policies and reasons with the payload."""
-        return planted(super().dry_run_policy(reference.removeprefix(self.payload)), self.payload)
-
-    def audits(self) -> Any:
-        """Rows with the payload."""
-        return planted(super().audits(), self.payload)
-
-    def models(self) -> Any:
-        """Models with the payload in every fact."""
-        return planted(super().models(), self.payload)
-
-    def compare_models(self, first: str, second: str) -> Any:
-        """Differences with the payload."""
-        return planted(super().compare_models(first, second), self.payload)
-
-    def quarantine(self, each: bool = False) -> Any:
-        """Reasons, messages and handles with the payload."""
-        return planted(super().quarantine(each), self.payload)
-
-    def pairing(self) -> Any:
-        """Rules and reasons with the payload."""
-        view = planted(super().pairing(), self.payload)
-        return replace(view, rules=tuple((self.payload + rule, pairs) for rule, pairs in view.rules))
-
-    def doctor(self) -> Any:
-        """Sentences and hints with the payload."""
-        return planted(super().doctor(), self.payload)
-
-    def packs(self) -> Any:
-        """Times and persons with the payload."""
-        return planted(super().packs(), self.payload)
-
-    def verify_pack(self, path: Path) -> Any:
-        """Words with the payload."""
-        return planted(super().verify_pack(path), self.payload)
+        return answer
 
 
 def hostile(payload: str) -> Hostile:
     """A simulator that says `payload` everywhere."""
     backend = Hostile()
     backend.payload = payload
-    backend.view = planted(backend.view, payload)
-    backend.audits_ = {key: planted(view, payload) for key, view in backend.audits_.items()}
     return backend
 
 
@@ -184,6 +161,47 @@ def test_payload_is_inert_in_what_is_only_looked_at(payload: str) -> None:
         assert app.return_code is None
 
     drive(steps, size=(130, 80), backend=hostile(payload))
+
+
+ALL = "".join(PAYLOADS.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(WAYS) - set(BEGUN)))
+def test_every_screen_and_dialog_is_inert(name: str) -> None:
+    """All payloads at once, in every field of every view, wherever a key leads."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        for key in WAYS[name]:
+            await press(pilot, key)
+            inert(app)
+        assert app.return_code is None
+
+    drive(steps, size=(130, 60), backend=hostile(ALL))
+
+
+def test_a_new_field_is_planted_by_itself() -> None:
+    """No view of the screens holds text that is not planted, but for the few words they are told by."""
+
+    def bare(value: Any, name: str = "") -> list[str]:
+        if is_dataclass(value) and not isinstance(value, type):
+            return [one for part in fields(value) for one in bare(getattr(value, part.name), part.name)]
+        if isinstance(value, tuple):
+            return [one for item in value for one in bare(item, name)]
+        told = isinstance(value, str) and not isinstance(value, Enum) and name not in KEPT
+        return [name] if told and "<planted>" not in value else []
+
+    backend = hostile("<planted>")
+    plain = [name for name in sorted(ANSWERS) if not any(takes(getattr(Simulator, name, None)))]
+    assert len(plain) > 10
+    assert {name: found for name in plain if (found := bare(getattr(backend, name)()))} == {}
+
+
+def takes(method: Any) -> list[str]:
+    """What a call cannot be made without."""
+    if not isfunction(method):
+        return ["a property"]
+    parameters = list(signature(method).parameters.values())[1:]
+    return [one.name for one in parameters if one.default is one.empty]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)

@@ -17,7 +17,7 @@ from tests.tui.test_terminal import DEADLINE_S, LOOK_AGAIN_S, ROOT, Terminal
 PROGRAM = Path(__file__).with_name("hostile_simulator.py")
 LINES, COLUMNS = 50, 130
 HEAD = "GradAudit  "  # the first line of every screen, before its name
-MARKS = (f"{HEAD}Audits", f"{HEAD}Result", f"{HEAD}Log", "Run an audit")
+MARKS = (f"{HEAD}Runs", f"{HEAD}Result", f"{HEAD}Log", "Run an audit")
 
 
 @pytest.fixture

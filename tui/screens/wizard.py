@@ -17,7 +17,7 @@ from textual.widgets import Button, Input
 
 from appliance.errors import ApplianceError
 from appliance.setup_view import STEPS
-from tui.screens.wizard_steps import FIRST, LATER, Answers, Step
+from tui.screens.wizard_steps import FIRST, LATER, Answers, Field, Step
 from tui.widgets.chrome import KeyLine, Notice, TopLine
 from tui.widgets.drawing import Heading
 
@@ -114,7 +114,7 @@ class WizardScreen(Screen[None]):
         """To the next field that is empty, and from the last one on."""
         if self.busy:
             return
-        following = next((one for one in self.step.query(Input) if not one.value and one.wanted), None)
+        following = next((one for one in self.step.query(Field) if not one.value and one.wanted), None)
         if isinstance(self.focused, Input) and following is not None and following is not self.focused:
             self.set_focus(following)
             return
