@@ -19,6 +19,7 @@ from appliance.workspace.rows import StoredAudit
 from appliance.workspace.steps import kept, remove_steps
 from appliance.workspace.turns import HOURS_S, PATIENCE_S
 from appliance.workspace.workspace import STEPS
+from audit_core.readings.prices import passes
 
 if TYPE_CHECKING:
     from appliance.designs.assignment import Assignment
@@ -80,7 +81,7 @@ class CarriedOut(Registered):
 
         memory_bytes = limits.audit_bytes(record.trial, len(document.assignments))
         self._at_work = runner = worker or Worker(read=[], preload="audit", memory_bytes=memory_bytes)
-        told = self._telling(audit.audit_id, record, document)
+        told = self._telling(audit.audit_id, record, document, loaded.policy.deciding_detector)
         watched = told.following(self._watching_for_a_copy(audit.audit_id, on_progress))
         try:
             self._boxed(runner, audit.audit_id)
@@ -105,11 +106,19 @@ class CarriedOut(Registered):
             self._at_work = None
             progress.forget(self._workspace.root)
 
-    def _telling(self, audit_id: str, record: ModelRecord, document: Cohort) -> progress.Telling:
+    def _telling(
+        self, audit_id: str, record: ModelRecord, document: Cohort, deciding: str
+    ) -> progress.Telling:
         """Tell other terminals of this audit, with an estimate from the start."""
         roles = Counter(str(one.role) for one in document.assignments)
         has_base = bool(record.base_path or record.peft_path)
-        plan = pace.planned(record.trial, roles, has_base=has_base, judge_s=self._judged_s(record.name))
+        plan = pace.planned(
+            record.trial,
+            roles,
+            has_base=has_base,
+            passes=passes(deciding, has_base),
+            judge_s=self._judged_s(record.name),
+        )
         return progress.Telling(self._workspace.root, audit_id, plan, here=self._takes_orders)
 
     def _judged_s(self, model: str) -> float | None:

@@ -19,19 +19,25 @@ if TYPE_CHECKING:
     from audit_core.estimates import Trial
 
 PAIRS: Final = "pairs"
-OPEN, REFERENCES, SIGNALS, BASE, SHUFFLED, JUDGE = (
-    "open", "references", "signals", "base model", "shuffled pairs", "judge"
+OPEN, REFERENCES, SIGNALS, READINGS, BASE, SHUFFLED, JUDGE = (
+    "open", "references", "signals", "readings", "base model", "shuffled pairs", "judge"
 )  # fmt: skip
 JUDGING: Final = ("detectors", "controls", "exposure", "findings")  # its steps, as a result times them
 _START_S: Final = 8.0  # a worker closes its box and imports its libraries
 _JUDGE_S: Final = 10.0  # where no audit of this site says how long judging takes
 _MARKS: Final = 16  # events that the rate goes by
 _MARK_S: Final = 2.0  # at least so far apart
+_PRIOR: Final = 0.02  # of all pairs' planned seconds: what the trial weighs against what was measured
 _LEAST_SHARE: Final = 0.02  # of a phase, before its own rate is believed
 
 
 def planned(
-    trial: Trial | None, roles: Mapping[str, int], *, has_base: bool, judge_s: float | None = None
+    trial: Trial | None,
+    roles: Mapping[str, int],
+    *,
+    has_base: bool,
+    passes: float = 0.0,
+    judge_s: float | None = None,
 ) -> dict[str, float]:
     """Seconds by phase, in their order; nothing where the model was never tried.
 
@@ -39,6 +45,7 @@ def planned(
         trial: of the model.
         roles: pairs of the cohort by role.
         has_base: whether a base model is read as well.
+        passes: further forward passes a pair, what its readings declare.
         judge_s: what judging took last.
     """
     if trial is None:
@@ -51,6 +58,7 @@ def planned(
         OPEN: _START_S + trial.open_s,
         REFERENCES: (members or fitting) * trial.reference_s,
         SIGNALS: known * trial.fold_s + (pairs - known) * trial.signal_s + trial.bank_s,
+        READINGS: passes * forward_s,
         **({BASE: forward_s} if has_base else {}),
         SHUFFLED: forward_s,
         JUDGE: _JUDGE_S if judge_s is None else judge_s,
@@ -59,9 +67,14 @@ def planned(
 
 @dataclass(slots=True)
 class Phase:
-    """One phase; times in seconds of one clock."""
+    """One phase; times in seconds of one clock.
+
+    Attributes:
+        planned: its name in the plan; empty where it is not in it.
+    """
 
     name: str
+    planned: str
     unit: str
     began: float
     latest: float
@@ -112,45 +125,46 @@ class Meter:
         if not self.phases or self.phases[-1].name != step.phase:
             if self.phases:
                 self.phases[-1].latest = now
-            self.phases.append(Phase(step.phase, step.unit, now, now, step.done, step.total))
+            planned = self._planned_as(step.phase, step.unit)
+            self.phases.append(Phase(step.phase, planned, step.unit, now, now, step.done, step.total))
         self.phases[-1].step(now, step.done, step.total)
 
     def left_s(self, now: float) -> float | None:
         """Seconds until the end; None where nothing was planned and the phase at work has no rate."""
         if not self.phases:
             return max(0.0, sum(self._plan.values()) - (now - self.began)) if self._plan else None
-        present = self.phases[-1]
-        here = self._left_here(present, now)
-        if here is None:
-            return None
-        return here + sum(self._to_come(present.name).values())
+        here = self._left_here(self.phases[-1], now)
+        return None if here is None else here + self._to_come()
+
+    def _planned_as(self, name: str, unit: str) -> str:
+        """A reading goes by its own name, and signals of shuffled pairs are signals once more."""
+        begun = {phase.planned for phase in self.phases}
+        likely = name if name in self._plan else READINGS if unit == PAIRS else ""
+        if likely == SIGNALS and SIGNALS in begun:
+            likely = SHUFFLED
+        return likely if likely in self._plan and likely not in begun else ""
 
     def _left_here(self, present: Phase, now: float) -> float | None:
         since = now - present.latest
         if present.rate is not None and present.share >= _LEAST_SHARE:
             return max(0.0, (present.total - present.done) / present.rate - since)
-        if present.name not in self._plan:
-            return None if not self._plan else 0.0
-        whole = self._plan[present.name] * (self._pace() if present.unit == PAIRS else 1.0)
+        if not present.planned:
+            return 0.0 if self._plan else None
+        whole = self._plan[present.planned] * (self._pace() if present.unit == PAIRS else 1.0)
         return max(0.0, whole * (1 - present.share) - since)
 
-    def _to_come(self, present: str) -> dict[str, float]:
-        """Seconds of the phases that were not begun."""
-        begun = {phase.name for phase in self.phases}
-        names = list(self._plan)
-        later = names[names.index(present) + 1 :] if present in names else names
-        pace = self._pace()
-        return {
-            name: self._plan[name] * (1.0 if name in (OPEN, JUDGE) else pace)
-            for name in later
-            if name not in begun
-        }
+    def _to_come(self) -> float:
+        """Seconds of the phases behind the last one that was planned."""
+        names, pace = list(self._plan), self._pace()
+        at = max((names.index(phase.planned) for phase in self.phases if phase.planned), default=-1)
+        return sum(self._plan[name] * (1.0 if name in (OPEN, JUDGE) else pace) for name in names[at + 1 :])
 
     def _pace(self) -> float:
-        """How much longer than planned the pairs have taken so far."""
-        took = planned = 0.0
+        """How much longer than planned the pairs have taken so far; a short first phase says little."""
+        pairs = sum(seconds for name, seconds in self._plan.items() if name not in (OPEN, JUDGE))
+        took = planned = _PRIOR * pairs
         for phase in self.phases:
-            if phase.name in self._plan and phase.unit == PAIRS and phase.share >= _LEAST_SHARE:
+            if phase.planned and phase.unit == PAIRS and phase.share >= _LEAST_SHARE:
                 took += phase.latest - phase.began
-                planned += self._plan[phase.name] * phase.share
-        return took / planned if planned > 0 and took > 0 else 1.0
+                planned += self._plan[phase.planned] * phase.share
+        return took / planned if planned > 0 else 1.0
