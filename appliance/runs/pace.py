@@ -27,7 +27,7 @@ _START_S: Final = 8.0  # a worker closes its box and imports its libraries
 _JUDGE_S: Final = 10.0  # where no audit of this site says how long judging takes
 _MARKS: Final = 16  # events that the rate goes by
 _MARK_S: Final = 2.0  # at least so far apart
-_PRIOR: Final = 0.02  # of all pairs' planned seconds: what the trial weighs against what was measured
+_PRIOR_S: Final = 5.0  # what the trial weighs against what was measured since
 _LEAST_SHARE: Final = 0.02  # of a phase, before its own rate is believed
 
 
@@ -161,10 +161,9 @@ class Meter:
 
     def _pace(self) -> float:
         """How much longer than planned the pairs have taken so far; a short first phase says little."""
-        pairs = sum(seconds for name, seconds in self._plan.items() if name not in (OPEN, JUDGE))
-        took = planned = _PRIOR * pairs
+        took = planned = _PRIOR_S
         for phase in self.phases:
             if phase.planned and phase.unit == PAIRS and phase.share >= _LEAST_SHARE:
                 took += phase.latest - phase.began
                 planned += self._plan[phase.planned] * phase.share
-        return took / planned if planned > 0 else 1.0
+        return took / planned
