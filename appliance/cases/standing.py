@@ -12,7 +12,7 @@ from typing import Final
 
 from appliance.cases.clocks import CLOCKS, reading
 from appliance.cases.steps import ASSIGN, REOPEN, Kept, Step, told
-from appliance.cases.views import CaseRow, CaseState, CaseView, ClockState, StepView
+from appliance.cases.views import CaseRow, CaseState, CaseView, ClockState, StepView, StepWord
 from appliance.evidence.elapsed import Elapsed
 from appliance.evidence.entries import Entry, claimed_ms
 from appliance.evidence.log import EvidenceLog
@@ -105,7 +105,7 @@ class Cases:
                 entry=step.entry.index if step.entry else None,
                 done_utc=step.utc,
                 by=step.by,
-                what=step.decision or ("assigned" if step.act == ASSIGN else "reopened"),
+                what=_word(step),
                 owner=step.owner,
                 reason=step.reason,
                 answers=step.answers,
@@ -182,6 +182,12 @@ def _done(step: Step) -> tuple[int, int]:
 
 def _ms(utc: str) -> int:
     return round(datetime.fromisoformat(utc).timestamp() * 1000)
+
+
+def _word(step: Step) -> StepWord:
+    if step.decision:
+        return StepWord(step.decision)
+    return StepWord.ASSIGNED if step.act == ASSIGN else StepWord.REOPENED
 
 
 def _urgency(row: CaseRow) -> tuple[bool, float]:

@@ -149,6 +149,9 @@ def _step(records: Mapping[str, str], said: Entry, entry: Entry | None) -> Step:
     if sha256(content.encode()).hexdigest() != said.detail_digest:
         raise _not_logged(said)
     fields: dict[str, Any] = json.loads(content)
+    decided = (fields["decision"] in DECISIONS) if fields["act"] == DECIDE else not fields["decision"]
+    if said.act not in (fields["act"], KEEP) or not decided:
+        raise _not_logged(said)
     return Step(
         act=fields["act"],
         audit_id=fields["case"],

@@ -18,6 +18,17 @@ class CaseState(StrEnum):
     CLOSED = "closed"
 
 
+class StepWord(StrEnum):
+    """What somebody did about a case."""
+
+    ASSIGNED = "assigned"
+    REOPENED = "reopened"
+    ACCEPTED = "accepted"
+    DISPUTED = "disputed"
+    REFERRED = "referred"
+    CLOSED = "closed"
+
+
 class ClockState(StrEnum):
     """How a clock stands: running, over its limit, answered within it or after it."""
 
@@ -77,7 +88,6 @@ class StepView:
     Attributes:
         entry: number of the entry that says so; None where its year was pruned.
         by: role, and which person among several.
-        what: `assigned`, `reopened`, or the decision.
         owner: whom it was assigned to.
         reason: as typed; from the sealed record.
         answers: the clocks that this decision answered.
@@ -86,7 +96,7 @@ class StepView:
     entry: int | None
     done_utc: str
     by: str
-    what: str
+    what: StepWord
     owner: str
     reason: str
     answers: tuple[str, ...]

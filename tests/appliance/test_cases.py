@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from appliance.cases.views import CaseState, CaseView, ClockState
 from appliance.errors import CannotWrite, IntegrityError, NotPermitted, UsageError
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.verify_evidence import canonical
 from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.workspace import LOG, Workspace
 from tests.appliance import ward
@@ -286,6 +288,18 @@ def test_a_record_that_was_changed_is_named(
     for look in (site.appliance.cases, site.appliance.overview, lambda: site.appliance.case(ward.AUDIT)):
         with pytest.raises(IntegrityError, match="not the one that was logged"):
             look()
+
+
+@pytest.mark.parametrize("change", [{"decision": "forgotten"}, {"act": "case.assign"}, {"decision": ""}])
+def test_a_record_that_means_nothing_is_an_alarm(site: Site, change: dict[str, str]) -> None:
+    """Whoever holds log and catalogue can write both; what no step makes is refused."""
+    content, _ = steps.record(site.appliance._log, "officer", steps.DECIDE, ward.AUDIT, decision="closed")
+    forged = canonical(json.loads(content) | change)
+    digest = sha256(forged).hexdigest()
+    site.appliance._workspace.catalogue.add_case_step(digest, forged.decode())
+    site.appliance._log.append(steps.DECIDE, "", "done", actor="officer", detail_digest=digest)
+    with pytest.raises(IntegrityError):
+        site.appliance.cases()
 
 
 def test_a_look_beside_a_step_raises_no_alarm(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

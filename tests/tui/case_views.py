@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from appliance.cases.standing import LEGAL
-from appliance.cases.views import CaseRow, CaseState, CaseView, ClockState, ClockView, StepView
+from appliance.cases.views import CaseRow, CaseState, CaseView, ClockState, ClockView, StepView, StepWord
 from appliance.views import VerdictWord
 
 WHY = "Targets rank above calibration controls by patient: p = 0.0000002, below alpha_fail 0.001."
@@ -39,7 +39,7 @@ def demo_cases() -> dict[str, CaseView]:
         17, _clocks((ClockState.LATE, "answered late, after 4 d 1 h"), IN_TIME),
     )  # fmt: skip
     steps = (
-        StepView(139, DONE, "officer:77aa", "assigned", "eve", "", ()),
+        StepView(139, DONE, "officer:77aa", StepWord.ASSIGNED, "eve", "", ()),
         StepView(
             141,
             DONE,
@@ -51,7 +51,13 @@ def demo_cases() -> dict[str, CaseView]:
         ),
     )
     closed = StepView(
-        23, DONE, "officer:77aa", "closed", "", "The vendor has shown the consent forms.", ("72h", "60d")
+        23,
+        DONE,
+        "officer:77aa",
+        StepWord.CLOSED,
+        "",
+        "The vendor has shown the consent forms.",
+        ("72h", "60d"),
     )
     return {
         "a-0003": CaseView(lumen, (), PEOPLE, (LEGAL,)),
@@ -62,12 +68,12 @@ def demo_cases() -> dict[str, CaseView]:
 
 def owned(view: CaseView, owner: str) -> CaseView:
     """After it was assigned."""
-    step = StepView(150, DONE, "officer:77aa", "assigned", owner, "", ())
+    step = StepView(150, DONE, "officer:77aa", StepWord.ASSIGNED, owner, "", ())
     return replace(view, row=replace(view.row, owner=owner), steps=(*view.steps, step))
 
 
 def decided(view: CaseView, decision: str, reason: str, answers: tuple[str, ...]) -> CaseView:
     """After a decision, or after one was taken back."""
-    what = "reopened" if decision == "open" else decision
+    what = StepWord.REOPENED if decision == "open" else StepWord(decision)
     step = StepView(151, DONE, "officer:77aa", what, "", reason, answers)
     return replace(view, row=replace(view.row, state=CaseState(decision)), steps=(*view.steps, step))
