@@ -9,6 +9,7 @@ import typer
 
 from appliance.commands.session import Json, opened
 from appliance.narration import emit, say, table
+from appliance.words.table import count
 
 evidence = typer.Typer(help="Evidence packs that anyone can verify.", no_args_is_help=True)
 
@@ -47,5 +48,5 @@ def evidence_verify(context: typer.Context, file: Path, json_: Json = False) -> 
     emit(
         json_,
         plain(health),
-        f"{file.name} is as signed: {health.entries} log entries, key {health.key_words}",
+        count("pack.as_signed", health.entries, file=file.name, words=health.key_words),
     )

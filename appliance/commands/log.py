@@ -9,6 +9,7 @@ import typer
 
 from appliance.commands.session import Json, opened
 from appliance.narration import emit, progress, say, table
+from appliance.words.table import count, tell
 
 log = typer.Typer(help="The tamper-evident log.", no_args_is_help=True)
 witness = typer.Typer(help="Witnesses: others who remember how far the log was.", no_args_is_help=True)
@@ -26,15 +27,15 @@ def log_verify(context: typer.Context, json_: Json = False) -> None:
 
     with opened(context) as appliance, progress(json_) as show:
         health = appliance.log_verify(lambda done, of: show(Progress("verifying", done, of, "entries")))
-    emit(
-        json_,
-        plain(health),
-        f"{'intact' if health.intact else 'BROKEN: ' + health.problem}: {health.entries} entries",
-    )
-    say(f"signed by: {health.key_words}")
+    told = count("log.told", health.entries)
+    if not health.intact:
+        told = count("log.told.broken", health.entries, problem=health.problem)
+    emit(json_, plain(health), told)
+    say(tell("log.signed_by", words=health.key_words))
     if not health.intact:
         raise typer.Exit(20)
-    say(f"witnesses: {health.witnessed}" + f", last on {health.witnessed_utc}" * bool(health.witnessed_utc))
+    last = tell("log.witnessed.last", moment=health.witnessed_utc) if health.witnessed_utc else ""
+    say(tell("log.witnessed", state=health.witnessed) + last)
 
 
 @log.command("ls")
@@ -83,7 +84,7 @@ def log_checkpoint(
             emit(
                 json_,
                 {"entries": compare, "contained": True},
-                f"this log contains that state: {compare} entries",
+                count("log.contains", compare),
             )
             return
         state = appliance.log_state()
@@ -109,7 +110,11 @@ def log_export(
 
     with opened(context) as appliance:
         made = appliance.export_log(output, format_, first, last)
-    emit(json_, plain(made), f"{made.file}: entries {made.first} to {made.last}")
+    emit(
+        json_,
+        plain(made),
+        tell("log.exported", file=made.file, first=f"{made.first:,}", last=f"{made.last:,}"),
+    )
     if format_ == "fhir" and not made.checked:
         say("not checked against FHIR's own model: fhir.resources is not installed (extra `reports`)")
 
@@ -127,7 +132,7 @@ def log_review(
 
     with opened(context) as appliance:
         row = appliance.review_log(first, last, found)
-    emit(json_, plain(row), f"review of entries {row.first} to {row.last} is entry {row.entry}")
+    emit(json_, plain(row), tell("log.reviewed", first=row.first, last=row.last, entry=row.entry))
 
 
 @log.command("reviews")
@@ -229,7 +234,7 @@ def witness_accept(context: typer.Context, answer: Path, json_: Json = False) ->
         raise _refusal(error) from error
     with opened(context) as appliance:
         row = appliance.accept_witness(data)
-    emit(json_, plain(row), f"{row.name} has seen {row.entries} entries on {row.seen_utc}")
+    emit(json_, plain(row), count("log.seen", row.entries, name=row.name, moment=row.seen_utc))
 
 
 @witness.command("trust")

@@ -9,6 +9,7 @@ import typer
 
 from appliance.commands.session import Json, opened
 from appliance.narration import emit, progress, table
+from appliance.words.table import count, tell
 
 if TYPE_CHECKING:
     from appliance.views import ModelView
@@ -107,22 +108,22 @@ def _told(view: ModelView) -> str:
     """A model in lines for a reader."""
     from appliance.evidence.report.wording import duration
 
+    head = {"name": view.name, "family": view.family, "digest": view.digest[:16]}
+    head["parameters"] = f"{view.parameters:,}"
     lines = [
-        f"{view.name}: {view.family}, {view.parameters:,} parameters, {view.digest[:16]}…",
-        f"architecture: {view.architecture}",
-        f"audited: {view.matrices} matrices: {view.audited}",
+        tell("model.head", **head),
+        tell("model.architecture", architecture=view.architecture),
+        count("model.audited", view.matrices, parts=view.audited),
     ]
-    lines += [f"not audited: {view.not_audited}"] * bool(view.not_audited)
-    lines += [f"base: {view.base_path or 'the same network with its adapter off'}"] * view.has_base
-    lines += [f"adapter: {view.adapter_path}"] * view.has_adapter
-    lines += [f"converted: {line}" for line in view.converted]
+    lines += [tell("model.not_audited", parts=view.not_audited)] * bool(view.not_audited)
+    lines += [tell("model.base", base=view.base_path or tell("model.base.off"))] * view.has_base
+    lines += [tell("model.adapter", adapter=view.adapter_path)] * view.has_adapter
+    lines += [tell("model.converted", what=line) for line in view.converted]
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in view.facts.items() if name not in _SAID]
     if view.estimate is not None:
         estimate = view.estimate
-        lines.append(
-            f"estimate for {estimate.pairs} pairs: {duration(estimate.seconds)}, "
-            f"{estimate.peak_bytes / (1 << 30):.1f} GiB of memory ({estimate.basis})"
-        )
+        cost = {"time": duration(estimate.seconds), "memory": f"{estimate.peak_bytes / (1 << 30):.1f}"}
+        lines.append(count("model.estimate", estimate.pairs, basis=estimate.basis, **cost))
     return "\n".join(lines)
 
 

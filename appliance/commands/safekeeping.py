@@ -10,6 +10,7 @@ import typer
 from appliance.commands.session import Json, opened, passphrase
 from appliance.errors import IntegrityError, UsageError
 from appliance.narration import emit, say
+from appliance.words.table import count, tell
 
 workspace = typer.Typer(help="The encrypted workspace as a whole.", no_args_is_help=True)
 
@@ -34,7 +35,7 @@ def workspace_verify(context: typer.Context, json_: Json = False) -> None:
         unread = "the workspace does not open"
         checked = Appliance.verify_closed(workspace_root(context.obj.workspace), said)
     lines = [f"{one.file}: {one.cause}\n  {one.next_step}" for one in checked.damages]
-    whole = f"whole: {checked.files} files, {checked.objects} sealed objects opened"
+    whole = tell("workspace.whole", files=checked.files, objects=checked.objects)
     emit(json_, plain(checked), "\n".join(lines) or whole)
     if not checked.findings:
         say(f"findings were not read: {unread}")
@@ -54,12 +55,12 @@ def backup(
 
     if verify:
         found = Appliance.verify_backup(file, _narrated)
-        emit(json_, plain(found), f"intact: {found.members} files of {found.taken_utc}")
+        emit(json_, plain(found), count("backup.intact", found.members, moment=found.taken_utc))
         say("only `gradaudit restore` shows that it opens with the passphrase")
         return
     with opened(context) as appliance:
         taken = appliance.backup(file, _narrated)
-    emit(json_, plain(taken), f"{taken.path}: {taken.members} files, {taken.size} bytes")
+    emit(json_, plain(taken), count("backup.taken", taken.members, path=taken.path, size=f"{taken.size:,}"))
     say("check it where it is kept: `gradaudit backup --verify FILE`")
 
 
@@ -78,10 +79,10 @@ def restore(
         raise UsageError(f"there is no file {file}", "Name a backup.")
     user = user_given(context.obj.user)
     made = Appliance.restore(file, into.expanduser(), passphrase(context.obj), user, _narrated)
-    emit(json_, plain(made), f"restored to {made.path}: {made.members} files of {made.taken_utc}")
-    say(f"the log goes on from entry {made.log_entries}: whoever witnessed a later state will see a fork")
+    emit(json_, plain(made), count("backup.restored", made.members, path=made.path, moment=made.taken_utc))
+    say(tell("backup.log", entry=made.log_entries))
 
 
 def _narrated(done: int, total: int) -> None:
     if done == total or done % max(1, total // 10) == 0:
-        say(f"{done} of {total} files")
+        say(tell("backup.step", done=done, total=total))

@@ -10,21 +10,22 @@ import typer
 
 from appliance.commands.session import Json, opened
 from appliance.narration import emit, progress, say, stream, table
+from appliance.words.table import tell
 
 if TYPE_CHECKING:
     from appliance.dry_run import FileLine
     from appliance.views import IngestView
 
-_DO = {  # what helps against the reasons that most often fill a quarantine
-    "archive-encrypted": "unpack the archive, then ingest the folder",
-    "link": "links are not followed: give the folder they lead to",
-    "needs-decoder": "`gradaudit doctor` says which decoders are missing",
-    "parser-died": "quote the fault when you report it; everything else was read",
-    "parser-timeout": "try these files alone while the machine is not busy",
-    "truncated": "fetch these files again: they end too early",
-    "truncated-pixels": "fetch these files again: they end too early",
-    "unreadable-file": "this account may not open these files",
-}
+_DO = (  # what helps against the reasons that most often fill a quarantine
+    "archive-encrypted",
+    "link",
+    "needs-decoder",
+    "parser-died",
+    "parser-timeout",
+    "truncated",
+    "truncated-pixels",
+    "unreadable-file",
+)
 
 quarantine = typer.Typer(help="Files that were set aside at ingest.", no_args_is_help=True)
 
@@ -72,28 +73,28 @@ def _ingest(context: typer.Context, paths: list[Path], workers: int, json_: bool
 def _summary(view: IngestView) -> str:
     """What came of it: counts of what there is, then what was set aside and what has no partner."""
     counts = (
-        (view.images, "images"),
-        (view.reports, "reports"),
-        (view.documents, "documents without an image"),
-        (view.studies, "studies described by another system"),
-        (view.orders, "orders and other messages"),
-        (view.empty_reports, "reports without words"),
-        (view.duplicates, "files known before"),
+        (view.images, tell("ingest.images")),
+        (view.reports, tell("ingest.reports")),
+        (view.documents, tell("ingest.documents")),
+        (view.studies, tell("ingest.studies")),
+        (view.orders, tell("ingest.orders")),
+        (view.empty_reports, tell("ingest.empty_reports")),
+        (view.duplicates, tell("ingest.duplicates")),
+        *((files, tell("ingest.warning", code=code)) for code, files in view.warnings),
+        *((files, _set_aside(reason)) for reason, files in view.quarantined),
     )
-    lines = [f"{view.files:7} files read"]
+    lines = [f"{view.files:7} {tell('ingest.files')}"]
     lines += [f"{count:7} {what}" for count, what in counts if count]
-    lines += [f"{files:7} taken in with a warning: {code}" for code, files in view.warnings]
-    for reason, files in view.quarantined:
-        lines.append(f"{files:7} set aside: {reason}" + (f" – {_DO[reason]}" if reason in _DO else ""))
-    lines.append(f"{view.pairs:7} pairs in the workspace")
-    lonely = view.unpaired_images, view.unpaired_reports
-    if any(lonely):
-        lines.append("        without a partner: {} images, {} reports".format(*lonely))
-    if view.quarantined:
-        lines.append(
-            "`gradaudit ingest --dry-run` names the files set aside, docs/reason-codes.md what to do"
-        )
-    return "\n".join(lines)
+    lines.append(f"{view.pairs:7} {tell('ingest.pairs')}")
+    if view.unpaired_images or view.unpaired_reports:
+        lonely = {"images": view.unpaired_images, "reports": view.unpaired_reports}
+        lines.append(f"        {tell('ingest.unpaired', **lonely)}")
+    return "\n".join([*lines, *[tell("ingest.look")] * bool(view.quarantined)])
+
+
+def _set_aside(reason: str) -> str:
+    said = tell("ingest.set_aside", reason=reason)
+    return f"{said} – {tell(f'ingest.do.{reason}')}" if reason in _DO else said
 
 
 def _try(paths: list[Path], workers: int, json_: bool) -> None:
