@@ -81,7 +81,9 @@ def due(
 
 def waited(now: datetime, schedule: Schedule, started: Collection[datetime]) -> tuple[datetime, ...]:
     """The runs up to now that could be started and were not, oldest first."""
-    added = min(datetime.fromisoformat(schedule.added_utc), now)
+    added = datetime.fromisoformat(schedule.added_utc)
+    if added > now:  # by a clock that was set back since: as if it had been added an hour ago
+        added = now - _SHORTEST
     since = max((one for one in started if one <= now), default=added)
     times = occurrences(schedule, since, now)
     return tuple(at for at in times if at not in started and not why_not(schedule, at))

@@ -167,7 +167,8 @@ TABLE = {
         [],
     ),
     "set forward": ("2027-01-01T00:00", ["2026-01-01T02:00"], [("nightly", "31 02:00", 363)]),
-    "set back to before it was added": ("2025-12-01T02:00", [], []),
+    "set back to before it was added": ("2025-12-01T02:30", [], [("nightly", "01 02:00", 0)]),
+    "and what lies further back is not missed": ("2025-12-01T03:00", [], []),
 }
 
 
