@@ -50,6 +50,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "audit ls": (),
     "audit show": (ward.AUDIT,),
     "audit compare": (ward.AUDIT, ward.AUDIT),
+    "audit series": (ward.AUDIT,),
     "audit abandon": (ward.CUT_OFF,),
     "case ls": ("--all",),
     "case show": (ward.AUDIT,),
