@@ -28,10 +28,10 @@ _COLUMNS = (
     Column("State", 14),
     Column("Model", 12, flex=True),
     Column("Progress", 16),
-    Column("Left", 11),
-    Column("Cohort", 10, flex=True, drop=1),
-    Column("Policy", 8, drop=3),
-    Column("Begun (UTC)", 16, drop=2),
+    Column("Left", 11, drop=1),
+    Column("Cohort", 10, flex=True, drop=2),
+    Column("Policy", 8, drop=4),
+    Column("Begun (UTC)", 16, drop=3),
 )
 
 
