@@ -147,7 +147,7 @@ async def on_screen(appliance: Appliance) -> list[Row]:
             await pilot.press(*keys)
             screen = app.screen
             while not (isinstance(screen, LogScreen) and screen.total and screen.row(_cursor(screen))):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
                 screen = app.screen
             return CLOCK["now"]() - start
 
