@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from textual.binding import ActiveBinding
 from textual.dom import DOMNode
-from textual.keys import key_to_character
 from textual.screen import Screen
 
+from tui.keys import spelt
 from tui.needs import offered
 from tui.screens.glossary import terms_on
 from tui.screens.help import Act, HelpDialog, about
@@ -39,12 +39,6 @@ def doings(screen: Screen[object], here: Callable[[DOMNode], bool]) -> list[Doin
         first = held[0]
         told.append(Doing(Act(keys, label, first.binding.id or ""), first.node, first.binding.action))
     return told
-
-
-def spelt(key: str) -> str:
-    """A key in words that every terminal can show; signs as themselves."""
-    sign = key_to_character(key)
-    return sign if sign is not None and sign.isprintable() and sign != " " else key
 
 
 def of_screen(screen: Screen[object]) -> list[Doing]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import Any
 
 from textual.app import App
 from textual.binding import Binding
@@ -19,6 +20,7 @@ from textual.screen import Screen
 
 _NAMED = {key.value for key in Keys} | {f"f{number}" for number in range(1, 25)}
 _CONTROLLED = re.compile(r"ctrl\+[a-z]", re.ASCII)
+_PRESS = re.compile(r"\bpress (\S)(?!\w)")
 _ALWAYS = ("lock", "quit", "palette")  # act while somebody types, too
 
 
@@ -73,6 +75,33 @@ def _named(kind: type[DOMNode], binding: Binding) -> Binding:
 def _declares(kind: type, action: str) -> bool:
     own = kind.__dict__.get("BINDINGS", ())
     return any(binding.action == action for binding in Binding.make_bindings(own))
+
+
+def spelt(key: str) -> str:
+    """A key in words that every terminal can show; signs as themselves."""
+    sign = key_to_character(key)
+    return sign if sign is not None and sign.isprintable() and sign != " " else key
+
+
+def key_name(app: App[Any], act: str) -> str:
+    """The first key of an act, as this site has it; the act's own name where it has none."""
+    given = app._keymap.get(act)
+    if given is not None:
+        return spelt(given.split(",")[0])
+    bound = ((key, held) for kind in ours() for key, held in _bound(kind).items())
+    return next((spelt(key) for key, held in bound if any(one.id == act for one in held)), act)
+
+
+def keyed(node: DOMNode, text: str) -> str:
+    """A text of ours that says `press r`, with the key that this site gave to that act."""
+
+    def now(found: re.Match[str]) -> str:
+        key = _key(found[1])
+        held = (one for kind in (type(node.screen), type(node.app)) for one in _bound(kind).get(key, ()))
+        act = next((one.id for one in held if one.id is not None), None)
+        return f"press {key_name(node.app, act)}" if act is not None else found[0]
+
+    return _PRESS.sub(now, text)
 
 
 def together() -> Iterator[dict[str, set[str]]]:

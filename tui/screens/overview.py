@@ -11,6 +11,7 @@ from appliance.cases.views import CaseRow
 from appliance.evidence.report.wording import MEANING
 from appliance.views import LogHealth, OverviewRow, OverviewView
 from appliance.words.table import count, tell
+from tui.keys import keyed
 from tui.screens.cases import CASE_COLUMNS, case_cells
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
@@ -127,7 +128,8 @@ class OverviewScreen(Section):
 
     def _cells(self, index: int) -> tuple[Content, ...]:
         row = self.rows[index]
-        why = foreign(row.why) if row.verdict else Content.styled(tell("overview.press"), "$muted")
+        press = keyed(self, tell("overview.press"))
+        why = foreign(row.why) if row.verdict else Content.styled(press, "$muted")
         return (
             badge(row.verdict, self.app.glyphs),
             foreign(row.model, "bold"),

@@ -46,6 +46,7 @@ class RunDialog(Dialog[Request]):
         self.models: tuple[ModelView, ...] = ()
         self.cohorts: tuple[CohortView, ...] = ()
         self.policies: tuple[str, ...] = ()
+        self.chosen = ""
         self._names: dict[str, list[str]] = {}
 
     def compose(self) -> ComposeResult:
@@ -73,6 +74,7 @@ class RunDialog(Dialog[Request]):
             self.models = await ask(backend.models)
             self.cohorts = await ask(backend.cohorts)
             self.policies = await ask(backend.policies)
+            self.chosen = (await ask(backend.setup)).policy
         except ApplianceError as error:
             self.query_one(Notice).complain(str(error), error.hint)
             return
@@ -85,9 +87,9 @@ class RunDialog(Dialog[Request]):
         self.query_one("#model", OptionList).focus()
 
     def _usual_policy(self) -> int:
-        """`demo` in a demo workspace, else `default`, else the first."""
+        """The one this site chose, else `demo` in a demo workspace, else `default`, else the first."""
         demo = bool(self.app.known and self.app.known.demo)
-        for name in ("demo", "default") if demo else ("default",):
+        for name in (self.chosen, "demo" if demo else "", "default"):
             if name in self.policies:
                 return self.policies.index(name)
         return 0

@@ -47,7 +47,7 @@ class UsersScreen(Section):
         "users",
         Binding("n", "add", "Add"),
         Binding("x", "remove", "Remove"),
-        Binding("p", "passphrase", "Passphrase"),
+        Binding("p", "passphrase", "Passphrase", show=False),
         Binding("t", "quorum", "Quorum", show=False),
         run=False,
     )

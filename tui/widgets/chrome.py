@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from appliance.words.table import tell
+from tui.keys import keyed
 from tui.needs import offered
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
@@ -89,7 +90,7 @@ class Notice(Drawing):
         self.remove_class("-shown")
 
     def _show(self, head: str, style: str, hint: str) -> None:
-        tail = foreign(tell("notice.hint", hint=hint)) if hint else Content("")
+        tail = foreign(tell("notice.hint", hint=keyed(self, hint))) if hint else Content("")
         self.text = Content.assemble((head, style), "  " * bool(hint), tail)
         self.add_class("-shown")
         self.refresh(layout=True)

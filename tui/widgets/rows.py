@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.style import Style
 
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import keyed
 
 _GAP = 2
 
@@ -121,7 +122,9 @@ class Rows(ScrollView, can_focus=True):
         index = y - 1 + round(self.scroll_y)
         base = self.visual_style
         if not self.count:
-            return self._line(Content.styled(self.empty if y == 1 else "", "$muted"), width, base)
+            return self._line(
+                Content.styled(keyed(self, self.empty) if y == 1 else "", "$muted"), width, base
+            )
         if index >= self.count:
             return Strip.blank(width, base.rich_style)
         if index == self.cursor:
