@@ -60,7 +60,8 @@ def main() -> None:
         said[f"text {view.verdict.word}"] = verdict_text(view)
         said[f"show {view.verdict.word}"] = "\n".join(verdict_lines(view))
     data = [*map(plain, views), plain(backend.overview()), *map(plain, backend.log_entries(0, 500))]
-    data += [plain(backend.audit(row.audit_id)) for row in backend.audits() if row.verdict]
+    shown = [row.audit_id for row in backend.audits() if row.verdict]
+    data += [plain(what(audit_id)) for audit_id in shown for what in (backend.audit, backend.audit_series)]
     known = words(json.dumps(data, ensure_ascii=False))
     json.dump({name: left_over(text, known) for name, text in said.items()}, sys.stdout)
 

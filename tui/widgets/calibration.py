@@ -8,12 +8,12 @@ from textual.content import Content
 
 from appliance.evidence.report.wording import percent
 from appliance.views import AuditResult
+from appliance.words.table import tell
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import counted, shares
 from tui.widgets.whisker import whisker
 
 _NUMBERS = 20  # cells of the two columns of numbers before the axis
-_NONE = "No calibration: no reference was given a probability."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +54,19 @@ class CalibrationPlot(Drawing):
             shares(one.predicted, *(one.span or ()))
             counted(one.members, one.references)
         if not any(one.references for one in self.bins):
-            return Content.styled(_NONE, "$muted").wrap(width)
+            return Content.styled(tell("calibration.none"), "$muted").wrap(width)
         counts = max(len(_count(one)) for one in self.bins)
         cells = max(6, min(50, width - _NUMBERS - counts - 1))
         axis = "0 %" + "100 %".rjust(cells - 3)
-        lines = [Content.styled(f"{'predicted observed':{_NUMBERS}}{axis}", "$muted")]
+        lines = [Content.styled(f"{tell('calibration.head'):{_NUMBERS}}{axis}", "$muted")]
         lines += [self._row(one, cells) for one in sorted(self.bins, key=lambda one: one.predicted)]
-        told = (
-            f"{self.glyphs.mark} share of known members among these references, {self.glyphs.dash} its "
-            f"interval, {self.glyphs.rule} what was predicted, {self.glyphs.both} both. "
-            "Well calibrated: the two meet in every row."
-        )
+        signs = {"mark": self.glyphs.mark, "dash": self.glyphs.dash, "rule": self.glyphs.rule}
+        told = tell("calibration.key", both=self.glyphs.both, **signs)
         return lines + Content.styled(told, "$muted").wrap(width)
 
     def _row(self, one: CalibrationBin, cells: int) -> Content:
         share = one.members / one.references if one.references else None
-        observed = "none" if share is None else percent(share)
+        observed = tell("plain.none") if share is None else percent(share)
         plot = whisker(
             share,
             one.span if one.references else None,
@@ -83,4 +80,4 @@ class CalibrationPlot(Drawing):
 
 
 def _count(one: CalibrationBin) -> str:
-    return f"{one.members:,} of {one.references:,}"
+    return tell("layers.of", kept=f"{one.members:,}", total=f"{one.references:,}")

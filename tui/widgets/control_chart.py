@@ -8,6 +8,7 @@ from textual.content import Content
 
 from appliance.charted import AuditPoint
 from appliance.evidence.report.wording import percent
+from appliance.words.table import tell
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing
 from tui.widgets.scale import counted, shares
@@ -74,21 +75,21 @@ class ControlChart(Drawing):
         return [Content.assemble(when if dated else "", name, " ", word, plot)]
 
     def _legend(self) -> str:
-        glyphs = self.glyphs
-        told = f"{glyphs.mark} share of patients flagged, {glyphs.dash} 95 % interval of the exposed share"
+        signs = {"mark": self.glyphs.mark, "dash": self.glyphs.dash}
         if self.limit is None:
-            return told + ". No limit is drawn: these audits ran under different policies."
-        limit = "no exposed patient" if self.limit == 0 else percent(self.limit)
-        return told + f", {glyphs.rule} the policy's limit: {limit}; {glyphs.both} both in one cell."
+            return tell("chart.key.no_limit", **signs)
+        limit = tell("chart.nobody") if self.limit == 0 else percent(self.limit)
+        return tell("chart.key", rule=self.glyphs.rule, both=self.glyphs.both, limit=limit, **signs)
 
 
 def _counts(one: AuditPoint) -> str:
     """k of N and the interval, or that there is no number."""
     if one.flagged is None:
-        return "no number"
-    told = f"{one.flagged:,} of {one.patients:,}"
+        return tell("compared.no_number")
+    told = tell("layers.of", kept=f"{one.flagged:,}", total=f"{one.patients:,}")
     if one.span is None:
         return told
     low, high = percent(one.span[0]), percent(one.span[1])
-    interval = f"at least {low}" if math.isclose(one.span[1], 1.0) else f"{low.removesuffix(' %')}–{high}"
+    open_above = math.isclose(one.span[1], 1.0)
+    interval = tell("chart.at_least", share=low) if open_above else f"{low.removesuffix(' %')}–{high}"
     return f"{told}, {interval}"

@@ -196,4 +196,21 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "verified: all {number} entries are as signed",
     ),
     "log.exported": "{file}: entries {first} to {last}",
+    # pictures of a result
+    "calibration.none": "No calibration: no reference was given a probability.",
+    "calibration.head": "predicted observed",
+    "calibration.key": (
+        "{mark} share of known members among these references, {dash} its interval, {rule} what was "
+        "predicted, {both} both. Well calibrated: the two meet in every row."
+    ),
+    "chart.key": (
+        "{mark} share of patients flagged, {dash} 95 % interval of the exposed share, {rule} the policy's "
+        "limit: {limit}; {both} both in one cell."
+    ),
+    "chart.key.no_limit": (
+        "{mark} share of patients flagged, {dash} 95 % interval of the exposed share. No limit is drawn: "
+        "these audits ran under different policies."
+    ),
+    "chart.nobody": "no exposed patient",
+    "chart.at_least": "at least {share}",
 }
