@@ -34,6 +34,7 @@ AUDIT: Final = "A-00000000000a"
 DETECTORS: Final = ("fused", "loss", "minkpp", "base_referenced", "gradaudit")
 PAGE: Final = 128
 GOAL_S: Final = 0.1
+_STEP: Final = 1_000_003  # a prime, so that every place is dealt out once
 _CHUNK: Final = 20_000  # findings an insert
 
 
@@ -103,7 +104,7 @@ def _written(folder: Path, findings: int) -> EvidenceStore:
     batches = EvidenceBatches(folder, keys, bytes(16), bytes(32))
     for start in range(0, findings, _CHUNK):
         with engine.connect() as connection, writing(connection):
-            for table, rows in _made(range(start, min(start + _CHUNK, findings))).items():
+            for table, rows in _made(range(start, min(start + _CHUNK, findings)), findings).items():
                 insert_rows(connection, table, rows)
     with engine.connect() as connection, writing(connection):
         name = batches.name_of(KIND, AUDIT)
@@ -113,13 +114,15 @@ def _written(folder: Path, findings: int) -> EvidenceStore:
     return EvidenceStore(path, key, batches)
 
 
-def _made(places: Sequence[int]) -> Mapping[Any, list[dict[str, Any]]]:
-    draw = random.Random(places[0])
+def _made(numbers: Sequence[int], of: int) -> Mapping[Any, list[dict[str, Any]]]:
+    """Rows of some findings: pair ids ascend, as a merge sorts them, places in the audit are dealt out."""
+    draw = random.Random(numbers[0])
     found, scores, likely = [], [], []
-    for place in places:
+    for number in numbers:
+        place = number * _STEP % of
         role = ("target", "target", "target", "calibration", "member")[place % 5]
         judged, value = role == "target", draw.gauss(0, 1)
-        pair = {"audit_id": AUDIT, "pair_id": f"{draw.getrandbits(256):064x}"}
+        pair = {"audit_id": AUDIT, "pair_id": f"{number * (2**256 // of):064x}"}
         found.append(
             {
                 **pair,

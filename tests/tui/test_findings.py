@@ -11,7 +11,7 @@ from textual.widgets import Button, Input
 from appliance.errors import Busy, NotPermitted
 from appliance.finding_views import FindingsAsked, FindingsNeed
 from tests.tui.finding_simulator import IDENTITY, REPORT, row
-from tests.tui.pilot import drive, glass, press, settle
+from tests.tui.pilot import drive, glass, press, settle, until
 from tests.tui.simulator import Simulator
 from tui.app import GradAuditApp
 from tui.idle import Idle
@@ -254,11 +254,12 @@ def test_a_reveal_shows_and_hides_again() -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, *TO_REASON, *REASON, "enter", "enter")
+        await until(pilot, lambda: IDENTITY in glass(app))
         for told in (IDENTITY, REPORT, "Not for diagnosis", "accession A-17"):
             assert told in words(app)
         assert REASON not in glass(app)
         await press(pilot, "h")
-        assert IDENTITY not in glass(app)
+        await until(pilot, lambda: IDENTITY not in glass(app))
         assert "Name, image and text are hidden" in words(app)
         assert backend.reasons == [(REASON, "")]
 
@@ -273,7 +274,7 @@ def test_a_reveal_with_two() -> None:
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "4", "enter", "v")
         await typed(pilot, reason=REASON, **second)
-        assert IDENTITY in glass(app)
+        await until(pilot, lambda: IDENTITY in glass(app))
 
     drive(steps, (80, 60), backend=backend)
     assert backend.reasons == [(REASON, "second")]
@@ -285,7 +286,7 @@ def test_what_was_revealed_goes_with_the_screen(keys: tuple[str, ...]) -> None:
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, *TO_REASON, *REASON, "enter", "enter")
-        assert IDENTITY in glass(app)
+        await until(pilot, lambda: IDENTITY in glass(app))
         await press(pilot, *keys)
         seen = glass(app) + "".join(
             repr(node) for screen in app.screen_stack for node in screen.walk_children()
@@ -309,10 +310,9 @@ def test_a_minute_without_a_key_hides_it() -> None:
         now[0] += 59
         screen._hide_when_idle()
         await settle(pilot)
-        assert IDENTITY in glass(app)
+        await until(pilot, lambda: IDENTITY in glass(app))
         now[0] += 1
         screen._hide_when_idle()
-        await settle(pilot)
-        assert IDENTITY not in glass(app)
+        await until(pilot, lambda: IDENTITY not in glass(app))
 
     drive(steps, (80, 60))

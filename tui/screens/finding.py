@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HIDDEN_AFTER_S = 60.0  # without a key
 _LOOK_S = 1.0
 _LABELS = 17  # cells
+_LEAST = 0.001  # probability that is told apart from none
 
 
 class FindingScreen(Section):
@@ -198,8 +199,15 @@ class FindingScreen(Section):
 
 def _likely(one: FindingView) -> list[str]:
     """Leak probabilities, each with its prior in words."""
-    told = [f"{percent(value)} {tell(f'findings.if.{prior}')}" for prior, value in one.probabilities.items()]
+    told = [
+        f"{probability(value)} {tell(f'findings.if.{prior}')}" for prior, value in one.probabilities.items()
+    ]
     return told or [tell("findings.no_probability")]
+
+
+def probability(value: float) -> str:
+    """A leak probability as per cent; a small one is not none."""
+    return f"< {percent(_LEAST)}" if 0 < value < _LEAST else percent(value)
 
 
 def _score(value: float | str) -> str:

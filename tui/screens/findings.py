@@ -10,10 +10,9 @@ from textual.binding import Binding
 from textual.content import Content
 
 from appliance.errors import ApplianceError, NotPermitted
-from appliance.evidence.report.wording import percent
 from appliance.finding_views import FindingRow, FindingsAsked
 from appliance.words.table import count, tell
-from tui.screens.finding import FindingScreen
+from tui.screens.finding import FindingScreen, probability
 from tui.screens.finding_dialogs import OpenDialog, Opening, SiftDialog
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
@@ -30,7 +29,7 @@ _COLUMNS = (
     Column("Flagged", 9),
     Column("   Score", 8),
     Column(" p-value", 8, drop=2),
-    Column(" Leak", 6),
+    Column("   Leak", 7),
     Column("Pairs", 5, drop=3),
 )
 ORDERS = ("score", "p-value", "probability", "pseudonym", "audit")
@@ -197,7 +196,7 @@ class FindingsScreen(Section):
             Content.styled(*(yes if row.flagged else no)),
             Content(f"{_number(row.score):>8}"),
             Content(f"{_number(row.p_value):>8}"),
-            Content(f"{_share(row.probability):>6}"),
+            Content(f"{_share(row.probability):>7}"),
             Content.styled(f"{row.pairs:>5,}", "$muted"),
         )
 
@@ -298,7 +297,7 @@ def _number(value: float | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value)
+    return "–" if value is None else probability(value)
 
 
 def _after(one: str, among: tuple[str, ...]) -> str:
