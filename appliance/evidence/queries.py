@@ -33,7 +33,7 @@ def indexed(question: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[
     """A question that is asked again after the index was found unfit and was made anew."""
 
     @functools.wraps(question)
-    def asked(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+    def asked(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return question(self, *args, **kwargs)
         except Unfit:

@@ -58,7 +58,11 @@ class FilterDialog(Dialog[LogFilter]):
 
     def on_input_submitted(self) -> None:
         """Enter shows."""
-        self.dismiss(LogFilter(**{name: self.query_one(f"#{name}", Input).value for name, _, _ in _FIELDS}))
+        names = ("act", "outcome", "actor", "object", "text", "since", "until")
+        act, outcome, actor, thing, text, since, until = (
+            self.query_one(f"#{name}", Input).value for name in names
+        )
+        self.dismiss(LogFilter(act, outcome, actor, thing, text, since, until))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Show, show all, or leave."""
