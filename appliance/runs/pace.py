@@ -28,7 +28,8 @@ _JUDGE_S: Final = 10.0  # where no audit of this site says how long judging take
 _MARKS: Final = 16  # events that the rate goes by
 _MARK_S: Final = 2.0  # at least so far apart
 _PRIOR_S: Final = 5.0  # what the trial weighs against what was measured since
-_LEAST_SHARE: Final = 0.02  # of a phase, before its own rate is believed
+_LEAST_SHARE: Final = 0.02  # of a phase, before it says anything of the others
+_SHARE, _TOOK_S = 0.25, 10.0  # of a phase, before its own rate is believed: its first batch is slow
 
 
 def planned(
@@ -146,7 +147,8 @@ class Meter:
 
     def _left_here(self, present: Phase, now: float) -> float | None:
         since = now - present.latest
-        if present.rate is not None and present.share >= _LEAST_SHARE:
+        known = present.share >= _SHARE or present.latest - present.began >= _TOOK_S or not present.planned
+        if present.rate is not None and known:
             return max(0.0, (present.total - present.done) / present.rate - since)
         if not present.planned:
             return 0.0 if self._plan else None
