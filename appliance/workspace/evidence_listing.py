@@ -28,6 +28,11 @@ SORTS: Final = {
 }
 """Order -> keys, all ascending: highest score and probability first, smallest p-value first, none last."""
 _CACHE_KIB: Final = 65_536  # of decrypted pages, while the table is made
+_FEW: Final = (
+    "CREATE INDEX temp.listing_flagged ON listing (flagged, role) WHERE flagged",
+    "CREATE INDEX temp.listing_scored ON listing (score, role)",
+)
+"""For filters that leave few of many."""
 _AT_ONCE: Final = 10_000  # places or pseudonyms a statement
 _CARRIED: Final = "role, flagged"  # by the indices, so that a filter reads nothing else
 
@@ -164,6 +169,8 @@ class Listing:
                     self._connection.exec_driver_sql(
                         f"CREATE INDEX temp.listing_by_{name} ON listing ({', '.join(keys)}, {_CARRIED})"
                     )
+                for index in _FEW:
+                    self._connection.exec_driver_sql(index)
 
     def _indexed(self) -> Iterator[tuple[str, Sequence[str]]]:
         """Name and keys of each index: every order, and a probability only where there is one."""
