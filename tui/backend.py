@@ -24,8 +24,8 @@ from appliance.views import (
 
 if TYPE_CHECKING:
     from appliance.cases.views import CaseRow, CaseView
-    from appliance.cohort_request import CohortRequest
     from appliance.charted import SeriesView
+    from appliance.cohort_request import CohortRequest
     from appliance.doctor import Check
     from appliance.dry_run import IngestTrial
     from appliance.evidence.views import (

@@ -22,8 +22,8 @@ from appliance.designs.making import DesignRequest
 from appliance.designs.revealing import RevealRequest
 from appliance.errors import NotPermitted, UsageError
 from appliance.evidence import witness_log
-from appliance.runs import launching
 from appliance.evidence.views import LogFilter
+from appliance.runs import launching
 from appliance.schedule_views import Schedule
 from tests.appliance import small_site, ward
 from tests.appliance.designs import design_site

@@ -41,9 +41,9 @@ class Terminal:
         """What the terminal shows."""
         return self.tmux("capture-pane", "-p")
 
-    def expect(self, words: str) -> None:
+    def expect(self, words: str, patience_s: float = DEADLINE_S) -> None:
         """Wait until `words` are on the glass; fails with the glass after a deadline."""
-        end = time.monotonic() + DEADLINE_S
+        end = time.monotonic() + patience_s
         while words not in self.glass():
             assert time.monotonic() < end, self.glass()
             time.sleep(LOOK_AGAIN_S)

@@ -1,0 +1,30 @@
+"""Every screen looks as it did when somebody last looked at it."""
+
+from __future__ import annotations
+
+import difflib
+
+import pytest
+
+from tests.tui.snapshot import FOLDER, Wanted, path_of, taken, wanted
+
+ALL = tuple(wanted())
+AGAIN = "look at it, then draw it anew: python -m tests.tui.snapshot"
+
+
+def named(one: Wanted) -> str:
+    """A test's name."""
+    return path_of(one).relative_to(FOLDER).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("one", ALL, ids=named)
+def test_screen_looks_as_it_did(one: Wanted) -> None:
+    """Text and styles of the glass are those of the snapshot."""
+    kept, now = path_of(one).read_text(encoding="utf-8").splitlines(), taken(one).splitlines()
+    difference = difflib.unified_diff(kept, now, "snapshot", "now", n=0, lineterm="")
+    assert kept == now, "\n".join([AGAIN, *difference])
+
+
+def test_no_snapshot_is_left_over() -> None:
+    """A snapshot of a screen that is no more goes with it."""
+    assert {path_of(one) for one in ALL} == set(FOLDER.rglob("*.txt"))
