@@ -53,8 +53,10 @@ class LockingApp(ClosedApp):
         raise NotImplementedError
 
     async def on_event(self, event: events.Event) -> None:
-        """Any key or movement says that somebody is there."""
+        """Any key or movement says that somebody is there; one that comes after leaving is for nobody."""
         if isinstance(event, events.InputEvent | events.Paste):
+            if self._exit:
+                return
             self.idle.touch()
         await super().on_event(event)
 

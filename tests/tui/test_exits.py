@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual import constants
+from textual import constants, events
 from textual.app import App
 from textual.driver import Driver
 from textual.pilot import Pilot
@@ -21,6 +21,7 @@ from tests.tui.simulator import Simulator
 from tests.tui.test_injection import hostile
 from tui.app import GradAuditApp
 from tui.closed import ClosedApp
+from tui.screens.overview import OverviewScreen
 from tui.screens.unlock import UnlockScreen
 
 CANARY = "DOE^JANE^CANARY"
@@ -155,3 +156,19 @@ def test_a_fault_of_a_thread_worker_is_its_id(capfd: pytest.CaptureFixture[str])
     said = said_by(Thrown(Simulator()), capfd)
     assert CANARY not in said and "Traceback" not in said
     assert re.search(r"Fault [0-9A-F]{8}", said)
+
+
+def test_a_key_after_leaving_is_for_nobody() -> None:
+    """What is typed while the screens close opens nothing behind them."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        app._exit = True
+        await app.on_event(events.Key("2", "2"))
+        await settle(pilot)
+        assert isinstance(app.screen, OverviewScreen)
+        app._exit = False
+        await app.on_event(events.Key("2", "2"))
+        await settle(pilot)
+        assert not isinstance(app.screen, OverviewScreen), "the control: the same key leads away"
+
+    drive(steps)

@@ -7,12 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.tui.officer import TUTORIAL, Step, steps, tmux_keys
-from tests.tui.test_terminal import Terminal
+from tests.tui.test_terminal import LOOK_AGAIN_S, Terminal
 
 PROMPT = "officer> "
 AUDIT_S = 900.0  # the most that the demonstration or an audit may take on a busy machine
@@ -58,10 +59,19 @@ class Officer:
         elif step.verb == "press":
             for key in tmux_keys(step.what):
                 self.terminal.press(key)
-        else:
+        elif step.verb == "type":
             self.terminal.press("-l", step.what)
-            if step.verb == "run":
-                self.terminal.press("Enter")
+        else:
+            self.wait_for_prompt()
+            self.terminal.press("-l", step.what)
+            self.terminal.press("Enter")
+
+    def wait_for_prompt(self) -> None:
+        """Until the shell takes a command: what was there before has ended."""
+        end = time.monotonic() + AUDIT_S
+        while not self.terminal.glass().rstrip().endswith(PROMPT.rstrip()):
+            assert time.monotonic() < end, self.terminal.glass()
+            time.sleep(LOOK_AGAIN_S)
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="not shown: needs tmux")

@@ -273,7 +273,7 @@ def test_an_empty_workspace_names_the_next_step() -> None:
         await press(pilot, "3")
         assert "no audit has finished yet  hint: press r to run one" in glass(app)
         await press(pilot, "r")
-        assert "no model is registered  hint: gradaudit models add" in glass(app)
+        assert "no model is registered  hint: Models, key n, registers one" in glass(app)
         assert app.screen.query_one("#start").disabled
 
     drive(steps, backend=Simulator(view=view, entries=0, audits_={}))
@@ -303,7 +303,7 @@ def test_the_palette_holds_our_commands_alone() -> None:
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Overview", "Runs", "Run", "Lock", "Quit"} <= titles
         assert not titles & {"Screenshot", "Maximize", "Keys", "Theme"}
-        await press(pilot, "ctrl+p")
+        await press(pilot, "ctrl+p", *"runs")
         await until(pilot, lambda: "key 2, f2" in glass(app))
         assert "Screenshot" not in glass(app)
 
@@ -313,3 +313,16 @@ def test_the_palette_holds_our_commands_alone() -> None:
 def test_every_place_has_a_screen() -> None:
     """Each place but the result, which needs an audit, names its screen; no screen is without a place."""
     assert {name for _, name, _ in PLACES} - {"result"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("place", ["7", "3", "5"])
+def test_a_demonstration_says_so_wherever_somebody_goes_first(place: str) -> None:
+    """Site and DEMO are there also when the Overview was left before it had read them."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        app.known = None
+        await press(pilot, place)
+        assert "DEMO" in glass(app).splitlines()[1]
+        assert "St. Brigid General" in glass(app).splitlines()[0]
+
+    drive(steps)

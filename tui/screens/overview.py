@@ -84,6 +84,9 @@ class OverviewScreen(Section):
         """Read again every minute: the clocks go on. The base reads the first time."""
         self.set_interval(TICK_S, self.reload)
 
+    async def know(self) -> None:
+        """Nothing: `load` reads it."""
+
     async def load(self) -> None:
         """Read the overview."""
         view = await self.ask(self.app.backend.overview)

@@ -93,7 +93,7 @@ class PoliciesScreen(Section):
     BINDINGS = navigation(
         "policies",
         Binding("d", "diff", "Diff"),
-        Binding("t", "dry_run", "Dry run"),
+        Binding("t", "dry_run", "Try"),
         Binding("y", "approve", "Approve"),
         Binding("p", "propose", "Propose"),
         Binding("x", "reject", "Reject", show=False),

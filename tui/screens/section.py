@@ -77,9 +77,16 @@ class Section(Screen[None]):
 
     async def _load(self) -> None:
         try:
+            await self.know()
             await self.load()
         except ApplianceError as error:
             self.complain(error)
+
+    async def know(self) -> None:
+        """The site and whether it is a demonstration, where somebody left the Overview before it said so."""
+        if self.app.known is None:
+            self.app.known = await self.ask(self.app.backend.overview)
+            self.frame()
 
     def frame(self) -> None:
         """Site, DEMO banner and the running audit."""

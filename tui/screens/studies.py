@@ -80,10 +80,8 @@ class StudiesScreen(Section):
 
     async def load(self) -> None:
         """Counts and what was set aside first; pairs take longer where there are many."""
-        if self.app.known is None:
-            self.app.known = await self.ask(self.app.backend.overview)
         view = self.app.known
-        self.frame()
+        assert view is not None, "`know` comes first"
         self._counts(view)
         await self._set_aside()
         self.query_one("#aside", Rows).focus()
