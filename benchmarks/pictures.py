@@ -1,6 +1,7 @@
 """Draws every screen and dialog of the terminal UI as a small picture, at 80x24 and at 132x40.
 
     python benchmarks/pictures.py [--out docs/pictures/screens] [--only NAME] [--theme THEME]
+    python benchmarks/pictures.py --page docs/gallery.md
 
 The screens stand over planted views (tests/tui/simulator.py), so nothing of a patient can be on them. The
 ways to them are those of the tests (tests/tui/everywhere.py); the letters are DejaVu Sans Mono's, in cells
@@ -87,13 +88,33 @@ def draw(name: str, size: tuple[int, int], theme: str, out: Path) -> None:
     drive(steps, size, backend=backend, settings=Settings(theme=theme), environ=environ)
 
 
+def page() -> str:
+    """A page with every picture, small screens first; the wide ones by a link."""
+    lines = [
+        "# All screens and dialogs",
+        "",
+        "At 80x24, over made-up data; a name leads to the same at 132x40, keys lead there from the Overview.",
+        "`python benchmarks/pictures.py` draws them anew.",
+    ]
+    small, large = (f"{columns}x{rows}" for columns, rows in SIZES)
+    for name, keys in WAYS.items():
+        way = " ".join(f"`{key}`" for key in keys) or "first of all"
+        picture = f"pictures/screens/{name}"
+        lines += ["", f"**[{name}]({picture}-{large}.png)**: {way}", "", f"![{name}]({picture}-{small}.png)"]
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "screens")
     parser.add_argument("--only", default="", help="name of one screen")
     parser.add_argument("--theme", default=NAMES[0], choices=NAMES)
+    parser.add_argument("--page", type=Path, help="draw nothing; write the page that shows all pictures")
     chosen = parser.parse_args()
+    if chosen.page is not None:
+        chosen.page.write_text(page(), encoding="utf-8")
+        return
     chosen.out.mkdir(parents=True, exist_ok=True)
     for name in WAYS:
         if chosen.only in ("", name):

@@ -14,15 +14,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from appliance.errors import Busy
 from appliance.runs.launching import RUNNER
 from appliance.workspace import session
 from appliance.workspace.writer_lock import locked_file
-
-if TYPE_CHECKING:
-    pass
 
 
 def main() -> int:

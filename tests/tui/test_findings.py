@@ -15,7 +15,7 @@ from tests.tui.pilot import drive, glass, press, settle, until
 from tests.tui.simulator import Simulator
 from tui.app import GradAuditApp
 from tui.idle import Idle
-from tui.screens.finding import FindingScreen
+from tui.screens.finding import FindingScreen, probability
 from tui.screens.finding_dialogs import OpenDialog, RevealDialog
 from tui.screens.findings import PAGE, FindingsScreen
 from tui.widgets.rows import Rows
@@ -316,3 +316,12 @@ def test_a_minute_without_a_key_hides_it() -> None:
         await until(pilot, lambda: IDENTITY not in glass(app))
 
     drive(steps, (80, 60))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.0, "0 %"), (0.0004, "< 0.1 %"), (0.44, "44 %"), (0.99961, "> 99.9 %"), (1.0, "> 99.9 %")],
+)
+def test_no_probability_is_told_as_certainty(value: float, told: str) -> None:
+    """A model of scores knows neither; only what is exactly none is told so."""
+    assert probability(value) == told

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 import pytest
 
-from tests.tui.snapshot import FOLDER, Wanted, path_of, taken, wanted
+from tests.tui.everywhere import WAYS
+from tests.tui.snapshot import FOLDER, SIZES, Wanted, path_of, taken, wanted
 
 ALL = tuple(wanted())
+GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery.md"
 AGAIN = "look at it, then draw it anew: python -m tests.tui.snapshot"
 
 
@@ -28,3 +31,11 @@ def test_screen_looks_as_it_did(one: Wanted) -> None:
 def test_no_snapshot_is_left_over() -> None:
     """A snapshot of a screen that is no more goes with it."""
     assert {path_of(one) for one in ALL} == set(FOLDER.rglob("*.txt"))
+
+
+def test_every_screen_has_its_pictures_in_the_gallery() -> None:
+    """docs/gallery.md shows each screen and dialog at both sizes, and the files are there."""
+    page = GALLERY.read_text(encoding="utf-8")
+    shown = {f"pictures/screens/{name}-{columns}x{rows}.png" for name in WAYS for columns, rows in SIZES}
+    assert {path for path in shown if f"({path})" not in page} == set()
+    assert {path for path in shown if not (GALLERY.parent / path).is_file()} == set()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HIDDEN_AFTER_S = 60.0  # without a key
 _LOOK_S = 1.0
 _LABELS = 17  # cells
-_LEAST = 0.001  # probability that is told apart from none
+_LEAST = 0.001  # probability that is told apart from none, and from certainty
 
 
 class FindingScreen(Section):
@@ -206,7 +206,9 @@ def _likely(one: FindingView) -> list[str]:
 
 
 def probability(value: float) -> str:
-    """A leak probability as per cent; a small one is not none."""
+    """A leak probability as per cent; a small one is not none, and no model of scores is certain."""
+    if value > 1 - _LEAST:
+        return f"> {percent(1 - _LEAST)}"
     return f"< {percent(_LEAST)}" if 0 < value < _LEAST else percent(value)
 
 

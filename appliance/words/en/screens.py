@@ -130,7 +130,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "overview.no_model": "No model yet: press 6, then n (gradaudit models add NAME FOLDER)",
     "overview.log": "Log and data",
     "overview.needs": "Needs you",
-    "overview.nothing": "Nothing needs you now.",
+    "overview.nothing": "Nothing else needs you now.",
     "overview.more": ("{number} more below needs you", "{number} more below need you"),
     "overview.data": "{studies} studies, {reports} reports, {pairs} pairs, {files} files in quarantine",
     "overview.press": "press r to run an audit",
