@@ -56,7 +56,7 @@ def seal(workspace: Workspace, folders: Folders, monkeypatch: Any, name: str = "
     """The record of a model whose objects lie in the vault; nothing of it is opened."""
     monkeypatch.setattr(enrolment, "Worker", Reader)
     found = registry.described(name, folders, family="", vendor="", released="")
-    record, arriving = enrolment._sealed(workspace.vault, found)
+    record, arriving = enrolment._sealed(workspace.vault, found, lambda step: None)
     workspace.vault.settle(arriving)
     return record
 

@@ -63,7 +63,7 @@ def made(hint: Any, words: str) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return next(iter(hint))
     if is_dataclass(hint) and isinstance(hint, type):
-        hints = get_type_hints(hint)
+        hints = get_type_hints(hint, localns={kind.__name__: kind for kind in VIEWS})
         return hint(**{one.name: made(hints[one.name], words) for one in fields(hint) if one.init})
     return NUMBERS.get(hint)
 
