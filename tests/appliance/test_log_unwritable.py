@@ -24,7 +24,7 @@ from tests.audit_core import engine_models as tiny
 
 STUDIES = Path(__file__).resolve().parents[2] / "appliance" / "demo" / "assets" / "studies"
 PASSPHRASE = "four random words"
-QUIET = ("log", "lock", "run")  # what may change without an act
+QUIET = ("log", "lock", "auditing", "run")  # what may change without an act
 
 
 @pytest.fixture(scope="module")
