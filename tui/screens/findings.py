@@ -29,7 +29,7 @@ _COLUMNS = (
     Column("Flagged", 9),
     Column("   Score", 8),
     Column(" p-value", 8, drop=2),
-    Column("   Leak", 7),
+    Column("    Leak", 8),
     Column("Pairs", 5, drop=3),
 )
 ORDERS = ("score", "p-value", "probability", "pseudonym", "audit")
@@ -196,7 +196,7 @@ class FindingsScreen(Section):
             Content.styled(*(yes if row.flagged else no)),
             Content(f"{_number(row.score):>8}"),
             Content(f"{_number(row.p_value):>8}"),
-            Content(f"{_share(row.probability):>7}"),
+            Content(f"{_share(row.probability):>8}"),
             Content.styled(f"{row.pairs:>5,}", "$muted"),
         )
 
