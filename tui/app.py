@@ -100,18 +100,20 @@ class GradAuditApp(LabouringApp, WatchingApp):
         if self._backend is None or not isinstance(self.screen, Section):
             return
         if place == "result":
-            self.run_worker(self._go_result(), exclusive=True, group="go")
+            self.run_worker(self._go_result(self._backend), exclusive=True, group="go")
             return
         self.switch_screen(ROOMS[place]())
 
-    async def _go_result(self) -> None:
+    async def _go_result(self, backend: Backend) -> None:
         """The result looked at last, else the newest finished one."""
         if not self.last_result:
             try:
-                rows = await self.ask(self.backend.audits)
+                rows = await self.ask(backend.audits)
             except ApplianceError as error:
-                self._complain(error)
+                self._complain_to(backend, error)
                 return
+            if backend is not self._backend:
+                return  # locked meanwhile
             self.last_result = next((row.audit_id for row in rows if row.verdict is not None), "")
         if self.last_result:
             self.open_result(self.last_result)
@@ -146,7 +148,7 @@ class GradAuditApp(LabouringApp, WatchingApp):
         try:
             self.idle = Idle(await self.ask(backend.auto_lock_minutes))
         except ApplianceError as error:
-            self._complain(error)
+            self._complain_to(backend, error)
 
     async def _lock(self, backend: Backend) -> None:
         await self.labour.ended()  # its thread still reads with the keys

@@ -139,7 +139,7 @@ class EnteringApp(LockingApp):
         try:
             await self.ask(backend.expect_permission, act)
         except NotPermitted as refusal:
-            self._complain(refusal)
+            self._complain_to(backend, refusal)
 
     def _notices(self) -> Iterator[Notice]:
         """The notice lines of the screens in sight, dialogs apart."""
@@ -156,3 +156,8 @@ class EnteringApp(LockingApp):
         """One line for what was not."""
         for notice in self._notices():
             notice.complain(str(error), error.hint)
+
+    def _complain_to(self, backend: Backend, error: ApplianceError) -> None:
+        """The same, unless whoever asked `backend` has locked it meanwhile: it is not for the next person."""
+        if backend is self._backend:
+            self._complain(error)

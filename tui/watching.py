@@ -90,6 +90,8 @@ class WatchingApp(EnteringApp):
         try:
             view = await self.ask(backend.audit, was.run_id)
         except ApplianceError as error:
+            if backend is not self._backend:
+                return
             if was.state is RunState.CANCELLING:
                 self._confirm(f"the audit of {was.model} was cancelled; nothing of it was kept")
             else:
@@ -144,9 +146,9 @@ class WatchingApp(EnteringApp):
             run = await self.ask(act)
             await self.looked(backend)
         except ApplianceError as error:
-            self._complain(error)
+            self._complain_to(backend, error)
             return
-        if run is not None and watch and isinstance(self.screen, Section):
+        if backend is self._backend and run is not None and watch and isinstance(self.screen, Section):
             self.watch_run(run.run_id)
 
     def watch_run(self, run_id: str) -> None:

@@ -94,6 +94,7 @@ class Labour:
     def __init__(self, app: Any) -> None:
         self._app = app
         self.work: Work | None = None
+        self._call: Callable[[Step], Any] | None = None
         self._thread: Worker[None] | None = None
 
     @property
@@ -115,14 +116,15 @@ class Labour:
         if self.work is not None and not self.work.over:
             raise ApplianceError(f"{self.work.title} is under way", "wait for it, or cancel it first")
         self.work = work = Work(title, self._app.clock)
-
-        def run() -> None:
-            self._run(work, call)
-
-        self._thread = self._app.run_worker(run, thread=True, group="work")
+        self._call = call
+        self._thread = self._app.run_worker(self._run, thread=True, group="work")
         return work
 
-    def _run(self, work: Work, call: Callable[[Step], Any]) -> None:
+    def _run(self) -> None:
+        work, call = self.work, self._call
+        assert work is not None and call is not None, "begun"
+        self._call = None  # the toolkit keeps its workers for a while: none may keep what this one was given
+
         def stepped(step: Progress) -> None:
             if work.cancelled:
                 raise WorkCancelled
@@ -148,6 +150,10 @@ class Labour:
             self.work.cancelled = True
 
     async def ended(self) -> None:
-        """Wait until nothing runs any more."""
-        if self._thread is not None:
-            await self._thread.wait()
+        """Wait until nothing runs any more, and forget it: thread and result may hold keys."""
+        thread = self._thread
+        if thread is None:
+            return
+        await thread.wait()
+        if thread is self._thread:
+            self._thread = self.work = None

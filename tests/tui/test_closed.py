@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import re
 import subprocess
 import sys
+import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from appliance.errors import Locked, NotPermitted
+from appliance.errors import ApplianceError, Locked, NotPermitted
 from tests.tui.pilot import drive, glass, press, settle, until
 from tests.tui.simulator import PASSPHRASE, Simulator
 from tui.app import GradAuditApp
@@ -106,6 +109,105 @@ def test_locking_while_somebody_types_in_the_palette() -> None:
         await until(pilot, lambda: isinstance(app.screen, UnlockScreen) and backend.calls[-1] == "lock")
 
     drive(steps, backend=backend)
+
+
+class Slow(Simulator):
+    """Answers one call only when it is let."""
+
+    def __init__(self, slow: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.slow, self.entered, self.let = slow, threading.Event(), threading.Event()
+
+    def _enter(self, call: str) -> None:
+        if call == self.slow and not self.let.is_set():
+            self.entered.set()
+            assert self.let.wait(20)
+        super()._enter(call)
+
+
+@pytest.mark.parametrize(
+    "failing", [{}, {"audits": ApplianceError("no disk", "mend it")}], ids=["told", "not"]
+)
+def test_an_answer_that_comes_after_locking_is_for_nobody(failing: dict[str, ApplianceError]) -> None:
+    """3, then ctrl+l while the appliance answers: the passphrase stays, and the next person sees neither."""
+    backend = Slow("audits", failing=failing)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await pilot.press("3")
+        await until(pilot, backend.entered.is_set)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: isinstance(app.screen, UnlockScreen))
+        app.opened(Simulator())  # the next person
+        await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
+        backend.let.set()
+        await until(pilot, lambda: "lock" in backend.calls)
+        await settle(pilot)
+        assert isinstance(app.screen, OverviewScreen) and not app.last_result
+        assert "no disk" not in glass(app)
+
+    drive(steps, backend=backend)
+
+
+def test_an_answer_leaves_the_passphrase_where_it_is() -> None:
+    """The same with nobody there yet."""
+    backend = Slow("audits")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await pilot.press("3")
+        await until(pilot, backend.entered.is_set)
+        await pilot.press("ctrl+l")
+        backend.let.set()
+        await until(pilot, lambda: "lock" in backend.calls)
+        await settle(pilot)
+        assert isinstance(app.screen, UnlockScreen)
+
+    drive(steps, backend=backend)
+
+
+def test_an_order_that_is_taken_after_locking_is_watched_by_nobody() -> None:
+    """The run was asked for and goes on; the progress of it is not shown to the next person."""
+    backend = Slow("queue_audit")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        app.order(lambda: backend.queue_audit("lumen-vlm", "brigid-2025", "default"))
+        await until(pilot, backend.entered.is_set)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: isinstance(app.screen, UnlockScreen))
+        app.opened(fresh := Simulator())
+        fresh.queue_ = backend.queue_
+        backend.let.set()
+        await until(pilot, lambda: "lock" in backend.calls)
+        app.look()
+        await settle(pilot)
+        assert isinstance(app.screen, OverviewScreen)
+
+    drive(steps, backend=backend)
+
+
+def test_locking_forgets_long_work() -> None:
+    """Neither what was asked for nor what came of it stays in memory: both may hold keys."""
+
+    class Held:
+        """What opens the workspace."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        held = []
+
+        def call(_: object, asked: Held = Held()) -> Held:  # noqa: B008 - kept by the call alone
+            answered = Held()
+            held.extend(map(weakref.ref, (asked, answered)))
+            return answered
+
+        app.labour.begin("ingest", call)
+        del call
+        await until(pilot, lambda: not app.labour.busy)
+        await press(pilot, "ctrl+l")
+        await until(pilot, lambda: app.labour.work is None)
+        await settle(pilot)
+        gc.collect()
+        assert [one() for one in held] == [None, None]
+
+    drive(steps)
 
 
 def test_locking_leaves_a_run_to_its_own_keys() -> None:

@@ -96,14 +96,15 @@ def test_order_prior_and_filters_are_the_databases_work() -> None:
     drive(steps, backend=backend)
 
 
-def test_a_filter_that_is_no_number_is_said_in_the_dialog() -> None:
+@pytest.mark.parametrize("told", ["much", "nan", "inf", "-inf"])
+def test_a_filter_that_is_no_number_is_said_in_the_dialog(told: str) -> None:
     """The dialog stays, and nothing is asked for."""
     backend = Simulator()
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "4", "f")
         before = len(backend.asked)
-        await typed(pilot, score="much")
+        await typed(pilot, score=told)
         assert "are numbers" in words(app)
         assert len(backend.asked) == before
 
@@ -226,6 +227,7 @@ def test_escape_goes_back_to_the_same_line() -> None:
         assert isinstance(app.screen, FindingsScreen)
         assert (app.screen.asked.sort, app.screen.asked.flagged) == ("p-value", True)
         assert app.screen.query_one(Rows).cursor == 2
+        assert "5 of 46 findings" in words(app)
 
     drive(steps)
 
@@ -294,6 +296,22 @@ def test_what_was_revealed_goes_with_the_screen(keys: tuple[str, ...]) -> None:
         assert IDENTITY not in seen
         assert REPORT not in seen
         assert IDENTITY not in f"{app.title}{app.sub_title}"
+
+    drive(steps, (80, 60))
+
+
+def test_read_anew_it_is_hidden_and_can_be_revealed_again() -> None:
+    """The page comes back without who it is, and v is the key that is offered."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, *TO_REASON, *REASON, "enter", "enter")
+        screen = app.screen
+        assert isinstance(screen, FindingScreen) and screen.revealed
+        screen.reload()
+        await settle(pilot)
+        assert IDENTITY not in glass(app) and not screen.revealed
+        await press(pilot, "v")
+        assert isinstance(app.screen, RevealDialog)
 
     drive(steps, (80, 60))
 

@@ -100,6 +100,22 @@ def test_two_together_are_asked_for() -> None:
     drive(steps, backend=backend)
 
 
+def test_every_field_is_reached_on_a_small_terminal() -> None:
+    """With a second person to type as well, whatever has the focus is on the glass, the buttons too."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "l", "n")
+        seen = set()
+        for _ in app.screen.focus_chain:
+            assert app.focused is not None
+            assert app.screen.region.contains_region(app.focused.region), app.focused.id
+            seen.add(app.focused.id)
+            await press(pilot, "tab")
+        assert seen == {"name", "role", "new", "again", "second", "secret", "cancel", "act"}
+
+    drive(steps, (60, 20), backend=Simulator(quorum_=2))
+
+
 def test_cancel_changes_nothing() -> None:
     """Enter on what has the focus, and escape, leave everything as it is."""
     backend = Simulator()

@@ -38,7 +38,7 @@ class FindingScreen(Section):
     Args:
         audit_id: of the audit.
         patient: pseudonym.
-        came: what was listed where this was opened, and the line of it.
+        came: what was listed where this was opened, the line of it, and how many findings the audit has.
     """
 
     TITLE = "Finding"
@@ -59,7 +59,7 @@ class FindingScreen(Section):
         run=False,
     )
 
-    def __init__(self, audit_id: str, patient: str, came: tuple[FindingsAsked, int]) -> None:
+    def __init__(self, audit_id: str, patient: str, came: tuple[FindingsAsked, int, int]) -> None:
         super().__init__()
         self.audit_id, self.patient, self.came = audit_id, patient, came
         self.found: tuple[FindingView, ...] = ()
@@ -70,16 +70,19 @@ class FindingScreen(Section):
         with VerticalScroll(id="page"):
             yield Lines(Content.styled("reading the finding …", "$muted"))
 
+    def on_mount(self) -> None:
+        """Look whether somebody is there."""
+        self.set_interval(_LOOK_S, self._hide_when_idle)
+
     async def load(self) -> None:
         """Read the finding and build the page."""
         view = await self.ask(self.app.backend.audit, self.audit_id)
         self.found = await self.ask(self.app.backend.finding, self.audit_id, self.patient)
+        self._turn(False)  # what was revealed goes with the page before
         page = self.query_one("#page", VerticalScroll)
         await page.remove_children()
         await page.mount_all(self._page(view))
         page.focus()
-        self.refresh_bindings()
-        self.set_interval(_LOOK_S, self._hide_when_idle)
 
     def _page(self, view: AuditView) -> Iterator[Widget]:
         where = f"audit {self.audit_id} of {line(view.row.model)}, cohort {line(view.row.cohort)}"
@@ -193,8 +196,7 @@ class FindingScreen(Section):
         """Back to the list, where it was left."""
         from tui.screens.findings import FindingsScreen
 
-        asked, cursor = self.came
-        self.app.switch_screen(FindingsScreen(self.audit_id, asked, cursor))
+        self.app.switch_screen(FindingsScreen(self.audit_id, *self.came))
 
 
 def _likely(one: FindingView) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from textual.app import ComposeResult
@@ -218,4 +219,12 @@ def _typed(value: float | None) -> str:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if text else None
+    """What was typed.
+
+    Raises:
+        ValueError: it is no number, or none that a score can be compared with.
+    """
+    value = float(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(text)
+    return value

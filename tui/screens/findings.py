@@ -64,11 +64,13 @@ class FindingsScreen(Section):
         run=False,
     )
 
-    def __init__(self, audit_id: str = "", asked: FindingsAsked = FIRST, cursor: int = 0) -> None:
+    def __init__(
+        self, audit_id: str = "", asked: FindingsAsked = FIRST, cursor: int = 0, whole: int = 0
+    ) -> None:
         super().__init__()
         self.audit_id, self.asked, self.start = audit_id, asked, cursor
         self.total: int | None = None  # None: not open
-        self.whole = 0  # findings of the audit
+        self.whole = whole  # findings of the audit; 0: not known yet
         self._pages: OrderedDict[int, tuple[FindingRow, ...]] = OrderedDict()
         self._fetching: set[tuple[FindingsAsked, int]] = set()
 
@@ -141,7 +143,7 @@ class FindingsScreen(Section):
 
     def _show_closed(self) -> None:
         """Nothing is listed, and the way to open."""
-        self.total, self.whole = None, 0
+        self.total = None
         self._pages.clear()
         table = self.query_one(Rows)
         table.empty = tell("findings.closed")
@@ -255,7 +257,7 @@ class FindingsScreen(Section):
         cursor = self.query_one(Rows).cursor
         row = self.row(cursor) if self.total else None
         if row is not None:
-            came = (self.asked, cursor)
+            came = (self.asked, cursor, self.whole)
             self.app.switch_screen(FindingScreen(self.audit_id, line(row.patient), came))
 
     def action_order(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input
 
@@ -54,7 +54,7 @@ class UserDialog(Dialog[str]):
 
     def compose(self) -> ComposeResult:
         """What it does, the fields, a second person where it may take one, two buttons."""
-        with Vertical(classes="dialog wide"):
+        with VerticalScroll(classes="dialog wide", can_focus=False):
             yield Heading(f"{self.ASKS} {line(self.about)}".strip())
             yield Lines(Content(self.TEXT))
             yield from self.fields()
