@@ -6,18 +6,20 @@ started before it is: whatever cuts it off, it is never started twice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from appliance import codec, schedule
-from appliance.errors import ApplianceError, UsageError
+from appliance.errors import ApplianceError, Busy, UsageError
 from appliance.policies import shelf
 from appliance.queued import Queued
 from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView, StartedRun
 from appliance.schedule_words import moment
 from appliance.words.table import count, tell
+from appliance.workspace.turns import HOURS_S
 
 if TYPE_CHECKING:
     from appliance.schedule import Due
@@ -156,7 +158,7 @@ class Scheduled(Queued):
         for model in names:
             audit, why = self._started_one(model, wanted)
             rows.append(StartedRun(wanted.name, model, at, len(claimed.missed), audit, why))
-        with self._act("schedule.started", wanted.name):
+        with self._act("schedule.started", wanted.name, turn=self._workspace.writing(HOURS_S)):
             kept = self._kept().get(wanted.name)
             for run in kept.runs if kept else ():  # none where somebody has removed it meanwhile
                 if run.at_utc == at:
@@ -166,11 +168,19 @@ class Scheduled(Queued):
         return rows
 
     def _started_one(self, model: str, wanted: Schedule) -> tuple[str, str]:
-        """The audit's id, or why there is none."""
-        try:
-            return self.queue_audit(model, wanted.cohort, wanted.policy).run_id, ""
-        except ApplianceError as error:
-            return "", str(error)
+        """The audit's id, or why there is none; both where it is queued and nobody works on it yet.
+
+        Its run is claimed and comes only once, so it waits for whoever is writing.
+        """
+        known, end = {row.run_id for row in self.runs()}, time.monotonic() + HOURS_S
+        while True:
+            try:
+                return self.queue_audit(model, wanted.cohort, wanted.policy).run_id, ""
+            except ApplianceError as error:
+                queued = [row.run_id for row in self.runs() if row.model == model]
+                audit = next((one for one in queued if one not in known), "")
+                if audit or not isinstance(error, Busy) or time.monotonic() > end:
+                    return audit, str(error)
 
     def _with_run(self, name: str, run: Run) -> None:
         kept = self._kept()

@@ -194,16 +194,17 @@ def loaded(workspace: Workspace, log: EvidenceLog, reference: str) -> tuple[Load
     """The policy NAME (in force), NAME@VERSION or in a FILE, and how exactly it is found again.
 
     Raises:
-        PolicyError: there is none, or it is none.
-        UsageError: this version was never approved.
+        PolicyError: there is none, or it is none; a file has the name and version of another text.
+        UsageError: this version was never approved, or its day has not come.
         IntegrityError: as `read`.
     """
     shelf = read(workspace, log)
     version = shelf.named(reference)
     if version is not None:
-        if not (version.approvals or version.shipped):
+        if not (version.shipped or any(deed.from_utc <= shelf.now for deed in version.approvals)):
             raise UsageError(
-                f"policy {reference} is {shelf.state(version)}", "only an approved policy decides an audit"
+                f"policy {reference} is {shelf.state(version)}",
+                "only a policy that is approved, and whose day has come, decides an audit",
             )
         return version.loaded, version.reference
     names = sorted({one.name for one in shelf.versions})
@@ -212,7 +213,9 @@ def loaded(workspace: Workspace, log: EvidenceLog, reference: str) -> tuple[Load
         raise PolicyError(
             f"no policy {reference}", "there are " + ", ".join(names) + "; NAME@VERSION, or give a file"
         )
-    return from_file(path), str(path.absolute())
+    given = from_file(path)
+    _refuse_another_text(shelf, given, "give the file a name or a version of its own")
+    return given, str(path.absolute())
 
 
 def from_file(path: Path) -> LoadedPolicy:
@@ -236,7 +239,7 @@ def check_proposal(shelf: Shelf, proposed: LoadedPolicy) -> None:
 
     Raises:
         PolicyError: its name or version cannot be used, or stands for another text.
-        UsageError: it is in force, or another proposal of this name waits.
+        UsageError: it is in force or approved, or another proposal of this name waits.
     """
     policy = proposed.policy
     for what, value in (("name", policy.name), ("version", policy.version)):
@@ -245,18 +248,27 @@ def check_proposal(shelf: Shelf, proposed: LoadedPolicy) -> None:
                 f"the {what} of a site's policy has up to 32 letters, digits, dots, dashes or underscores",
                 f"change {what} in the file",
             )
-    version = Version.of(proposed)
-    for one in shelf.versions:
-        if one.reference == version.reference and one.digest != proposed.digest:
-            raise PolicyError(f"{one.reference} is another text", "give the new text another version")
+    _refuse_another_text(shelf, proposed, "give the new text another version")
     for one in shelf.waiting(policy.name):
         raise UsageError(
             f"policy {one.name} version {one.version} waits for approval",
             f"approve or reject {one.reference} first",
         )
-    current = shelf.in_force(policy.name)
-    if current is not None and current.digest == proposed.digest:
-        raise UsageError(f"{version.reference} is in force", "propose a text that differs")
+    known = next((one for one in shelf.versions if one.digest == proposed.digest), None)
+    if known is None:
+        return
+    if known is shelf.in_force(policy.name):
+        raise UsageError(f"{known.reference} is in force", "propose a text that differs")
+    ahead = [deed.from_utc[:10] for deed in known.approvals if deed.from_utc > shelf.now]
+    if ahead:
+        raise UsageError(f"{known.reference} is approved from {ahead[-1]} on", "propose a text that differs")
+
+
+def _refuse_another_text(shelf: Shelf, given: LoadedPolicy, hint: str) -> None:
+    """NAME@VERSION is one text for ever."""
+    reference = Version.of(given).reference
+    if any(one.reference == reference and one.digest != given.digest for one in shelf.versions):
+        raise PolicyError(f"{reference} is another text", hint)
 
 
 def actor(log: EvidenceLog, user: User) -> str:

@@ -27,6 +27,7 @@ ROLES = {
     "bank": ("bank.csv", 12),
 }
 SMALL = {
+    "name": '"small"',
     "members": 5, "fitting": 5, "calibration": 10, "targets": 5, "bank": 8,
     "permutations": 5, "spike_in_epochs": 0, "max_text_tokens": 48, "bootstrap": 200, "simulations": 50,
 }  # fmt: skip

@@ -300,7 +300,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict
     for study in sorted(STUDIES.rglob("*.dcm"))[:2]:
         shutil.copy(study, folder / "room" / "studies")
     tiny.write_llava(folder / "room" / "model", seed=2)
-    text = (policy_file.FOLDER / "demo.toml").read_text()
+    text = (policy_file.FOLDER / "demo.toml").read_text().replace('name = "demo"', 'name = "quick"')
     for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5}.items():
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     (folder / "room" / "quick.toml").write_text(text)

@@ -53,7 +53,7 @@ def ward_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site with a model, a cohort and a finished audit."""
     root = small_site.build(tmp_path_factory.mktemp("model"))
-    text = (policy_file.FOLDER / "demo.toml").read_text()
+    text = (policy_file.FOLDER / "demo.toml").read_text().replace('name = "demo"', 'name = "quick"')
     for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5}.items():
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     (root.parent / "quick.toml").write_text(text)

@@ -204,6 +204,42 @@ def test_a_day_is_today_or_later(site: Site, officer: Appliance) -> None:
     assert officer.approve_policy("default@2", "2026-11-30").from_utc == "2026-11-30T12:00:00+00:00"
 
 
+def test_a_version_decides_nothing_before_its_day(site: Site, officer: Appliance) -> None:
+    """Approved for a day to come, it decides no audit by its version either; from its day on it does."""
+    officer.propose_policy(site.file("2"))
+    officer.approve_policy("default@2", "2026-12-05")
+    with pytest.raises(UsageError, match="default@2 is approved") as refused:
+        officer._policy("default@2")
+    assert "whose day has come" in refused.value.hint
+    site.day(5)
+    assert officer._policy("default@2")[1] == "default@2"
+
+
+def test_what_is_approved_for_a_day_to_come_is_not_proposed_again(site: Site, officer: Appliance) -> None:
+    """Else it could be rejected, and would come into force all the same."""
+    file = site.file("2")
+    officer.propose_policy(file)
+    officer.approve_policy("default@2", "2026-12-05")
+    with pytest.raises(UsageError, match="default@2 is approved from 2026-12-05 on"):
+        officer.propose_policy(file)
+    assert states(officer) == {"1": "in force", "2": "approved"}
+
+
+def test_a_file_is_no_other_text_of_an_approved_version(site: Site, officer: Appliance) -> None:
+    """A file under the name and version of another text decides nothing; the same text, or its own, does."""
+    with pytest.raises(PolicyError, match="default@1 is another text") as refused:
+        officer._policy(str(site.file("1", q="0.2")))
+    assert "of its own" in refused.value.hint
+    assert officer._policy(str(site.file("1")))[0].digest == digest(officer)
+    own = site.file("2", q="0.2")
+    assert officer._policy(str(own))[0].policy.version == "2"
+    officer.propose_policy(site.file("2"))
+    own = own.rename(own.with_name("own.toml"))
+    own.write_text(own.read_text() + "# another\n")
+    with pytest.raises(PolicyError, match="default@2 is another text"):
+        officer._policy(str(own))
+
+
 def test_a_rejected_proposal_is_kept_and_decides_nothing(site: Site, officer: Appliance) -> None:
     """Rejected with a reason; its version is used up, and another proposal may follow."""
     officer.propose_policy(site.file("2"))

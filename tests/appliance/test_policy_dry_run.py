@@ -228,7 +228,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with one finished audit."""
     folder = tmp_path_factory.mktemp("site")
     root = small_site.build(folder)
-    (folder / "quick.toml").write_text(text(**QUICK))
+    (folder / "quick.toml").write_text(text(name='"quick"', **QUICK))
     with Appliance.unlock(root, small_site.PASSPHRASE) as appliance:
         appliance.run_audit("tiny", "spring", str(folder / "quick.toml"), silent)
         appliance.add_user("reader", "auditor", "words of an auditor")
@@ -242,7 +242,7 @@ def test_a_real_run_ends_in_what_was_told(site: Path, tmp_path: Path) -> None:
         first = appliance.audits()[-1].audit_id
         for number, changed in enumerate(OTHERS):
             file = tmp_path / f"other-{number}.toml"
-            file.write_text(text(version=f'"{number}"', **QUICK, **changed))
+            file.write_text(text(version=f'"try-{number}"', **QUICK, **changed))
             rows = {row.audit_id: row for row in appliance.dry_run_policy(str(file)).rows}
             row = rows[first]
             view = appliance.run_audit("tiny", "spring", str(file), silent)

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from appliance.api import Appliance
-from appliance.errors import UsageError
+from appliance.errors import Busy, NotNow, UsageError
 from appliance.runs.views import RunState, RunView
 from appliance.schedule_views import Schedule
 from appliance.schedule_words import moment, span
 from appliance.workspace.rows import StoredModel
+from appliance.workspace.turns import LOCK
+from appliance.workspace.writer_lock import locked_file
 from tests.appliance import ward
 from tests.appliance.test_findings_commands import gradaudit
 
@@ -44,11 +46,23 @@ class Site(Appliance):
 
     ran: list[str]
     failing: str = ""
+    in_the_way: tuple[Exception, ...] = ()  # what asking ends in, one after the other
+    queued: tuple[RunView, ...] = ()
+
+    def runs(self) -> tuple[RunView, ...]:
+        """What waits."""
+        return self.queued
 
     def queue_audit(self, model: str, cohort: str, policy: str, **_: Any) -> RunView:
         """What was asked for; the ward's own audit comes of it."""
         if model == self.failing:
             raise UsageError(f"{model} cannot be audited")
+        if self.in_the_way:
+            error, *after = self.in_the_way
+            self.in_the_way = tuple(after)
+            if isinstance(error, NotNow):
+                self.queued = (RunView("R-1", RunState.WAITING, model, cohort, policy, 1, ""),)
+            raise error
         self.ran.append(f"{model} {cohort} {policy}")
         return RunView(ward.AUDIT, RunState.WAITING, model, cohort, policy, 1, "")
 
@@ -172,6 +186,35 @@ def test_all_models_are_audited_and_one_that_fails_stops_no_other(site: Site, cl
     assert rows[ward.MODEL].why == f"{ward.MODEL} cannot be audited" and not rows[ward.MODEL].audit
     assert rows["other"].audit and site.ran == [f"other {ward.COHORT} default"]
     assert f"{ward.MODEL} cannot be audited" in site.schedules()[0].last_told
+    assert any("did not start" in need for need in site._schedules_need())
+
+
+def test_a_claimed_run_waits_for_whoever_is_writing(site: Site, clock: Clock) -> None:
+    """It comes only once: a lock that is held for a moment does not lose it."""
+    site.add_schedule(NIGHTLY)
+    clock.now += timedelta(days=1)
+    site.in_the_way = (Busy("another command is writing"),) * 2
+    (row,) = site.run_due()
+    assert (row.audit, row.why, len(site.ran)) == (ward.AUDIT, "", 1)
+
+
+def test_busy_before_anything_is_claimed_is_an_error(site: Site, clock: Clock, root: Path) -> None:
+    """Nothing is lost by it: the next call starts the run."""
+    site.add_schedule(NIGHTLY)
+    clock.now += timedelta(days=1)
+    with locked_file(root / LOCK, 0.0, Busy("somebody writes")), pytest.raises(Busy):
+        site.run_due()
+    assert [row.audit for row in site.run_due()] == [ward.AUDIT]
+
+
+def test_a_run_that_is_queued_and_waits_for_a_process_is_kept(site: Site, clock: Clock) -> None:
+    """No process could be started: the run is told by its id, with why it does not run."""
+    site.add_schedule(NIGHTLY)
+    clock.now += timedelta(days=1)
+    site.in_the_way = (NotNow("the process for audits did not start"),)
+    (row,) = site.run_due()
+    assert (row.audit, row.why, site.ran) == ("R-1", "the process for audits did not start", [])
+    assert site.schedules()[0].audits == ("R-1",)
     assert any("did not start" in need for need in site._schedules_need())
 
 

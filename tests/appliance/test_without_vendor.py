@@ -23,7 +23,7 @@ from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
 from tests.audit_core import engine_models as tiny
 
-POLICY = {"bootstrap": 100, "simulations": 50, "permutations": 5}
+POLICY = {"name": '"quick"', "bootstrap": 100, "simulations": 50, "permutations": 5}
 
 
 @pytest.fixture(scope="module")

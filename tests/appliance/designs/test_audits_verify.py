@@ -50,7 +50,7 @@ def test_a_design_is_not_opened_for_a_model_that_is_not_there(tmp_path: Path) ->
 
 def _quick(folder: Path) -> str:
     """The demo's policy with few repetitions."""
-    text = (policy_file.FOLDER / "demo.toml").read_text()
+    text = (policy_file.FOLDER / "demo.toml").read_text().replace('name = "demo"', 'name = "quick"')
     for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5, "spike_in_epochs": 0}.items():
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     (folder / "quick.toml").write_text(text)
