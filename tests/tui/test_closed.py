@@ -164,22 +164,21 @@ def test_an_answer_leaves_the_passphrase_where_it_is() -> None:
     drive(steps, backend=backend)
 
 
-def test_an_order_that_is_taken_after_locking_is_watched_by_nobody() -> None:
-    """The run was asked for and goes on; the progress of it is not shown to the next person."""
-    backend = Slow("queue_audit")
+def test_an_order_that_fails_after_locking_is_told_to_nobody() -> None:
+    """Why an audit was not begun is for whoever asked, not for the next person."""
+    backend = Slow("queue_audit", failing={"queue_audit": ApplianceError("no disk", "mend it")})
 
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         app.order(lambda: backend.queue_audit("lumen-vlm", "brigid-2025", "default"))
         await until(pilot, backend.entered.is_set)
         await pilot.press("ctrl+l")
         await until(pilot, lambda: isinstance(app.screen, UnlockScreen))
-        app.opened(fresh := Simulator())
-        fresh.queue_ = backend.queue_
+        app.opened(Simulator())
+        await until(pilot, lambda: isinstance(app.screen, OverviewScreen))
         backend.let.set()
         await until(pilot, lambda: "lock" in backend.calls)
-        app.look()
         await settle(pilot)
-        assert isinstance(app.screen, OverviewScreen)
+        assert isinstance(app.screen, OverviewScreen) and "no disk" not in glass(app)
 
     drive(steps, backend=backend)
 
