@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import policy_file, shown
 from appliance.carried_out import CarriedOut
-from appliance.errors import UsageError
+from appliance.errors import PolicyError, UsageError
 from appliance.views import AuditRow, AuditView, EstimateView, Progress
 from appliance.workspace.rows import StoredAudit
 
@@ -144,11 +144,20 @@ class Audited(CarriedOut):
         on_progress: Step,
         worker: Worker | None = None,
         audit_id: str = "",
+        digest: str = "",
     ) -> AuditView:
-        """Run one audit as it was asked for. Raises as `run_audit`."""
+        """Run one audit as it was asked for; with a digest only under exactly that policy.
+
+        Raises as `run_audit`.
+        """
         from appliance import auditing
 
         record, document, loaded = self._asked_for(model, cohort, asked)
+        if digest and loaded.digest != digest:
+            raise PolicyError(
+                "the policy has changed since this audit was asked for",
+                "ask for a new audit with `audit run`",
+            )
         begun = auditing.begun(record, document, loaded, asked, audit_id)
         with self._act(
             "audit.run", begun.audit_id, turn=self._workspace.auditing(), policy_digest=loaded.digest

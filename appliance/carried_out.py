@@ -92,6 +92,7 @@ class CarriedOut(Registered):
             if worker is None:
                 runner.close()
             with self._workspace.writing(HOURS_S):
+                self._heed_cancelling(audit.audit_id)
                 self._close(audit, outcome, record, document, loaded)
                 self._over(audit.audit_id)
         except BaseException as stopped:
@@ -105,6 +106,12 @@ class CarriedOut(Registered):
         finally:
             self._at_work = None
             progress.forget(self._workspace.root)
+
+    def _heed_cancelling(self, audit_id: str) -> None:
+        """Stop what was cancelled when nothing was left to measure. Call it as the only writer."""
+        job = queue.job(self._workspace.catalogue, audit_id) if self._takes_orders else None
+        if job is not None and job.order is queue.Order.CANCEL:
+            raise Stopped
 
     def _telling(
         self, audit_id: str, record: ModelRecord, document: Cohort, deciding: str

@@ -29,6 +29,7 @@ from appliance.views import Progress
 from appliance.workspace.turns import HOURS_S
 
 PAUSE, CANCEL, FIRST, AGAIN = "audit.pause", "audit.cancel", "audit.first", "audit.requeue"
+STOP: Final = "runs.stop"
 _STOP_S: Final = 30.0
 _LOOK_S: Final = 0.2
 _FOREGROUND: Final = "it runs in the foreground of a terminal"
@@ -63,7 +64,7 @@ class Queued(Audited):
         run_id = new_id()
         with self._act("audit.queue", run_id, policy_digest=loaded.digest):
             place = queue.last_place(self._workspace.catalogue)
-            job = Job(run_id, model, cohort, loaded.policy.name, asked, place, _now())
+            job = Job(run_id, model, cohort, loaded.policy.name, asked, place, _now(), digest=loaded.digest)
             queue.keep(self._workspace.catalogue, job)
         return self._at_work_on(run_id)
 
@@ -135,15 +136,20 @@ class Queued(Audited):
         Raises:
             NotNow: it has not stopped in time, or belongs to another account.
         """
-        deadline, told = time.monotonic() + _STOP_S, None
+        if not launching.working(root):
+            return
+        log_unopened(root, STOP, "begins")
+        deadline = time.monotonic() + _STOP_S
         while launching.working(root):
-            if told is None and (told := progress.read(root)) is not None and told.here and told.alive():
-                log_unopened(root, "runs.stop", "begins")
+            if time.monotonic() > deadline:
+                log_unopened(root, STOP, "failed")
+                raise NotNow("the process for audits has not stopped", "look at it with `gradaudit runs ls`")
+            told = progress.read(root)  # anew: it may just have begun, or have taken this for a cancelling
+            if told is not None and told.here and told.alive():
                 with suppress(OSError):
                     os.kill(told.process[0], signal.SIGTERM)
-            if time.monotonic() > deadline:
-                raise NotNow("the process for audits has not stopped", "look at it with `gradaudit runs ls`")
-            time.sleep(0.05)
+            time.sleep(_LOOK_S)
+        log_unopened(root, STOP, "done")
 
     # -- how it is done --------------------------------------------------------------------------------
 
@@ -209,12 +215,14 @@ class Queued(Audited):
             for job in queue.jobs(catalogue):
                 if job.order is Order.CANCEL:
                     self._give_up(job.run_id)
+                elif job.order is Order.WORK and not job.why:
+                    queue.keep(catalogue, replace(job, why=standing.CUT_OFF))  # its runner was killed
             waiting = next((job for job in queue.jobs(catalogue) if job.order is Order.WAIT), None)
             if waiting is None or self._stopping:
                 leave()
                 return None
             progress.Telling(self._workspace.root, waiting.run_id, {}, here=True)
-            queue.keep(catalogue, replace(waiting, order=Order.WORK))
+            queue.keep(catalogue, replace(waiting, order=Order.WORK, why=""))
         return waiting
 
     def _worked_on(self, job: Job) -> bool:
@@ -230,8 +238,12 @@ class Queued(Audited):
                 time.sleep(_LOOK_S)  # in the foreground of a terminal
             if self._stopping:
                 raise Stopped
+            if not self._still_taken(job.run_id):
+                return True
             if self._workspace.catalogue.audit(job.run_id) is None:
-                self._audit_anew(job.model, job.cohort, job.asked, look, audit_id=job.run_id)
+                self._audit_anew(
+                    job.model, job.cohort, job.asked, look, audit_id=job.run_id, digest=job.digest
+                )
             else:
                 self.resume_audit(job.run_id, look)
         except Stopped:
@@ -243,6 +255,15 @@ class Queued(Audited):
         progress.forget(self._workspace.root)
         with self._workspace.writing(HOURS_S):
             return self._ended(job.run_id, why)
+
+    def _still_taken(self, run_id: str) -> bool:
+        """Whether nobody cancelled or paused a job while it waited; from here on orders come as a signal."""
+        with self._workspace.writing(HOURS_S):
+            job = queue.job(self._workspace.catalogue, run_id)
+            if job is None or job.order is not Order.WORK:
+                return False
+            progress.Telling(self._workspace.root, run_id, {}, here=True)
+            return True
 
     def _ended(self, run_id: str, why: str) -> bool:
         """What becomes of a job that nobody works on any more; whether the next one may follow."""

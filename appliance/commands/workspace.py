@@ -35,9 +35,11 @@ def lock(
     from appliance.config import workspace_root
 
     root = workspace_root(context.obj.workspace)
-    if stop_runs:
-        Appliance.stop_runs(root)
-    Appliance.forget(root)
+    try:
+        Appliance.forget(root)
+    finally:
+        if stop_runs:
+            Appliance.stop_runs(root)
     say("locked")
     if Appliance.holds_keys(root):
         say("an audit goes on and holds keys until the queue is done; `gradaudit lock --stop-runs` pauses it")

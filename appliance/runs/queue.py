@@ -40,6 +40,7 @@ class Job:
         asked: how exactly the audit was asked for besides model and cohort.
         place: the smallest one is next.
         why: what stopped it.
+        digest: of the policy when it was asked for; empty where an earlier version asked.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Job:
     asked_utc: str
     order: Order = Order.WAIT
     why: str = ""
+    digest: str = ""
 
 
 def jobs(catalogue: Catalogue) -> tuple[Job, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from appliance.runs import launching, progress, queue
 from appliance.runs.progress import Told
@@ -19,7 +20,7 @@ _AT_REST = {
     Order.REFUSED: RunState.REFUSED,
     Order.WORK: RunState.INTERRUPTED,
 }
-_CUT_OFF = "cut off; resuming it goes on where it stopped"
+CUT_OFF: Final = "cut off; resuming it goes on where it stopped"
 _NOBODY = "nobody works through the queue: resuming a run starts it again"
 
 
@@ -30,7 +31,7 @@ def runs(workspace: Workspace) -> tuple[RunView, ...]:
         told = None
     working = launching.working(workspace.root)
     jobs = queue.jobs(workspace.catalogue)
-    waiting = [job.run_id for job in jobs if job.order is Order.WAIT]
+    waiting = [job.run_id for job in jobs if _waits(job, told, working)]
     views = [_of_job(job, told, waiting, working) for job in jobs]
     known = {job.run_id for job in jobs}
     busy = workspace.audited()
@@ -39,12 +40,21 @@ def runs(workspace: Workspace) -> tuple[RunView, ...]:
     return tuple(sorted(views, key=lambda view: (not view.at_work, view.place == 0, view.place)))
 
 
+def _waits(job: Job, told: Told | None, working: bool) -> bool:
+    """Whether its turn comes: also when a runner has taken it and an audit in the foreground is before it."""
+    if job.order is Order.WORK and not job.why and working:
+        return told is not None and told.run_id != job.run_id and not told.here
+    return job.order is Order.WAIT
+
+
 def _of_job(job: Job, told: Told | None, waiting: list[str], working: bool) -> RunView:
     here = told if told is not None and told.run_id == job.run_id else None
     state = _AT_WORK.get(job.order, RunState.RUNNING) if here else _AT_REST[job.order]
+    if job.run_id in waiting and not here:
+        state = RunState.WAITING
     why = job.why
     if state is RunState.INTERRUPTED:
-        why = why or _CUT_OFF
+        why = why or CUT_OFF
     elif state is RunState.WAITING and not working:
         why = _NOBODY
     place = waiting.index(job.run_id) + 1 if state is RunState.WAITING else 0
@@ -58,7 +68,7 @@ def _of_audit(audit: StoredAudit, told: Told | None, busy: bool) -> RunView:
     state = RunState.RUNNING if running else RunState.INTERRUPTED
     view = RunView(
         audit.audit_id, state, audit.model, audit.cohort, audit.policy, 0, audit.started_utc,
-        "" if running else _CUT_OFF,
+        "" if running else CUT_OFF,
     )  # fmt: skip
     return _told(view, told) if running and told is not None and told.run_id == audit.audit_id else view
 

@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from appliance import policy_file
+from appliance import auditing, policy_file
 from appliance.api import Appliance
 from appliance.errors import Busy, UsageError
-from appliance.runs import launching, progress
+from appliance.runs import launching, progress, queue
 from appliance.runs.views import RunState, RunView
 from appliance.views import AuditView
 from appliance.workspace.evidence_store import opened
+from appliance.workspace.turns import AUDITING
+from appliance.workspace.writer_lock import locked_file
 from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
 
@@ -205,6 +208,8 @@ def test_locking_leaves_it_or_stops_it(root: Path, policy: str) -> None:
     Appliance.stop_runs(root)
     assert not Appliance.holds_keys(root)
     with Appliance.unlock(root, PASSPHRASE) as appliance:
+        stops = [entry.outcome for entry in appliance.log_entries(0, 1000) if entry.act == "runs.stop"]
+        assert sorted(stops) == ["begins", "done"]
         states = {view.run_id: view.state for view in appliance.runs()}
         assert states == {asked.run_id: RunState.PAUSED, waiting.run_id: RunState.WAITING}
         for run_id in states:
@@ -226,6 +231,62 @@ def test_what_cannot_begin_says_why(root: Path, policy: str) -> None:
         assert (view.run_id, view.state) == (second.run_id, RunState.REFUSED) and view.why
         appliance.cancel_run(second.run_id)
         assert appliance.runs() == ()
+
+
+def test_a_file_that_has_changed_since_is_refused(root: Path, policy: str) -> None:
+    """A policy file with another text when its turn comes: refused, and no audit is begun under it."""
+    changed = root.parent / "changed.toml"
+    shutil.copyfile(policy, changed)
+    with Appliance.unlock(root, PASSPHRASE) as appliance:
+        with locked_file(root / AUDITING, time.monotonic(), Busy("somebody audits")):
+            appliance.queue_audit("tiny", "spring", str(changed))
+            text = changed.read_text()
+            changed.write_text(text.replace("permutations = 5", "permutations = 6"))
+            assert changed.read_text() != text
+        idle(root)
+        assert appliance.audits() == ()
+        view = the_run(appliance)
+        assert view.state is RunState.REFUSED and "has changed since" in view.why
+
+
+@pytest.mark.parametrize("order", ["pause_run", "cancel_run"])
+def test_orders_while_the_foreground_is_before_it(root: Path, policy: str, order: str) -> None:
+    """A runner has taken a job and waits for another terminal: it waits, and obeys when its turn comes."""
+    with Appliance.unlock(root, PASSPHRASE) as appliance:
+        with locked_file(root / AUDITING, time.monotonic(), Busy("somebody audits")):
+            asked = appliance.queue_audit("tiny", "spring", policy)
+            catalogue = appliance._workspace.catalogue
+            until(lambda: queue.jobs(catalogue)[0].order is queue.Order.WORK)
+            progress.Telling(root, "A-000000000000", {})
+            view = the_run(appliance)
+            assert (view.state, view.place, view.why) == (RunState.WAITING, 1, "")
+            getattr(appliance, order)(asked.run_id)
+            progress.forget(root)
+        idle(root)
+        assert appliance.audits() == ()
+        left = [view.state for view in appliance.runs()]
+        assert left == ([RunState.PAUSED] if order == "pause_run" else [])
+
+
+def test_cancelled_while_it_waits_for_its_last_turn(
+    root: Path, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is measured and the signal comes too late: who cancelled gets no verdict."""
+    real = auditing.run
+    monkeypatch.setattr(launching, "start", lambda root, kept: None)
+    monkeypatch.setattr(Appliance, "_signal", lambda self, run_id: None)
+    with Appliance.unlock(root, PASSPHRASE) as appliance, Appliance.unlock(root, PASSPHRASE) as other:
+        asked = appliance.queue_audit("tiny", "spring", policy)
+
+        def measured(*given: Any) -> Any:
+            outcome = real(*given)
+            other.cancel_run(asked.run_id)
+            return outcome
+
+        monkeypatch.setattr(auditing, "run", measured)
+        appliance._work_through(lambda: None)
+        assert [row.state for row in appliance.audits()] == ["failed"]
+        assert appliance.runs() == () and not (root / "steps" / asked.run_id).exists()
 
 
 def test_who_asks_for_nonsense_is_told_at_once(root: Path) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from appliance import queued
 from appliance.errors import Busy
 from appliance.runs import launching
 from appliance.workspace.writer_lock import locked_file
@@ -68,3 +69,16 @@ def test_lock_says_that_a_run_holds_keys(root: Path, monkeypatch: pytest.MonkeyP
     assert said.code == 0 and "gradaudit lock --stop-runs" in said.err
     said = whole_site.run(monkeypatch, root, "lock", "--stop-runs")
     assert said.code == 0 and "holds keys" not in said.err
+
+
+def test_lock_locks_also_where_a_run_does_not_stop(
+    root: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that cannot be told to stop: the command says so, and the keys are forgotten all the same."""
+    monkeypatch.setattr(queued, "_STOP_S", 0.0)
+    assert whole_site.run(monkeypatch, root, "unlock").code == 0
+    assert any(path.is_file() for path in memory.rglob("*"))
+    with locked_file(root / launching.RUNNER, time.monotonic(), Busy("somebody works")):
+        said = whole_site.run(monkeypatch, root, "lock", "--stop-runs")
+    assert said.code != 0 and "has not stopped" in said.err
+    assert not any(path.is_file() for path in memory.rglob("*"))
