@@ -13,6 +13,8 @@ import pytest
 
 from appliance.audited import Audited
 from appliance.commands.audits import _say_price
+from appliance.policies.shelf import from_file
+from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
 from appliance.shown import estimate
 from audit_core.estimates import Trial
@@ -37,6 +39,9 @@ class Site(Audited):
 
     def _cohort(self, name: str) -> Any:
         return SimpleNamespace(assignments=range(20))
+
+    def _policy(self, reference: str) -> tuple[LoadedPolicy, str]:
+        return from_file(Path(reference)), reference
 
 
 def policy(folder: Path, detector: str) -> str:
