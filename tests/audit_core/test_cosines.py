@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -123,15 +125,15 @@ class FileStore:
 
 
 def test_rows_leave_memory_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five times the pairs, and what their cosines take in memory does not grow with them."""
+    """What the cosines of all pairs take is all but gone where they go to the store step by step."""
     llava = open_model(tiny.write_llava(tmp_path / "model"), "image-text-to-text")
     members = [tiny.sample(n).pair_id for n in range(4)]
 
     def peak(count: int, held: int) -> tuple[int, int]:
         pairs = [tiny.sample(n) for n in range(count)]
-        store = FileStore(tmp_path / f"{count} {held}")
-        store.folder.mkdir()
+        store = FileStore(Path(mkdtemp(dir=tmp_path)))
         monkeypatch.setattr(audit_core.collect, "HELD_BYTES", held)
+        gc.collect()  # else what earlier work left in cycles goes, or comes, while this is measured
         tracemalloc.start()
         table, _ = collect_signals(
             llava, pairs, members, bank=(), base=None, settings=SETTINGS, progress=silent,
@@ -141,6 +143,6 @@ def test_rows_leave_memory_step_by_step(tmp_path: Path, monkeypatch: pytest.Monk
         tracemalloc.stop()
         return found, 4 * count * table.cosines.shape[1]
 
-    (few, _), (many, size), (whole, _) = peak(48, 0), peak(256, 0), peak(256, 1 << 40)
-    assert many - few < 0.5 * size
-    assert whole - few > 0.8 * size  # the measure does see a table that is held
+    peak(48, 0)  # what is made once and kept (caches, imports) is not of the table
+    (many, size), (whole, _) = peak(256, 0), peak(256, 1 << 40)
+    assert whole - many > 0.9 * size

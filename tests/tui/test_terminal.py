@@ -67,7 +67,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 def test_a_person_runs_an_audit_in_a_real_terminal(terminal: Terminal) -> None:
     """Overview, run dialog, progress, result, log, lock, unlock, quit with 0: all by keys, at 80x24."""
     before = terminal.tmux("display-message", "-p", "#{pane_title}")
-    terminal.expect("lumen-vlm: FAIL")
+    terminal.expect("lumen-vlm: Patients of this cohort")
     terminal.press("r")
     terminal.expect("image-text-to-text")
     terminal.press("Enter", "Enter", "Enter", "Enter")
