@@ -35,6 +35,8 @@ class Schedule:
         blackout: `YYYY-MM-DD..YYYY-MM-DD`, local dates on which no run is started, both ends included.
         priority: a higher one is started first.
         added_utc: ISO; runs count from here.
+        watch: look at the vendors' folders first, and audit only what has no audit on this cohort yet or
+            whose last one is older than the policy's cadence; otherwise every run audits.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Schedule:
     blackout: tuple[str, ...] = ()
     priority: int = 0
     added_utc: str = ""
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,9 @@ class ComingRun:
         told: the same in words.
         why: why it is not started; empty where it will be.
         waiting: whether it was due already.
+        watch: whether it looks at the vendors' folders first.
+        audits: of a run that watches: the models it will audit even if no folder has changed, by what is
+            known now: those without an audit, and those whose cadence is over by then.
     """
 
     schedule: str
@@ -92,11 +98,13 @@ class ComingRun:
     told: str
     why: str
     waiting: bool
+    watch: bool = False
+    audits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """One audit of a run that was due.
+    """One audit of a run that was due; a run that watches and finds nothing to audit has none.
 
     Attributes:
         due_utc: when it was due.
