@@ -8,12 +8,13 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import PolicyError, UsageError
 from appliance.isolation import LAYERS
+from appliance.policies.governance import Governance
 from audit_core.errors import PolicyInvalid
 from audit_core.policy import PUBLISHED_DETECTOR, PUBLISHED_MASKS, Policy
 
@@ -63,12 +64,14 @@ class LoadedPolicy:
     """A policy with the exact bytes it came from and their SHA-256 (hex).
 
     Attributes:
+        governance: what it asks of the site.
         spike_in: a cohort without known members is audited with a spike-in (L4), whatever it was frozen as.
     """
 
     policy: Policy
     text: bytes
     digest: str
+    governance: Governance = field(default_factory=Governance)
     spike_in: bool = False
 
 
