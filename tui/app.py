@@ -47,6 +47,9 @@ class GradAuditApp(LabouringApp, WatchingApp):
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True, id="quit-anywhere"),
         Binding("f8", "glossary", "Glossary", show=False, priority=True),
         Binding("ctrl+p,f9", "command_palette", "Palette", show=False, priority=True, id="palette"),
+        # Before the field with the focus hears of them, so that what is typed at once after goes to the next.
+        Binding("tab", "focus_next", "Next part", show=False, priority=True),
+        Binding("shift+tab", "focus_previous", "Part before", show=False, priority=True),
     ]
 
     def __init__(

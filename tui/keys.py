@@ -20,7 +20,7 @@ from textual.screen import Screen
 
 _NAMED = {key.value for key in Keys} | {f"f{number}" for number in range(1, 25)}
 _CONTROLLED = re.compile(r"ctrl\+[a-z]", re.ASCII)
-_PRESS = re.compile(r"\bpress (\S)(?!\w)")
+_PRESS = re.compile(r"\b(press|then) (\S)(?!\w)")
 _ALWAYS = ("lock", "quit", "palette")  # act while somebody types, too
 
 
@@ -93,13 +93,24 @@ def key_name(app: App[Any], act: str) -> str:
 
 
 def keyed(node: DOMNode, text: str) -> str:
-    """A text of ours that says `press r`, with the key that this site gave to that act."""
+    """A text of ours with the keys that this site gave to its acts: `press r`, `press 6, then n`.
+
+    A key is looked up on the screens in sight, the uppermost first; one after a place's key on that place.
+    """
+    here = [type(screen) for screen in reversed(node.app.screen_stack)]
+    reached = here
 
     def now(found: re.Match[str]) -> str:
-        key = _key(found[1])
-        held = (one for kind in (type(node.screen), type(node.app)) for one in _bound(kind).get(key, ()))
+        nonlocal reached
+        word, key = found[1], _key(found[2])
+        if word == "press":
+            reached = here
+        held = (one for kind in (*reached, type(node.app)) for one in _bound(kind).get(key, ()))
         act = next((one.id for one in held if one.id is not None), None)
-        return f"press {key_name(node.app, act)}" if act is not None else found[0]
+        if act is None:
+            return found[0]
+        reached = [kind for kind in ours() if _owner(kind) == act] or reached
+        return f"{word} {key_name(node.app, act)}"
 
     return _PRESS.sub(now, text)
 

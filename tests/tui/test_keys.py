@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.tui.everywhere import WAYS, go, our_nodes
-from tests.tui.pilot import SIZES, drive, glass, press, sees, until
-from tests.tui.simulator import Simulator
+from tests.tui.pilot import SIZES, drive, glass, press, sees, settle, until
+from tests.tui.simulator import Simulator, demo_overview
 from tui.acts import of_screen, spelt
 from tui.app import GradAuditApp
-from tui.keys import checked, key_name, name_all, together
+from tui.keys import checked, key_name, keyed, name_all, together
 from tui.screens.help import HelpDialog
 from tui.screens.log import LogScreen
 from tui.screens.overview import OverviewScreen
@@ -207,6 +209,37 @@ def test_hints_and_empty_tables_name_the_keys_of_this_site() -> None:
         await sees(pilot, app, "No audit has finished yet: press z")
 
     drive(steps, (132, 40), backend=empty, settings=settings(run="z"))
+
+
+def test_a_hint_of_another_place_names_the_keys_of_this_site() -> None:
+    """`press 6, then n` follows both keys, from a table and from a dialog over it; an own `then` as well."""
+    empty = Simulator(view=replace(demo_overview(), models=()))
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await sees(pilot, app, "No model yet: press z, then f7 (")
+        assert keyed(app.screen, "press 1, then r; then x") == "press 1, then r; then x"
+        await press(pilot, "0", "n")
+        await sees(pilot, app, "press escape, then z, then f7")
+        await press(pilot, "escape", "z")
+        assert (
+            keyed(app.screen, "press m on one, then d on the other")
+            == "press m on one, then f11 on the other"
+        )
+
+    drive(steps, backend=empty, settings=settings(models="z", models_new="f7", models_diff="f11"))
+
+
+def test_what_is_typed_right_after_tab_goes_to_the_next_field() -> None:
+    """A burst, as a password manager or a slow line sends it, is not typed into the field before."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "6", "n")
+        for key in ("a", "tab", "b", "shift+tab", "c"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await settle(pilot)
+        assert [app.screen.query_one(f"#{name}", Input).value for name in ("path", "name")] == ["ac", "b"]
+
+    drive(steps)
 
 
 @pytest.mark.parametrize("name", KEYLINES)

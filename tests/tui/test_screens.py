@@ -273,7 +273,7 @@ def test_an_empty_workspace_names_the_next_step() -> None:
         await press(pilot, "3")
         assert "no audit has finished yet  hint: press r to run one" in glass(app)
         await press(pilot, "r")
-        assert "no model is registered  hint: Models, key n, registers one" in glass(app)
+        assert "no model is registered  hint: press escape, then 6, then n" in glass(app)
         assert app.screen.query_one("#start").disabled
 
     drive(steps, backend=Simulator(view=view, entries=0, audits_={}))

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -17,6 +18,7 @@ from appliance.evidence.report.wording import percent
 from appliance.evidence.views import LogFilter
 from appliance.views import LogHealth, LogRow
 from appliance.words.table import count, tell
+from tui.keys import keyed
 from tui.screens.log_dialogs import FilterDialog, GoToDialog, LogExportDialog, Span, StateDialog
 from tui.screens.overview import log_line
 from tui.screens.section import Section, navigation
@@ -166,7 +168,7 @@ class LogScreen(Section):
             lines.show(Content(count("log.unread", self.count)))
             return
         words = foreign(tell("log.signed_by", words=self.health.key_words))
-        lines.show(log_line(self.health, glyphs.passed, glyphs.failed), words)
+        lines.show(log_line(self.health, glyphs.passed, glyphs.failed, partial(keyed, self)), words)
 
     def _detail(self, position: int) -> None:
         said = told(self.wanted)

@@ -67,9 +67,9 @@ class NewScheduleDialog(Dialog[ScheduleView]):
         self.query_one("#policy", Pick).offer(tuple(policies), "default")
         notice = self.query_one(Notice)
         if not models:
-            notice.complain("no model is registered", "Models, key n, registers one")
+            notice.complain("no model is registered", "press escape, then 6, then n")
         elif not cohorts:
-            notice.complain("no cohort is frozen", "Studies, key n, freezes one")
+            notice.complain("no cohort is frozen", "press escape, then 5, then n")
         else:
             self.query_one("#add", Button).disabled = False
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -31,15 +34,19 @@ _COLUMNS = (
 )
 
 
-def log_line(health: LogHealth, passed: str, failed: str) -> Content:
-    """The log's state in one line; `intact` is said of what was re-derived as a whole."""
+def log_line(health: LogHealth, passed: str, failed: str, spell: Callable[[str], str] = str) -> Content:
+    """The log's state in one line; `intact` is said of what was re-derived as a whole.
+
+    Args:
+        spell: puts the keys of this site into a hint.
+    """
     since = health.entries - health.verified_entries
     if not health.intact:
         head = Content.assemble(
             (f"{failed} {tell('log.broken')} ", "bold $fail"), foreign(health.problem, "bold")
         )
     elif not health.verified_utc:
-        head = Content.styled(tell("log.unverified"), "bold $review")
+        head = Content.styled(spell(tell("log.unverified")), "bold $review")
     elif since:
         up_to = {"moment": moment(health.verified_utc), "entry": f"{health.verified_entries:,}"}
         head = Content.styled(f"{passed} {count('log.verified', since, **up_to)}", "bold $pass")
@@ -126,7 +133,7 @@ class OverviewScreen(Section):
         counts = tell("overview.data", **{name: f"{number:,}" for name, number in numbers.items()})
         words = foreign(tell("log.signed_by", words=view.log.key_words), "$muted")
         self.query_one("#health", Lines).show(
-            log_line(view.log, glyphs.passed, glyphs.failed), words, Content(counts)
+            log_line(view.log, glyphs.passed, glyphs.failed, partial(keyed, self)), words, Content(counts)
         )
 
     def _cells(self, index: int) -> tuple[Content, ...]:

@@ -98,9 +98,9 @@ class RunDialog(Dialog[Request]):
         """Say which command brings what is missing; without all three nothing can start."""
         notice = self.query_one(Notice)
         if not self.models:
-            notice.complain("no model is registered", "Models, key n, registers one")
+            notice.complain("no model is registered", "press escape, then 6, then n")
         elif not self.cohorts:
-            notice.complain("no cohort is frozen", "Studies, key n, freezes one")
+            notice.complain("no cohort is frozen", "press escape, then 5, then n")
         elif not self.policies:
             notice.complain("no policy is installed", "gradaudit doctor")
         else:

@@ -163,7 +163,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "log.intact": "log intact",
     "log.broken": "LOG BROKEN:",
     "log.broken.hint": "stop using this workspace and keep the disk",
-    "log.unverified": "log signed, not verified as a whole yet (9, then v)",
+    "log.unverified": "log signed, not verified as a whole yet: press 9, then v",
     "log.verified": (
         "log verified {moment} up to entry {entry}, {number} new since checked as it came",
         "log verified {moment} up to entry {entry}, {number} new since checked as they came",
