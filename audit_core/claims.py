@@ -85,6 +85,26 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim as an audit is told of it.
+
+    Attributes:
+        claim: its id.
+        source: where the vendor says so, as it may be shown.
+        budget: of a claim of differential privacy, else None.
+        accounts: what accountants made of it.
+        accounted_by: software and version of the accountants, or "".
+    """
+
+    claim: str
+    kind: ClaimKind
+    source: str
+    budget: Budget | None = None
+    accounts: tuple[Account, ...] = ()
+    accounted_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimCheck:
     """One claim that was in force when an audit was asked for, against that audit's numbers.
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from audit_core.claims import ClaimCheck
+
 
 class Role(StrEnum):
     """What a pair is in a cohort (DESIGN §4)."""
@@ -337,6 +339,7 @@ class AuditResult:
     decision_carried: tuple[tuple[str, float], ...] = ()  # signal -> log-odds of targets above controls
     slices_by_layer: tuple[tuple[str, int, int], ...] = ()  # layer, slices kept, slices it has
     reliability: tuple[ReliabilityBin, ...] = ()  # of leak probabilities, where any is stated; by probability
+    claims: tuple[ClaimCheck, ...] = ()  # of the vendor, in force when the audit was asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,32 @@
+"""What a vendor's claims do to a verdict: they can give FAIL or REVIEW, and bar nothing. Torch-free.
+
+A claim of differential privacy that a lower bound of tier E4 contradicts gives FAIL, by line 3. One that its
+own parameters do not bear out, or that a bound of a lower tier exceeds, gives REVIEW, by line 4. No claim makes
+a verdict better, and lines 1 and 2 come first: an audit that is void or too small says nothing of a claim.
+"""
+
+from __future__ import annotations
+
+from audit_core.claims import ClaimCheck, ClaimFinding
+from audit_core.results import AuditResult, Tier
+
+
+def contradictions(result: AuditResult) -> list[str]:
+    """Why line 3 applies on account of claims, one reason each; none below tier E4."""
+    if result.tier < Tier.E4:
+        return []
+    return [_reason(check, "is contradicted") for check in _of(result, ClaimFinding.CONTRADICTED)]
+
+
+def questions(result: AuditResult) -> list[str]:
+    """Why line 4 applies on account of claims, one reason each."""
+    found = _of(result, ClaimFinding.CONTRADICTED, ClaimFinding.QUESTIONED)
+    return [_reason(check, "is to be reviewed") for check in found]
+
+
+def _of(result: AuditResult, *findings: ClaimFinding) -> list[ClaimCheck]:
+    return [check for check in result.claims if check.finding in findings]
+
+
+def _reason(check: ClaimCheck, word: str) -> str:
+    return f"The vendor's claim {check.claim}, epsilon {check.epsilon:g}, {word}. {check.sentence}"
