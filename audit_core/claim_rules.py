@@ -1,8 +1,8 @@
 """What a vendor's claims do to a verdict: they can give FAIL or REVIEW, and bar nothing. Torch-free.
 
 A claim of differential privacy that a lower bound of tier E4 contradicts gives FAIL, by line 3. One that its
-own parameters do not bear out, or that a bound of a lower tier exceeds, gives REVIEW, by line 4. No claim makes
-a verdict better, and lines 1 and 2 come first: an audit that is void or too small says nothing of a claim.
+own parameters do not bear out, or that a bound of a lower tier exceeds, gives REVIEW, by line 4. No claim
+makes a verdict better, and lines 1 and 2 come first: an audit that is void or too small says nothing of a claim.
 """
 
 from __future__ import annotations
