@@ -98,7 +98,7 @@ class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Sched
         health = self.log_health()
         due = self._next_by_model()
         rows = tuple(
-            replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.name, ""))
+            replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.line, ""))
             for view in self.models()
         )
         return OverviewView(

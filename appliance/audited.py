@@ -66,7 +66,7 @@ class Audited(CarriedOut):
             ApplianceError: a required isolation layer is missing, or the worker failed.
         """
         asked = asked_as(self._policy(policy)[1], as_published, mask, spike_in, spike_in_epochs)
-        return self._audit_anew(model, cohort, asked, on_progress, worker)
+        return self._audit_anew(self._model(model).name, cohort, asked, on_progress, worker)
 
     def resume_audit(self, audit_id: str, on_progress: Step, worker: Worker | None = None) -> AuditView:
         """Go on with an audit that was cut off; what it had done is read, and the result is the same.
@@ -79,7 +79,7 @@ class Audited(CarriedOut):
         from appliance import auditing
 
         stored = self._stored_audit(audit_id)
-        record, document = self._model(stored.model), self._cohort(stored.cohort)
+        record, document = self._exactly(stored.model), self._cohort(stored.cohort)
         if "asked" not in stored.digests:
             raise UsageError(
                 f"audit {audit_id} cannot be resumed: an earlier version began it", "run a new audit"
@@ -146,7 +146,7 @@ class Audited(CarriedOut):
         audit_id: str = "",
         digest: str = "",
     ) -> AuditView:
-        """Run one audit as it was asked for; with a digest only under exactly that policy.
+        """Run one audit as it was asked for, of exactly this version; with a digest only under that policy.
 
         Raises as `run_audit`.
         """
@@ -175,8 +175,10 @@ class Audited(CarriedOut):
         written down. Raises as `run_audit`.
         """
         from appliance import auditing
+        from appliance.policies.demands import check_quorum
 
-        record, document, loaded = self._model(model), self._cohort(cohort), self._loaded(asked)
+        record, document, loaded = self._exactly(model), self._cohort(cohort), self._loaded(asked)
+        check_quorum(loaded, self._workspace.keyring.quorum)
         auditing.settings(loaded, document)
         self._design_of(record, document)
         return record, document, loaded

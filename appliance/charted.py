@@ -79,12 +79,12 @@ def audit_point(view: AuditView) -> AuditPoint:
 def series(audits: Sequence[tuple[StoredAudit, AuditView]], audit_id: str) -> SeriesView:
     """The chart on which one audit stands.
 
-    On it are the finished audits of the same model, in the order in which they began: of the same name, or of
-    another name with the same vendor, family and architecture, where a vendor is named. A number is only put
-    beside another where both answer one question: the same cohort, the same deciding detector, the same share
-    of false flags (q). What answers another one stands apart with the reason; one that is void, or stopped
-    before judgement, keeps its place and has no number. The limit is the policy's tolerated share, where one
-    policy decided all of them.
+    On it are the finished audits of the same model, in the order in which they began: of all versions of its
+    line, or of another name with the same vendor, family and architecture, where a vendor is named. A number
+    is only put beside another where both answer one question: the same cohort, the same deciding detector, the
+    same share of false flags (q). What answers another one stands apart with the reason; one that is void, or
+    stopped before judgement, keeps its place and has no number. The limit is the policy's tolerated share,
+    where one policy decided all of them.
 
     Args:
         audits: finished ones, with their views; `audit_id` among them.
@@ -106,7 +106,8 @@ def series(audits: Sequence[tuple[StoredAudit, AuditView]], audit_id: str) -> Se
 
 def _same_model(one: StoredAudit, other: StoredAudit) -> bool:
     made, theirs = _made(one), _made(other)
-    return one.model == other.model or (bool(made[0]) and made == theirs)
+    lines = (one.model.partition("@")[0], other.model.partition("@")[0])  # NAME@2 is of the line NAME
+    return lines[0] == lines[1] or (bool(made[0]) and made == theirs)
 
 
 def _made(stored: StoredAudit) -> tuple[str, str, str]:
@@ -131,6 +132,6 @@ def _limit(stored: StoredAudit) -> float | None:
 
     text = (stored.result or {}).get("policy_text")
     try:
-        return policy_file.parse(str(text).encode()).policy.exposure_limit if text else None
+        return policy_file.stored(str(text).encode()).policy.exposure_limit if text else None
     except PolicyError:  # an earlier version's policy that this one does not read
         return None

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from appliance.acts import log_unopened
 from appliance.audited import Audited, asked_as
@@ -60,13 +60,10 @@ class Queued(Audited):
         from appliance.auditing import new_id
 
         asked = asked_as(self._policy(policy)[1], as_published, mask, spike_in, spike_in_epochs)
-        _, _, loaded = self._asked_for(model, cohort, asked)
-        run_id = new_id()
-        with self._act("audit.queue", run_id, policy_digest=loaded.digest):
-            place = queue.last_place(self._workspace.catalogue)
-            job = Job(run_id, model, cohort, loaded.policy.name, asked, place, _now(), digest=loaded.digest)
-            queue.keep(self._workspace.catalogue, job)
-        return self._at_work_on(run_id)
+        job = self._job(new_id(), self._model(model).name, cohort, asked)
+        with self._act("audit.queue", job.run_id, policy_digest=job.digest):
+            queue.keep(self._workspace.catalogue, self._last(job))
+        return self._at_work_on(job.run_id)
 
     def runs(self) -> tuple[RunView, ...]:
         """The audit at work, those that wait in their order, and those that were paused or cut off."""
@@ -153,6 +150,16 @@ class Queued(Audited):
 
     # -- how it is done --------------------------------------------------------------------------------
 
+    def _job(self, run_id: str, model: str, cohort: str, asked: Mapping[str, Any]) -> Job:
+        """An audit that can be asked for, of exactly this version of a model. Raises as `queue_audit`."""
+        record, _, loaded = self._asked_for(model, cohort, asked)
+        names = (record.name, cohort, loaded.policy.name)
+        return Job(run_id, *names, asked, 0, _now(), digest=loaded.digest)
+
+    def _last(self, job: Job) -> Job:
+        """The job behind all others. Call it as the only writer."""
+        return replace(job, place=queue.last_place(self._workspace.catalogue))
+
     def _a_run(self, run_id: str, *states: RunState) -> RunView:
         """A run, in one of these states where any are named.
 
@@ -186,8 +193,12 @@ class Queued(Audited):
 
     def _at_work_on(self, run_id: str) -> RunView:
         """The run as it stands, when a process works through the queue."""
-        launching.start(self._workspace.root, self._workspace.kept())
+        self._begin_work()
         return self._a_run(run_id)
+
+    def _begin_work(self) -> None:
+        """Let a process work through the queue, if none does. Raises NotNow, see `launching.start`."""
+        launching.start(self._workspace.root, self._workspace.kept())
 
     def _signal(self, run_id: str) -> None:
         """Let the process at work look at its orders. Call it as the only writer: it takes no other job."""

@@ -12,6 +12,7 @@ from appliance import registry, shown
 from appliance.collected import Collected
 from appliance.errors import UsageError
 from appliance.views import ModelCheck, ModelDifference, ModelView, Progress
+from appliance.watch import versions
 from appliance.workspace.rows import StoredModel
 
 if TYPE_CHECKING:
@@ -74,14 +75,19 @@ class Registered(Collected):
     def model(self, name: str, pairs: int = shown.ESTIMATED_PAIRS) -> ModelView:
         """One registered model, with the estimate for a cohort of so many pairs.
 
+        Args:
+            name: NAME for the newest version, NAME@1 for the first; so wherever a model is named.
+            pairs: size of the cohort.
+
         Raises:
             UsageError: there is none of that name.
         """
-        return shown.model_view(self._stored_model(name), pairs)
+        superseded = self._model(name).superseded
+        return shown.model_view(self._stored_model(name), pairs, superseded=superseded)
 
     def models(self) -> tuple[ModelView, ...]:
-        """Registered models by name."""
-        return tuple(shown.model_view(stored) for stored in self._workspace.catalogue.models())
+        """Registered models by name, each in its newest version."""
+        return tuple(map(shown.model_view, versions.newest(self._workspace.catalogue.models())))
 
     def verify_model(self, name: str) -> ModelCheck:
         """Open all that was sealed of a model, and compare the vendor's folders where they still are.
@@ -97,7 +103,8 @@ class Registered(Collected):
             for kind, sealed in record.objects():
                 self._workspace.vault.get(kind, sealed)  # opening an object proves it
             found = checked(record)
-            return ModelCheck(name, record.digest, tuple(map(shown.inert, found.vendor)), found.absent)
+            different = tuple(map(shown.inert, found.vendor))
+            return ModelCheck(record.name, record.digest, different, found.absent, record.superseded)
 
     def compare_models(self, first: str, second: str) -> tuple[ModelDifference, ...]:
         """What two registered models do not have in common, file by file.
@@ -108,10 +115,16 @@ class Registered(Collected):
         return shown.model_differences(self._model(first), self._model(second))
 
     def _model(self, name: str) -> ModelRecord:
-        return shown.model_record(self._stored_model(name))
+        """The model that somebody means: NAME is the newest version, NAME@1 the first."""
+        return versions.standing(self._workspace.catalogue.models(), self._stored_model(name))
+
+    def _exactly(self, name: str) -> ModelRecord:
+        """The version that an audit was asked for, by the name under which it is stored."""
+        found = self._workspace.catalogue.model(name)
+        return versions.standing(self._workspace.catalogue.models(), found) if found else self._model(name)
 
     def _stored_model(self, name: str) -> StoredModel:
-        stored = self._workspace.catalogue.model(name)
+        stored = versions.spoken(self._workspace.catalogue.models(), name)
         if stored is None:
             raise UsageError(
                 f"no model {name}", "see `gradaudit models ls`, or register it with `gradaudit models add`"
@@ -124,14 +137,15 @@ class Registered(Collected):
         Raises:
             UsageError: others are.
         """
-        stored = self._workspace.catalogue.model(record.name)
+        stored = versions.spoken(self._workspace.catalogue.models(), record.name)
         if stored is None:
             return False
         known = shown.model_record(stored)
         facts = ("digest", "path", "base_path", "peft_path", "vendor", "released")
         if any(getattr(known, fact) != getattr(record, fact) for fact in facts):
             raise UsageError(
-                f"a different model is already registered as {record.name}", "choose another name"
+                f"a different model is already registered as {record.name}",
+                "choose another name; `gradaudit models watch` registers what has changed as a new version",
             )
         return True
 

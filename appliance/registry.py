@@ -43,6 +43,14 @@ class ModelRecord:
         base_files: the same of the base.
         peft_files: the same of the adapter.
         peft_tensors: the adapter's weights in the vault.
+        of_line: the line that a version the watch has found belongs to; empty for a first version.
+        version: its number in the line.
+        replaces: name of the version before.
+        found: how it came to be known, a word of `watch.views.Found`.
+        seen_utc: when the watch saw it first, ISO; empty for a first version.
+        changed: parts that are not as in the version before.
+        announcement: digest of the note that announced the change.
+        superseded: a later version is registered; known when the record is read, never stored as true.
     """
 
     name: str
@@ -66,6 +74,19 @@ class ModelRecord:
     base_files: Mapping[str, str] = field(default_factory=dict)
     peft_files: Mapping[str, str] = field(default_factory=dict)
     peft_tensors: tuple[SealedTensor, ...] = ()
+    of_line: str = ""
+    version: int = 1
+    replaces: str = ""
+    found: str = "registered"
+    seen_utc: str = ""
+    changed: tuple[str, ...] = ()
+    announcement: str = ""
+    superseded: bool = False
+
+    @property
+    def line(self) -> str:
+        """What the site calls the model, whichever version."""
+        return self.of_line or self.name
 
     @property
     def digest(self) -> str:
@@ -138,15 +159,17 @@ def checked(record: ModelRecord) -> ModelSource:
     """The vendor's folders as they lie there now.
 
     Returns:
-        The source with what is not as it was registered (`vendor`), and which parts' folders are not there
-        any more (`absent`).
+        The source with what is not as it was registered (`vendor`), and which parts are not there any more
+        (`absent`): there is no folder, or a later version of the model lies in it.
     """
-    absent = tuple(part.name for part in record.parts() if not _there(Path(part.path)))
+    absent = tuple(
+        part.name for part in record.parts() if record.superseded or not holds_anything(Path(part.path))
+    )
     source = replace(record.source(), absent=absent)
     return replace(source, vendor=tuple(differences(source)))
 
 
-def _there(folder: Path) -> bool:
+def holds_anything(folder: Path) -> bool:
     """Whether anything lies there; the place of a disk that is not mounted is an empty folder."""
     try:
         return any(folder.iterdir())

@@ -49,7 +49,7 @@ def inert(text: str) -> str:
     return safe(text, 300)
 
 
-def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
+def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS, *, superseded: bool = False) -> ModelView:
     """One model for a screen, with the estimate for a cohort of so many pairs."""
     record = model_record(stored)
     trial = record.trial
@@ -75,6 +75,11 @@ def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS) -> ModelView:
         estimate=estimate(record, trial, pairs) if trial else None,
         sealed=record.sealed_digest if record.sealed else "",
         files={inert(name): digest for name, digest in _files(record).items()},
+        line=safe(record.line),
+        version=record.version,
+        replaces=safe(record.replaces),
+        found=record.found,
+        superseded=superseded,
     )
 
 

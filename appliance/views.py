@@ -104,6 +104,11 @@ class ModelView:
         facts: what the loaded model says of itself: precision, vision tower, preprocessor …
         sealed: hex SHA-256 over all that was sealed, as it is opened; empty in records of earlier versions.
         files: file -> hex SHA-256; those of base and adapter under `base/` and `adapter/`.
+        line: what the site calls it, whichever version; the name of the first.
+        version: its number in the line.
+        replaces: name of the version before.
+        found: registered, announced or unannounced: how this version came to be known.
+        superseded: a later version is registered.
     """
 
     name: str
@@ -127,6 +132,11 @@ class ModelView:
     estimate: EstimateView | None = None
     sealed: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    line: str = ""
+    version: int = 1
+    replaces: str = ""
+    found: str = "registered"
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +145,15 @@ class ModelCheck:
 
     Attributes:
         different: one phrase for each file that is missing, changed or new.
-        absent: parts whose folder is not there any more: `model`, `base`, `adapter`.
+        absent: parts that are not there any more: `model`, `base`, `adapter`.
+        superseded: they are not because a later version lies there.
     """
 
     name: str
     digest: str
     different: tuple[str, ...]
     absent: tuple[str, ...] = ()
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

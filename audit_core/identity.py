@@ -54,7 +54,8 @@ def _same(source: ModelSource, checked: int) -> str:
     if not source.absent:
         return f"All {checked} files have the digests they were registered with"
     gone = ", ".join(source.absent)
-    return f"The sealed copy of what was registered was audited; the vendor's folder is not there ({gone})"
+    sealed = "The sealed copy of what was registered was audited"
+    return f"{sealed}; in the vendor's folder it is not there ({gone})"
 
 
 def with_self_check(

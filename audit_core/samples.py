@@ -95,7 +95,7 @@ class ModelSource:
         sealed: the folders hold what was kept of the vendor's, without weights, which come as tensors.
         vendor: what of the vendor's own folders is not as registered, one phrase a file, as whoever can read
             them found it.
-        absent: parts whose vendor's folder is not there any more: `model`, `base`, `adapter`.
+        absent: parts that are not in the vendor's folder any more: `model`, `base`, `adapter`.
         tensors: in place of weight files (`adapters.streamed.Weights`); None where the folder's are read.
             Not part of what is written down about a source.
         base_tensors: the same of the base.

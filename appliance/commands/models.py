@@ -87,8 +87,9 @@ def models_verify(context: typer.Context, name: str, json_: Json = False) -> Non
         check = appliance.verify_model(name)
     if json_ or not check.different:
         gone = f"; the vendor's folder is not there ({', '.join(check.absent)})" if check.absent else ""
+        gone = "; a later version lies in the vendor's folder" if check.superseded else gone
         said = "the sealed copy" if check.absent else "the vendor's folder, and the sealed copy,"
-        emit(json_, plain(check), f"{name}: {said} is what was registered: {check.digest}{gone}")
+        emit(json_, plain(check), f"{check.name}: {said} is what was registered: {check.digest}{gone}")
     if check.different:
         more = f" and {len(check.different) - 5} more" if len(check.different) > 5 else ""
         raise IntegrityError(
