@@ -1,63 +1,24 @@
-"""The acts around schedules: keep one, remove one, say what is to come, start what is due.
-
-Schedules lie in the catalogue's settings, each with the runs that were started. A run is written down as
-started before it is: whatever cuts it off, it is never started twice.
-"""
+"""The acts around schedules: keep one, remove one, say what is to come, and what came of what was due."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from appliance import codec, schedule
-from appliance.errors import ApplianceError, Busy, UsageError
+from appliance import schedule
+from appliance.due_runs import DueRuns, iso
+from appliance.errors import UsageError
 from appliance.policies import shelf
-from appliance.queued import Queued
-from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView, StartedRun
+from appliance.schedule_records import Kept, Run, packed
+from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView
 from appliance.schedule_words import moment
 from appliance.words.table import count, tell
-from appliance.workspace.turns import HOURS_S
 
-if TYPE_CHECKING:
-    from appliance.schedule import Due
-
-SETTING = "schedules"
-_KEPT = 64  # runs of a schedule: what is older says nothing that the log does not
 _WEEK = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run that was started.
-
-    Attributes:
-        at_utc: when it was due.
-        missed: earlier runs for which it stands.
-        audits: that came of it, in the order of models.
-        why: what kept a model from being audited; empty where nothing did.
-        over: whether it is known what came of it.
-    """
-
-    at_utc: str
-    begun_utc: str
-    missed: int
-    audits: tuple[str, ...] = ()
-    why: str = ""
-    over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A schedule as it is stored, with its last runs by when they were due."""
-
-    schedule: Schedule
-    runs: tuple[Run, ...] = ()
-
-
-class Scheduled(Queued):
+class Scheduled(DueRuns):
     """Audits that are due by themselves."""
 
     def schedules(self) -> tuple[ScheduleView, ...]:
@@ -87,7 +48,7 @@ class Scheduled(Queued):
                 raise UsageError(
                     f"there is a schedule {added.name}", "choose another name, or remove that one first"
                 )
-            self._keep(kept | {added.name: Kept(added)})
+            self._workspace.catalogue.set_settings(packed(kept | {added.name: Kept(added)}))
         return self._schedule_view(Kept(added), now)
 
     def remove_schedule(self, name: str) -> None:
@@ -100,119 +61,61 @@ class Scheduled(Queued):
             kept = self._kept()
             if name not in kept:
                 raise UsageError(f"no schedule {name}", "see `gradaudit schedule ls`")
-            self._keep({other: one for other, one in kept.items() if other != name})
+            left = {other: one for other, one in kept.items() if other != name}
+            self._workspace.catalogue.set_settings(packed(left))
 
     def coming_runs(self, days: int = _WEEK) -> tuple[ComingRun, ...]:
         """What waits to be started, then every run of so many days, and why one will not be started."""
         kept, now = self._kept(), self._now()
         schedules = [one.schedule for one in kept.values()]
-        runs = _last_runs(kept)
-        waiting = []
+        begun = {name: one.begun() for name, one in kept.items()}
+        found = []
         for one in schedules:
-            if times := schedule.waited(now, one, runs[one.name]):
+            if times := schedule.waited(now, one, begun[one.name]):
                 held = schedule.why_not(one, now)
                 why = tell("schedule.waits", why=held) if held else tell("schedule.waiting")
-                waiting.append(_coming(one, times[-1], now, why, waiting=True))
-        ahead = schedule.coming(now, now + timedelta(days=days), schedules, runs)
-        return (*waiting, *(_coming(one.schedule, one.at, now, one.why, waiting=False) for one in ahead))
-
-    def run_due(self) -> tuple[StartedRun, ...]:
-        """Ask for what is due now, the highest priority first; nothing is done and logged where nothing is.
-
-        A model that cannot be audited keeps no other from it: `StartedRun.why` says so.
-
-        Raises:
-            Busy: another command is writing; nothing of what is left was started.
-        """
-        started: list[StartedRun] = []
-        for one in self._due():
-            claimed = self._claimed(one.schedule.name)
-            if claimed is not None:
-                started += self._started(claimed)
-        return tuple(started)
-
-    # -- how it is done --------------------------------------------------------------------------------
-
-    def _due(self) -> tuple[Due, ...]:
-        kept = self._kept()
-        return schedule.due(self._now(), [one.schedule for one in kept.values()], _last_runs(kept))
-
-    def _claimed(self, name: str) -> Due | None:
-        """Write down that a run is started, unless another command was first."""
-        with self._act("schedule.run", name):
-            found = next((one for one in self._due() if one.schedule.name == name), None)
-            if found is None:
-                return None
-            now = self._now()
-            if found.missed or now - found.at >= schedule.LATE:
-                self._record("schedule.missed", name, "noted")
-            run = Run(_iso(found.at), _iso(now), len(found.missed))
-            self._with_run(name, run)
-            return found
-
-    def _started(self, claimed: Due) -> list[StartedRun]:
-        """One audit a model, and what came of it kept."""
-        wanted, at = claimed.schedule, _iso(claimed.at)
-        names = [view.name for view in self.models()] if wanted.model == ALL else [wanted.model]
-        rows = []
-        for model in names:
-            audit, why = self._started_one(model, wanted)
-            rows.append(StartedRun(wanted.name, model, at, len(claimed.missed), audit, why))
-        with self._act("schedule.started", wanted.name, turn=self._workspace.writing(HOURS_S)):
-            kept = self._kept().get(wanted.name)
-            for run in kept.runs if kept else ():  # none where somebody has removed it meanwhile
-                if run.at_utc == at:
-                    why = "; ".join(f"{row.model}: {row.why}" for row in rows if row.why)
-                    audits = tuple(row.audit for row in rows if row.audit)
-                    self._with_run(wanted.name, replace(run, audits=audits, why=why, over=True))
-        return rows
-
-    def _started_one(self, model: str, wanted: Schedule) -> tuple[str, str]:
-        """The audit's id, or why there is none; both where it is queued and nobody works on it yet.
-
-        Its run is claimed and comes only once, so it waits for whoever is writing.
-        """
-        known, end = {row.run_id for row in self.runs()}, time.monotonic() + HOURS_S
-        while True:
-            try:
-                return self.queue_audit(model, wanted.cohort, wanted.policy).run_id, ""
-            except ApplianceError as error:
-                queued = [row.run_id for row in self.runs() if row.model == model]
-                audit = next((one for one in queued if one not in known), "")
-                if audit or not isinstance(error, Busy) or time.monotonic() > end:
-                    return audit, str(error)
-
-    def _with_run(self, name: str, run: Run) -> None:
-        kept = self._kept()
-        others = [one for one in kept[name].runs if one.at_utc != run.at_utc]
-        runs = sorted([*others, run], key=lambda one: one.at_utc)[-_KEPT:]
-        self._keep(kept | {name: replace(kept[name], runs=tuple(runs))})
-
-    def _kept(self) -> dict[str, Kept]:
-        text = self._workspace.catalogue.setting(SETTING) or "[]"
-        return {one.schedule.name: one for one in codec.load(tuple[Kept, ...], text)}
-
-    def _keep(self, kept: Mapping[str, Kept]) -> None:
-        ordered = tuple(kept[name] for name in sorted(kept))
-        self._workspace.catalogue.set_setting(SETTING, codec.dump(ordered, tuple[Kept, ...]))
-
-    def _now(self) -> datetime:
-        """By the log's clock."""
-        return datetime.fromtimestamp(self._log.clock.utc_ms() // 1000, UTC)
+                found.append(_coming(one, times[-1], now, why, waiting=True))
+        ahead = schedule.coming(now, now + timedelta(days=days), schedules, begun)
+        found += [_coming(one.schedule, one.at, now, one.why, waiting=False) for one in ahead]
+        for one in schedules:
+            if one.watch:
+                found = self._with_audits(one, found, now)
+        return tuple(found)
 
     # -- how it is told --------------------------------------------------------------------------------
 
+    def _with_audits(self, wanted: Schedule, runs: Sequence[ComingRun], now: datetime) -> list[ComingRun]:
+        """The same runs; those of a schedule that watches say which models they will audit, as it stands."""
+        mine = [run for run in runs if run.schedule == wanted.name and (run.waiting or not run.why)]
+        audits: dict[str, list[str]] = {}
+        for model, since in self._due_models(wanted):
+            begins = since if since > now else datetime.min.replace(tzinfo=since.tzinfo)
+            run = next((run for run in mine if datetime.fromisoformat(run.at_utc) >= begins), None)
+            if run is not None:
+                audits.setdefault(run.at_utc, []).append(model)
+        return [
+            replace(run, audits=tuple(audits.get(run.at_utc, ()))) if run in mine else run for run in runs
+        ]
+
+    def _due_models(self, wanted: Schedule) -> list[tuple[str, datetime]]:
+        """Models that the panel of a schedule has to see, and from when on; none for a name of nothing."""
+        try:
+            since = {model: self._due_since(model, wanted) for model in self._named(wanted)}
+        except UsageError:  # its runs say so
+            return []
+        return [(model, at) for model, at in since.items() if at is not None]
+
     def _schedule_view(self, kept: Kept, now: datetime) -> ScheduleView:
         one = kept.schedule
-        times = _last_runs({one.name: kept})[one.name]
+        times = kept.begun()
         following, waiting = schedule.following(now, one, times), schedule.waited(now, one, times)
         last = kept.runs[-1] if kept.runs else None
         return ScheduleView(
             schedule=one,
             meaning=schedule.meaning(one.cron),
-            next_utc=_iso(following) if following else "",
+            next_utc=iso(following) if following else "",
             next_told=moment(following, one.zone, now) if following else tell("schedule.never"),
-            waiting_utc=_iso(waiting[0]) if waiting else "",
+            waiting_utc=iso(waiting[0]) if waiting else "",
             last_utc=last.at_utc if last else "",
             last_told=self._came_of(last),
             audits=last.audits if last else (),
@@ -223,7 +126,7 @@ class Scheduled(Queued):
         if run is None:
             return tell("schedule.not_yet")
         if not run.over:
-            return tell("schedule.cut_off")
+            return tell("schedule.under_way" if run.open else "schedule.cut_off")
         stands = {row.audit_id: f"{row.model} {row.verdict or row.state}" for row in self.audits()}
         stands |= {row.run_id: f"{row.model} {row.state}" for row in self.runs()}
         told = [stands[audit] for audit in run.audits if audit in stands]
@@ -233,14 +136,24 @@ class Scheduled(Queued):
 
     def _next_by_model(self) -> dict[str, str]:
         """Model -> when its next audit is due, ISO in UTC; those without a schedule are left out."""
-        kept, now = self._kept(), self._now()
+        now = self._now()
         found: dict[str, str] = {}
-        for view in (self._schedule_view(one, now) for one in kept.values()):
-            names = [stored.name for stored in self._workspace.catalogue.models()]
-            at = view.waiting_utc or view.next_utc
-            for name in names if view.schedule.model == ALL else [view.schedule.model]:
+        for one in self._kept().values():
+            for name, at in self._next_audits(one, now):
                 if at and (name not in found or at < found[name]):
                     found[name] = at
+        return found
+
+    def _next_audits(self, kept: Kept, now: datetime) -> list[tuple[str, str]]:
+        """Models of a schedule, and when each is audited next by today's facts; empty where never."""
+        view = self._schedule_view(kept, now)
+        at, wanted = view.waiting_utc or view.next_utc, kept.schedule
+        if not wanted.watch:
+            return [(name, at) for name in self._named(wanted)]
+        found = []
+        for name, since in self._due_models(wanted):
+            later = schedule.following(since, wanted, kept.begun()) if since > now else None
+            found.append((name, iso(later) if later else at))
         return found
 
     def _schedules_need(self) -> tuple[str, ...]:
@@ -248,23 +161,17 @@ class Scheduled(Queued):
         needs, now = [], self._now()
         for name, one in self._kept().items():
             zone = one.schedule.zone
-            waiting = schedule.waited(now, one.schedule, _last_runs({name: one})[name])
+            waiting = schedule.waited(now, one.schedule, one.begun())
             if waiting and now - waiting[0] >= schedule.LATE and not schedule.why_not(one.schedule, now):
                 needs.append(tell("schedule.overdue", name=name, moment=moment(waiting[0], zone, now)))
-            if one.runs and (one.runs[-1].why or not one.runs[-1].over):
-                why = one.runs[-1].why or tell("schedule.cut_off")
-                needs.append(tell("schedule.failed", name=name, why=why))
+            last = one.runs[-1] if one.runs else None
+            if last is not None and last.open and self._left(one, now) is last:
+                needs.append(tell("schedule.left", name=name))
+            elif last is not None and not last.open and (last.why or not last.over):
+                needs.append(tell("schedule.failed", name=name, why=last.why or tell("schedule.cut_off")))
         return tuple(needs)
-
-
-def _last_runs(kept: Mapping[str, Kept]) -> dict[str, set[datetime]]:
-    return {name: {datetime.fromisoformat(run.at_utc) for run in one.runs} for name, one in kept.items()}
 
 
 def _coming(one: Schedule, at: datetime, now: datetime, why: str, *, waiting: bool) -> ComingRun:
     local = at.astimezone(schedule.zone_of(one.zone)).isoformat(timespec="minutes")
-    return ComingRun(one.name, one.model, _iso(at), local, moment(at, one.zone, now), why, waiting)
-
-
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")
+    return ComingRun(one.name, one.model, iso(at), local, moment(at, one.zone, now), why, waiting, one.watch)

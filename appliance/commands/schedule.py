@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import aligned, emit, say, table
+from appliance.narration import aligned, emit, progress, say, table
 
 if TYPE_CHECKING:
     from appliance.schedule_views import ScheduleView
@@ -30,15 +30,17 @@ def schedule_add(
         typer.Option(help="Start nothing on these days: 2026-12-24..2026-12-26; repeatable."),
     ] = None,
     priority: Annotated[int, typer.Option(help="A higher one is started first.")] = 0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look at the vendors' folders, and audit what is new or due.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Keep a schedule; `schedule run`, called by a timer, starts what is due."""
     from appliance.schedule_views import Schedule
     from appliance.views import plain
 
-    wanted = Schedule(
-        name, cron, zone, model, cohort_name, policy_name, window, tuple(blackout or ()), priority
-    )
+    days = tuple(blackout or ())
+    wanted = Schedule(name, cron, zone, model, cohort_name, policy_name, window, days, priority, watch=watch)
     with opened(context) as appliance:
         view = appliance.add_schedule(wanted)
     emit(json_, plain(view), _told(view))
@@ -76,7 +78,7 @@ def schedule_next(
 ) -> None:
     """List the runs of the coming week in local time and UTC, and why one will not be started."""
     with opened(context) as appliance:
-        table(json_, appliance.coming_runs(days), ("schedule", "model", "local", "at_utc", "why"))
+        table(json_, appliance.coming_runs(days), ("schedule", "model", "local", "at_utc", "audits", "why"))
 
 
 @schedule.command("run")
@@ -84,8 +86,8 @@ def schedule_run(context: typer.Context, json_: Json = False) -> None:
     """Start what is due now, for a timer; exit 1 where an audit that is due could not be started."""
     from appliance.words.table import tell
 
-    with opened(context) as appliance:
-        started = appliance.run_due()
+    with opened(context) as appliance, progress(json_) as step:
+        started = appliance.run_due(step)
     table(json_, started)
     if not started:
         say(tell("schedule.nothing_due"))
@@ -102,7 +104,10 @@ def _told(view: ScheduleView) -> str:
     held = [one.window and f"window {one.window}", *(f"blackout {span}" for span in one.blackout)]
     facts = [
         ["when", f"{view.meaning} ({one.cron}), {one.zone}"],
-        ["audits", f"{one.model} on {one.cohort} under {one.policy}, priority {one.priority}"],
+        [
+            "watches" if one.watch else "audits",
+            f"{one.model} on {one.cohort} under {one.policy}, priority {one.priority}",
+        ],
         ["held", ", ".join(filter(None, held))],
         ["next", view.next_told],
         ["last", view.last_told],

@@ -69,7 +69,12 @@ def job(catalogue: Catalogue, run_id: str) -> Job | None:
 
 def keep(catalogue: Catalogue, changed: Job) -> None:
     """Store a job, in place of the same one before."""
-    catalogue.set_setting(PREFIX + changed.run_id, json.dumps(asdict(changed), sort_keys=True))
+    catalogue.set_settings(as_setting(changed))
+
+
+def as_setting(job: Job) -> dict[str, str]:
+    """A job as it is stored."""
+    return {PREFIX + job.run_id: json.dumps(asdict(job), sort_keys=True)}
 
 
 def remove(catalogue: Catalogue, run_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from sqlalchemy import Table, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -125,9 +126,15 @@ class StoredResults(Queries):
 
     def set_setting(self, key: str, value: str) -> None:
         """Store or replace one setting."""
-        statement = insert(SETTINGS).values(key=key, value=value)
+        self.set_settings({key: value})
+
+    def set_settings(self, settings: Mapping[str, str]) -> None:
+        """Store or replace some settings: all of them or none."""
         with self.changing() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+            for key, value in settings.items():
+                statement = insert(SETTINGS).values(key=key, value=value)
+                changed = {"value": value}
+                connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=changed))
 
     # -- how it is done -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from appliance import due_runs
 from appliance.api import Appliance
 from appliance.errors import Busy, NotNow, UsageError
-from appliance.runs.views import RunState, RunView
+from appliance.runs import queue
+from appliance.runs.queue import Job
 from appliance.schedule_views import Schedule
 from appliance.schedule_words import moment, span
 from appliance.workspace.rows import StoredModel
@@ -42,29 +44,32 @@ class Clock:
 
 
 class Site(Appliance):
-    """A ward whose audits have ended at once."""
+    """A ward whose queue nobody works through."""
 
-    ran: list[str]
     failing: str = ""
+    no_process: str = ""
     in_the_way: tuple[Exception, ...] = ()  # what asking ends in, one after the other
-    queued: tuple[RunView, ...] = ()
 
-    def runs(self) -> tuple[RunView, ...]:
-        """What waits."""
-        return self.queued
-
-    def queue_audit(self, model: str, cohort: str, policy: str, **_: Any) -> RunView:
-        """What was asked for; the ward's own audit comes of it."""
+    def _job(self, run_id: str, model: str, cohort: str, asked: Mapping[str, Any]) -> Job:
+        """What was asked for."""
         if model == self.failing:
             raise UsageError(f"{model} cannot be audited")
         if self.in_the_way:
             error, *after = self.in_the_way
             self.in_the_way = tuple(after)
-            if isinstance(error, NotNow):
-                self.queued = (RunView("R-1", RunState.WAITING, model, cohort, policy, 1, ""),)
             raise error
-        self.ran.append(f"{model} {cohort} {policy}")
-        return RunView(ward.AUDIT, RunState.WAITING, model, cohort, policy, 1, "")
+        return Job(run_id, model, cohort, "default", asked, 0, BEGIN.isoformat())
+
+    def _begin_work(self) -> None:
+        """Nobody, or not even that."""
+        if self.no_process:
+            raise NotNow(self.no_process)
+
+    @property
+    def ran(self) -> list[str]:
+        """What stands in the queue."""
+        jobs = queue.jobs(self._workspace.catalogue)
+        return [f"{job.model} {job.cohort} {job.policy}" for job in jobs]
 
 
 @pytest.fixture
@@ -75,7 +80,6 @@ def clock() -> Clock:
 @pytest.fixture
 def site(root: Path, clock: Clock) -> Iterator[Site]:
     with Site.unlock(root, ward.PASSPHRASE) as opened:
-        opened.ran = []
         with opened._act("model.add", "two"):
             for name in (ward.MODEL, "other"):
                 opened._workspace.catalogue.add_model(StoredModel(name, _model(name), "2026-01-01"))
@@ -140,14 +144,14 @@ def test_what_is_due_is_started_once(site: Site, clock: Clock) -> None:
     size = site._log.size
     clock.now = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
     (row,) = site.run_due()
-    assert (row.audit, row.why, row.missed) == (ward.AUDIT, "", 0)
+    assert (row.why, row.missed) == ("", 0)
     assert site.ran == [f"{ward.MODEL} {ward.COHORT} default"]
     assert site.run_due() == ()
     assert acts(site, size) == [
         "schedule.run begins", "schedule.run done", "schedule.started begins", "schedule.started done",
     ]  # fmt: skip
     (view,) = site.schedules()
-    assert (view.last_told, view.audits) == (f"{ward.MODEL} REVIEW", (ward.AUDIT,))
+    assert (view.last_told, view.audits) == (f"{ward.MODEL} waiting", (row.audit,))
     assert view.next_utc == "2026-11-22T01:00:00+00:00"
 
 
@@ -163,7 +167,7 @@ def test_missed_runs_are_caught_up_once_and_logged(site: Site, clock: Clock) -> 
     assert (row.missed, row.due_utc, len(site.ran)) == (6, "2026-11-27T01:00:00+00:00", 1)
     assert "schedule.missed noted" in acts(site)
     assert site.run_due() == () and site._schedules_need() == ()
-    assert site.schedules()[0].last_told == f"{ward.MODEL} REVIEW; 6 earlier runs were missed"
+    assert site.schedules()[0].last_told == f"{ward.MODEL} waiting; 6 earlier runs were missed"
 
 
 def test_a_clock_set_back_starts_nothing_twice(site: Site, clock: Clock) -> None:
@@ -189,61 +193,73 @@ def test_all_models_are_audited_and_one_that_fails_stops_no_other(site: Site, cl
     assert any("did not start" in need for need in site._schedules_need())
 
 
-def test_a_claimed_run_waits_for_whoever_is_writing(site: Site, clock: Clock) -> None:
-    """It comes only once: a lock that is held for a moment does not lose it."""
+def test_a_claimed_run_goes_on_after_another_writer(site: Site, clock: Clock) -> None:
+    """A lock that is held for longer ends the call, and the next one queues what is missing."""
     site.add_schedule(NIGHTLY)
     clock.now += timedelta(days=1)
-    site.in_the_way = (Busy("another command is writing"),) * 2
+    site.in_the_way = (Busy("another command is writing"),)
+    with pytest.raises(Busy):
+        site.run_due()
+    assert (site.schedules()[0].last_told, site.ran) == ("was begun, and is not over yet", [])
     (row,) = site.run_due()
-    assert (row.audit, row.why, len(site.ran)) == (ward.AUDIT, "", 1)
+    assert (row.why, len(site.ran)) == ("", 1) and site.run_due() == ()
+    assert [act for act in acts(site) if "resume" in act] == [
+        "schedule.resume begins", "schedule.resume done",
+    ]  # fmt: skip
 
 
-def test_busy_before_anything_is_claimed_is_an_error(site: Site, clock: Clock, root: Path) -> None:
+def test_busy_before_anything_is_claimed_is_an_error(
+    site: Site, clock: Clock, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is lost by it: the next call starts the run."""
+    monkeypatch.setattr(due_runs, "_WAIT_S", 0.1)
     site.add_schedule(NIGHTLY)
     clock.now += timedelta(days=1)
     with locked_file(root / LOCK, 0.0, Busy("somebody writes")), pytest.raises(Busy):
         site.run_due()
-    assert [row.audit for row in site.run_due()] == [ward.AUDIT]
+    assert [row.why for row in site.run_due()] == [""] and len(site.ran) == 1
 
 
 def test_a_run_that_is_queued_and_waits_for_a_process_is_kept(site: Site, clock: Clock) -> None:
-    """No process could be started: the run is told by its id, with why it does not run."""
+    """No process could be started: the run is told by its id, with why; the next call tries again."""
     site.add_schedule(NIGHTLY)
     clock.now += timedelta(days=1)
-    site.in_the_way = (NotNow("the process for audits did not start"),)
+    site.no_process = "the process for audits did not start"
     (row,) = site.run_due()
-    assert (row.audit, row.why, site.ran) == ("R-1", "the process for audits did not start", [])
-    assert site.schedules()[0].audits == ("R-1",)
+    assert (bool(row.audit), row.why, len(site.ran)) == (True, site.no_process, 1)
+    assert site.schedules()[0].audits == (row.audit,)
     assert any("did not start" in need for need in site._schedules_need())
+    with pytest.raises(NotNow):
+        site.run_due()
+    site.no_process = ""
+    assert site.run_due() == () and len(site.ran) == 1
 
 
-def test_what_was_cut_off_is_told_and_not_started_again(site: Site, clock: Clock) -> None:
-    """Killed between the entry and the audit: never twice, and never in silence."""
+def test_what_an_earlier_version_was_cut_off_in_is_told_and_not_begun_again(site: Site, clock: Clock) -> None:
+    """It did not say which audits it meant: never twice, and never in silence."""
     site.add_schedule(NIGHTLY)
     clock.now += timedelta(days=1)
-    assert site._claimed("nightly") is not None
+    run = site._claimed("nightly")
+    assert run is not None
+    with site._act("schedule.run", "nightly"):
+        site._with_run("nightly", replace(run, planned=None, lease=None))
     assert site.run_due() == () and site.ran == []
     assert "cut off" in site.schedules()[0].last_told
     assert any("cut off" in need for need in site._schedules_need())
 
 
-def test_two_commands_at_once_start_it_once(site: Site, clock: Clock) -> None:
-    """Whoever comes second finds it claimed."""
-    site.add_schedule(NIGHTLY)
-    clock.now += timedelta(days=1)
-    assert site._claimed("nightly") is not None
-    assert site._claimed("nightly") is None
-
-
 def test_a_schedule_removed_while_it_runs(site: Site, clock: Clock) -> None:
-    """What came of it is kept nowhere, and nothing breaks."""
-    site.add_schedule(NIGHTLY)
+    """What it has not asked for is not asked for any more, and nothing breaks."""
+    site.add_schedule(replace(NIGHTLY, model="all"))
     clock.now += timedelta(days=1)
     claimed = site._claimed("nightly")
+    assert claimed is not None and claimed.planned is not None
+    asked = site._queue_planned("nightly", claimed.at_utc, claimed.planned[0])
     site.remove_schedule("nightly")
-    assert claimed is not None and len(site._started(claimed)) == 1
-    assert site.schedules() == ()
+    left = site._queue_planned("nightly", claimed.at_utc, claimed.planned[1])
+    site._close_run("nightly", claimed.at_utc, [asked, left])
+    assert (asked.queued, left.queued, left.why) == (True, False, "schedule nightly was removed")
+    assert site.schedules() == () and len(site.ran) == 1
 
 
 def test_a_window_holds_a_missed_run(site: Site, clock: Clock) -> None:
