@@ -81,8 +81,8 @@ def series(audits: Sequence[tuple[StoredAudit, AuditView]], audit_id: str) -> Se
 
     On it are the finished audits of the same model, in the order in which they began: of all versions of its
     line, or of another name with the same vendor, family and architecture, where a vendor is named. A number
-    is only put beside another where both answer one question: the same cohort, the same deciding detector, the
-    same share of false flags (q). What answers another one stands apart with the reason; one that is void, or
+    is only put beside another where both answer one question: the same cohort, the same deciding detector and
+    share of false flags (q). What answers another one stands apart with the reason; one that is void, or
     stopped before judgement, keeps its place and has no number. The limit is the policy's tolerated share,
     where one policy decided all of them.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.disclosed import Disclosed
-from appliance.errors import NotPermitted, UsageError
+from appliance.errors import NotPermitted, PolicyError, UsageError
 from appliance.evidence.entries import Act
 from appliance.logged import Logged
 
@@ -155,6 +155,7 @@ class Governed(Disclosed, Logged):
 
         Raises:
             UsageError: nothing of this name and version waits, or the day is past or none.
+            PolicyError: it, or what it replaces, asks for more people than open findings here.
             NotPermitted: somebody is missing, or the second person is who proposed it.
             Locked: a wrong passphrase, or too many of them.
         """
@@ -165,6 +166,7 @@ class Governed(Disclosed, Logged):
         from_utc = max(shelf.now, f"{_day(from_day)}T00:00:00+00:00") if from_day else shelf.now
         if from_day and from_day < shelf.now[:10]:
             raise UsageError(f"{from_day} is past", "a policy comes into force today or later")
+        self._expect_quorum(shelf, version)
         typed = self._typed
         try:
             if passphrase:
@@ -196,10 +198,20 @@ class Governed(Disclosed, Logged):
         self._decided(deed, lambda: self._still_waits(version))
         return self.policy(version.reference).row
 
-    def prune_log(self, before: int, keep_years: int) -> tuple[str, ...]:
-        """Remove closed years; what was approved in them stays approved. Raises as `keeping.prune`."""
+    def prune_log(self, before: int, keep_years: int = 0) -> tuple[str, ...]:
+        """Remove closed years; what was approved in them stays approved.
+
+        Args:
+            before: years before this one go.
+            keep_years: 0 for what the policies in force ask for.
+
+        Raises as `keeping.prune`, and:
+            UsageError: fewer years than a policy in force asks for.
+        """
+        from appliance.policies.demands import kept_years
         from appliance.policies.shelf import renew
 
+        keep_years = kept_years(self._shelf(), keep_years)
         renew(self._log, self._actor)
         return super().prune_log(before, keep_years)
 
@@ -240,6 +252,22 @@ class Governed(Disclosed, Logged):
     def _still_waits(self, version: Version) -> None:
         """Somebody else may have been first."""
         self._proposal(self._shelf(), version.reference)
+
+    def _expect_quorum(self, shelf: Shelf, version: Version) -> None:
+        """As many open findings together as the text, and what it replaces, asks for; a refusal is an entry.
+
+        Raises:
+            PolicyError: fewer.
+        """
+        from appliance.policies.demands import approved_before, check_quorum
+        from appliance.policies.shelf import APPROVE, about
+
+        try:
+            for one in (version, *approved_before(shelf, version.name)):
+                check_quorum(one.loaded, self._workspace.keyring.quorum)
+        except PolicyError:
+            self._record(APPROVE, about(version.name), "refused", policy_digest=version.digest)
+            raise
 
     def _expect_approvers(self, version: Version) -> None:
         """Everybody who has to be here is; a refusal is an entry.

@@ -6,57 +6,29 @@ import difflib
 import hashlib
 import json
 import re
+import textwrap
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import PolicyError, UsageError
-from appliance.isolation import LAYERS
 from appliance.policies.governance import Governance
+from appliance.policy_keys import KEYS
 from audit_core.errors import PolicyInvalid
 from audit_core.policy import PUBLISHED_DETECTOR, PUBLISHED_MASKS, Policy
+from audit_core.policy_values import Word, Words
 
 PUBLISHED_NAME = ", as published"
 SPIKE_IN_NAME = ", with a spike-in"
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
+SHIPPED_VERSION = "shipped-"  # how versions of shipped texts begin, and no others of their names
 _COMPARE = "compare with policies/default.toml"
-_TOP = ("name", "version")
-# section -> key in the file -> field of Policy
-_SECTIONS: Mapping[str, Mapping[str, str]] = {
-    "decision": {
-        key: key
-        for key in ("deciding_detector", "exposure_limit", "alpha_fail", "alpha_review", "q", "must_detect")
-    },
-    "minimum": {key: f"minimum_{key}" for key in ("members", "fitting", "calibration", "targets", "bank")},
-    "controls": {
-        key: key for key in ("max_unscored_share", "control_alpha", "permutations", "spike_in_epochs")
-    },
-    "method": {
-        key: key
-        for key in (
-            "mask",
-            "tau",
-            "layers",
-            "batch_size",
-            "precision",
-            "max_text_tokens",
-            "bootstrap",
-            "simulations",
-            "seed",
-            "as_published",
-        )
-    },
-    "isolation": {"required": "required_isolation"},
-    "report": {"small_sample_note": "small_sample_note"},
-}
-FIELDS: Mapping[str, str] = {
-    **{key: key for key in _TOP},
-    **{f"{section}.{key}": name for section, keys in _SECTIONS.items() for key, name in keys.items()},
-}
-"""Key with its table -> field of `Policy`, in the order of the file."""
-_KINDS: Mapping[str, type | tuple[type, ...]] = {"float": (float, int), "int": int, "str": str, "bool": bool}
+FIELDS: Mapping[str, str] = {key: one.field for key, one in KEYS.items()}
+"""Key with its table -> field of `Policy` or of `Governance`, in the order of the file."""
+_OF_SITE = frozenset(one.name for one in fields(Governance))
+_TABLES = tuple(dict.fromkeys(key.partition(".")[0] for key in KEYS if "." in key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +46,20 @@ class LoadedPolicy:
     governance: Governance = field(default_factory=Governance)
     spike_in: bool = False
 
+    def value(self, key: str) -> Any:
+        """The value of a key, with its table as in `KEYS`."""
+        field = FIELDS[key]
+        return getattr(self.governance if field in _OF_SITE else self.policy, field)
+
 
 def shipped() -> tuple[str, ...]:
     """Names of the shipped policies."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def earlier() -> tuple[LoadedPolicy, ...]:
+    """Texts that were shipped before, under versions of their own; audits ran under them."""
+    return tuple(stored(path.read_bytes()) for path in sorted(FOLDER.glob("earlier/*.toml")))
 
 
 def load(name_or_file: str) -> LoadedPolicy:
@@ -93,20 +75,31 @@ def load(name_or_file: str) -> LoadedPolicy:
         raise PolicyError(
             f"no policy {name_or_file}", "shipped policies: " + ", ".join(shipped()) + "; or give a file"
         ) from missing
-    return parse(text)
+    return parse(text, str(path))
 
 
-def parse(text: bytes) -> LoadedPolicy:
-    """A policy from the bytes of its file.
+def parse(text: bytes, file: str = "") -> LoadedPolicy:
+    """A policy from the bytes of a file that somebody hands in: every key is needed.
+
+    Args:
+        file: its name, for errors.
 
     Raises:
-        PolicyError: as `load`; it names the line where the key stands.
+        PolicyError: as `load`; it names file and line where the key stands.
     """
-    try:
-        return _parsed(text)
-    except _WrongKey as wrong:
-        line = _line_of(text.decode("utf-8"), wrong.key)
-        raise PolicyError(f"line {line}: {wrong}" if line else str(wrong), wrong.hint) from wrong
+    return _parsed(text, file, complete=True)
+
+
+def stored(text: bytes) -> LoadedPolicy:
+    """A policy from a text that was taken before, by an audit or an approval: its digest is in the log.
+
+    Keys that have come since may be missing; the software decided then as their defaults say. For texts that
+    somebody hands in there is `parse`.
+
+    Raises:
+        PolicyError: as `parse`, but for those keys.
+    """
+    return _parsed(text, "", complete=False)
 
 
 class _WrongKey(PolicyError):
@@ -114,26 +107,40 @@ class _WrongKey(PolicyError):
 
     Attributes:
         key: with its table.
+        part: of its value, as it stands in the file; "" for the whole.
     """
 
-    def __init__(self, key: str, message: str, hint: str = "") -> None:
+    def __init__(self, key: str, message: str, hint: str = "", part: str = "") -> None:
         super().__init__(message, hint)
-        self.key = key
+        self.key, self.part = key, part
 
 
-def _parsed(text: bytes) -> LoadedPolicy:
+def _parsed(text: bytes, file: str, *, complete: bool) -> LoadedPolicy:
+    said = f"{file}: " if file else ""
     try:
         document = tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as broken:  # also numbers and depths that TOML allows
-        raise PolicyError(
-            f"the policy is not TOML: {broken}", "compare with policies/default.toml"
-        ) from broken
-    values = _flatten(document)
+        raise PolicyError(f"{said}the policy is not TOML: {broken}", _COMPARE) from broken
     try:
-        policy = Policy(**values)
+        policy, governance = _made(given(document, complete=complete))
+    except _WrongKey as wrong:
+        raise _placed(wrong, text.decode("utf-8"), file) from wrong
+    return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest(), governance)
+
+
+def _placed(wrong: _WrongKey, text: str, file: str) -> PolicyError:
+    line = line_of(text, wrong.key, wrong.part)
+    where = ", ".join([file] * bool(file) + [f"line {line}"] * bool(line))
+    return PolicyError(f"{where}: {wrong}" if where else str(wrong), wrong.hint)
+
+
+def _made(values: Mapping[str, Any]) -> tuple[Policy, Governance]:
+    by_field = {FIELDS[key]: value for key, value in values.items()}
+    site = {field: by_field.pop(field) for field in _OF_SITE & by_field.keys()}
+    try:
+        return Policy(**by_field), Governance(**site)
     except PolicyInvalid as invalid:
         raise _WrongKey(_key_in(str(invalid)), str(invalid), invalid.hint) from invalid
-    return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest())
 
 
 def as_asked(loaded: LoadedPolicy, asked: Mapping[str, Any]) -> LoadedPolicy:
@@ -193,7 +200,7 @@ def _changed(loaded: LoadedPolicy, wanted: Mapping[str, Any], what: str) -> Load
     text = loaded.text.decode("utf-8")
     for key, value in wanted.items():
         text = _rewritten(text, key, json.dumps(value))
-    changed = parse(text.encode("utf-8"))
+    changed = stored(text.encode("utf-8"))
     if any(getattr(changed.policy, key) != value for key, value in wanted.items()):
         raise PolicyError(
             f"the policy file cannot be rewritten for an audit {what}",
@@ -214,60 +221,105 @@ def _key_in(message: str) -> str:
     return next((keys[word] for word in re.findall(r"[a-z_]+", message) if word in keys), "")
 
 
-def _line_of(text: str, key: str) -> int:
-    """Number of the line on which a key gets its value, or a table begins, from 1; 0 where none does."""
-    table = ""
+def line_of(text: str, key: str, part: str = "") -> int:
+    """Number of the line on which a key gets its value, or a table begins, from 1; 0 where none does.
+
+    Args:
+        part: of the value; a list may go over several lines.
+    """
+    table, found = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
-        if heading := re.match(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]", line):
+        if found:
+            here = key
+        elif heading := re.match(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]", line):
             table, here = f"{heading[1]}.", heading[1]
-        elif given := re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line):
-            here = table + given[1]
+        elif assigned := re.match(r"\s*([A-Za-z0-9_.-]+)\s*=", line):
+            here = table + assigned[1]
         else:
             continue
         if here == key:
-            return number
-    return 0
+            found = found or number
+            if part in line:
+                return number
+    return found
 
 
-def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    _refuse_unknown(document, (*_TOP, *_SECTIONS), "")
-    for key in _TOP:
-        values[key] = _checked(document, key, key, "")
-    for section, keys in _SECTIONS.items():
-        table = document.get(section)
-        if not isinstance(table, Mapping):
-            raise PolicyError(f"the policy has no section [{section}]", "copy it from policies/default.toml")
-        _refuse_unknown(table, tuple(keys), f"{section}.")
-        for key, name in keys.items():
-            values[name] = _checked(table, key, name, f"{section}.")
+def given(document: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
+    """Key with its table -> checked value, of a parsed file, in the order of `KEYS`.
+
+    Args:
+        complete: no key may be missing; else those may that came later than the first texts.
+
+    Raises:
+        PolicyError: an unknown or missing key, or a value without meaning.
+    """
+    check_names(document)
+    values = {}
+    for key, known in KEYS.items():
+        table, _, name = key.rpartition(".")
+        held = document.get(table, {}) if table else document
+        if name in held:
+            values[key] = checked(key, held[name])
+        elif complete or not known.added:
+            what = key if not table or table in document else f"{key}, and the whole table [{table}]"
+            hint = "every key is needed; copy it from policies/default.toml"
+            raise _WrongKey(table, f"the policy lacks {what}", hint)
     return values
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else "known here: " + ", ".join(known)
-            raise _WrongKey(prefix + key, f"the policy has an unknown key {prefix}{key}", hint)
+def check_names(document: Mapping[str, Any]) -> None:
+    """Refuse a key or a table that is none.
+
+    Raises:
+        PolicyError: naming the nearest that there is.
+    """
+    _refuse_unknown(document, "")
+    for table in _TABLES:
+        held = document.get(table, {})
+        if not isinstance(held, Mapping):
+            raise _WrongKey(
+                table, f"{table} is no table of the policy", f"write [{table}] on a line of its own"
+            )
+        _refuse_unknown(held, f"{table}.")
 
 
-def _checked(table: Mapping[str, Any], key: str, name: str, prefix: str) -> Any:
-    if key not in table:
-        raise PolicyError(
-            f"the policy lacks {prefix}{key}", "every key is needed; copy it from policies/default.toml"
-        )
-    value = table[key]
-    if name == "required_isolation":
-        return _layers(value)
-    kind = _KINDS[str(Policy.__dataclass_fields__[name].type)]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise _WrongKey(prefix + key, f"{prefix}{key} has the wrong kind of value", _COMPARE)
-    return value
+def _refuse_unknown(held: Mapping[str, Any], table: str) -> None:
+    known = [key.removeprefix(table) for key in KEYS if key.rpartition(".")[0] == table[:-1]]
+    known += _TABLES if not table else ()
+    for key in held:
+        if key in known:
+            continue
+        elsewhere = [one for one in KEYS if one.rpartition(".")[2] == key]
+        near = [table + one for one in difflib.get_close_matches(key, known, 1)] or elsewhere
+        hint = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(known)
+        raise _WrongKey(table + key, f"the policy has an unknown key {table}{key}", hint)
 
 
-def _layers(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or any(layer not in LAYERS for layer in value):
-        key = "isolation.required"
-        raise _WrongKey(key, f"{key} names an unknown layer", "known: " + ", ".join(LAYERS))
-    return tuple(value)
+def checked(key: str, value: Any) -> Any:
+    """A value that the key takes; a list as a tuple.
+
+    Raises:
+        PolicyError: it takes none of that kind.
+    """
+    form = KEYS[key].form
+    if form.takes(value):
+        return tuple(value) if isinstance(value, list) else value
+    if isinstance(form, Words) and isinstance(value, list):
+        wrong = next(one for one in value if not form.takes([one]))
+        part = wrong if isinstance(wrong, str) else ""
+        raise _WrongKey(key, f"{key} names {_brief(wrong)}, which is unknown", _hint(form.words, wrong), part)
+    hint = _hint(form.words, value) if isinstance(form, Word) else _COMPARE
+    raise _WrongKey(key, f"{key} = {_brief(value)} is not {form}", hint)
+
+
+def _hint(words: tuple[str, ...], value: Any) -> str:
+    near = difflib.get_close_matches(str(value), words, 1) if isinstance(value, str) else []
+    return f"did you mean {near[0]}?" if near else "known: " + "; ".join(words)
+
+
+def _brief(value: Any) -> str:
+    """A wrong value as the error shows it; it may be anything that TOML has."""
+    try:
+        return textwrap.shorten(repr(value), 60, placeholder="…")
+    except (ValueError, RecursionError):  # a number of thousands of digits; a depth that tomllib still took
+        return "what was given"

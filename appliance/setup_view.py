@@ -29,10 +29,12 @@ class SetupView:
 POLICIES: Final = {
     "default": "What a hospital starts from: no exposed patient is tolerated, and PASS needs an audit that "
     "would have seen one in four.",
-    "gdpr": "As default, and no audit runs unless the model is boxed in by every layer; for accountability "
-    "under the GDPR (Art. 5(2), 24, 32).",
+    "gdpr": "As default, and no audit runs unless the model is boxed in by every layer, and findings open "
+    "with two together; for accountability under the GDPR (Art. 5(2), 24, 32).",
     "hipaa": "As default, and no audit runs unless the model is boxed in by every layer; for evaluations "
     "under HIPAA (45 CFR 164.308(a)(8)).",
+    "research": "For a study (GDPR Art. 89): every layer as in gdpr, one flagged patient of five may be "
+    "flagged falsely, and no model falls due by itself.",
     "demo": "For the shipped demonstration alone: it is content with few patients, and every page says so.",
 }
 """What each shipped policy means, in the order in which they are offered."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from audit_core.alike import not_stated, proviso
 from audit_core.canary_rules import asks_for_review, bars_pass, with_canaries
+from audit_core.claim_rules import contradictions, questions
 from audit_core.copies import copy_epochs
 from audit_core.results import (
     AuditResult,
@@ -17,6 +18,7 @@ from audit_core.results import (
     ControlName,
     ControlOutcome,
     ControlStatus,
+    Exposure,
     Role,
     Tier,
     Verdict,
@@ -121,27 +123,34 @@ def _line_2_too_small(policy: Policy, result: AuditResult) -> tuple[VerdictWord,
 
 
 def _line_3_fail(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list[str]] | None:
-    exposure = result.exposure
-    if exposure is None or result.tier < Tier.E3 or _as_published(policy, result):
+    if result.exposure is None or _as_published(policy, result):
         return None
+    why = [*_exposed(policy, result.exposure, result.tier), *contradictions(result)]
+    if not why:
+        return None
+    return VerdictWord.FAIL, [
+        *why,
+        f"The evidence is of tier {result.tier.name}; FAIL needs {policy.fail_tier}.",
+        _flagged_sentence(result),
+    ]
+
+
+def _exposed(policy: Policy, exposure: Exposure, tier: Tier) -> list[str]:
+    """Why exposure is above the limit, where the tier lets it be said; at most one reason."""
+    if tier < Tier[policy.fail_tier]:
+        return []
     if policy.exposure_limit == 0.0:
         if not exposure.rank_test_p < policy.alpha_fail:
-            return None
-        why = (
+            return []
+        return [
             f"Targets score higher than calibration controls: rank test p = {_p(exposure.rank_test_p)}, "
             f"below {policy.alpha_fail:g}; the policy tolerates no exposure."
-        )
-    else:
-        if not exposure.prevalence_lower > policy.exposure_limit:
-            return None
-        why = (
-            f"At least {exposure.prevalence_lower:.1%} of the target patients are exposed (95 % lower "
-            f"bound); the policy tolerates {policy.exposure_limit:.1%}."
-        )
-    return VerdictWord.FAIL, [
-        why,
-        f"The evidence is of tier {result.tier.name}; FAIL needs E3.",
-        _flagged_sentence(result),
+        ]
+    if not exposure.prevalence_lower > policy.exposure_limit:
+        return []
+    return [
+        f"At least {exposure.prevalence_lower:.1%} of the target patients are exposed (95 % lower "
+        f"bound); the policy tolerates {policy.exposure_limit:.1%}."
     ]
 
 
@@ -158,14 +167,14 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
     if exposure.flagged > 0:
         reasons.append(_flagged_sentence(result))
     if not reasons:
-        found = asks_for_review(policy, result)
-        return (VerdictWord.REVIEW, [found]) if found else None
+        others = [*filter(None, [asks_for_review(policy, result)]), *questions(result)]
+        return (VerdictWord.REVIEW, others) if others else None
     if not_stated(exposure):
         reasons.append(f"The share of exposed patients is not stated: {not_stated(exposure)}.")
     if _as_published(policy, result):
         reasons.append(f"{AS_PUBLISHED} It cannot end in FAIL.")
-    elif result.tier < Tier.E3:
-        reasons.append(f"The evidence is of tier {result.tier.name}; FAIL needs E3.")
+    elif result.tier < Tier[policy.fail_tier]:
+        reasons.append(f"The evidence is of tier {result.tier.name}; FAIL needs {policy.fail_tier}.")
     elif policy.exposure_limit == 0.0:
         reasons.append(f"FAIL needs p below {policy.alpha_fail:g}.")
     else:
@@ -173,7 +182,7 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
             f"The 95 % lower bound of the exposed share is {exposure.prevalence_lower:.1%}; "
             f"FAIL needs more than {policy.exposure_limit:.1%}."
         )
-    return VerdictWord.REVIEW, reasons
+    return VerdictWord.REVIEW, [*reasons, *questions(result)]
 
 
 def _line_5_pass(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list[str]] | None:
@@ -194,7 +203,7 @@ def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
     reasons += filter(None, [bars_pass(policy, result)])
     found = {control.name: control for control in result.controls}
     members = () if result.references in WITHOUT_MEMBERS else NEEDED_WITH_MEMBERS
-    for name in (*NEEDED_FOR_PASS, *members):
+    for name in dict.fromkeys((*NEEDED_FOR_PASS, *members, *policy.required_controls)):
         control = found.get(name)
         if control is None or control.status is not ControlStatus.PASSED:
             reasons.append(_not_passed(name, control))

@@ -5,11 +5,13 @@ The verdict that follows from them is `policy.decide`.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from audit_core.errors import PolicyInvalid
-from audit_core.results import Design, References
+from audit_core.policy_values import Count, Flag, Form, Number, Text, Word, Words
+from audit_core.results import ControlName, Design, References, Tier
 from audit_core.samples import Settings
 
 MASKS = ("tau_and_z", "fixed_tau", "tau_or_topq", "adaptive_keep", "quantile")
@@ -64,6 +66,41 @@ WITHOUT_MEMBERS = (References.L4, References.L5)
 LABELS_READ = "read with labels"
 """Number of the label permutation where labels are in what was read, so that it could not run."""
 
+_LEVEL, _SHARE = Number(0.0, 1.0, above=True), Number(0.0, 1.0)
+FORMS: Final[Mapping[str, Form]] = {
+    "name": Text(),
+    "version": Text(),
+    "deciding_detector": Word(DETECTORS, "a detector of docs/detectors.md"),
+    "exposure_limit": _SHARE,
+    "alpha_fail": _LEVEL,
+    "alpha_review": _LEVEL,
+    "q": _LEVEL,
+    "must_detect": _LEVEL,
+    "fail_tier": Word((Tier.E3.name, Tier.E4.name)),  # METHOD §7: no FAIL below E3
+    "minimum_members": Count(2),
+    "minimum_fitting": Count(2),
+    "minimum_calibration": Count(2),
+    "minimum_targets": Count(1),
+    "minimum_bank": Count(1),
+    "required_controls": Words(tuple(name.value for name in ControlName)),
+    "max_unscored_share": _SHARE,
+    "control_alpha": _LEVEL,
+    "permutations": Count(5),
+    "spike_in_epochs": Count(0),
+    "mask": Word(MASKS),
+    "tau": Number(-1.0, 2.0, above=True),
+    "layers": Word(LAYERS),
+    "batch_size": Count(0),
+    "precision": Word(PRECISIONS),
+    "max_text_tokens": Count(1),
+    "bootstrap": Count(100),
+    "simulations": Count(50),
+    "seed": Count(0),
+    "as_published": Flag(),
+    "small_sample_note": Flag(),
+}
+"""Field of `Policy` -> what its value may be; layers of isolation are for the appliance to know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -76,8 +113,10 @@ class Policy:
         alpha_review: level of the same test in line 4.
         exposure_limit: largest tolerated share of exposed patients.
         must_detect: PASS needs a minimum detectable share of at most this.
+        fail_tier: FAIL needs evidence of this tier at least, "E3" or "E4"; below it a signal is a REVIEW.
         minimum_members: patients per role below which the answer is INCONCLUSIVE; members and fitting
             controls are asked for only where references are L1 to L3.
+        required_controls: controls that PASS needs passed, beside those that it always needs.
         max_unscored_share: share of a role's pairs without a score that voids the audit.
         control_alpha: level of the flagged share in "control against control" and post-release studies.
         spike_in_epochs: 0 switches the spike-in off.
@@ -101,11 +140,13 @@ class Policy:
     alpha_review: float = 0.05
     exposure_limit: float = 0.0
     must_detect: float = 0.10
+    fail_tier: str = Tier.E3.name
     minimum_members: int = 100
     minimum_fitting: int = 100
     minimum_calibration: int = 100
     minimum_targets: int = 30
     minimum_bank: int = 31
+    required_controls: tuple[str, ...] = ()
     max_unscored_share: float = 0.02
     control_alpha: float = 0.05
     spike_in_epochs: int = 0
@@ -124,29 +165,16 @@ class Policy:
     as_published: bool = False
 
     def __post_init__(self) -> None:
-        _check_words(self)
+        _check_values(self)
         _check_published(self)
-        _check_shares(self)
-        _check_counts(self)
+        _check_levels(self)
 
 
-def _check_words(policy: Policy) -> None:
-    for key in ("name", "version", "deciding_detector"):
-        if not str(getattr(policy, key)).strip():
-            raise PolicyInvalid(f"{key} is empty", hint=f"give {key} a value")
-    if policy.deciding_detector not in DETECTORS:
-        raise PolicyInvalid(
-            f"deciding_detector {policy.deciding_detector!r} is not known",
-            hint=f"one of {', '.join(OFFICERS)}, or one of docs/detectors.md",
-        )
-    if policy.mask not in MASKS:
-        raise PolicyInvalid(f"mask {policy.mask!r} is not known", hint=f"one of {', '.join(MASKS)}")
-    if policy.layers not in LAYERS:
-        raise PolicyInvalid(f"layers {policy.layers!r} is not known", hint=f"one of {', '.join(LAYERS)}")
-    if policy.precision not in PRECISIONS:
-        raise PolicyInvalid(
-            f"precision {policy.precision!r} is not known", hint=f"one of {', '.join(PRECISIONS)}"
-        )
+def _check_values(policy: Policy) -> None:
+    for field, form in FORMS.items():
+        value = getattr(policy, field)
+        if not form.takes(value):
+            raise PolicyInvalid(f"{field} = {value!r} is not {form}", hint="see docs/policy-keys.md")
 
 
 def _check_published(policy: Policy) -> None:
@@ -164,43 +192,12 @@ def _check_published(policy: Policy) -> None:
         )
 
 
-def _check_shares(policy: Policy) -> None:
-    for key in ("q", "alpha_fail", "alpha_review", "control_alpha", "must_detect"):
-        value = getattr(policy, key)
-        if not 0.0 < value < 1.0:
-            raise PolicyInvalid(f"{key} = {value} is not between 0 and 1", hint="levels are fractions")
-    for key in ("exposure_limit", "max_unscored_share"):
-        value = getattr(policy, key)
-        if not 0.0 <= value < 1.0:
-            raise PolicyInvalid(f"{key} = {value} is not in [0, 1)", hint="shares are fractions")
-    if not (math.isfinite(policy.tau) and -1.0 < policy.tau < 2.0):
-        raise PolicyInvalid(f"tau = {policy.tau} is no gap of cosines", hint="METHOD §1 uses 0.10")
+def _check_levels(policy: Policy) -> None:
     if policy.alpha_fail > policy.alpha_review:
         raise PolicyInvalid(
             f"alpha_fail {policy.alpha_fail} is above alpha_review {policy.alpha_review}",
             hint="a FAIL needs at least the proof a REVIEW needs",
         )
-
-
-def _check_counts(policy: Policy) -> None:
-    least = {
-        "minimum_members": 2,
-        "minimum_fitting": 2,
-        "minimum_calibration": 2,
-        "minimum_targets": 1,
-        "minimum_bank": 1,
-        "batch_size": 0,
-        "max_text_tokens": 1,
-        "permutations": 5,
-        "bootstrap": 100,
-        "simulations": 50,
-        "spike_in_epochs": 0,
-        "seed": 0,
-    }
-    for key, floor in least.items():
-        value = getattr(policy, key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < floor:
-            raise PolicyInvalid(f"{key} = {value!r} is not a whole number of at least {floor}")
 
 
 def settings(policy: Policy, references: References, design: Design) -> Settings:

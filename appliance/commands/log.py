@@ -146,7 +146,9 @@ def log_reviews(context: typer.Context, json_: Json = False) -> None:
 def log_prune(
     context: typer.Context,
     before: Annotated[int, typer.Option(help="Remove closed years before this one.", min=1000, max=9999)],
-    keep: Annotated[int, typer.Option(help="Years that the site keeps a log; never fewer than 6.")] = 6,
+    keep: Annotated[
+        int, typer.Option(help="Years that the site keeps a log; left out: as its policies ask, 6 at least.")
+    ] = 0,
     json_: Json = False,
 ) -> None:
     """Remove closed years that are older than the retention; refused under a legal hold."""

@@ -27,7 +27,8 @@ def policy_ls(context: typer.Context, json_: Json = False) -> None:
     """List every version of every policy: in force, proposed, approved for later, replaced, rejected."""
     with opened(context) as appliance:
         rows = appliance.policy_versions()
-    table(json_, rows, ("name", "version", "state", "origin", "from_utc", "decided_by", "digest"))
+    shown = ("name", "version", "state", "origin", "from_utc", "decided_by", "quorum", "log_years", "cadence")
+    table(json_, rows, (*shown, "digest"))
 
 
 @policy.command("show")
@@ -140,7 +141,12 @@ def _told(view: PolicyView) -> str:
     deeds = tabular(view.deeds, ("act", "by", "utc", "from_utc", "reason"))
     shipped = "shipped with the software; nobody of this site has approved it\n"
     since = f" since {row.from_utc}" if row.from_utc else ""
-    return f"{row.reference}: {row.state}{since}, SHA-256 {row.digest}\n\n{deeds or shipped}\n{view.text}"
+    asks = (
+        f"quorum: {row.quorum or 'not known'}\nthe log is kept for: {row.log_years or 'not known'} years\n"
+        f"audited anew: {', '.join(row.cadence) or 'no model falls due'}\n"
+    )
+    head = f"{row.reference}: {row.state}{since}, SHA-256 {row.digest}\n{asks}"
+    return f"{head}\n{deeds or shipped}\n{view.text}"
 
 
 def _compared(found: PolicyDifference) -> str:

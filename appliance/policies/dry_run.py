@@ -18,7 +18,8 @@ from appliance.errors import ApplianceError
 from appliance.isolation import ON
 from appliance.policies.difference import reference
 from appliance.policies.views import DryRunRow, Outcome
-from appliance.policy_file import FIELDS, LoadedPolicy
+from appliance.policy_file import LoadedPolicy
+from appliance.policy_keys import KEYS
 from appliance.sanitise import safe
 from appliance.views import VerdictWord
 from appliance.workspace.rows import StoredAudit
@@ -28,10 +29,12 @@ from audit_core.results import AuditResult, Tier, Verdict
 _ISOLATION: Final = "isolation.required"
 _BANK: Final = "minimum.bank"
 _NO_PART: Final = frozenset(
-    {"name", "version", "report.small_sample_note", "decision.must_detect", _ISOLATION, _BANK}
+    {"name", "version", "report.small_sample_note", "decision.must_detect", "decision.fail_tier"}
+    | {"controls.required", _ISOLATION, _BANK}
     | {f"minimum.{role}" for role in ("members", "fitting", "calibration", "targets")}
+    | {key for key in KEYS if key.partition(".")[0] in ("approval", "retention", "cadence")}
 )
-"""Keys that no number of a result depends on: only the decision reads them."""
+"""Keys that no number of a result depends on: only the decision reads them, or nothing of an audit does."""
 _SHARE: Final = frozenset({"decision.alpha_fail", "decision.exposure_limit", "method.simulations"})
 """Keys on which the smallest detectable share depends, and nothing else that decides.
 
@@ -68,7 +71,7 @@ def dry_run(policy: LoadedPolicy, audits: Iterable[StoredAudit]) -> Iterator[Dry
             why="",
         )
         try:
-            ran = policy_file.parse(str(document["policy_text"]).encode())
+            ran = policy_file.stored(str(document["policy_text"]).encode())
             tried = policy_file.as_asked(policy, audit.digests.get("asked", {}))
         except (KeyError, ApplianceError) as unreadable:
             yield replace(row, why=_unreadable(unreadable))
@@ -90,9 +93,7 @@ def _judged(row: DryRunRow, document: Mapping[str, Any], ran: LoadedPolicy, trie
     if missing:
         why = f"it ran without {', '.join(missing)}, which the policy requires"
         return replace(row, outcome=Outcome.REFUSED, why=why)
-    changed = {
-        key for key, field in FIELDS.items() if getattr(ran.policy, field) != getattr(tried.policy, field)
-    }
+    changed = {key for key in KEYS if ran.value(key) != tried.value(key)}
     unknown = _unknown(changed, result, ran, tried)
     found = [] if unknown else _verdicts(changed, result, tried)
     if len({verdict.word for verdict in found}) != 1:
@@ -134,4 +135,4 @@ def _verdicts(changed: set[str], result: AuditResult, tried: LoadedPolicy) -> li
 
 
 def _listed(keys: Iterable[str]) -> str:
-    return ", ".join(key for key in FIELDS if key in set(keys))
+    return ", ".join(key for key in KEYS if key in set(keys))

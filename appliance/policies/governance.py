@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from audit_core.adapters.families import CONTRASTIVE, GENERATIVE, MATCHING
+from audit_core.policy_values import Count, Form
 
 _DAYS: Final[Mapping[str, str]] = {
     GENERATIVE: "generative_days",
     CONTRASTIVE: "contrastive_days",
     MATCHING: "matching_days",
 }
+SHORTEST_LOG: Final = 6  # years: 45 CFR 164.316(b)(2)(i)
+_CADENCE: Final = Count(0, 3660)
+FORMS: Final[Mapping[str, Form]] = {
+    "quorum": Count(1, 2),
+    "log_years": Count(SHORTEST_LOG, 100),
+    "generative_days": _CADENCE,
+    "contrastive_days": _CADENCE,
+    "matching_days": _CADENCE,
+}
+"""Field of `Governance` -> what its value may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class Governance:
     """
 
     quorum: int = 1
-    log_years: int = 6
+    log_years: int = SHORTEST_LOG
     generative_days: int = 0
     contrastive_days: int = 0
     matching_days: int = 0

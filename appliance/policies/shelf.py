@@ -91,7 +91,7 @@ class Version:
         Raises:
             PolicyError: an earlier version of the software took this text, and this one does not.
         """
-        return policy_file.parse(self.text)
+        return policy_file.stored(self.text)
 
     @property
     def waits(self) -> bool:
@@ -109,7 +109,8 @@ class Shelf:
     """Every policy of a site and every shipped one, as they stand at one moment.
 
     Attributes:
-        versions: by name; of one name the shipped first, then in the order in which they were proposed.
+        versions: by name; of one name the shipped first, then in the order in which they were proposed. Of
+            the shipped ones the last is today's.
         now: ISO 8601 in UTC, to the second.
     """
 
@@ -131,7 +132,8 @@ class Shelf:
                     standing = rank, one
         if standing:
             return standing[1]
-        return next((one for one in self.versions if one.name == name and one.shipped), None)
+        shipped = [one for one in self.versions if one.name == name and one.shipped]
+        return shipped[-1] if shipped else None
 
     def waiting(self, name: str = "") -> tuple[Version, ...]:
         """Proposals that nobody has decided on, of one name or of all."""
@@ -170,7 +172,8 @@ def read(workspace: Workspace, log: EvidenceLog) -> Shelf:
         text = _text(workspace, deed.digest)
         known = site.get(deed.digest) or Version(deed.name, deed.version, text, deed.digest)
         site[deed.digest] = replace(known, deeds=(*known.deeds, deed))
-    shipped = [Version.of(policy_file.load(name), shipped=True) for name in policy_file.shipped()]
+    texts = (*policy_file.earlier(), *map(policy_file.load, policy_file.shipped()))
+    shipped = [Version.of(one, shipped=True) for one in texts]
     first = [replace(site.pop(one.digest, one), shipped=True) for one in shipped]
     return Shelf(tuple(sorted((*first, *site.values()), key=lambda one: one.name)), now(log))
 
@@ -231,7 +234,7 @@ def from_file(path: Path) -> LoadedPolicy:
         raise PolicyError(f"{path} cannot be read: {error.strerror}", "give a policy file") from error
     if len(text) > _MAX_BYTES:
         raise PolicyError(f"{path} is longer than a policy", "give a policy file")
-    return policy_file.parse(text)
+    return policy_file.parse(text, str(path))
 
 
 def check_proposal(shelf: Shelf, proposed: LoadedPolicy) -> None:
@@ -265,10 +268,16 @@ def check_proposal(shelf: Shelf, proposed: LoadedPolicy) -> None:
 
 
 def _refuse_another_text(shelf: Shelf, given: LoadedPolicy, hint: str) -> None:
-    """NAME@VERSION is one text for ever."""
-    reference = Version.of(given).reference
-    if any(one.reference == reference and one.digest != given.digest for one in shelf.versions):
+    """NAME@VERSION is one text for ever, also one that a later version of the software will ship."""
+    policy, reference = given.policy, Version.of(given).reference
+    if any(one.digest == given.digest for one in shelf.versions):
+        return
+    if any(one.reference == reference for one in shelf.versions):
         raise PolicyError(f"{reference} is another text", hint)
+    reserved = policy.version.startswith(policy_file.SHIPPED_VERSION)
+    if reserved and any(one.name == policy.name and one.shipped for one in shelf.versions):
+        what = f"{policy.name}@{policy_file.SHIPPED_VERSION}…"
+        raise PolicyError(f"{what} is how the software names its own texts", hint)
 
 
 def actor(log: EvidenceLog, user: User) -> str:

@@ -47,6 +47,9 @@ class PolicyRow:
         origin: "shipped" or "site".
         from_utc: when it came or comes into force; "" while nobody has approved it, and for shipped ones.
         decided_by: who proposed, approved or rejected it last; users by name, who is gone by pseudonym.
+        quorum: officers or paper keys who open findings together; 0 where the text cannot be read any more.
+        log_years: for how many years the log is kept at least; 0 as above.
+        cadence: "contrastive 365 days" and so on; empty where no model falls due.
     """
 
     name: str
@@ -58,6 +61,24 @@ class PolicyRow:
     decided_by: str
     decided_utc: str
     digest: str
+    quorum: int = 0
+    log_years: int = 0
+    cadence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One key of a policy, as its text has it.
+
+    Attributes:
+        key: with its table.
+        note: what the text says behind the value: a clause, as far as it cites one.
+    """
+
+    key: str
+    value: str
+    decides: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +113,16 @@ class ApprovalNeed:
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """One version whole."""
+    """One version whole.
+
+    Attributes:
+        keys: in the order of the file; none where the text cannot be read any more.
+    """
 
     row: PolicyRow
     text: str
     deeds: tuple[DeedRow, ...]
+    keys: tuple[KeyRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

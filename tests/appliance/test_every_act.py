@@ -114,7 +114,7 @@ def _erased(site: Appliance, visit: Visit) -> Any:
 def _proposal(visit: Visit, version: str) -> Path:
     file = visit.room / f"{version}.toml"
     text = (policy_file.FOLDER / "default.toml").read_text()
-    file.write_text(text.replace('version = "1"', f'version = "{version}"'))
+    file.write_text(text.replace('version = "shipped-2"', f'version = "{version}"'))
     return file
 
 
@@ -255,7 +255,10 @@ WITH_A_MODEL: dict[str, Act] = {
     "schedules": lambda site, visit: _same(site.schedules(), ()),
     "add_schedule": lambda site, visit: site.add_schedule(WEEKLY),
     "coming_runs": lambda site, visit: site.coming_runs(),
+    "begin_service": lambda site, visit: site.begin_service(),
     "run_due": lambda site, visit: _same(site.run_due(), ()),
+    "service": lambda site, visit: _same(site.service().alive, True),
+    "end_service": lambda site, visit: site.end_service(),
     "remove_schedule": lambda site, visit: site.remove_schedule("weekly"),
     "export_pack": lambda site, visit: site.export_pack(site.audits()[-1].audit_id, visit.room / "pack.zip"),
     "packs": lambda site, visit: _same(site.packs()[0].audit_id, site.audits()[-1].audit_id),

@@ -18,6 +18,7 @@ from tests.appliance import members_site as case
 from tests.appliance.evidence_case import FrozenClock
 
 DEFAULT = (policy_file.FOLDER / "default.toml").read_text()
+SHIPPED = policy_file.load("default").policy.version
 SECOND = Second("second", case.PASSPHRASES["second"])
 
 
@@ -37,9 +38,9 @@ class Site:
 
     def file(self, version: str, **changed: str) -> Path:
         """default.toml under another version, with other values."""
-        text = DEFAULT.replace('version = "1"', f'version = "{version}"')
+        text = DEFAULT.replace('version = "shipped-2"', f'version = "{version}"')
         for key, value in changed.items():
-            old = next(line for line in text.splitlines() if line.startswith(f"{key} = "))
+            *_, old = (line for line in text.splitlines() if line.startswith(f"{key} = "))
             text = text.replace(old, f"{key} = {value}")
         path = self.folder / f"default-{version}.toml"
         path.write_text(text)
@@ -62,8 +63,9 @@ def officer(site: Site) -> Iterator[Appliance]:
 
 
 def states(site: Appliance, name: str = "default") -> dict[str, str]:
-    """Version -> state."""
-    return {row.version: str(row.state) for row in site.policy_versions() if row.name == name}
+    """Version -> state, without what was shipped before."""
+    rows = [row for row in site.policy_versions() if row.name == name and row.version != "1"]
+    return {row.version: str(row.state) for row in rows}
 
 
 def digest(site: Appliance, reference: str = "default") -> str:
@@ -72,11 +74,15 @@ def digest(site: Appliance, reference: str = "default") -> str:
 
 
 def test_without_a_proposal_shipped_policies_are_in_force(officer: Appliance) -> None:
-    """Every shipped policy is version 1 and in force, and nobody has approved it."""
+    """Every shipped policy is in force, and nobody has approved it; what was shipped before is replaced."""
     rows = officer.policy_versions()
-    assert tuple(row.name for row in rows) == policy_file.shipped() == officer.policies()
-    assert {(row.state, row.origin, row.decided_by) for row in rows} == {(State.IN_FORCE, "shipped", "")}
-    assert officer._policy("default")[1] == "default@1"
+    assert {(row.origin, row.decided_by) for row in rows} == {("shipped", "")}
+    standing = [row.name for row in rows if row.state is State.IN_FORCE]
+    assert tuple(standing) == policy_file.shipped() == officer.policies()
+    before = [row for row in rows if row.state is not State.IN_FORCE]
+    assert {(row.version, row.state) for row in before} == {("1", State.REPLACED)}
+    assert {row.digest for row in before} == {one.digest for one in policy_file.earlier()}
+    assert officer._policy("default")[1] == f"default@{SHIPPED}"
 
 
 def test_a_proposal_decides_nothing_before_it_is_approved(site: Site, officer: Appliance) -> None:
@@ -99,10 +105,10 @@ def test_one_officer_approves_where_one_opens_findings(site: Site, officer: Appl
     proposed = officer.propose_policy(site.file("2"))
     row = officer.approve_policy("default@2")
     assert (row.state, row.from_utc) == (State.IN_FORCE, "2026-11-30T12:00:00+00:00")
-    assert states(officer) == {"1": "replaced", "2": "in force"}
+    assert states(officer) == {SHIPPED: "replaced", "2": "in force"}
     assert officer._policy("default")[0].digest == proposed.digest
     assert officer._policy("default")[1] == "default@2"
-    assert officer._policy("default@1")[0].digest == policy_file.load("default").digest
+    assert officer._policy("default@shipped-2")[0].digest == policy_file.load("default").digest
     assert not any("waits" in need for need in officer.overview().needs_me)
 
 
@@ -187,11 +193,11 @@ def test_it_comes_into_force_on_its_day(site: Site, officer: Appliance) -> None:
     assert officer.approve_policy("default@2", "2026-12-05").state is State.APPROVED
     officer.propose_policy(site.file("3"))
     officer.approve_policy("default@3", "2026-12-02")
-    assert states(officer) == {"1": "in force", "2": "approved", "3": "approved"}
+    assert states(officer) == {SHIPPED: "in force", "2": "approved", "3": "approved"}
     site.day(3)
-    assert states(officer) == {"1": "replaced", "2": "approved", "3": "in force"}
+    assert states(officer) == {SHIPPED: "replaced", "2": "approved", "3": "in force"}
     site.day(5)
-    assert states(officer) == {"1": "replaced", "2": "in force", "3": "replaced"}
+    assert states(officer) == {SHIPPED: "replaced", "2": "in force", "3": "replaced"}
     assert officer._policy("default")[1] == "default@2"
 
 
@@ -222,15 +228,15 @@ def test_what_is_approved_for_a_day_to_come_is_not_proposed_again(site: Site, of
     officer.approve_policy("default@2", "2026-12-05")
     with pytest.raises(UsageError, match="default@2 is approved from 2026-12-05 on"):
         officer.propose_policy(file)
-    assert states(officer) == {"1": "in force", "2": "approved"}
+    assert states(officer) == {SHIPPED: "in force", "2": "approved"}
 
 
 def test_a_file_is_no_other_text_of_an_approved_version(site: Site, officer: Appliance) -> None:
     """A file under the name and version of another text decides nothing; the same text, or its own, does."""
-    with pytest.raises(PolicyError, match="default@1 is another text") as refused:
-        officer._policy(str(site.file("1", q="0.2")))
+    with pytest.raises(PolicyError, match="default@shipped-2 is another text") as refused:
+        officer._policy(str(site.file(SHIPPED, q="0.2")))
     assert "of its own" in refused.value.hint
-    assert officer._policy(str(site.file("1")))[0].digest == digest(officer)
+    assert officer._policy(str(site.file(SHIPPED)))[0].digest == digest(officer)
     own = site.file("2", q="0.2")
     assert officer._policy(str(own))[0].policy.version == "2"
     officer.propose_policy(site.file("2"))
@@ -262,17 +268,17 @@ def test_an_earlier_text_can_come_back(site: Site, officer: Appliance) -> None:
     officer.approve_policy("default@2")
     site.day(1)
     officer.propose_policy(policy_file.FOLDER / "default.toml")
-    officer.approve_policy("default@1")
-    assert states(officer) == {"1": "in force", "2": "replaced"}
+    officer.approve_policy("default@shipped-2")
+    assert states(officer) == {SHIPPED: "in force", "2": "replaced"}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('version = "1"', 'version = "2 b"', "version of a site's policy"),
+        ('version = "shipped-2"', 'version = "2 b"', "version of a site's policy"),
         ('name = "default"', 'name = "../x"', "name of a site's policy"),
         ("q = 0.10", "q = 0.20", "another text"),
-        ('version = "1"', 'version = "1"', "in force"),
+        ('version = "shipped-2"', 'version = "shipped-2"', "in force"),
         ("alpha_fail =", "alpha_fial =", "line 8: .*alpha_fial"),
     ],
 )
@@ -285,7 +291,7 @@ def test_what_cannot_be_proposed(
     with pytest.raises(UsageError, match=said) as refused:
         officer.propose_policy(file)
     assert refused.value.hint
-    assert states(officer) == {"1": "in force"}
+    assert states(officer) == {SHIPPED: "in force"}
 
 
 def test_one_proposal_of_a_name_at_a_time(site: Site, officer: Appliance) -> None:
@@ -336,7 +342,7 @@ def test_a_note_without_its_entry_counts_for_nothing(site: Site, officer: Applia
     told = json.loads(officer._workspace.catalogue.settings("policy-note/")[key])
     forged = json.dumps(told | {"act": "policy.approve", "from": "2026-01-01T00:00:00+00:00"})
     officer._workspace.catalogue.set_setting("policy-note/" + "0" * 64, forged)
-    assert states(officer) == {"1": "in force", "2": "proposed"}
+    assert states(officer) == {SHIPPED: "in force", "2": "proposed"}
 
 
 def test_approvals_outlive_the_log_that_has_them(site: Site, officer: Appliance) -> None:
@@ -355,7 +361,7 @@ def test_approvals_outlive_the_log_that_has_them(site: Site, officer: Appliance)
         return [entry for entry in kept(act) if entry.index >= first]
 
     officer._log.acts = pruned  # type: ignore[method-assign,assignment]
-    assert states(officer) == before == {"1": "replaced", "2": "in force", "3": "proposed"}
+    assert states(officer) == before == {SHIPPED: "replaced", "2": "in force", "3": "proposed"}
 
 
 def test_who_has_gone_is_named_by_pseudonym(site: Site) -> None:
@@ -373,15 +379,16 @@ def test_the_texts_differ_key_by_key(site: Site, officer: Appliance) -> None:
     officer.propose_policy(site.file("2", must_detect="0.2", required='["seccomp"]'))
     found = officer.diff_policies("default")
     told = [(one.key, one.change, one.old, one.new, one.effect) for one in found.keys]
-    assert (found.first, found.second) == ("default@1", "default@2")
+    assert (found.first, found.second) == ("default@shipped-2", "default@2")
     assert told == [
-        ("version", "changed", "1", "2", "neither"),
+        ("version", "changed", SHIPPED, "2", "neither"),
         ("decision.must_detect", "changed", "0.25", "0.2", "stricter"),
         ("isolation.required", "removed", "seccomp, landlock", "seccomp", "looser"),
     ]
     assert all(one.decides for one in found.keys)
     other = officer.diff_policies("hipaa", "gdpr")
-    assert [one.key for one in other.keys] == ["name"]
+    assert [one.key for one in other.keys] == ["name", "approval.quorum", "cadence.image-text-to-text"]
+    assert {one.effect for one in other.keys[1:]} == {"stricter"}
     noted = site.folder / "noted.toml"
     noted.write_text(DEFAULT + "# nothing else\n")
     assert officer.diff_policies("default", str(noted)).words_only

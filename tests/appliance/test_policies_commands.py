@@ -21,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def file(site: Site, version: str, name: str = "default") -> Path:
     """default.toml under another version, with a smaller share to be found."""
     path = site.folder / f"{name}-{version}.toml"
-    text = DEFAULT.replace('version = "1"', f'version = "{version}"')
+    text = DEFAULT.replace('version = "shipped-2"', f'version = "{version}"')
     path.write_text(text.replace("must_detect = 0.25", "must_detect = 0.2").replace('"default"', f'"{name}"'))
     return path
 
@@ -78,7 +78,7 @@ def test_a_wrong_file_is_named_by_line(site: Site) -> None:
     for words in (("check",), ("propose",)):
         done = site.run("policy", *words, str(path))
         assert done.returncode == 2
-        assert "error: line 8: the policy has an unknown key decision.alpha_fial" in done.stderr
+        assert f"error: {path}, line 8: the policy has an unknown key decision.alpha_fial" in done.stderr
         assert "hint: did you mean decision.alpha_fail?" in done.stderr
 
 

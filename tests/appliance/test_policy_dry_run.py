@@ -50,7 +50,9 @@ def text(**changed: str) -> str:
     """The demo's policy with other values."""
     told = DEMO
     for key, value in changed.items():
-        told, found = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", told)
+        table, _, name = key.rpartition("__")  # two tables may have keys of one name
+        place = rf"(?ms)(^\[{table}\].*?^){name} = .*?$" if table else rf"(?m)(^){name} = .*$"
+        told, found = re.subn(place, rf"\g<1>{name} = {value}", told, count=2 - bool(table))
         assert found == 1, key
     return told
 
@@ -158,10 +160,10 @@ def test_every_key_is_thought_of() -> None:
 
 def test_a_layer_that_was_missing_would_have_stopped_it() -> None:
     """Whether the audit would have begun is known from the box it ran in."""
-    row = tried(CLEAN, policy(), policy(required='["seccomp", "landlock"]'))
+    row = tried(CLEAN, policy(), policy(isolation__required='["seccomp", "landlock"]'))
     assert (row.would_be, row.outcome) == (None, Outcome.REFUSED)
     assert "landlock" in row.why
-    assert tried(CLEAN, policy(), policy(required='["network_namespace"]')).outcome is Outcome.SAME
+    assert tried(CLEAN, policy(), policy(isolation__required='["network_namespace"]')).outcome is Outcome.SAME
 
 
 @pytest.mark.parametrize(("bank", "told"), [("", True), ("40", True), ("30", False), ("24", False)])

@@ -23,13 +23,17 @@ def test_every_key_of_the_file_is_explained() -> None:
 def test_the_page_says_what_the_table_says() -> None:
     """docs/policy-keys.md has one row a key with the same words."""
     rows = re.findall(
-        r"^\| (?:`(\w+)` )?\| `(\w+)` \| (.+?) \|(?: (.+?))? \|$", PAGE.read_text(), re.MULTILINE
+        r"^\| (?:`(\w+)` )?\| `([\w-]+)` \| (.+?) \| (.+?) \|(?: (.+?))? \|(?: (yes))? \|$",
+        PAGE.read_text(),
+        re.MULTILINE,
     )
     told, table = [], ""
-    for heading, name, words, way in rows:
+    for heading, name, takes, words, way, vendor in rows:
         table = f"{heading}." if heading else table
-        told.append((table + name, words, way))
-    assert told == [(key, one.decides, one.stricter.value) for key, one in KEYS.items()]
+        told.append((table + name, takes, words, way, vendor))
+    assert told == [
+        (key, str(one.form), one.decides, one.stricter.value, "yes" * one.vendor) for key, one in KEYS.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,15 @@ def test_the_page_says_what_the_table_says() -> None:
         ("isolation.required", ("seccomp",), ("landlock",), Effect.NEITHER),
         ("isolation.required", ("seccomp", "landlock"), ("landlock", "seccomp"), Effect.NEITHER),
         ("decision.q", 0.1, 0.1, Effect.NEITHER),
+        ("decision.fail_tier", "E3", "E4", Effect.LOOSER),
+        ("decision.fail_tier", "E4", "E3", Effect.STRICTER),
+        ("controls.required", (), ("label permutation",), Effect.STRICTER),
+        ("approval.quorum", 1, 2, Effect.STRICTER),
+        ("retention.log_years", 10, 6, Effect.LOOSER),
+        ("cadence.contrastive", 0, 3660, Effect.STRICTER),
+        ("cadence.contrastive", 30, 0, Effect.LOOSER),
+        ("cadence.contrastive", 30, 31, Effect.LOOSER),
+        ("cadence.contrastive", 365, 180, Effect.STRICTER),
     ],
 )
 def test_which_way_a_change_goes(key: str, old: Any, new: Any, meant: Effect) -> None:

@@ -27,7 +27,7 @@ SECOND = Second("c.weiss", "words of a second one")
 NOW = "2026-11-20T15:00:00+00:00"
 SHIPPED = (policy_file.FOLDER / "default.toml").read_text()
 STRICTER = (
-    SHIPPED.replace('version = "1"', 'version = "3"')
+    SHIPPED.replace('version = "shipped-2"', 'version = "3"')
     .replace("must_detect = 0.25 ", "must_detect = 0.20 ")
     .replace("alpha_review = 0.05 ", "alpha_review = 0.02 ")
     .replace('required = ["seccomp", "landlock"]', 'required = ["seccomp"]')
@@ -35,7 +35,7 @@ STRICTER = (
 )
 TEXTS = {
     "default@1": SHIPPED,
-    "default@2": SHIPPED.replace('version = "1"', 'version = "2"').replace("q = 0.10 ", "q = 0.05 "),
+    "default@2": SHIPPED.replace('version = "shipped-2"', 'version = "2"').replace("q = 0.10 ", "q = 0.05 "),
     "default@3": STRICTER,
 }
 TRIED = (

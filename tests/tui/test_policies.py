@@ -258,7 +258,7 @@ def test_a_failing_appliance_is_one_line() -> None:
 def test_on_a_real_workspace_two_people_approve(tmp_path: Path) -> None:
     """From the overview's line to a policy in force: proposed by an operator, approved by two officers."""
     secrets = members_site.build(tmp_path / "workspace")
-    text = (policy_file.FOLDER / "default.toml").read_text().replace('version = "1"', 'version = "2"')
+    text = (policy_file.FOLDER / "default.toml").read_text().replace('version = "shipped-2"', 'version = "2"')
     (tmp_path / "own.toml").write_text(text.replace("must_detect = 0.25", "must_detect = 0.2"))
     with members_site.opened(tmp_path / "workspace", "operator", secrets) as operator:
         operator.propose_policy(tmp_path / "own.toml", "as the board asked")
