@@ -58,6 +58,7 @@ _FILES: Final = tuple(
         (r"evidence/damaged/[0-9a-f]{64}\.[a-z-]+\.sealed", Part.DAMAGED),
         (r"evidence/evidence-[0-9a-f]{16}\.db(-wal)?", Part.EVIDENCE),
         (r"evidence/evidence-[0-9a-f]{16}(\.db(-shm|-journal)|\.building(-[a-z]+)?)", Part.PASSING),
+        (r"evidence/evidence-[0-9a-f]{16}\.db-columns-[0-9a-f]{64}(\.tmp)?", Part.PASSING),
         (r"evidence/waiting/\.[0-9a-f]{64}\.[a-z-]+\.sealed\.[0-9a-f]{16}", Part.PASSING),
         (r"quarantine/[0-9a-f]{16}\.json", Part.INTAKE),
         (r"quarantine/\.[0-9a-f]{16}\.json\.[0-9a-f]{16}", Part.PASSING),
@@ -69,6 +70,7 @@ _FILES: Final = tuple(
         (r"log/witness/[A-Za-z0-9][A-Za-z0-9._-]*", Part.LOG),
         (r"lock|lockout|auditing|evidence/lock|\.keyring\.json\.[0-9a-f]{16}", Part.PASSING),
         (r"runner|run\.progress|\.run\.progress\.[0-9a-f]{16}", Part.PASSING),
+        (r"service\.beat|\.service\.beat\.[0-9a-f]{16}", Part.PASSING),
         (r"steps/A-[0-9a-f]{12}/\.[0-9a-f]{64}(\.copy)?\.ga1\.[0-9a-f]{16}", Part.PASSING),
     )
 )

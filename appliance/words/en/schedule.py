@@ -27,7 +27,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "schedule.not_yet": "never run",
     "schedule.cut_off": "was cut off before it could be written down what came of it",
     "schedule.under_way": "was begun, and is not over yet",
-    "schedule.left": "schedule {name}: a run was cut off; `gradaudit schedule run`, or its timer, goes on with it",
+    "schedule.left": "schedule {name}: a run was cut off; `gradaudit schedule run` goes on with it",
     "schedule.overdue": "schedule {name}: {moment} was not started: `gradaudit schedule run`, or its timer",
     "schedule.failed": "schedule {name}: the last run did not start; {why}",
     "schedule.removed": "schedule {name} is removed",
