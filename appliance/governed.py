@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         PolicyDifference,
         PolicyRow,
         PolicyView,
+        TightenedPolicy,
     )
     from appliance.policy_file import LoadedPolicy
 
@@ -135,6 +136,30 @@ class Governed(Disclosed, Logged):
         finished = (row for row in self._workspace.catalogue.audits() if row.state == "done")
         audits = (row for row in finished if row.finished_utc >= first)
         return DryRunView(named(tried), tuple(dry_run(tried, audits)))
+
+    def tighten_policy(self, base: str, vendor: Path, into: Path | None = None) -> TightenedPolicy:
+        """A policy with what a vendor's file asks for, where that is stricter; a text to be proposed.
+
+        Args:
+            base: NAME@VERSION, NAME for what is in force, or a file.
+            vendor: TOML with any of a policy's keys.
+            into: a new file for the text.
+
+        Raises:
+            PolicyError: there is no such policy, or the vendor's file has something else than what tightens.
+            UsageError: it has nothing that tightens, or the new file is there already or cannot be written.
+        """
+        from appliance.policies.shelf import text_of
+        from appliance.policies.tighten import tightened
+
+        found = tightened(self._policy_text(self._shelf(), base), text_of(vendor), str(vendor))
+        if into is not None:
+            try:
+                with into.open("x", encoding="utf-8") as file:
+                    file.write(found.text)
+            except OSError as error:
+                raise UsageError(f"{into} cannot be written: {error.strerror}", "name a new file") from error
+        return found
 
     def approval_need(self) -> ApprovalNeed:
         """What approving a policy takes now."""

@@ -102,6 +102,7 @@ RULES: Final[dict[str, Rule]] = {
     "diff_policies": Rule("policy.show", _AT_WORK),
     "dry_run_policy": Rule("policy.try", _READING),
     "propose_policy": Rule("policy.propose", _COLLECTING),
+    "tighten_policy": Rule("policy.propose", _COLLECTING),
     "approval_need": Rule("policy.approve", _OFFICER),
     "approve_policy": Rule("policy.approve", _OFFICER),
     "reject_policy": Rule("policy.reject", _OFFICER),

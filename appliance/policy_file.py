@@ -28,6 +28,7 @@ _COMPARE = "compare with policies/default.toml"
 FIELDS: Mapping[str, str] = {key: one.field for key, one in KEYS.items()}
 """Key with its table -> field of `Policy` or of `Governance`, in the order of the file."""
 _OF_SITE = frozenset(one.name for one in fields(Governance))
+_ADDED = frozenset(key for key, one in KEYS.items() if one.added)
 _TABLES = tuple(dict.fromkeys(key.partition(".")[0] for key in KEYS if "." in key))
 
 
@@ -87,7 +88,7 @@ def parse(text: bytes, file: str = "") -> LoadedPolicy:
     Raises:
         PolicyError: as `load`; it names file and line where the key stands.
     """
-    return _parsed(text, file, complete=True)
+    return _parsed(text, file, frozenset())
 
 
 def stored(text: bytes) -> LoadedPolicy:
@@ -99,7 +100,19 @@ def stored(text: bytes) -> LoadedPolicy:
     Raises:
         PolicyError: as `parse`, but for those keys.
     """
-    return _parsed(text, "", complete=False)
+    return _parsed(text, "", _ADDED)
+
+
+def partial(text: bytes, file: str) -> dict[str, Any]:
+    """The keys that a file has, checked as those of a policy; any of them may be missing.
+
+    Args:
+        file: its name, for errors.
+
+    Raises:
+        PolicyError: as `parse`, but for missing keys.
+    """
+    return _given(text, file, frozenset(KEYS))
 
 
 class _WrongKey(PolicyError):
@@ -115,32 +128,34 @@ class _WrongKey(PolicyError):
         self.key, self.part = key, part
 
 
-def _parsed(text: bytes, file: str, *, complete: bool) -> LoadedPolicy:
+def _parsed(text: bytes, file: str, optional: frozenset[str]) -> LoadedPolicy:
+    values = _given(text, file, optional)
+    by_field = {FIELDS[key]: value for key, value in values.items()}
+    site = {field: by_field.pop(field) for field in _OF_SITE & by_field.keys()}
+    try:
+        policy = Policy(**by_field)
+    except PolicyInvalid as invalid:  # what two keys say together
+        wrong = _WrongKey(_key_in(str(invalid)), str(invalid), invalid.hint)
+        raise _placed(wrong, text.decode("utf-8"), file) from invalid
+    return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest(), Governance(**site))
+
+
+def _given(text: bytes, file: str, optional: frozenset[str]) -> dict[str, Any]:
     said = f"{file}: " if file else ""
     try:
         document = tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as broken:  # also numbers and depths that TOML allows
         raise PolicyError(f"{said}the policy is not TOML: {broken}", _COMPARE) from broken
     try:
-        policy, governance = _made(given(document, complete=complete))
+        return _values(document, optional)
     except _WrongKey as wrong:
         raise _placed(wrong, text.decode("utf-8"), file) from wrong
-    return LoadedPolicy(policy, text, hashlib.sha256(text).hexdigest(), governance)
 
 
 def _placed(wrong: _WrongKey, text: str, file: str) -> PolicyError:
     line = line_of(text, wrong.key, wrong.part)
     where = ", ".join([file] * bool(file) + [f"line {line}"] * bool(line))
     return PolicyError(f"{where}: {wrong}" if where else str(wrong), wrong.hint)
-
-
-def _made(values: Mapping[str, Any]) -> tuple[Policy, Governance]:
-    by_field = {FIELDS[key]: value for key, value in values.items()}
-    site = {field: by_field.pop(field) for field in _OF_SITE & by_field.keys()}
-    try:
-        return Policy(**by_field), Governance(**site)
-    except PolicyInvalid as invalid:
-        raise _WrongKey(_key_in(str(invalid)), str(invalid), invalid.hint) from invalid
 
 
 def as_asked(loaded: LoadedPolicy, asked: Mapping[str, Any]) -> LoadedPolicy:
@@ -244,35 +259,24 @@ def line_of(text: str, key: str, part: str = "") -> int:
     return found
 
 
-def given(document: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
-    """Key with its table -> checked value, of a parsed file, in the order of `KEYS`.
-
-    Args:
-        complete: no key may be missing; else those may that came later than the first texts.
-
-    Raises:
-        PolicyError: an unknown or missing key, or a value without meaning.
-    """
-    check_names(document)
+def _values(document: Mapping[str, Any], optional: frozenset[str]) -> dict[str, Any]:
+    """Key with its table -> checked value, of a parsed file, in the order of `KEYS`."""
+    _check_names(document)
     values = {}
-    for key, known in KEYS.items():
+    for key in KEYS:
         table, _, name = key.rpartition(".")
         held = document.get(table, {}) if table else document
         if name in held:
-            values[key] = checked(key, held[name])
-        elif complete or not known.added:
+            values[key] = _checked(key, held[name])
+        elif key not in optional:
             what = key if not table or table in document else f"{key}, and the whole table [{table}]"
             hint = "every key is needed; copy it from policies/default.toml"
             raise _WrongKey(table, f"the policy lacks {what}", hint)
     return values
 
 
-def check_names(document: Mapping[str, Any]) -> None:
-    """Refuse a key or a table that is none.
-
-    Raises:
-        PolicyError: naming the nearest that there is.
-    """
+def _check_names(document: Mapping[str, Any]) -> None:
+    """Refuse a key or a table that is none, naming the nearest that there is."""
     _refuse_unknown(document, "")
     for table in _TABLES:
         held = document.get(table, {})
@@ -295,12 +299,8 @@ def _refuse_unknown(held: Mapping[str, Any], table: str) -> None:
         raise _WrongKey(table + key, f"the policy has an unknown key {table}{key}", hint)
 
 
-def checked(key: str, value: Any) -> Any:
-    """A value that the key takes; a list as a tuple.
-
-    Raises:
-        PolicyError: it takes none of that kind.
-    """
+def _checked(key: str, value: Any) -> Any:
+    """A value that the key takes; a list as a tuple."""
     form = KEYS[key].form
     if form.takes(value):
         return tuple(value) if isinstance(value, list) else value

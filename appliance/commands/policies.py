@@ -12,7 +12,9 @@ from appliance.commands.users import With, WithFd
 from appliance.narration import emit, say, table, tabular
 
 if TYPE_CHECKING:
-    from appliance.policies.views import PolicyDifference, PolicyView
+    from collections.abc import Iterable
+
+    from appliance.policies.views import ChangedKey, PolicyDifference, PolicyView
 
 policy = typer.Typer(
     help="Policies: thresholds, what follows from them, and who approved.", no_args_is_help=True
@@ -91,6 +93,35 @@ def policy_propose(
         say(f"`gradaudit policy dry-run {row.name}` says what it would have changed")
 
 
+@policy.command("tighten")
+def policy_tighten(
+    context: typer.Context,
+    base: Annotated[str, typer.Argument(metavar="POLICY", help="The site's: NAME, NAME@VERSION or a file.")],
+    file: Annotated[Path, typer.Argument(help="The vendor's: any of a policy's keys.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the text to this new file, to be proposed.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Merge a vendor's file into a policy: what is stricter is taken, anything else is refused."""
+    from appliance.views import plain
+
+    with opened(context) as appliance:
+        found = appliance.tighten_policy(base, file, out)
+    head = f"{found.base} -> {found.reference}"
+    emit(json_, plain(found), f"{_rows(head, found.taken)}\n\n{found.text}")
+    if out is not None and not json_:
+        say("`gradaudit policy propose` puts the new file up for approval")
+
+
+@policy.command("schema")
+def policy_schema(json_: Json = False) -> None:
+    """Print the JSON Schema of policy files, as policies/schema.json has it."""
+    from appliance.policies.schema import schema, text
+
+    emit(json_, schema(), text().rstrip())
+
+
 @policy.command("dry-run")
 def policy_dry_run(
     context: typer.Context,
@@ -154,8 +185,12 @@ def _compared(found: PolicyDifference) -> str:
     if not found.keys:
         same = "the texts differ, and no key does" if found.words_only else "the same text"
         return f"{head}: {same}"
+    return _rows(head, found.keys)
+
+
+def _rows(head: str, keys: Iterable[ChangedKey]) -> str:
     lines = [
         f"{one.change:8} {one.key}: {one.old} -> {one.new}  ({one.effect})\n         {one.decides}"
-        for one in found.keys
+        for one in keys
     ]
     return "\n".join([head, *lines])

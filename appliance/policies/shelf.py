@@ -227,6 +227,15 @@ def from_file(path: Path) -> LoadedPolicy:
     Raises:
         PolicyError: it cannot be read, is too long, or is no policy.
     """
+    return policy_file.parse(text_of(path), str(path))
+
+
+def text_of(path: Path) -> bytes:
+    """The bytes of a policy file.
+
+    Raises:
+        PolicyError: it cannot be read, or is too long.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)
@@ -234,7 +243,7 @@ def from_file(path: Path) -> LoadedPolicy:
         raise PolicyError(f"{path} cannot be read: {error.strerror}", "give a policy file") from error
     if len(text) > _MAX_BYTES:
         raise PolicyError(f"{path} is longer than a policy", "give a policy file")
-    return policy_file.parse(text, str(path))
+    return text
 
 
 def check_proposal(shelf: Shelf, proposed: LoadedPolicy) -> None:

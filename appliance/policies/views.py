@@ -158,6 +158,23 @@ class PolicyDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class TightenedPolicy:
+    """A site's policy with what a vendor's file asks for; nothing has come of it yet.
+
+    Attributes:
+        base: NAME@VERSION that was tightened.
+        reference: NAME@VERSION of the text, to be proposed as any other.
+        taken: keys that are stricter now.
+    """
+
+    base: str
+    reference: str
+    text: str
+    digest: str
+    taken: tuple[ChangedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DryRunRow:
     """One finished audit under another policy.
 

@@ -111,6 +111,13 @@ def _erased(site: Appliance, visit: Visit) -> Any:
     return visit.keep("erased", site.erase_patient(ward.ERASED_ONE, confirmed=plan.patient))
 
 
+def _wish(visit: Visit) -> Path:
+    """What a vendor asks for."""
+    file = visit.folder / "vendor.toml"
+    file.write_text("[decision]\nmust_detect = 0.2\n")
+    return file
+
+
 def _proposal(visit: Visit, version: str) -> Path:
     file = visit.room / f"{version}.toml"
     text = (policy_file.FOLDER / "default.toml").read_text()
@@ -245,6 +252,7 @@ WITH_A_MODEL: dict[str, Act] = {
     "propose_policy": lambda site, visit: site.propose_policy(_proposal(visit, "2")),
     "approval_need": lambda site, visit: site.approval_need(),
     "approve_policy": lambda site, visit: site.approve_policy("default@2"),
+    "tighten_policy": lambda site, visit: site.tighten_policy("default", _wish(visit)),
     "reject_policy": _rejected,
     "cohorts": lambda site, visit: site.cohorts(),
     "cohort": lambda site, visit: site.cohort("spring"),

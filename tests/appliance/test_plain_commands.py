@@ -67,6 +67,8 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "schedule next": (),
     "schedule run": (),
     "schedule rm": ("weekly",),
+    "policy tighten": ("default", "{room}/vendor.toml"),
+    "policy schema": (),
     "policy check": (str(ROOT / "policies" / "default.toml"),),
     "findings ls": (ward.AUDIT,),
     "findings show": (ward.AUDIT, "{patient}"),
@@ -118,6 +120,7 @@ def room(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (inbox / "notes.txt").write_text("no study")
     shipped = (ROOT / "policies" / "default.toml").read_text()
     (tmp_path / "room" / "own.toml").write_text(shipped.replace('"default"', '"own"', 1))
+    (tmp_path / "room" / "vendor.toml").write_text("[decision]\nmust_detect = 0.2\n")
     return tmp_path / "room"
 
 
