@@ -6,14 +6,14 @@ command opens them for itself. Either way an entry is written before any of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from appliance import lockout, shown
 from appliance.acts import attempted
 from appliance.designed import Designed
-from appliance.errors import Locked, NotPermitted, UsageError
+from appliance.errors import Busy, Locked, NotPermitted, UsageError
 from appliance.evidence.entries import Act
 from appliance.finding_views import (
     ALL,
@@ -88,7 +88,12 @@ class Disclosed(Designed):
         return self.findings_page(audit_id, asked).rows
 
     def findings_page(
-        self, audit_id: str, asked: FindingsAsked = ALL, offset: int = 0, limit: int = -1
+        self,
+        audit_id: str,
+        asked: FindingsAsked = ALL,
+        offset: int = 0,
+        limit: int = -1,
+        on_step: Callable[[int, int], None] | None = None,
     ) -> FindingsPage:
         """Some of what an audit says of single pairs; of findings that are open, the first page is an entry.
 
@@ -97,6 +102,8 @@ class Disclosed(Designed):
             asked: which, and in which order.
             offset: of the first one, among those that are asked for.
             limit: at most so many; -1 for all.
+            on_step: called where all rows are read through, the first time after a merge or a change, with
+                how many findings were read, of how many; may raise to stop.
 
         Raises:
             UsageError: no such audit, it has not finished, or no such prior or order.
@@ -105,13 +112,20 @@ class Disclosed(Designed):
             Busy: somebody else is at the findings.
         """
         from appliance import findings
+        from appliance.workspace.evidence_listing import ChangedMeanwhile
 
         wanted = findings.sifting(asked)
         if offset < 0:
             raise UsageError("an offset is 0 or more", "")
         stored = self._finished_audit(audit_id)
-        with self._listing(stored) as listing:
-            found, total = listing.page(wanted, offset, limit), listing.count(wanted)
+        for last in (False, True):
+            try:
+                with self._listing(stored, on_step) as listing:
+                    found, total = listing.page(wanted, offset, limit), listing.count(wanted)
+                break
+            except ChangedMeanwhile:  # between the look whether anybody had, and the reading
+                if last:
+                    raise Busy("the findings are being changed", "Try again in a moment.") from None
         return FindingsPage(tuple(map(findings.finding_row, found)), total)
 
     def finding(self, audit_id: str, patient: str) -> tuple[FindingView, ...]:
@@ -185,12 +199,15 @@ class Disclosed(Designed):
     # -- how it is done --------------------------------------------------------------------------------
 
     @contextmanager
-    def _evidence(self, act: str, name: str, *, entry: bool = True) -> Iterator[EvidenceStore]:
+    def _evidence(
+        self, act: str, name: str, *, entry: bool = True, on_step: Callable[[int, int], None] | None = None
+    ) -> Iterator[EvidenceStore]:
         """The open store, after an entry that says so; a refusal is an entry too.
 
         Args:
             entry: False where the caller writes a fuller one before it shows anything, and whoever it takes
                 has to be here, also where the findings are open.
+            on_step: as `findings_page`.
         """
         from appliance.workspace.evidence_store import opened
 
@@ -201,14 +218,17 @@ class Disclosed(Designed):
             self._record(act, name, "allowed")
         with (
             self._dropping(),
-            opened(self._workspace, key) if held is None else held.merged() as (store, erasures),
+            opened(self._workspace, key, on_step) if held is None else held.merged(on_step) as (
+                store,
+                erasures,
+            ),
         ):
             for erasure in erasures:
                 self._record(ERASED, erasure, "done")
             yield store
 
     @contextmanager
-    def _listing(self, stored: StoredAudit) -> Iterator[Listing]:
+    def _listing(self, stored: StoredAudit, on_step: Callable[[int, int], None] | None) -> Iterator[Listing]:
         """An audit's listing: the one that is open where nothing has changed, else after an entry."""
         from appliance import findings
 
@@ -218,7 +238,7 @@ class Disclosed(Designed):
             yield known
             return
         deciding = shown.audit_view(stored, self._workspace.demo).result.deciding_detector
-        with self._evidence(LIST, stored.audit_id) as store:
+        with self._evidence(LIST, stored.audit_id, on_step=on_step) as store:
             if self._held is not None:
                 yield self._held.listed(store, stored.audit_id, deciding, findings.PRIORS)
             else:

@@ -24,8 +24,8 @@ from appliance.findings import PRIORS
 from appliance.workspace.database import writing
 from appliance.workspace.evidence_batches import FINDINGS as KIND
 from appliance.workspace.evidence_batches import EvidenceBatches
+from appliance.workspace.evidence_checked import CheckedRows
 from appliance.workspace.evidence_listing import SORTS, Listing, Sifting
-from appliance.workspace.evidence_state import note_rows
 from appliance.workspace.evidence_store import EvidenceStore, engine_of
 from appliance.workspace.evidence_tables import BATCHES, FINDINGS, PROBABILITIES, SCORES, insert_rows
 from appliance.workspace.keys import KeptKeys, RunKeys, SecretKey
@@ -109,7 +109,7 @@ def _written(folder: Path, findings: int) -> EvidenceStore:
     with engine.connect() as connection, writing(connection):
         name = batches.name_of(KIND, AUDIT)
         insert_rows(connection, BATCHES, [{"name": name, "kind": KIND, "about": AUDIT}])
-        note_rows(connection, AUDIT)
+        CheckedRows(path, key, batches).note(connection, AUDIT)
     engine.dispose()
     return EvidenceStore(path, key, batches)
 

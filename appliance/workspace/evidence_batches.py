@@ -77,7 +77,7 @@ class EvidenceBatches:
         self._waiting = directory / WAITING
         self._damaged = directory / DAMAGED
         self._keys = keys
-        self._workspace_id = workspace_id
+        self.workspace_id = workspace_id
         self._public = public
 
     @classmethod
@@ -223,14 +223,14 @@ class EvidenceBatches:
         return key.derive(_LABEL, self._keys.vault.derive(_LABEL).raw)
 
     def _meaning(self, kind: str, name: str) -> Meaning:
-        return Meaning(self._workspace_id, bytes.fromhex(name), kind)
+        return Meaning(self.workspace_id, bytes.fromhex(name), kind)
 
     def _info(self, kind: str, name: str) -> bytes:
         return canonical(
             {
                 "format": "gradaudit-evidence-batch",
                 "version": 1,
-                "workspace_id": self._workspace_id.hex(),
+                "workspace_id": self.workspace_id.hex(),
                 "evidence": self._public.hex(),
                 "kind": kind,
                 "name": name,

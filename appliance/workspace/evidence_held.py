@@ -26,6 +26,7 @@ from appliance.workspace.keys import SecretKey
 from appliance.workspace.rotation import KEYRING
 
 if TYPE_CHECKING:
+    from appliance.workspace.evidence_columns import Step
     from appliance.workspace.evidence_listing import Listing
     from appliance.workspace.workspace import Workspace
 
@@ -54,11 +55,14 @@ class HeldEvidence:
             self._store = EvidenceStore(path, private, EvidenceBatches.of(workspace), notes)
         self._file = _identity(path)
         self._keyring = _identity(workspace.root / KEYRING)
-        self._seen: tuple[str, Listing, int] | None = None  # audit, and the listing at that version
+        self._seen: tuple[str, Listing] | None = None  # an audit, and its listing
 
     @contextmanager
-    def merged(self) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
+    def merged(self, on_step: Step | None = None) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
         """The store, checked, with everything merged that waited; nobody else is at it meanwhile.
+
+        Args:
+            on_step: told of rows that are read through.
 
         Raises:
             NotPermitted: another file lies in its place: it is opened anew.
@@ -71,12 +75,13 @@ class HeldEvidence:
             keyring = _identity(self._workspace.root / KEYRING)
             must_be_in_force(self._workspace, self._private)
             self._keyring = keyring
+            self._store.tell(on_step)
             yield self._store, brought_up(self._workspace, self._store)
 
     def listed(self, store: EvidenceStore, audit_id: str, detector: str, priors: Sequence[str]) -> Listing:
         """The listing of an audit, for `unchanged`; within `merged`. Raises as `EvidenceStore.listing`."""
         listing = store.listing(audit_id, detector, priors)
-        self._seen = audit_id, listing, listing.version()
+        self._seen = audit_id, listing
         return listing
 
     def unchanged(self, audit_id: str) -> Listing | None:
@@ -88,8 +93,8 @@ class HeldEvidence:
         self._same_file()
         if self._seen is None or _identity(self._workspace.root / KEYRING) != self._keyring:
             return None
-        audit, listing, version = self._seen
-        return listing if audit == audit_id and listing.version() == version else None
+        audit, listing = self._seen
+        return listing if audit == audit_id and listing.stands() else None
 
     def close(self) -> None:
         """Drop it, and the key with it."""

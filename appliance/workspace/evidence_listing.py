@@ -1,40 +1,38 @@
-"""The findings of one audit as a table to page through, sorted and filtered by the database.
+"""The findings of one audit as a table to page through, sorted and filtered.
 
-    temp.listing    one row a finding: what a line of the screen shows, without the identity
-
-It is made once, from rows that were checked, in the memory of one connection (`temp_store = MEMORY`), where a
-million findings are sorted and counted in milliseconds; nothing of it reaches a disk, and it goes with the
-connection.
+Filters and orders are answered from columns that were checked as a whole, a million rows in milliseconds.
+Every line that is given is read from the database as well, and compared with them: what somebody changed
+past this software is found before it is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Connection, Engine
 
+from appliance.errors import IntegrityError
 from appliance.workspace.database import translated
-from appliance.workspace.evidence_tables import FINDINGS
+from appliance.workspace.evidence_columns import told_pairs, told_patients
 
-SORTS: Final = {
-    "audit": ("place",),
-    "score": ("score IS NULL", "-score", "place"),
-    "p-value": ("p_value IS NULL", "p_value", "place"),
-    "probability": ("{prior} IS NULL", "-{prior}", "place"),
-    "pseudonym": ("patient", "place"),
-}
-"""Order -> keys, all ascending: highest score and probability first, smallest p-value first, none last."""
-_CACHE_KIB: Final = 65_536  # of decrypted pages, while the table is made
-_FEW: Final = (
-    "CREATE INDEX temp.listing_flagged ON listing (flagged, role) WHERE flagged",
-    "CREATE INDEX temp.listing_scored ON listing (score, role)",
-)
-"""For filters that leave few of many."""
-_AT_ONCE: Final = 10_000  # places or pseudonyms a statement
-_CARRIED: Final = "role, flagged"  # by the indices, so that a filter reads nothing else
+if TYPE_CHECKING:
+    import numpy as np
+
+    from appliance.workspace.evidence_columns import Columns
+
+    Array = np.ndarray[Any, Any]
+
+SORTS: Final = ("audit", "score", "p-value", "probability", "pseudonym")
+"""Highest score and probability first, smallest p-value first, none last; equal ones as in the audit."""
+_AT_ONCE: Final = 10_000  # lines
+
+
+class ChangedMeanwhile(Exception):
+    """Another program has changed the database since the listing was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,150 +80,150 @@ class Listing:
     Args:
         engine: of evidence.db.
         path: of the same, for errors.
-        audit_id: whose rows; they were checked.
+        columns: of the audit, checked.
         detector: the deciding one.
         priors: of the probabilities, in any order.
     """
 
     def __init__(
-        self, engine: Engine, path: Path, audit_id: str, detector: str, priors: Sequence[str]
+        self, engine: Engine, path: Path, columns: Columns, detector: str, priors: Sequence[str]
     ) -> None:
+        import numpy as np
+
         self._path = path
-        self._audit_id = audit_id
-        self._columns = {prior: f"prior_{place}" for place, prior in enumerate(priors)}
-        self._counted: tuple[Sifting, int] | None = None
+        self._columns = columns
+        self._asked = detector, tuple(priors)
+        self._pairs = np.bincount(columns["patient"], minlength=len(columns.patients))
+        self._found: tuple[Sifting, Array] | None = None
         with translated(path):
             self._connection = engine.connect()
-            self._connection.detach()  # nobody else gets it, and closing it frees its memory
-        try:
-            self._make(detector)
-        except BaseException:
-            self.close()
-            raise
+            self._connection.detach()  # nobody else gets it: it sees what others change
+        self._made = 0
+        self.renew()
+
+    def is_of(self, columns: Columns, detector: str, priors: Sequence[str]) -> bool:
+        """Whether it is the listing of these."""
+        return self._columns is columns and self._asked == (detector, tuple(priors))
+
+    def renew(self) -> None:
+        """It holds for the database as it is now."""
+        self._made = self.version()
 
     def page(self, sifting: Sifting, offset: int, limit: int) -> tuple[ListedFinding, ...]:
-        """At most `limit` findings from `offset` on, -1 for all."""
-        total = self.count(sifting)
-        wanted = max(0, min(total - offset, limit if limit >= 0 else total))
-        if not wanted:
-            return ()
-        where, given = self._where(sifting)
-        keys = [key.format(prior=self._columns[sifting.prior]) for key in SORTS[sifting.sort]]
-        backwards = offset > total // 2  # the nearer end
-        order = ", ".join(f"{key} DESC" for key in keys) if backwards else ", ".join(keys)
-        start = total - offset - wanted if backwards else offset
-        with translated(self._path), self._connection.begin():
-            asked = text(f"SELECT place FROM listing{where} ORDER BY {order} LIMIT :wanted OFFSET :start")
-            found = self._connection.execute(asked, {**given, "wanted": wanted, "start": start})
-            places = list(found.scalars())
-            rows = self._rows(places[::-1] if backwards else places, sifting.prior)
-        return tuple(rows)
+        """At most `limit` findings from `offset` on, -1 for all.
+
+        Raises:
+            IntegrityError: one of them is not what was merged.
+            ChangedMeanwhile: another program has changed the database.
+        """
+        found = self._sifted(sifting)[offset:]
+        found = found[:limit] if limit >= 0 else found
+        given: list[ListedFinding] = []
+        for start in range(0, len(found), _AT_ONCE):
+            some = found[start : start + _AT_ONCE].tolist()
+            self._compare(some)
+            given += self._lines(some, sifting.prior)
+        return tuple(given)
 
     def count(self, sifting: Sifting) -> int:
         """How many there are, exactly."""
-        asked = replace(sifting, sort="audit")
-        if self._counted is None or self._counted[0] != asked:
-            where, given = self._where(sifting)
-            with translated(self._path), self._connection.begin():
-                count = self._connection.execute(text(f"SELECT count(*) FROM listing{where}"), given)
-                self._counted = asked, int(count.scalar_one())
-        return self._counted[1]
+        return len(self._sifted(sifting))
 
     def version(self) -> int:
         """Another number once any other connection has changed the database."""
         with translated(self._path), self._connection.begin():
-            return int(self._connection.exec_driver_sql("PRAGMA main.data_version").scalar_one())
+            return _version(self._connection)
+
+    def stands(self) -> bool:
+        """Whether nobody has changed the database since."""
+        return self.version() == self._made
 
     def close(self) -> None:
         """Forget it."""
         self._connection.close()
 
-    def _make(self, detector: str) -> None:
-        probabilities = ", ".join(f"{column} REAL" for column in self._columns.values())
-        ours = "audit_id = :audit AND pair_id = f.pair_id"
-        likely = "".join(
-            f", (SELECT value FROM probabilities WHERE {ours} AND prior = :{column})"
-            for column in self._columns.values()
-        )
-        given = {column: prior for prior, column in self._columns.items()}
-        with translated(self._path):
-            with self._connection.begin():
-                self._connection.exec_driver_sql(f"PRAGMA main.cache_size = -{_CACHE_KIB}")
-            with self._connection.begin():
-                self._connection.exec_driver_sql(
-                    "CREATE TEMP TABLE listing (place INTEGER PRIMARY KEY, patient TEXT, pair_id TEXT, "
-                    f"role TEXT, judged INTEGER, flagged INTEGER, p_value REAL, score REAL, {probabilities})"
-                )
-                self._connection.execute(
-                    text(
-                        "INSERT INTO temp.listing "
-                        "SELECT place, patient, pair_id, role, judged, flagged, p_value, "
-                        f"(SELECT value FROM scores WHERE {ours} AND detector = :detector){likely} "
-                        "FROM findings AS f WHERE audit_id = :audit"
-                    ),
-                    {"audit": self._audit_id, "detector": detector, **given},
-                )
-                for name, keys in self._indexed():
-                    self._connection.exec_driver_sql(
-                        f"CREATE INDEX temp.listing_by_{name} ON listing ({', '.join(keys)}, {_CARRIED})"
-                    )
-                for index in _FEW:
-                    self._connection.exec_driver_sql(index)
+    def _sifted(self, sifting: Sifting) -> Array:
+        """Numbers of the findings that are asked for, in their order."""
+        if self._found is None or self._found[0] != sifting:
+            order, wanted = self._order(sifting), self._wanted(sifting)
+            self._found = sifting, order if wanted is None else order[wanted[order]]
+        return self._found[1]
 
-    def _indexed(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """Name and keys of each index: every order, and a probability only where there is one."""
-        yield from (("score", SORTS["score"]), ("p", SORTS["p-value"]), ("patient", SORTS["pseudonym"]))
-        for column in self._columns.values():
-            held = f"SELECT EXISTS (SELECT 1 FROM listing WHERE {column} IS NOT NULL)"
-            if self._connection.exec_driver_sql(held).scalar_one():
-                yield column, [key.format(prior=column) for key in SORTS["probability"]]
-
-    def _where(self, sifting: Sifting) -> tuple[str, dict[str, Any]]:
-        """Conditions with the values they name."""
-        held: dict[str, tuple[Any, dict[str, Any]]] = {
-            "role = :role": (sifting.role or None, {"role": sifting.role}),
-            "flagged": (sifting.flagged or None, {}),
-            "patient >= :first AND patient < :after": (
-                sifting.pseudonym or None,
-                {"first": sifting.pseudonym, "after": f"{sifting.pseudonym}\U0010ffff"},
-            ),
-            "score >= :score": (sifting.min_score, {"score": sifting.min_score}),
-            f"{self._columns[sifting.prior]} >= :likely": (
-                sifting.min_probability,
-                {"likely": sifting.min_probability},
-            ),
+    def _order(self, sifting: Sifting) -> Array:
+        """Numbers of all findings."""
+        by = {
+            "audit": "place",
+            "score": f"score {self._asked[0]}",
+            "p-value": "p-value",
+            "probability": f"prior {sifting.prior}",
+            "pseudonym": "patient",
         }
-        asked = {condition: given for condition, (value, given) in held.items() if value is not None}
-        values = {name: value for given in asked.values() for name, value in given.items()}
-        return (f" WHERE {' AND '.join(asked)}" if asked else ""), values
+        return self._columns.order(by[sifting.sort])
 
-    def _rows(self, places: Sequence[int], prior: str) -> list[ListedFinding]:
-        probability = f"{self._columns[prior]} AS probability"
-        columns = f"place, patient, pair_id, role, judged, flagged, p_value, score, {probability}"
-        by_place: dict[int, Any] = {}
-        for start in range(0, len(places), _AT_ONCE):
-            some = ", ".join(map(str, places[start : start + _AT_ONCE]))
-            found = self._connection.execute(text(f"SELECT {columns} FROM listing WHERE place IN ({some})"))
-            by_place |= {row["place"]: row for row in found.mappings()}
-        pairs = self._pairs({row["patient"] for row in by_place.values()})
+    def _wanted(self, sifting: Sifting) -> Array | None:
+        """[findings] of bool; None where all are asked for."""
+        import numpy as np
+
+        if replace(sifting, prior="", sort="") == Sifting(sort=""):
+            return None
+        columns = self._columns
+        fits = np.ones(columns.count, bool)
+        if sifting.role:
+            known = sifting.role in columns.roles
+            fits &= columns["role"] == (columns.roles.index(sifting.role) if known else -1)
+        if sifting.flagged:
+            fits &= columns["flagged"] == 1
+        if sifting.pseudonym:
+            prefix = sifting.pseudonym.encode("utf-8", "replace")
+            first = bisect_left(columns.patients, prefix)
+            after = bisect_right(columns.patients, prefix, key=lambda name: name[: len(prefix)])
+            fits &= (columns["patient"] >= first) & (columns["patient"] < after)
+        if sifting.min_score is not None:
+            fits &= columns.values(f"score {self._asked[0]}") >= sifting.min_score
+        if sifting.min_probability is not None:
+            fits &= columns.values(f"prior {sifting.prior}") >= sifting.min_probability
+        return fits
+
+    def _compare(self, numbers: Sequence[int]) -> None:
+        """Read the rows of these findings, and who they are about, and compare them with the columns."""
+        columns = self._columns
+        pairs, names = columns.of(numbers), columns.known_as({columns.patient(one) for one in numbers})
+        audit = columns.audit_id
+        with translated(self._path), self._connection.begin():
+            same = told_pairs(self._connection, audit, list(pairs)) == pairs
+            same = same and told_patients(self._connection, audit, list(names)) == names
+            if _version(self._connection) != self._made:
+                raise ChangedMeanwhile
+        if not same:
+            raise IntegrityError(
+                f"{self._path.name}: the findings of audit {audit} are not those that were merged",
+                "Restore the workspace from a backup: `gradaudit restore`.",
+            )
+
+    def _lines(self, numbers: Sequence[int], prior: str) -> list[ListedFinding]:
+        columns = self._columns
+        score, likely = columns.values(f"score {self._asked[0]}"), columns.values(f"prior {prior}")
         return [
             ListedFinding(
-                **{**row, "judged": bool(row["judged"]), "flagged": bool(row["flagged"])},
-                pairs=pairs[row["patient"]],
+                place=int(columns["place"][one]),
+                patient=columns.patient(one),
+                pair_id=columns.pair(one),
+                role=columns.roles[columns["role"][one]],
+                judged=bool(columns["judged"][one]),
+                flagged=bool(columns["flagged"][one]),
+                p_value=_real(columns["p-value"][one]),
+                score=_real(score[one]),
+                probability=_real(likely[one]),
+                pairs=int(self._pairs[columns["patient"][one]]),
             )
-            for row in map(by_place.__getitem__, places)
+            for one in numbers
         ]
 
-    def _pairs(self, patients: set[str]) -> dict[str, int]:
-        """Pseudonym -> its pairs in this audit."""
-        found: dict[str, int] = {}
-        wanted = sorted(patients)
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = FINDINGS.c.patient.in_(wanted[start : start + _AT_ONCE])
-            query = (
-                select(FINDINGS.c.patient, func.count())
-                .where((FINDINGS.c.audit_id == self._audit_id) & some)
-                .group_by(FINDINGS.c.patient)
-            )
-            found |= {str(patient): int(count) for patient, count in self._connection.execute(query)}
-        return found
+
+def _version(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA main.data_version").scalar_one())
+
+
+def _real(value: Any) -> float | None:
+    """NaN is none."""
+    return None if value != value else float(value)

@@ -18,7 +18,8 @@ from appliance.errors import IntegrityError
 from appliance.workspace.evidence_batches import ERASURE, HINT, REVEAL, EvidenceBatches, Waiting
 from appliance.workspace.evidence_batches import FINDINGS as FINDINGS_KIND
 from appliance.workspace.evidence_batches import IDENTITIES as IDENTITIES_KIND
-from appliance.workspace.evidence_state import Notes, keep_marks_key, marks_key, note_rows
+from appliance.workspace.evidence_checked import CheckedRows
+from appliance.workspace.evidence_state import Notes, keep_marks_key, marks_key
 from appliance.workspace.evidence_tables import (
     BATCHES,
     CONTENTS,
@@ -52,6 +53,7 @@ class Merging:
         batches: the folder, for names and for opening.
         private: the evidence key.
         notes: what the log knows.
+        rows: notes those of an audit that were changed, once.
 
     Attributes:
         merged: batches whose content is in the database now.
@@ -60,12 +62,19 @@ class Merging:
     """
 
     def __init__(
-        self, connection: Connection, batches: EvidenceBatches, private: SecretKey, notes: Notes
+        self,
+        connection: Connection,
+        batches: EvidenceBatches,
+        private: SecretKey,
+        notes: Notes,
+        rows: CheckedRows,
     ) -> None:
         self._connection = connection
         self._batches = batches
         self._private = private
         self._notes = notes
+        self._rows = rows
+        self._touched: set[str] = set()  # audits
         self.merged: list[Waiting] = []
         self.refused: list[Waiting] = []
         self.erasures: list[str] = []
@@ -87,6 +96,8 @@ class Merging:
                 self.merged.append(batch)
         if any(batch.kind == ERASURE for batch in self.refused):
             self._erase_vanished(live())
+        for audit in sorted(self._touched):
+            self._rows.note(self._connection, audit)
 
     def _take(self, batch: Waiting, content: bytes) -> None:
         """Raises IntegrityError where it is not what may be taken."""
@@ -123,7 +134,7 @@ class Merging:
             insert_rows(self._connection, IDENTITIES, [{"audit_id": audit, **row} for row in rows])
         insert_rows(self._connection, BATCHES, [{"name": batch.name, "kind": batch.kind, "about": audit}])
         self._expect(batch.name, digest)
-        note_rows(self._connection, audit)
+        self._touched.add(audit)
 
     def _expect(self, name: str, digest: str) -> None:
         if digest:
@@ -173,7 +184,7 @@ class Merging:
             looks = (REVEALS.c.audit_id == audit) & (REVEALS.c.patient == patient)
             self._connection.execute(update(REVEALS).where(looks).values(patient="", reason=""))
         if touched:
-            note_rows(self._connection, audit)
+            self._touched.add(audit)
 
     def _erase_vanished(self, live: Collection[str]) -> None:
         """What an erasure that cannot be read would have done: people whom the catalogue has no pair of go.

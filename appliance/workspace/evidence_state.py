@@ -1,7 +1,7 @@
 """The state of evidence.db: its root, which the log is told of, and the digest of each audit's rows.
 
 The root covers what was taken in, who looked, what was erased, and a digest of the rows of every audit; it is
-checked at each opening, the rows of an audit when that audit is asked for (docs/spec/evidence-store.md).
+checked at each opening, the rows of an audit when it is asked for (`evidence_checked`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ from appliance.errors import IntegrityError
 from appliance.evidence.entries import Act
 from appliance.workspace import state_roots
 from appliance.workspace.evidence_tables import (
-    BATCHES,
-    ERASED,
     FINDINGS,
     IDENTITIES,
     PROBABILITIES,
     SCORES,
     SETTINGS,
-    STANDING,
 )
 from appliance.workspace.keys import SecretKey
 
@@ -118,26 +115,16 @@ def make_new(connection: Connection) -> None:
 
 
 def rows_digest(connection: Connection, audit: str) -> str:
-    """Hex SHA-256 over the rows of one audit, by key: a line of JSON each, [table, column, …]."""
+    """What an earlier version noted of the rows of one audit.
+
+    Hex SHA-256 over a line of JSON each, by key: [table, column, …].
+    """
     told, lines = hashlib.sha256(), json.JSONEncoder(allow_nan=False)
     for table in _OF_AN_AUDIT:
         query = select(table).where(table.c.audit_id == audit).order_by(*table.primary_key.columns)
         for row in connection.execute(query):
             told.update(lines.encode([table.name, *row]).encode("ascii") + b"\n")
     return told.hexdigest()
-
-
-def note_rows(connection: Connection, audit: str) -> None:
-    """Remember the rows of an audit as they are now."""
-    digest = rows_digest(connection, audit)
-    statement = insert(STANDING).values(audit_id=audit, digest=digest)
-    connection.execute(statement.on_conflict_do_update(index_elements=["audit_id"], set_={"digest": digest}))
-
-
-def rows_stand(connection: Connection, audit: str) -> bool:
-    """Whether the rows of an audit are those that were noted."""
-    noted = connection.scalar(select(STANDING.c.digest).where(STANDING.c.audit_id == audit))
-    return noted == rows_digest(connection, audit)
 
 
 def marks_key(connection: Connection, private: SecretKey) -> SecretKey:
@@ -150,12 +137,3 @@ def keep_marks_key(connection: Connection, private: SecretKey) -> None:
     """Keep the key of the marks, from the first one on."""
     value = marks_key(connection, private).raw.hex()
     connection.execute(insert(SETTINGS).values(key=_MARKS, value=value).on_conflict_do_nothing())
-
-
-def adopt(connection: Connection, private: SecretKey) -> None:
-    """Note what an earlier version wrote without these digests."""
-    if connection.scalar(select(ERASED.c.handle).limit(1)) is not None:
-        keep_marks_key(connection, private)
-    noted = set(connection.scalars(select(STANDING.c.audit_id)))
-    for audit in sorted(set(connection.scalars(select(BATCHES.c.about))) - noted):
-        note_rows(connection, audit)

@@ -5,7 +5,7 @@
 
 Opening merges what waits: rows in one transaction, then the batches' files go, so a kill in between merges
 them once more, with the same result. The log is told of every state before it is committed, so a database put
-back is noticed. The file's name follows the evidence key in force, see `evidence_rewrap`.
+back is noticed; what its rows say is compared too (`evidence_checked`). Its name follows the key in force.
 """
 
 from __future__ import annotations
@@ -26,23 +26,20 @@ from appliance.workspace.durable import FILE_MODE, make_directory, sync_director
 from appliance.workspace.evidence_batches import EVIDENCE, EvidenceBatches
 from appliance.workspace.evidence_batches import FINDINGS as FINDINGS_KIND
 from appliance.workspace.evidence_batches import IDENTITIES as IDENTITIES_KIND
+from appliance.workspace.evidence_checked import CheckedRows, silent
+from appliance.workspace.evidence_columns import Columns, Step
 from appliance.workspace.evidence_listing import Listing
 from appliance.workspace.evidence_merging import Merging
-from appliance.workspace.evidence_state import EMPTY, Notes, Unlogged, adopt, make_new, root_of, rows_stand
+from appliance.workspace.evidence_state import EMPTY, Notes, Unlogged, keep_marks_key, make_new, root_of
 from appliance.workspace.evidence_tables import (
     BATCHES,
-    FINDINGS,
-    IDENTITIES,
+    ERASED,
     METADATA,
-    PROBABILITIES,
     REVEALS,
-    SCORES,
     STANDING,
     StoredFinding,
     StoredIdentity,
     StoredReveal,
-    by_pair,
-    finding_of,
     insert_rows,
 )
 from appliance.workspace.grants import public_of
@@ -62,15 +59,25 @@ class EvidenceStore:
     """An open evidence.db. Get one from `opened`."""
 
     def __init__(
-        self, path: Path, private: SecretKey, batches: EvidenceBatches, notes: Notes | None = None
+        self,
+        path: Path,
+        private: SecretKey,
+        batches: EvidenceBatches,
+        notes: Notes | None = None,
+        on_step: Step | None = None,
     ) -> None:
         self.path = path
         self._private = private
         self._batches = batches
         self._notes: Notes = notes or Unlogged()
         self._engine = engine_of(path, private)
-        self._stood: dict[str, str] = {}  # audit -> digest of its rows, once they were compared with it
-        self._listed: tuple[tuple[object, ...], Listing] | None = None
+        self._rows = CheckedRows(path, private, batches)
+        self._listed: Listing | None = None
+        self.tell(on_step)
+
+    def tell(self, on_step: Step | None) -> None:
+        """Who is told of rows that are read through, from now on."""
+        self._rows.step = on_step or silent
 
     # -- changing --------------------------------------------------------------------------------------
 
@@ -88,7 +95,13 @@ class EvidenceStore:
         if len(allowed) > 1 or (not allowed and root != EMPTY):
             self._notes.settled(root)  # a process was killed, or it is the first time
         with self._changing() as connection:
-            adopt(connection, self._private)
+            self._adopt(connection)
+
+    def _adopt(self, connection: Connection) -> None:
+        """Note what an earlier version wrote without these digests, or with others."""
+        if connection.scalar(select(ERASED.c.handle).limit(1)) is not None:
+            keep_marks_key(connection, self._private)
+        self._rows.renew(connection, set(connection.scalars(select(BATCHES.c.about))))
 
     def merge(
         self, settled: Collection[str], live: Callable[[], Collection[str]] = frozenset
@@ -108,7 +121,7 @@ class EvidenceStore:
         if not waiting:
             return ()
         with self._changing() as connection:
-            merging = Merging(connection, self._batches, self._private, self._notes)
+            merging = Merging(connection, self._batches, self._private, self._notes, self._rows)
             merging.take_in(waiting, live)
         if merging.erasures or merging.refused:
             self._overwrite_freed()
@@ -125,7 +138,7 @@ class EvidenceStore:
             LogUnwritable: it is not kept, and nobody may look.
         """
         with self._changing(acts) as connection:
-            merging = Merging(connection, self._batches, self._private, self._notes)
+            merging = Merging(connection, self._batches, self._private, self._notes, self._rows)
             insert_rows(connection, REVEALS, [merging.reveal_row(document)])
 
     @contextmanager
@@ -153,16 +166,10 @@ class EvidenceStore:
         """Findings of an audit in its order, of one pseudonym or all.
 
         Raises:
-            IntegrityError: the file is damaged.
+            IntegrityError: the file is damaged, or they are not those that were merged.
         """
-        query = select(FINDINGS).where(FINDINGS.c.audit_id == audit_id)
-        query = query.where(FINDINGS.c.patient == patient) if patient else query
         with self._reading() as connection:
-            rows = [dict(row) for row in connection.execute(query.order_by(FINDINGS.c.place)).mappings()]
-            pairs = [row["pair_id"] for row in rows]
-            scores = by_pair(connection, SCORES, audit_id, pairs)
-            likely = by_pair(connection, PROBABILITIES, audit_id, pairs)
-            return tuple(finding_of(row, scores[row["pair_id"]], likely[row["pair_id"]]) for row in rows)
+            return self._rows.findings(connection, audit_id, patient)
 
     def listing(self, audit_id: str, detector: str, priors: Sequence[str]) -> Listing:
         """Findings of an audit to page through; what was listed before is closed, and `close` closes it.
@@ -170,25 +177,22 @@ class EvidenceStore:
         Raises:
             IntegrityError: as `expect`.
         """
-        self.expect(audit_id)
-        about = (audit_id, detector, tuple(priors), self._stood[audit_id])
-        if self._listed is None or self._listed[0] != about:
+        columns = self.expect(audit_id)
+        if self._listed is None or not self._listed.is_of(columns, detector, priors):
             self._forget_listing()
-            self._listed = about, Listing(self._engine, self.path, audit_id, detector, priors)
-        return self._listed[1]
+            self._listed = Listing(self._engine, self.path, columns, detector, priors)
+        self._listed.renew()
+        return self._listed
 
     def _forget_listing(self) -> None:
         if self._listed is not None:
-            self._listed[1].close()
+            self._listed.close()
             self._listed = None
 
     def identities(self, audit_id: str, patient: str) -> tuple[StoredIdentity, ...]:
         """Who a pseudonym of an audit is; nobody where it is a planted canary or was erased."""
-        theirs = (IDENTITIES.c.audit_id == audit_id) & (IDENTITIES.c.patient == patient)
-        columns = IDENTITIES.c.issuer, IDENTITIES.c.patient_id
-        query = select(*columns).where(theirs).order_by(*columns)
         with self._reading() as connection:
-            return tuple(StoredIdentity(*row) for row in connection.execute(query))
+            return self._rows.identities(connection, audit_id, patient)
 
     def reveals(self) -> tuple[StoredReveal, ...]:
         """Every look at an identity, oldest first."""
@@ -196,10 +200,8 @@ class EvidenceStore:
         with self._reading() as connection:
             return tuple(StoredReveal(**row) for row in connection.execute(query).mappings())
 
-    def expect(self, audit_id: str, *, identities: bool = False) -> None:
-        """Make sure that what an audit sealed was taken in, and stands as it was: lost is not nothing found.
-
-        Rows are read through once; after that the digest they had is compared, which the log answers for.
+    def expect(self, audit_id: str, *, identities: bool = False) -> Columns:
+        """What an audit sealed, after making sure that it was taken in: lost is not nothing found.
 
         Args:
             identities: who the findings are about is asked for too.
@@ -212,10 +214,10 @@ class EvidenceStore:
                 name = self._batches.name_of(kind, audit_id)
                 if connection.scalar(select(BATCHES.c.name).where(BATCHES.c.name == name)) is None:
                     raise self._missing(kind, name, audit_id)
-            noted = connection.scalar(select(STANDING.c.digest).where(STANDING.c.audit_id == audit_id))
-            if noted is None or self._stood.get(audit_id) != noted:
-                self._check_rows(connection, audit_id)
-                self._stood[audit_id] = str(noted)
+            columns = self._rows.columns(connection, audit_id)
+        if columns is None:
+            raise self._rows.another(audit_id)
+        return columns
 
     def _missing(self, kind: str, name: str, audit_id: str) -> IntegrityError:
         if not self._batches.is_damaged(kind, name):
@@ -242,14 +244,8 @@ class EvidenceStore:
                 raise self._notes.alarm(self.path.name, root)
             check_pages(connection, self.path)
             for audit in connection.scalars(select(STANDING.c.audit_id)).all():
-                self._check_rows(connection, audit)
-
-    def _check_rows(self, connection: Connection, audit_id: str) -> None:
-        if not rows_stand(connection, audit_id):
-            raise IntegrityError(
-                f"{self.path.name}: the findings of audit {audit_id} are not those that were merged",
-                _FROM_BACKUP,
-            )
+                if not self._rows.stand(connection, audit):
+                    raise self._rows.another(audit)
 
     def close(self) -> None:
         """Close every connection."""
@@ -291,25 +287,30 @@ def alone(workspace: Workspace) -> Iterator[Path]:
 
 
 @contextmanager
-def opened(workspace: Workspace, private: SecretKey) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
+def opened(
+    workspace: Workspace, private: SecretKey, on_step: Step | None = None
+) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
     """The store of a workspace with everything merged that waited, and the erasures carried out by that.
 
     Nobody else merges, looks or changes the evidence key until it is closed.
 
     Args:
         private: the evidence key, as `Workspace.evidence_key` gives it.
+        on_step: told of rows that are read through.
 
     Raises:
         Locked: the evidence key was changed meanwhile.
         IntegrityError: the store is damaged, missing, or was put back to an earlier state.
         Busy: somebody else is at it.
     """
-    with alone(workspace), opened_alone(workspace, private) as found:
+    with alone(workspace), opened_alone(workspace, private, on_step) as found:
         yield found
 
 
 @contextmanager
-def opened_alone(workspace: Workspace, private: SecretKey) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
+def opened_alone(
+    workspace: Workspace, private: SecretKey, on_step: Step | None = None
+) -> Iterator[tuple[EvidenceStore, tuple[str, ...]]]:
     """As `opened`, for whoever is `alone`."""
     in_force = must_be_in_force(workspace, private)
     directory = workspace.root / EVIDENCE
@@ -317,7 +318,7 @@ def opened_alone(workspace: Workspace, private: SecretKey) -> Iterator[tuple[Evi
     allowed = notes.states()
     if allowed and EMPTY not in allowed and not (path.exists() and path.stat().st_size):
         raise gone(path)
-    store = EvidenceStore(path, private, EvidenceBatches.of(workspace), notes)
+    store = EvidenceStore(path, private, EvidenceBatches.of(workspace), notes, on_step)
     try:
         erasures = brought_up(workspace, store)
         remove_of_other_keys(directory, in_force)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -165,23 +166,56 @@ def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, 
 
 
 def insert_findings(connection: Connection, audit: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as `appliance.findings` writes them: the fields of a finding, scores as value or reason."""
+    """Rows as `appliance.findings` writes them: the fields of a finding, scores as value or reason.
+
+    Raises:
+        KeyError, TypeError, ValueError: they have another form.
+    """
     findings, scores, probabilities = [], [], []
     for place, row in sorted(enumerate(rows), key=lambda one: str(one[1]["pair_id"])):  # as they will lie
         pair = {"audit_id": audit, "pair_id": row["pair_id"]}
-        facts = ("patient", "role", "judged", "flagged", "p_value")
-        findings.append({**pair, "place": place, **{fact: row[fact] for fact in facts}})
+        facts = {fact: row[fact] for fact in ("patient", "role", "judged", "flagged")}
+        findings.append({**pair, "place": place, **facts, "p_value": _number(row["p_value"])})
         for detector, score in row["scores"].items():
-            told = {"value": score.get("value"), "reason": score.get("reason", "")}
+            told = {"value": _number(score.get("value")), "reason": score.get("reason", "")}
             scores.append({**pair, "detector": detector, **told})
         for prior, value in row["leak_probability"].items():
-            probabilities.append({**pair, "prior": prior, "value": value})
+            probabilities.append({**pair, "prior": prior, "value": _number(value)})
     insert_rows(connection, FINDINGS, findings)
     insert_rows(connection, SCORES, scores)
     insert_rows(connection, PROBABILITIES, probabilities)
 
 
-def by_pair(
+def _number(value: object) -> float | None:
+    """A number that is one, or none; so that every row that is merged can stand in columns."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ValueError("not a number")
+    return float(value)
+
+
+def found_in(connection: Connection, audit_id: str, patient: str) -> tuple[StoredFinding, ...]:
+    """Findings of an audit in its order, of one pseudonym or all."""
+    query = select(FINDINGS).where(FINDINGS.c.audit_id == audit_id)
+    query = query.where(FINDINGS.c.patient == patient) if patient else query
+    rows = [dict(row) for row in connection.execute(query.order_by(FINDINGS.c.place)).mappings()]
+    pairs = [row["pair_id"] for row in rows]
+    scores = _by_pair(connection, SCORES, audit_id, pairs)
+    likely = _by_pair(connection, PROBABILITIES, audit_id, pairs)
+    return tuple(_finding(row, scores[row["pair_id"]], likely[row["pair_id"]]) for row in rows)
+
+
+def known_in(connection: Connection, audit_id: str, patient: str) -> tuple[StoredIdentity, ...]:
+    """Who a pseudonym of an audit is."""
+    theirs = (IDENTITIES.c.audit_id == audit_id) & (IDENTITIES.c.patient == patient)
+    columns = IDENTITIES.c.issuer, IDENTITIES.c.patient_id
+    return tuple(
+        StoredIdentity(*row) for row in connection.execute(select(*columns).where(theirs).order_by(*columns))
+    )
+
+
+def _by_pair(
     connection: Connection, table: Any, audit_id: str, pairs: Sequence[str]
 ) -> dict[str, list[Mapping[str, Any]]]:
     """Rows of a table by pair id, for so many pairs of one audit."""
@@ -193,7 +227,7 @@ def by_pair(
     return found
 
 
-def finding_of(
+def _finding(
     row: Mapping[str, Any], scores: Sequence[Mapping[str, Any]], probabilities: Sequence[Mapping[str, Any]]
 ) -> StoredFinding:
     """A finding out of its rows."""

@@ -14,6 +14,8 @@ from appliance.errors import UsageError
 from appliance.finding_views import FindingsAsked
 from appliance.findings import PRIORS, sifting
 from appliance.workspace.database import open_engine, writing
+from appliance.workspace.evidence_checked import silent
+from appliance.workspace.evidence_columns import Columns, content_of
 from appliance.workspace.evidence_listing import SORTS, ListedFinding, Listing, Sifting
 from appliance.workspace.evidence_tables import METADATA, insert_findings
 from appliance.workspace.keys import SecretKey
@@ -89,7 +91,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Listing, l
         METADATA.create_all(connection)
         insert_findings(connection, AUDIT, rows)
         insert_findings(connection, "A-00000000000b", planted(50, 8))
-    listing = Listing(engine, path, AUDIT, DETECTOR, PRIORS)
+    with engine.connect() as connection:
+        columns = Columns(content_of(connection, AUDIT, silent))
+    listing = Listing(engine, path, columns, DETECTOR, PRIORS)
     yield listing, rows
     listing.close()
     engine.dispose()
