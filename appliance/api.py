@@ -3,7 +3,7 @@
 Opening, closing and the log entry around every act are in `acts`; studies, reports and pairs in `collected`;
 models in `registered`,
 audits in `audited`, designs in `designed`, findings in `disclosed`,
-erasing patients in `erased`.
+vendor claims in `claimed`, erasing patients in `erased`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from appliance import codec, shown
+from appliance.attended import Attended
 from appliance.cased import Cased
+from appliance.claimed import Claimed
 from appliance.erased import Erased
 from appliance.first_run import FirstRun
 from appliance.governed import Governed
 from appliance.inspected import Inspected
 from appliance.safekeeping import Safekeeping
-from appliance.scheduled import Scheduled
 from appliance.views import (
     CohortView,
     OverviewView,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Scheduled):
+class Appliance(Cased, Claimed, Erased, FirstRun, Governed, Inspected, Safekeeping, Attended):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------
@@ -115,7 +116,10 @@ class Appliance(Cased, Erased, FirstRun, Governed, Inspected, Safekeeping, Sched
                 *self._batches_set_aside(),
                 *self._policies_waiting(),
                 *self.log_needs(health),
+                *self._models_need(),
                 *self._schedules_need(),
+                *self._service_needs(),
+                *self._claims_need(),
                 *filter(None, map(shown.needs_a_person, rows)),
             ),
             cases=self._open_cases(),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import shown
 from appliance.errors import ApplianceError, Busy, UsageError, WorkerFailed
-from appliance.registered import Registered
 from appliance.runs import pace, progress, queue
 from appliance.views import Progress
+from appliance.watched import Watched
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.steps import kept, remove_steps
 from appliance.workspace.turns import HOURS_S, PATIENCE_S
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from appliance.policy_file import LoadedPolicy
     from appliance.registry import ModelRecord
     from appliance.worker import Worker
+    from audit_core.claims import Claim
     from medio.records import Cohort
 
 Step = Callable[[Progress], None]
+CLAIMS = "claims"  # of what an audit was asked for: ids of the vendor's claims in force then
 SPIKE_IN = "spike-in"  # phase of the engine in which a throw-away copy is trained
 MADE, DESTROYED = "copy.make", "copy.destroy"
 PROBED, MISSING = "isolation.probe", "isolation.missing"  # of the second: `.network`, `.seccomp`, `.landlock`
@@ -41,7 +43,7 @@ class Stopped(BaseException):
     """
 
 
-class CarriedOut(Registered):
+class CarriedOut(Watched):
     """The inner side of the acts around audits."""
 
     _at_work: Worker | None = None  # of the audit that runs here
@@ -86,8 +88,9 @@ class CarriedOut(Registered):
         try:
             self._boxed(runner, audit.audit_id)
             design = self._design_of(record, document)
+            claims = self._claims_of(audit)
             outcome = auditing.run(
-                self._workspace, runner, record, document, loaded, watched, audit.audit_id, design
+                self._workspace, runner, record, document, loaded, watched, audit.audit_id, design, claims
             )
             if worker is None:
                 runner.close()
@@ -106,6 +109,13 @@ class CarriedOut(Registered):
         finally:
             self._at_work = None
             progress.forget(self._workspace.root)
+
+    def _claims_of(self, audit: StoredAudit) -> tuple[Claim, ...]:
+        """The vendor's claims that were in force when an audit was asked for. Raises as `shelf.asked`."""
+        from appliance.claims import shelf
+
+        ids = audit.digests.get("asked", {}).get(CLAIMS, ())
+        return shelf.asked(self._workspace, self._log, ids)
 
     def _heed_cancelling(self, audit_id: str) -> None:
         """Stop what was cancelled when nothing was left to measure. Call it as the only writer."""

@@ -12,9 +12,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from appliance import egress
-from appliance.commands import erasing  # noqa: F401 - adds its commands to `studies`
+from appliance.commands import changes, erasing  # noqa: F401 - add their commands to `models`, `studies`
 from appliance.commands.audits import EXIT_BY_VERDICT, audit
 from appliance.commands.cases import case
+from appliance.commands.claims import claim
 from appliance.commands.cohorts import cohort, pairs
 from appliance.commands.designs import design
 from appliance.commands.evidence import evidence
@@ -30,6 +31,7 @@ from appliance.commands.policies import policy
 from appliance.commands.runs import runs
 from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.schedule import schedule
+from appliance.commands.service import serve
 from appliance.commands.session import Session
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
@@ -50,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
 )
-for command in (init, unlock, lock, backup, restore, recover, ingest, doctor, demo, glossary):
+for command in (init, unlock, lock, backup, restore, recover, ingest, serve, doctor, demo, glossary):
     app.command()(command)
 for name, group in (
     ("users", users),
@@ -62,6 +64,7 @@ for name, group in (
     ("runs", runs),
     ("policy", policy),
     ("case", case),
+    ("claim", claim),
     ("findings", findings),
     ("studies", studies),
     ("reports", reports),

@@ -37,25 +37,17 @@ from appliance.watch.views import WatchState
 
 if TYPE_CHECKING:
     from appliance.runs.queue import Job
-    from appliance.watch.views import WatchedModel
 
 Step = Callable[[Progress], None]
 _WAIT_S: Final = 10.0  # for another writer; then the next call goes on
 _LATER: Final = (Busy, CannotWrite, LogUnwritable, NotPermitted)  # nothing is wrong with the run itself
-_KNOWN: Final = (WatchState.UNCHANGED, WatchState.CHANGED)  # what lies there is what would be audited
+_KNOWN: Final = (WatchState.UNCHANGED, WatchState.CHANGED, WatchState.ABSENT)  # nothing else lies there
 
 
 class DueRuns(Queued):
     """Runs that are due by themselves."""
 
     _machine: Machine = Machine()
-
-    if TYPE_CHECKING:
-
-        def watch_models(
-            self, names: tuple[str, ...] = (), step: Step = lambda _: None
-        ) -> tuple[WatchedModel, ...]:
-            """Look at the vendors' folders; see `appliance.watched`."""
 
     def run_due(self, step: Step = lambda _: None) -> tuple[StartedRun, ...]:
         """Ask for what is due now, the highest priority first; nothing is done and logged where nothing is.

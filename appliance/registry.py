@@ -230,8 +230,20 @@ class Folders:
         return replace(self, path=self.base, base=None, adapter=self.path)
 
 
-def described(name: str, folders: Folders, *, family: str, vendor: str, released: str) -> Described:
+def described(
+    name: str,
+    folders: Folders,
+    *,
+    family: str,
+    vendor: str,
+    released: str,
+    digests: Mapping[str, Mapping[str, str]] | None = None,
+) -> Described:
     """Look at a vendor's folders without running anything of them; parameters come with a trial load.
+
+    Args:
+        digests: folder (`model`, `base`, `adapter`) -> file -> hex SHA-256, where they were just read; what
+            is sealed is held to them as to any others.
 
     Raises:
         UsageError: the name or the date is not usable.
@@ -246,12 +258,17 @@ def described(name: str, folders: Folders, *, family: str, vendor: str, released
     folders = folders.arranged()
     from audit_core.adapters.folder import inspect_adapter, inspect_folder
 
+    anew = digests is None
     try:
-        facts = inspect_folder(folders.path)
-        base = inspect_folder(folders.base) if folders.base is not None else None
-        adapter = inspect_adapter(folders.adapter) if folders.adapter is not None else None
+        facts = inspect_folder(folders.path, digests=anew)
+        base = inspect_folder(folders.base, digests=anew) if folders.base is not None else None
+        adapter = inspect_adapter(folders.adapter, digests=anew) if folders.adapter is not None else None
     except ModelRefused as refused:
         raise ModelRejected(str(refused), refused.hint) from refused
+    if digests is not None:
+        facts = replace(facts, digests=digests["model"])
+        base = replace(base, digests=digests["base"]) if base is not None else None
+        adapter = replace(adapter, digests=digests["adapter"]) if adapter is not None else None
     _check_families(facts, base, family)
     record = ModelRecord(
         name=name,

@@ -20,9 +20,12 @@ _HANDLE = re.compile("[0-9a-f]{32}|[0-9a-f]{64}")
 THINGS = frozenset({"clock", "log", "policy", "workspace"})
 OUTCOMES = frozenset(
     {
+        "absent",
         "allowed",
+        "announced",
         "begins",
         "cancelled",
+        "changing",
         "cut",
         "done",
         "failed",
@@ -31,6 +34,8 @@ OUTCOMES = frozenset(
         "refused",
         "resumed",
         "started",
+        "unannounced",
+        "unreadable",
     }
     | {"PASS", "REVIEW", "FAIL", "INCONCLUSIVE", "VOID"}
 )

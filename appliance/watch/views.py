@@ -279,10 +279,11 @@ class LineageNode:
 
     Attributes:
         kind: `base`, `model` or `adapter`: what lies in the folder.
-        digest: hex SHA-256 over the folder's file digests; the same bytes are one place, wherever they lie.
-        name: the line whose model it is; "" for a folder that is only somebody's base.
+        digest: hex SHA-256 over the folder's file digests but papers; the same bytes are one place, wherever
+            they lie. Of a line that of its newest version.
+        name: the line; "" for a folder that is only somebody's base.
         folder: last part of the vendor's folder; foreign text.
-        versions: of the lines that are exactly this, oldest first.
+        versions: of the line, oldest first.
         below: what was made of it.
     """
 

@@ -17,6 +17,7 @@ import pytest
 
 from appliance import permissions, policy_file
 from appliance.api import Appliance
+from appliance.claims.views import Budget, ClaimKind, ClaimRequest
 from appliance.cohorts import CohortRequest
 from appliance.designs.making import DesignRequest
 from appliance.designs.revealing import RevealRequest
@@ -106,6 +107,16 @@ def _signed(site: Appliance, visit: Visit) -> Any:
     return site.accept_witness(witness_log.sign(request, visit.room / "stick").data())
 
 
+def _claimed(site: Appliance) -> Any:
+    budget = Budget(3.0, 1e-5)  # without parameters there is nothing to start a child for
+    return site.add_claim(ClaimRequest("tiny", ClaimKind.PRIVATE, "contract", budget=budget))
+
+
+def _a_claim(site: Appliance) -> str:
+    """One that stands."""
+    return site.claims()[0].claim_id
+
+
 def _erased(site: Appliance, visit: Visit) -> Any:
     plan = site.erasure_plan(ward.ERASED_ONE)
     return visit.keep("erased", site.erase_patient(ward.ERASED_ONE, confirmed=plan.patient))
@@ -113,7 +124,7 @@ def _erased(site: Appliance, visit: Visit) -> Any:
 
 def _wish(visit: Visit) -> Path:
     """What a vendor asks for."""
-    file = visit.folder / "vendor.toml"
+    file = visit.room / "vendor.toml"
     file.write_text("[decision]\nmust_detect = 0.2\n")
     return file
 
@@ -244,6 +255,19 @@ WITH_A_MODEL: dict[str, Act] = {
     "verify_model": lambda site, visit: _nothing(site.verify_model("tiny").different),
     "add_model": lambda site, visit: site.add_model("another", visit.room / "model"),
     "compare_models": lambda site, visit: site.compare_models("tiny", "other"),
+    "watch_models": lambda site, visit: _same(site.watch_models(["other"])[0].state, "unchanged"),
+    "watched": lambda site, visit: _same([row.line for row in site.watched()], ["other"]),
+    "announce_change": lambda site, visit: site.announce_change("tiny", "the vendor has written"),
+    "announcements": lambda site, visit: site.announcements("tiny"),
+    "model_changes": lambda site, visit: _same([row.model for row in site.model_changes()], ["other@2"]),
+    "model_change": lambda site, visit: site.model_change("other@2"),
+    "answer_change": lambda site, visit: site.answer_change("other@2", "a new picture size"),
+    "lineage": lambda site, visit: site.lineage(),
+    "add_claim": lambda site, visit: _claimed(site),
+    "claims": lambda site, visit: site.claims("tiny"),
+    "claim": lambda site, visit: site.claim(_a_claim(site)),
+    "recompute_claim": lambda site, visit: site.recompute_claim(_a_claim(site)),
+    "withdraw_claim": lambda site, visit: site.withdraw_claim(_a_claim(site), "the vendor took it back"),
     "policies": lambda site, visit: site.policies(),
     "policy_versions": lambda site, visit: site.policy_versions(),
     "policy": lambda site, visit: site.policy("default"),
@@ -335,7 +359,11 @@ def _furnished(name: str, folder: Path, room: Path) -> dict[str, str]:
             site.erase_patient(ward.PATIENTS[3], confirmed=other.patient)
             ward.audited(site._workspace, site._cohort(ward.COHORT), ward.CUT_OFF, "interrupted")
         elif name == "model":
-            site.add_model("other", folder / "base")
+            other = shutil.copytree(folder / "base", folder / "other")
+            site.add_model("other", other)
+            (other / "README.md").write_text("A new picture of it.")
+            site._quiet_s = 0.0
+            site.watch_models(["other"])
             site.run_audit("tiny", "spring", str(room / "quick.toml"), _no)
         else:
             site.new_design(DesignRequest("spring", "StudyDate<=2024-05-31", 0, "0.5"), folder / "out", _no)

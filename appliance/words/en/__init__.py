@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from appliance.words.en import cases, commands, findings, pack, report, schedule, screens, verdicts
+from appliance.words.en import (
+    cases,
+    claims,
+    commands,
+    findings,
+    pack,
+    report,
+    schedule,
+    screens,
+    service,
+    verdicts,
+    watch,
+)
 
 MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **verdicts.MESSAGES,
@@ -13,8 +25,11 @@ MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **commands.MESSAGES,
     **screens.MESSAGES,
     **schedule.MESSAGES,
+    **service.MESSAGES,
     **findings.MESSAGES,
     **cases.MESSAGES,
+    **claims.MESSAGES,
+    **watch.MESSAGES,
 }
 
 TO: Final = "to"  # between the ends of a range, read aloud
