@@ -14,6 +14,7 @@ from appliance.policies.views import (
     DeedRow,
     DryRunRow,
     DryRunView,
+    KeyRow,
     Outcome,
     PolicyDifference,
     PolicyRow,
@@ -38,6 +39,17 @@ TEXTS = {
     "default@2": SHIPPED.replace('version = "shipped-2"', 'version = "2"').replace("q = 0.10 ", "q = 0.05 "),
     "default@3": STRICTER,
 }
+KEYS = (
+    KeyRow("decision.alpha_fail", "0.001", "level of the rank test for FAIL", ""),
+    KeyRow(
+        "retention.log_years", "6", "for how many years the log is kept at least",
+        "45 CFR 164.316(b)(2)(i): six years",
+    ),
+    KeyRow(
+        "cadence.image-text-to-text", "180", "after how many days a model of the family is audited anew",
+        "GDPR Art. 32(1)(d): regularly testing",
+    ),
+)  # fmt: skip
 TRIED = (
     DryRunRow(
         "a-0003", "lumen-vlm", "default@2", "2026-11-20T14:02:31Z", VerdictWord.FAIL,
@@ -65,7 +77,8 @@ def row(reference: str, state: State, origin: str = "site", by: str = "", day: s
     """One version."""
     name, _, version = reference.partition("@")
     since = f"{day}T00:00:00+00:00" if day else ""
-    return PolicyRow(name, version, reference, state, origin, since, by, since or NOW, "3f9a" * 16)
+    asks = {"quorum": 2, "log_years": 6, "cadence": ("generative 180 days", "contrastive 365 days")}
+    return PolicyRow(name, version, reference, state, origin, since, by, since or NOW, "3f9a" * 16, **asks)
 
 
 def versions() -> dict[str, PolicyRow]:
@@ -110,7 +123,7 @@ class SimulatedPolicies:
             DeedRow("approved", ("b.meyer", "c.weiss"), "2026-11-20T08:12:00+00:00", one.from_utc, ""),
         )
         told = deeds[: 2 if one.from_utc else 1] if one.origin == "site" else ()
-        return PolicyView(one, TEXTS.get(reference, SHIPPED).rstrip("\n"), told)
+        return PolicyView(one, TEXTS.get(reference, SHIPPED).rstrip("\n"), told, KEYS)
 
     def diff_policies(self, first: str, second: str = "") -> PolicyDifference:
         self._enter(f"diff_policies {first} {second}")

@@ -244,6 +244,25 @@ def test_what_the_role_may_not_do_is_not_offered() -> None:
     drive(steps, backend=Simulator(role="auditor"))
 
 
+@pytest.mark.parametrize("size", [(80, 24), (132, 40)])
+def test_what_a_policy_asks_of_the_site_is_told_in_words_and_by_clause(size: tuple[int, int]) -> None:
+    """Quorum, retention and cadence stand above the text; e lists every key with what its text cites."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "7")
+        shown = " ".join(glass(app).split())
+        assert "2 officers together open findings; the log is kept for 6 years" in shown
+        assert "models are audited anew: generative 180 days" in shown
+        await press(pilot, "e", "down")
+        assert "Keys and clauses" in glass(app)
+        assert "45 CFR 164.316(b)(2)(i): six years" in glass(app)
+        assert "for how many years the log is kept at least" in glass(app)
+        await press(pilot, "v")
+        assert "SHA-256" in glass(app)
+
+    drive(steps, size)
+
+
 def test_a_failing_appliance_is_one_line() -> None:
     """What cannot be read or written is said, and the screen stays."""
     failing = {"dry_run_policy default@3": CannotWrite("the disk is full", "make room")}

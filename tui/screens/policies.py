@@ -14,60 +14,35 @@ from textual.content import Content
 from textual.worker import Worker
 
 from appliance.errors import ApplianceError
-from appliance.policies.views import Change, Effect, Outcome, State
-from tui.glyphs import Glyphs
+from appliance.policies.views import Outcome, State
 from tui.screens.policy_dialogs import Approval, ApproveDialog, ProposeDialog, RejectDialog
+from tui.screens.policy_tables import (
+    AUDITS,
+    CHANGED,
+    EVERY,
+    VERSIONS,
+    audit_cells,
+    changed_cells,
+    key_cells,
+    paragraphs,
+    version_cells,
+)
 from tui.screens.section import Section, navigation
-from tui.text import foreign, line, verbatim
+from tui.text import foreign, line
 from tui.widgets.chrome import Notice
 from tui.widgets.drawing import Heading, Lines
-from tui.widgets.rows import Column, Rows
-from tui.widgets.verdict import badge
-from tui.words import day, moment
+from tui.widgets.rows import Rows
+from tui.words import day
 
 if TYPE_CHECKING:
     from appliance.policies.views import DryRunView, PolicyDifference, PolicyRow, PolicyView
 
-_VERSIONS: Final = (
-    Column("State", 11),
-    Column("Policy", 14, flex=True),
-    Column("Version", 8),
-    Column("In force from", 16, drop=1),
-    Column("Decided by", 16, flex=True, drop=2),
-)
-_KEYS: Final = (
-    Column("Change", 9),
-    Column("Key", 21, flex=True),
-    Column("Old", 11, flex=True, drop=2),
-    Column("New", 11, flex=True, drop=1),
-    Column("Effect", 8),
-)
-_AUDITS: Final = (
-    Column("Would be", 17),
-    Column("Was", 14),
-    Column("Model", 12, flex=True),
-    Column("Audited", 10, drop=1),
-    Column("Under", 14, flex=True, drop=2),
-)
-_CHANGES: Final = {Change.CHANGED: "*", Change.ADDED: "+", Change.REMOVED: "-"}
-_EFFECTS: Final = {
-    Effect.STRICTER: "bold $accent",
-    Effect.LOOSER: "bold $review",
-    Effect.NEITHER: "$muted",
+_TITLES: Final = {
+    "page": "Text",
+    "every": "Keys and clauses",
+    "keys": "What it changes",
+    "audits-tried": "Dry run",
 }
-
-
-def sign(state: State, glyphs: Glyphs) -> Content:
-    """A version's state as sign and word."""
-    signs = {
-        State.IN_FORCE: (glyphs.passed, "bold $pass"),
-        State.PROPOSED: (glyphs.verdicts["REVIEW"], "bold $review"),
-        State.APPROVED: (glyphs.point, "bold $accent"),
-        State.REPLACED: (glyphs.absent, "$muted"),
-        State.REJECTED: (glyphs.failed, "$muted"),
-    }
-    glyph, style = signs[state]
-    return Content.styled(f"{glyph} {state.value}", style)
 
 
 class PoliciesScreen(Section):
@@ -80,8 +55,8 @@ class PoliciesScreen(Section):
         "with the one that m has marked: stricter means that a model that was trained on patients comes "
         "through less easily. t says what every finished audit would have ended in; where a key changed that "
         "the audit computed with, only a new run can tell. y approves: type the policy's name; where "
-        "findings open with two officers, two approve. x rejects with a reason. v shows the text again, "
-        "tab goes to it."
+        "findings open with two officers, two approve. x rejects with a reason. e lists every key with its "
+        "value and the clause that its text cites; v shows the text again, tab goes to it."
     )
     DEFAULT_CSS = """
     PoliciesScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
@@ -97,6 +72,7 @@ class PoliciesScreen(Section):
         Binding("y", "approve", "Approve"),
         Binding("p", "propose", "Propose"),
         Binding("x", "reject", "Reject", show=False),
+        Binding("e", "keys", "Every key with its clause", show=False),
         Binding("m", "mark", "Mark to compare with", show=False),
         Binding("v", "text", "Show the text", show=False),
         run=False,
@@ -115,17 +91,17 @@ class PoliciesScreen(Section):
         self.marked = ""
         self.found: PolicyDifference | None = None
         self.tried: DryRunView | None = None
+        self.view: PolicyView | None = None
 
     def body(self) -> ComposeResult:
         """Versions; below them text, difference or dry run of the one under the cursor."""
-        yield Rows(_VERSIONS, self._version, empty="", id="versions")
+        yield Rows(VERSIONS, self._version, empty="", id="versions")
         yield Heading("Text", id="what")
         with VerticalScroll(id="page"):
             yield Lines(id="text")
-        yield Rows(_KEYS, self._key, empty="", id="keys")
-        yield Rows(
-            _AUDITS, self._audit, empty="No audit has finished yet: press 1, then r", id="audits-tried"
-        )
+        yield Rows(EVERY, self._one, empty="Its text cannot be read any more", id="every")
+        yield Rows(CHANGED, self._key, empty="", id="keys")
+        yield Rows(AUDITS, self._audit, empty="No audit has finished yet: press 1, then r", id="audits-tried")
         yield Lines(id="why")
 
     async def load(self) -> None:
@@ -142,67 +118,39 @@ class PoliciesScreen(Section):
 
     def _version(self, index: int) -> tuple[Content, ...]:
         row = self.rows[index]
-        marked = Content.styled("marked ", "$review") if row.reference == self.marked else Content("")
-        return (
-            sign(row.state, self.app.glyphs),
-            Content.assemble(marked, foreign(row.name, "bold")),
-            foreign(row.version),
-            foreign(moment(row.from_utc)),
-            foreign(row.decided_by) if row.origin == "site" else Content.styled("as shipped", "$muted"),
-        )
+        return version_cells(row, row.reference == self.marked, self.app.glyphs)
+
+    def _one(self, index: int) -> tuple[Content, ...] | None:
+        return key_cells(self.view.keys[index]) if self.view is not None else None
 
     def _key(self, index: int) -> tuple[Content, ...] | None:
-        if self.found is None:
-            return None
-        one = self.found.keys[index]
-        return (
-            Content.styled(f"{_CHANGES[one.change]} {one.change.value}", "bold"),
-            foreign(one.key),
-            foreign(one.old),
-            foreign(one.new),
-            Content.styled(one.effect.value, _EFFECTS[one.effect]),
-        )
+        return changed_cells(self.found.keys[index]) if self.found is not None else None
 
     def _audit(self, index: int) -> tuple[Content, ...] | None:
-        if self.tried is None:
-            return None
-        row = self.tried.rows[index]
-        would = badge(row.would_be, self.app.glyphs)
-        if row.would_be is None:
-            glyph = "?" if row.outcome is Outcome.UNKNOWN else self.app.glyphs.failed
-            would = Content.styled(f"{glyph} {row.outcome.value}", "$inconclusive")
-        elif row.outcome is Outcome.OTHER:
-            would = Content.assemble(("* ", "bold $review"), would)
-        return (
-            would,
-            badge(row.verdict, self.app.glyphs),
-            foreign(row.model, "bold"),
-            foreign(day(row.audited_utc)),
-            foreign(row.policy),
-        )
+        return audit_cells(self.tried.rows[index], self.app.glyphs) if self.tried is not None else None
 
     def _show(self, part: str, heading: Content) -> None:
-        """One of the three views below the versions."""
-        for one in ("page", "keys", "audits-tried"):
+        """One of the four views below the versions."""
+        for one in _TITLES:
             self.query_one(f"#{one}").set_class(one != part, "-hidden")
         self.query_one("#why").set_class(part == "page", "-hidden")
-        titles = {"page": "Text", "keys": "What it changes", "audits-tried": "Dry run"}
         head = self.query_one("#what", Heading)
-        head.title = titles[part]
+        head.title = _TITLES[part]
         head.add(heading)
 
     def _explain(self) -> None:
         """Below a table: what the row under the cursor means."""
-        why = self.query_one("#why", Lines)
-        keys, audits = self.query_one("#keys", Rows), self.query_one("#audits-tried", Rows)
+        told: tuple[Content, ...] = ()
         if self.found is not None and self.found.keys:
-            one = self.found.keys[keys.cursor]
+            one = self.found.keys[self.query_one("#keys", Rows).cursor]
             values = (("from ", "$muted"), foreign(one.old), (" to ", "$muted"), foreign(one.new))
-            why.show(Content.assemble(*values), foreign(one.decides))
+            told = Content.assemble(*values), foreign(one.decides)
         elif self.tried is not None and self.tried.rows:
-            why.show(foreign(self.tried.rows[audits.cursor].why))
-        else:
-            why.show()
+            told = (foreign(self.tried.rows[self.query_one("#audits-tried", Rows).cursor].why),)
+        elif self.view is not None and self.view.keys and self.found is self.tried is None:
+            key = self.view.keys[self.query_one("#every", Rows).cursor]
+            told = foreign(key.decides), foreign(key.note, "$muted")
+        self.query_one("#why", Lines).show(*told)
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         """Another version, or another row below."""
@@ -214,7 +162,7 @@ class PoliciesScreen(Section):
     def _here(self) -> PolicyRow | None:
         return self.rows[self.query_one("#versions", Rows).cursor] if self.rows else None
 
-    # The three views
+    # The four views
 
     def _below(self, work: Callable[[], Coroutine[None, None, None]]) -> Worker[None]:
         """Load one of them; whatever is still being loaded is not shown any more."""
@@ -234,9 +182,24 @@ class PoliciesScreen(Section):
             self.complain(error)
             return
         self.found = self.tried = None
+        self.view = view
         self._show("page", foreign(view.row.reference, "$muted"))
-        self.query_one("#text", Lines).show(*_paragraphs(view))
+        self.query_one("#text", Lines).show(*paragraphs(view))
         self.query_one("#page", VerticalScroll).scroll_home(animate=False)
+
+    def action_keys(self) -> None:
+        """Every key of the version under the cursor, with what its text says behind the value."""
+        self._below(self._load_keys)
+
+    async def _load_keys(self) -> None:
+        await self._load_text()
+        if self.view is None:
+            return
+        table = self.query_one("#every", Rows)
+        table.fill(len(self.view.keys), 0)
+        self._show("every", foreign(self.view.row.reference, "$muted"))
+        table.focus()
+        self._explain()
 
     def action_mark(self) -> None:
         """The one that d compares with; a second time takes the mark away."""
@@ -381,17 +344,3 @@ class PoliciesScreen(Section):
             (index for index, row in enumerate(self.rows) if row.reference == reference), table.cursor
         )
         self.query_one(Notice).confirm(f"{line(reference)} {what}", hint)
-
-
-def _paragraphs(view: PolicyView) -> list[Content]:
-    """Who decided, when, why; then the text."""
-    told = []
-    for deed in view.deeds:
-        who = f"{deed.act} {moment(deed.utc)} UTC by {' and '.join(deed.by)}"
-        since = f", from {moment(deed.from_utc)}" if deed.from_utc else ""
-        reason = f": {deed.reason}" if deed.reason else ""
-        told.append(foreign(f"{who}{since}{reason}", "bold"))
-    shipped = Content.styled("Shipped with the software; nobody of this site has approved it.", "$muted")
-    digest = Content.styled(f"SHA-256 {line(view.row.digest)}", "$muted")
-    text = [verbatim(one or " ") for one in view.text.split("\n")]
-    return [*(told or [shipped]), digest, Content(" "), *text]
