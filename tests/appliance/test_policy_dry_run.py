@@ -125,6 +125,47 @@ def test_told_is_what_every_possible_result_gives(p: float, share: float | None,
     assert told
 
 
+@pytest.mark.parametrize("p", [2e-7, 0.003, 0.03, 0.3])
+@pytest.mark.parametrize("tier", [Tier.E0, Tier.E3, Tier.E4])
+@pytest.mark.parametrize("status", list(ControlStatus))
+def test_controls_and_tiers_are_told_exactly(p: float, tier: Tier, status: ControlStatus) -> None:
+    """No number of a result depends on them: what is told is what the decision itself gives, always."""
+    assert CLEAN.exposure is not None
+    result = replace(
+        CLEAN,
+        exposure=replace(CLEAN.exposure, rank_test_p=p),
+        detectable=replace(CLEAN.detectable, share=0.2),
+        tier=tier,
+        controls=tuple(
+            replace(one, status=status) if one.name == "conditional test" else one for one in PASSED
+        ),
+    )
+    least = {"members": "5", "fitting": "5", "calibration": "5", "targets": "5"}
+    for fail, required in itertools.product(('"E3"', '"E4"'), ("[]", '["conditional test", "unscored"]')):
+        other = policy(fail_tier=fail, controls__required=required, **least)
+        row = tried(result, policy(**least), other)
+        assert row.would_be is decide(other.policy, result).word
+        back = tried(result, other, policy(**least))
+        assert back.would_be is decide(policy(**least).policy, result).word
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"quorum": "2"}, {"log_years": "10"}, {"contrastive": "30"}, {"image-text-to-text": "0"}],
+)
+def test_what_is_asked_of_the_site_changes_no_verdict(changed: dict[str, str]) -> None:
+    """People, years and days: the audit ends as it did."""
+    assert tried(CLEAN, policy(), policy(**changed)).outcome is Outcome.SAME
+
+
+def test_audits_under_earlier_texts_are_told() -> None:
+    """An audit from before the new keys, tried under today's text and the other way round."""
+    early = next(one for one in policy_file.earlier() if one.policy.name == "demo")
+    assert tried(CLEAN, early, policy()).outcome is Outcome.SAME
+    assert tried(CLEAN, policy(), early).outcome is Outcome.SAME
+    assert tried(CLEAN, early, policy(fail_tier='"E4"')).would_be is not None
+
+
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [

@@ -214,6 +214,40 @@ def test_more_epochs_of_a_copy_buy_no_pass(epochs: int, word: str) -> None:
     assert ("one epoch" if epochs == 1 else f"{epochs} epochs") in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize("status", [None, PASSED, FAILED, NOT_APPLICABLE])
+@pytest.mark.parametrize("name", [ControlName.POST_RELEASE, ControlName.CONDITIONAL, ControlName.SHUFFLED])
+def test_a_required_control_bars_pass_until_it_is_passed(name: str, status: ControlStatus | None) -> None:
+    """Not run, failed or not applicable: INCONCLUSIVE, with its name; FAIL and REVIEW do not need it."""
+    asks = replace(POLICY, required_controls=(name,))
+    added = () if status is None else (replace(control(name, status), consequence=Consequence.NONE),)
+    given = replace(CLEAN, controls=(*CLEAN.controls, *added))
+    verdict = decide(asks, given)
+    assert (verdict.word, verdict.line) == (("PASS", 5) if status is PASSED else ("INCONCLUSIVE", 6))
+    assert (name in verdict.reasons[0]) is (status is not PASSED)
+    assert decide(asks, STRONG).word is VerdictWord.FAIL
+    assert decide(asks, with_exposure(Tier.E3, rank_test_p=0.04)).word is VerdictWord.REVIEW
+
+
+def test_requiring_nothing_takes_nothing_away() -> None:
+    """What PASS always needs is needed whatever a policy lists, and is said once."""
+    for required in ((), (ControlName.POSITIVE.value,), tuple(name.value for name in ControlName)):
+        asks = replace(POLICY, required_controls=required)
+        for name in (*NEEDED_FOR_PASS, *NEEDED_WITH_MEMBERS):
+            lacking = tuple(one for one in CLEAN.controls if one.name != name)
+            verdict = decide(asks, replace(CLEAN, controls=lacking))
+            assert verdict.word is VerdictWord.INCONCLUSIVE
+            assert sum(name in reason for reason in verdict.reasons) == 1
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_fail_needs_the_tier_of_the_policy(tier: Tier) -> None:
+    """E3 as METHOD has it, or E4; the same signal below it is a REVIEW that says so."""
+    for asks, least in ((POLICY, Tier.E3), (replace(POLICY, fail_tier="E4"), Tier.E4)):
+        verdict = decide(asks, replace(STRONG, tier=tier))
+        assert (verdict.word, verdict.line) == (("FAIL", 3) if tier >= least else ("REVIEW", 4))
+        assert f"The evidence is of tier {tier.name}; FAIL needs {least.name}." in verdict.reasons
+
+
 def test_reasons_name_the_numbers() -> None:
     """A FAIL says its p-value, the limit it crossed, the tier and how many patients are flagged."""
     text = " ".join(decide(POLICY, STRONG).reasons)
@@ -227,6 +261,8 @@ def test_reasons_name_the_numbers() -> None:
         {"q": 0.0}, {"q": 1.5}, {"alpha_fail": 0.1}, {"must_detect": 0.0}, {"exposure_limit": -0.1},
         {"deciding_detector": "oracle"},
         {"mask": "best"}, {"layers": "some"}, {"name": " "}, {"minimum_targets": 0}, {"bootstrap": 5},
+        {"fail_tier": "E2"}, {"fail_tier": 3}, {"required_controls": ("prayer",)},
+        {"required_controls": "unscored"},
         {"permutations": 2}, {"seed": -1}, {"tau": math.nan}, {"minimum_members": 2.5},
     ],
 )  # fmt: skip
