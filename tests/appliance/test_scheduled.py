@@ -82,12 +82,13 @@ def site(root: Path, clock: Clock) -> Iterator[Site]:
     with Site.unlock(root, ward.PASSPHRASE) as opened:
         with opened._act("model.add", "two"):
             for name in (ward.MODEL, "other"):
-                opened._workspace.catalogue.add_model(StoredModel(name, _model(name), "2026-01-01"))
+                opened._workspace.catalogue.add_model(StoredModel(name, record_of(name), "2026-01-01"))
         opened._log.clock = clock
         yield opened
 
 
-def _model(name: str) -> dict[str, Any]:
+def record_of(name: str) -> dict[str, Any]:
+    """Of a model that nobody opens."""
     texts = ("path", "family", "architecture", "preprocessor", "base_path", "vendor", "released")
     known: dict[str, Any] = dict.fromkeys(texts, "")
     return known | {"name": name, "digests": {}, "base_digests": {}, "parameters": 1}
