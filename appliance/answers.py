@@ -137,6 +137,7 @@ def audit_answer(
     findings = _loaded(tuple[Finding, ...], answer.get("findings"))
     form = _Form(known, MOST_ITEMS + 4 * len(given))
     form.hold(result, "AuditResult")
+    _check("AuditResult.claims", not result.claims)  # checked here, where no model has a say
     if len(findings) > len(given):
         raise _refused("Finding")
     form.hold(findings, "Finding")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance import policy_file, shown
-from appliance.carried_out import CarriedOut
+from appliance.carried_out import CLAIMS, CarriedOut
 from appliance.errors import PolicyError, UsageError
 from appliance.views import AuditRow, AuditView, EstimateView, Progress
 from appliance.workspace.rows import StoredAudit
@@ -66,7 +66,8 @@ class Audited(CarriedOut):
             ApplianceError: a required isolation layer is missing, or the worker failed.
         """
         asked = asked_as(self._policy(policy)[1], as_published, mask, spike_in, spike_in_epochs)
-        return self._audit_anew(self._model(model).name, cohort, asked, on_progress, worker)
+        exact = self._model(model).name
+        return self._audit_anew(exact, cohort, self._with_claims(asked, exact), on_progress, worker)
 
     def resume_audit(self, audit_id: str, on_progress: Step, worker: Worker | None = None) -> AuditView:
         """Go on with an audit that was cut off; what it had done is read, and the result is the same.
@@ -182,6 +183,16 @@ class Audited(CarriedOut):
         auditing.settings(loaded, document)
         self._design_of(record, document)
         return record, document, loaded
+
+    def _with_claims(self, asked: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """What is asked, with the vendor's claims in force about exactly this version.
+
+        Raises:
+            IntegrityError: a claim is not what was logged.
+        """
+        from appliance.claims import shelf
+
+        return {**asked, CLAIMS: shelf.in_force(self._workspace, self._log, model)}
 
     def _policy(self, reference: str) -> tuple[LoadedPolicy, str]:
         """A policy, and how exactly this text is found again. Raises as `shelf.loaded`."""

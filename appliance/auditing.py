@@ -40,6 +40,8 @@ from appliance.workspace.rows import StoredAudit, StoredInstance, StoredPair
 from appliance.workspace.steps import Steps
 from appliance.workspace.workspace import Workspace
 from audit_core import policy as judgement
+from audit_core.claim_checks import checked
+from audit_core.claims import Claim
 from audit_core.code_version import code_digest as engine_digest
 from audit_core.errors import PolicyInvalid
 from audit_core.identity import order_digest, told
@@ -78,7 +80,11 @@ def begun(
         cohort=cohort.name,
         policy=loaded.policy.name,
         started_utc=_now(),
-        digests={**used(model, cohort, loaded), "asked": dict(asked)},
+        digests={
+            **used(model, cohort, loaded),
+            "policy_version": loaded.policy.version,
+            "asked": dict(asked),
+        },
     )
 
 
@@ -227,12 +233,14 @@ def run(
     step: Callable[[Progress], None],
     audit_id: str,
     design: Assignment | None = None,
+    claims: Sequence[Claim] = (),
 ) -> Outcome:
     """Audit `model` on `cohort` under a policy. The caller has logged that it begins, or is resumed.
 
     Args:
         audit_id: whose sealed steps are read and added to.
         design: whose coins gave the cohort its roles, verified; its canaries are scored beside the patients.
+        claims: of the vendor, in force when the audit was asked for.
 
     Raises:
         ApplianceError: the audit could not be carried out; see `can_go_on`.
@@ -244,6 +252,7 @@ def run(
     result, findings = _asked(workspace, worker, model, (cohort, loaded), given, frames, kept, step)
     result = with_canaries(result, findings, design)
     result = with_losses(result, findings, cohort, design, loaded.policy)
+    result = replace(result, claims=checked(claims, result))
     verdict = judgement.decide(loaded.policy, result)
     return Outcome(verdict, result, findings, layers)
 

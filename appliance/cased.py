@@ -82,7 +82,7 @@ class Cased(Logged):
 
         return self._step(audit_id, steps.REOPEN, reason=steps.check_reason(reason))
 
-    def prune_log(self, before: int, keep_years: int) -> tuple[str, ...]:
+    def prune_log(self, before: int, keep_years: int = 0) -> tuple[str, ...]:
         """Remove closed years; steps of cases stay known. Raises as `keeping.prune`."""
         from appliance.cases import steps
 

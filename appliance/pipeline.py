@@ -35,6 +35,7 @@ _LIBRARIES = {
     "convert": ("audit_core.adapters.pickled",),
     "read-weights": ("audit_core.adapters.headers",),
     "audit": ("audit_core.audit", "audit_core.spike_in"),
+    "account": ("opacus.accountants",),
 }
 
 
@@ -255,6 +256,17 @@ def _sample(message: dict[str, Any], blob: bytes) -> Sample:
     )
 
 
+def _account(job: dict[str, Any], frames: Frames, channel: Channel) -> dict[str, Any]:
+    """What the accountants of differential privacy make of a claim's parameters."""
+    import opacus
+
+    from audit_core.accountants import accounts
+    from audit_core.claims import Account, Budget
+
+    found = accounts(codec.load(Budget, job["budget"]))
+    return {"accounts": codec.dump(found, tuple[Account, ...]), "version": opacus.__version__}
+
+
 _JOBS = {
     "ingest": _ingest,
     "list": _list,
@@ -263,4 +275,5 @@ _JOBS = {
     "read-weights": model_jobs.read_weights,
     "inspect": model_jobs.inspect,
     "audit": _audit,
+    "account": _account,
 }

@@ -154,7 +154,8 @@ class Queued(Audited):
         """An audit that can be asked for, of exactly this version of a model. Raises as `queue_audit`."""
         record, _, loaded = self._asked_for(model, cohort, asked)
         names = (record.name, cohort, loaded.policy.name)
-        return Job(run_id, *names, asked, 0, _now(), digest=loaded.digest)
+        with_claims = self._with_claims(asked, record.name)
+        return Job(run_id, *names, with_claims, 0, _now(), digest=loaded.digest)
 
     def _last(self, job: Job) -> Job:
         """The job behind all others. Call it as the only writer."""

@@ -29,6 +29,7 @@ NUMERICAL_ERROR = 0.01
 ONE_RUN = "one run"
 PATIENTS, CANARIES = "patients", "canaries"
 _BETA = 0.05
+_COUNTS = {"couples", "guesses", "right"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _guessed(budget: Budget, result: AuditResult) -> list[_Guesses]:
     """What was guessed in an audit, patients first; which of the two there are, the design fixed before."""
     found = []
     for bound in result.epsilon:
-        if bound.name == ONE_RUN:
+        if bound.name == ONE_RUN and set(bound.counts) >= _COUNTS:
             counts = bound.counts
             steps, why = _patient_steps(budget)
             found.append(

@@ -2,7 +2,7 @@
 
 A claim of differential privacy that a lower bound of tier E4 contradicts gives FAIL, by line 3. One that its
 own parameters do not bear out, or that a bound of a lower tier exceeds, gives REVIEW, by line 4. No claim
-makes a verdict better, and lines 1 and 2 come first: an audit that is void or too small says nothing of a claim.
+makes a verdict better, and lines 1 and 2 come first: an audit that is void or too small says nothing of one.
 """
 
 from __future__ import annotations

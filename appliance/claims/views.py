@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypeVar
 
+from appliance.errors import UsageError
 from appliance.views import VerdictWord
 from audit_core.claims import Account, Budget, ClaimFinding, ClaimKind, ClaimUnit, Neighbours
 
-__all__ = [  # the engine's types the front ends may name
+__all__ = [  # with the engine's types that the front ends may name
+    "KINDS",
+    "NEIGHBOURS",
+    "UNITS",
     "Account",
     "Budget",
     "ClaimAudit",
@@ -21,7 +27,30 @@ __all__ = [  # the engine's types the front ends may name
     "ClaimUnit",
     "ClaimView",
     "Neighbours",
+    "chosen",
 ]
+
+
+KINDS: Final = {
+    "not-trained": ClaimKind.NOT_TRAINED,
+    "de-identified": ClaimKind.DE_IDENTIFIED,
+    "dp": ClaimKind.PRIVATE,
+}
+UNITS: Final = {str(unit): unit for unit in ClaimUnit}
+NEIGHBOURS: Final = {"add-remove": Neighbours.ADD_REMOVE, "replace": Neighbours.REPLACE}
+"""Words that are typed -> what they mean."""
+T = TypeVar("T")
+
+
+def chosen(words: Mapping[str, T], word: str, what: str) -> T:
+    """What a word means.
+
+    Raises:
+        UsageError: nothing.
+    """
+    if word not in words:
+        raise UsageError(f"no such {what}: {word}", "one of " + ", ".join(words))
+    return words[word]
 
 
 class ClaimStanding(StrEnum):
