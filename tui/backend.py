@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +25,7 @@ from appliance.views import (
 if TYPE_CHECKING:
     from appliance.cases.views import CaseRow, CaseView
     from appliance.charted import SeriesView
+    from appliance.claims.views import ClaimRequest, ClaimRow, ClaimView
     from appliance.cohort_request import CohortRequest
     from appliance.doctor import Check
     from appliance.dry_run import IngestTrial
@@ -54,8 +55,16 @@ if TYPE_CHECKING:
     )
     from appliance.runs.views import RunView
     from appliance.schedule_views import ComingRun, Schedule, ScheduleView, StartedRun
+    from appliance.service_views import ServiceView
     from appliance.setup_view import SetupView
     from appliance.strength import Strength
+    from appliance.watch.views import (
+        AnnouncementView,
+        ChangeRow,
+        ChangeView,
+        LineageNode,
+        WatchedModel,
+    )
 
 
 class Door(Protocol):
@@ -174,6 +183,49 @@ class Backend(Protocol):
 
     def verify_model(self, name: str) -> ModelCheck:
         """Open all that was sealed of a model, and compare the vendor's folders where they still are."""
+
+    def watch_models(
+        self, names: Iterable[str] = (), step: Callable[[Progress], None] = ...
+    ) -> tuple[WatchedModel, ...]:
+        """Compare the vendors' folders with the newest versions, and register what has changed."""
+
+    def watched(self) -> tuple[WatchedModel, ...]:
+        """What the last look at every line came to; nothing is looked at."""
+
+    def lineage(self, names: Iterable[str] = ()) -> tuple[LineageNode, ...]:
+        """What was made of what, across lines, with every version; of these lines or of all."""
+
+    def model_changes(self, names: Iterable[str] = ()) -> tuple[ChangeRow, ...]:
+        """Versions that the watch has found, newest first; of these lines or of all."""
+
+    def model_change(self, name: str) -> ChangeView:
+        """A version against the one before it."""
+
+    def announcements(self, name: str = "") -> tuple[AnnouncementView, ...]:
+        """Changes that somebody said would come; of one line or of all."""
+
+    def announce_change(
+        self, name: str, reason: str, *, release: str = "", until: str = ""
+    ) -> AnnouncementView:
+        """Say that a line's next change is known."""
+
+    def answer_change(self, name: str, reason: str) -> ChangeRow:
+        """Answer a change that nobody had announced."""
+
+    def claims(self) -> tuple[ClaimRow, ...]:
+        """What vendors claim, with its standing."""
+
+    def claim(self, claim_id: str) -> ClaimView:
+        """One claim whole, with every audit that bears on it."""
+
+    def add_claim(self, request: ClaimRequest) -> ClaimView:
+        """Keep a claim."""
+
+    def withdraw_claim(self, claim_id: str, reason: str) -> ClaimView:
+        """Let a claim bear on no further audit."""
+
+    def service(self) -> ServiceView:
+        """Who looks after the schedules, and when somebody did last; quick."""
 
     def quarantine(self, each: bool = False) -> tuple[QuarantineRow, ...]:
         """What was set aside, by reason or file by file."""

@@ -12,6 +12,7 @@ from appliance.cohort_request import CohortRequest
 from appliance.dry_run import IngestTrial
 from appliance.errors import ApplianceError, ModelRejected, UsageError
 from appliance.schedule_views import ComingRun, Schedule, ScheduleView, StartedRun
+from appliance.service_views import ServiceView
 from appliance.views import (
     BalanceView,
     CohortView,
@@ -41,7 +42,19 @@ PLANNED = (
         "lumen-vlm FAIL; clear-vlm INCONCLUSIVE; 1 earlier run was missed", ("a-0003", "a-0001"),
     ),
 )  # fmt: skip
+PLANNED = (
+    *PLANNED,
+    replace(
+        PLANNED[0], schedule=replace(WEEKLY, name="nightly", cron="0 20 * * *", watch=True),
+        meaning="At 20:00", next_told="Saturday 20:00 Europe/Vienna, in 6 h 45 min",
+        last_told="nothing to audit",
+    ),
+)  # fmt: skip
 WEEK = (
+    ComingRun(
+        "nightly", "all", "2026-11-21T19:00:00+00:00", "2026-11-21T20:00+01:00",
+        "Saturday 20:00 Europe/Vienna, in 6 h 45 min", "", False, True, ("north-vlm", "clear-vlm"),
+    ),
     ComingRun(
         "weekly", "all", "2026-11-22T01:00:00+00:00", "2026-11-22T02:00+01:00",
         "Sunday 02:00 Europe/Vienna, in 12 h 45 min", "", False,
@@ -51,6 +64,9 @@ WEEK = (
         "Sunday 20:00 Europe/Vienna, in 1 d 6 h", "outside the window 01:00-05:00", False,
     ),
 )  # fmt: skip
+ATTENDED = ServiceView(
+    "daemon", True, "2026-11-21T12:14:00+00:00", "`gradaudit serve` runs; it looked 1 min ago", False
+)
 TRIAL = IngestTrial(
     1204, 402, (("image", 800), ("report", 398), ("order", 2)),
     (
@@ -75,6 +91,7 @@ class Arrivals:
 
     failing: dict[str, ApplianceError] = field(default_factory=dict, kw_only=True)
     gate: threading.Semaphore | None = field(default=None, kw_only=True)
+    attended: ServiceView = field(default=ATTENDED, kw_only=True)
     planned: tuple[ScheduleView, ...] = field(default=PLANNED, kw_only=True)
     week: tuple[ComingRun, ...] = field(default=WEEK, kw_only=True)
     due: tuple[StartedRun, ...] = field(default=(), kw_only=True)
@@ -128,6 +145,10 @@ class Arrivals:
         self._enter("create_cohort")
         self._go(step, "looking for near-duplicates", "pairs")
         return CohortView(request.name, "90ac" * 16, request.design, request.references, ())
+
+    def service(self) -> ServiceView:
+        self._enter("service")
+        return self.attended
 
     def schedules(self) -> tuple[ScheduleView, ...]:
         self._enter("schedules")

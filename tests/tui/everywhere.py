@@ -38,6 +38,14 @@ WAYS: dict[str, tuple[str, ...]] = {
     "StateDialog": ("9", "w"),
     "StudiesScreen": ("5",),
     "ModelsScreen": ("6",),
+    "ModelScreen": ("6", "enter"),
+    "ChangeScreen": ("6", "enter", "enter"),
+    "ClaimScreen": ("6", "enter", "tab", "enter"),
+    "WatchDialog": ("6", "w"),
+    "AnnounceDialog": ("6", "enter", "u"),
+    "AnswerDialog": ("6", "enter", "y"),
+    "ClaimDialog": ("6", "enter", "n", "right", "right"),
+    "WithdrawDialog": ("6", "enter", "x"),
     "IngestDialog": ("5", "i"),
     "NewCohortDialog": ("5", "n"),
     "AddModelDialog": ("6", "n"),
@@ -72,7 +80,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 }
 # Screens that no key leads to: they stand at the beginning of a first run.
 BEGUN: dict[str, Callable[[], Screen[None]]] = {"WizardScreen": lambda: WizardScreen("models")}
-BASES = {"Section", "UserDialog", "Dialog", "FileDialog", "StepDialog", "WorkDialog"}
+BASES = {"Section", "AskDialog", "UserDialog", "Dialog", "FileDialog", "StepDialog", "WorkDialog"}
 
 
 def descendants(kind: type) -> Iterator[type]:

@@ -65,6 +65,7 @@ from tests.tui.case_views import decided, demo_cases, owned
 from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.policy_simulator import SimulatedPolicies
 from tests.tui.simulated_runs import SimulatedRuns
+from tests.tui.watch_simulator import SimulatedWatch
 
 MAY = {
     role: frozenset(name for name, rule in RULES.items() if role in rule.roles)
@@ -366,7 +367,7 @@ CHECKS = (
 
 
 @dataclass
-class Simulator(Arrivals, SimulatedPolicies, PlantedFindings):
+class Simulator(Arrivals, SimulatedWatch, SimulatedPolicies, PlantedFindings):
     """Planted answers; `gate`, when set, gives the run at work its steps."""
 
     view: OverviewView = field(default_factory=demo_overview)
@@ -461,6 +462,9 @@ class Simulator(Arrivals, SimulatedPolicies, PlantedFindings):
                 matrices=24,
                 facts={"precision": "float32", "vision_tower": "from the checkpoint"},
                 files={"model.safetensors": "e77d" * 16, "base/model.safetensors": "0b5e" * 16},
+                line=row.model,
+                version=3 if row.model == "lumen-vlm" else 1,
+                found="unannounced" if row.model == "lumen-vlm" else "registered",
             )
             for row in self.view.models
         )

@@ -11,13 +11,14 @@ from textual.widgets import Button
 
 from appliance.errors import UsageError
 from appliance.schedule_views import Schedule, StartedRun, usual
-from tests.tui.arrivals import PLANNED
+from tests.tui.arrivals import ATTENDED, PLANNED
 from tests.tui.pilot import drive, glass, press, settle
 from tests.tui.simulator import Simulator, demo_overview
 from tui.app import GradAuditApp
 from tui.screens.new_schedule import NewScheduleDialog
 from tui.screens.schedule import ScheduleScreen
 from tui.screens.typed import TypedConfirm
+from tui.widgets.fields import Pick
 
 SIZES = ((80, 24), (132, 40))
 
@@ -37,11 +38,54 @@ def test_what_is_due_is_told_in_words(size: tuple[int, int]) -> None:
             "lumen-vlm FAIL; clear-vlm INCONCLUSIVE; 1 earlier run was missed",
             "2026-11-22 20:00",
             "outside the window",
-            "2 runs, 1 not started",
+            "3 runs, 1 not started",
         ):
             assert words in shown, words
 
     drive(steps, size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_schedule_that_watches_says_what_it_will_audit(size: tuple[int, int]) -> None:
+    """In the table, in its own words, and in the week ahead with the models that are due."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "0", "end")
+        shown = glass(app)
+        assert "watches  Saturday 20:00" in shown
+        assert "watches   all; audits what is new or due on demo under demo" in shown
+        assert "✓ looks; audits north-vlm" in shown
+        await press(pilot, "tab", "home")
+        assert "audits    north-vlm, clear-vlm, which are due; and what has changed by then" in glass(app)
+
+    drive(steps, size)
+
+
+def test_a_schedule_that_watches_is_one_choice_away() -> None:
+    """The dialog asks whether it audits every time, which is the harmless answer, or what is new or due."""
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "0", "n", *"look")
+        app.screen.query_one("#audits", Pick).focus()
+        await press(pilot, "right")
+        app.screen.query_one("#add", Button).press()
+        await settle(pilot)
+        assert backend.wanted == [Schedule("look", "0 2 * * *", "", "all", "demo", "default", watch=True)]
+
+    drive(steps, backend=backend)
+
+
+@pytest.mark.parametrize(("silent", "sign"), [(True, "▲"), (False, "✓")])
+def test_who_looks_after_the_schedules_stands_first(silent: bool, sign: str) -> None:
+    """A sign and words: whether what is due is started by itself."""
+    said = replace(ATTENDED, silent=silent, told="nobody has looked for 2 d 3 h")
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "0")
+        assert f"{sign} nobody has looked for 2 d 3 h" in glass(app)
+
+    drive(steps, backend=Simulator(attended=said))
 
 
 def test_a_run_that_waits_is_a_word_and_a_sign() -> None:
@@ -118,7 +162,7 @@ def test_removing_takes_the_name_and_begins_on_cancel() -> None:
         assert isinstance(app.screen, TypedConfirm) and app.focused is not None
         assert app.focused.id == "keep"
         await press(pilot, "enter")
-        assert len(backend.planned) == 2
+        assert len(backend.planned) == 3
         await press(pilot, "x", "shift+tab", *"month")
         assert app.screen.query_one("#act", Button).disabled
         await press(pilot, *"ly")

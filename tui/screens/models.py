@@ -10,25 +10,31 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 
+from appliance.claims.views import ClaimStanding
 from appliance.errors import ApplianceError
 from appliance.views import ModelCheck, ModelView
 from tui.screens.add_model import AddModelDialog
 from tui.screens.difference import DifferenceDialog
+from tui.screens.model import ModelScreen
 from tui.screens.section import Section, navigation
+from tui.screens.watch_dialogs import WatchDialog
 from tui.text import foreign, line
 from tui.widgets.chrome import Notice
 from tui.widgets.drawing import Facts, Heading
 from tui.widgets.rows import Column, Rows
+from tui.widgets.standings import WORST, claim_sign, line_of
 from tui.words import day, duration
 
 _GIB = 1 << 30
 _COLUMNS = (
     Column("Model", 14, flex=True),
+    Column("Version", 16),
+    Column("Claims", 16),
+    Column("Vendor", 14, flex=True, drop=1),
     Column("Family", 18, drop=2),
     Column("Parameters", 13, drop=3),
-    Column("Vendor", 14, flex=True, drop=1),
     Column("Released", 10, drop=4),
-    Column("Registered", 10),
+    Column("Registered", 10, drop=5),
 )
 
 
@@ -66,23 +72,25 @@ class ModelsScreen(Section):
 
     TITLE = "Models"
     HELP_TEXT = (
-        "Every model that was registered. A digest (SHA-256) changes when one byte of a file does; the "
-        "model's is made over those of all its files. Lineage says what the vendor made it from. v opens all "
-        "that was sealed and compares the vendor's folder. d says what differs from the last version: the "
-        "model of the same vendor and family that was registered before it. To compare with another one, "
-        "press m on that one first. n registers another model. tab goes to the digests."
+        "Every model that was registered, in its newest version, with how that came to be known and what "
+        "its vendor claims. enter opens it: versions, what changed, lineage, claims. A digest (SHA-256) "
+        "changes when one byte of a file does. w looks now whether the vendors' folders have changed; what "
+        "has is a new version. v opens all that was sealed and compares the vendor's folder. m marks a "
+        "model and d compares it with another one. n registers a model. tab goes to the digests."
     )
     DEFAULT_CSS = """
     ModelsScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
     ModelsScreen Heading { margin: 0 1; }
     """
-    NEEDS: ClassVar[dict[str, str]] = {"new": "add_model"}
+    NEEDS: ClassVar[dict[str, str]] = {"new": "add_model", "watch": "watch_models"}
     BINDINGS = navigation(
         "models",
+        Binding("enter", "open", "Open", key_display="enter"),
         Binding("n", "new", "New"),
-        Binding("d", "diff", "Diff"),
-        Binding("m", "mark", "Mark"),
+        Binding("w", "watch", "Watch"),
         Binding("v,f6", "verify", "Verify"),
+        Binding("d", "diff", "Diff", show=False),
+        Binding("m", "mark", "Mark", show=False),
         run=False,
     )
 
@@ -90,6 +98,8 @@ class ModelsScreen(Section):
         super().__init__()
         self.rows: tuple[ModelView, ...] = ()
         self.marked = ""
+        self.waiting: frozenset[str] = frozenset()
+        self.standings: dict[str, list[ClaimStanding]] = {}
 
     def body(self) -> ComposeResult:
         """Table, and the model under the cursor in full."""
@@ -100,23 +110,47 @@ class ModelsScreen(Section):
 
     async def load(self) -> None:
         """Read the registry."""
-        self.rows = await self.ask(self.app.backend.models)
+        backend = self.app.backend
+        self.rows = await self.ask(backend.models)
         table = self.query_one(Rows)
         table.fill(len(self.rows))
         table.focus()
         self._detail(table.cursor)
+        self.waiting = frozenset(row.line for row in await self.ask(backend.model_changes) if row.waits)
+        self.standings = {}
+        for claim in await self.ask(backend.claims):
+            if claim.in_force:
+                self.standings.setdefault(line_of(claim.model), []).append(claim.standing)
+        table.refresh()
 
     def _cells(self, index: int) -> tuple[Content, ...]:
         row = self.rows[index]
         marked = Content.styled(" (marked)", "$review") if row.name == self.marked else Content("")
         return (
-            Content.assemble(foreign(row.name, "bold"), marked),
+            Content.assemble(foreign(row.line or row.name, "bold"), marked),
+            self._version(row),
+            self._claims(row),
+            foreign(row.vendor),
             foreign(row.family),
             Content(f"{row.parameters:>13,}"),
-            foreign(row.vendor),
             foreign(day(row.released)),
             foreign(day(row.registered_utc)),
         )
+
+    def _version(self, row: ModelView) -> Content:
+        """Number, and how it came to be known; one that waits for an answer stands out."""
+        if (row.line or row.name) in self.waiting:
+            sign = self.app.glyphs.verdicts["REVIEW"]
+            return Content.styled(f"{row.version} {sign} unanswered", "bold $review")
+        return Content.assemble(f"{row.version} ", foreign(row.found, "$muted"))
+
+    def _claims(self, row: ModelView) -> Content:
+        """The worst standing of its claims, and how many stand so."""
+        stand = self.standings.get(row.line or row.name, [])
+        worst = next((one for one in WORST if one in stand), None)
+        if worst is None:
+            return Content.styled("none", "$muted")
+        return claim_sign(worst, self.app.glyphs, stand.count(worst))
 
     def _detail(self, index: int) -> None:
         facts = self.query_one(Facts)
@@ -157,6 +191,23 @@ class ModelsScreen(Section):
     def on_rows_moved(self, message: Rows.Moved) -> None:
         """Show the model in full."""
         self._detail(message.index)
+
+    def on_rows_chosen(self) -> None:
+        """A click on the row under the cursor."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """The model under the cursor whole."""
+        here = self._here()
+        if here is not None:
+            self.app.switch_screen(ModelScreen(here.line or here.name))
+
+    def action_watch(self) -> None:
+        """Look now whether the vendors' folders have changed."""
+        here = self._here()
+        if here is not None:
+            lines = tuple(row.line or row.name for row in self.rows)
+            self.app.push_screen(WatchDialog(lines), self._registered)
 
     def action_new(self) -> None:
         """Register another one."""

@@ -16,16 +16,20 @@ from tui.widgets.chrome import Notice
 from tui.widgets.drawing import Heading
 from tui.widgets.fields import Field, Pick
 
+EVERY_TIME, IF_NEW = "every time", "what is new or due"
+
 
 class NewScheduleDialog(Dialog[ScheduleView]):
     """Answers with the schedule that was kept."""
 
     HELP_TEXT: ClassVar[str] = (
         "When: a usual choice with a time, or an own cron expression (minute hour day month weekday). All "
-        "models: every one that is registered when it runs. Window: local times between which a run may "
-        "start, as 01:00-05:00; a run that was missed waits for it. Blackout: days on which nothing starts, "
-        "as 2026-12-24..2026-12-26, several with commas. A timer of the machine has to call gradaudit "
-        "schedule run; docs/schedule.md shows one."
+        "models: every one that is registered when it runs. What is new or due: it looks at the vendors' "
+        "folders first, and audits only what has no audit on this cohort yet or whose last one is older than "
+        "the policy's cadence. Window: local times between which a run may start, as 01:00-05:00; a run that "
+        "was missed waits for it. Blackout: days on which nothing starts, as 2026-12-24..2026-12-26, several "
+        "with commas. gradaudit serve or a timer of the machine has to start what is due; ./install.sh "
+        "service installs both."
     )
 
     def compose(self) -> ComposeResult:
@@ -39,6 +43,7 @@ class NewScheduleDialog(Dialog[ScheduleView]):
             yield Pick("model", "model")
             yield Pick("cohort", "cohort")
             yield Pick("policy", "policy")
+            yield Pick("audits", "audits", (EVERY_TIME, IF_NEW))
             yield Field("time zone", "zone", hint="this machine's when empty; as Europe/Vienna")
             yield Field("window", "window", hint="01:00-05:00 (may stay empty)")
             yield Field("blackout", "blackout", hint="2026-12-24..2026-12-26 (may stay empty)")
@@ -111,4 +116,5 @@ class NewScheduleDialog(Dialog[ScheduleView]):
         )
         cron = own if when == OWN else usual(when, at)
         spans = tuple(filter(None, (span.strip() for span in blackout.split(","))))
-        return Schedule(name, cron, zone, model, cohort, policy, window, spans)
+        watch = self.query_one("#audits", Pick).value == IF_NEW
+        return Schedule(name, cron, zone, model, cohort, policy, window, spans, watch=watch)

@@ -147,7 +147,7 @@ class PoliciesScreen(Section):
             told = Content.assemble(*values), foreign(one.decides)
         elif self.tried is not None and self.tried.rows:
             told = (foreign(self.tried.rows[self.query_one("#audits-tried", Rows).cursor].why),)
-        elif self.view is not None and self.view.keys and self.found is self.tried is None:
+        elif self.view is not None and self.view.keys and not self.found and not self.tried:
             key = self.view.keys[self.query_one("#every", Rows).cursor]
             told = foreign(key.decides), foreign(key.note, "$muted")
         self.query_one("#why", Lines).show(*told)

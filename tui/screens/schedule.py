@@ -1,4 +1,4 @@
-"""Schedule: what is audited when, what came of it, and the week ahead with what will not be started."""
+"""Schedule: what is watched and audited when, who looks after it, what came of it, and the week ahead."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from textual.content import Content
 
 from appliance.errors import ApplianceError
 from appliance.schedule_views import ComingRun, ScheduleView
+from appliance.service_views import ServiceView
 from tui.screens.new_schedule import NewScheduleDialog
 from tui.screens.section import Section, navigation
 from tui.screens.typed import TypedConfirm
 from tui.text import foreign, line
 from tui.widgets.chrome import Notice
-from tui.widgets.drawing import Facts, Heading
+from tui.widgets.drawing import Facts, Heading, Lines
 from tui.widgets.rows import Column, Rows
 from tui.words import moment
 
 _COLUMNS = (
     Column("Schedule", 12, flex=True),
+    Column("Does", 7),
     Column("Next run", 44),
     Column("Last run", 14, flex=True, drop=1),
 )
 _AHEAD = (
     Column("Local time", 16),
     Column("UTC", 16, drop=2),
-    Column("Schedule", 12, flex=True),
-    Column("Model", 12, flex=True, drop=1),
-    Column("What happens", 20, flex=True),
+    Column("Schedule", 10, flex=True),
+    Column("Model", 11, flex=True, drop=1),
+    Column("What happens", 30, flex=True),
 )
 
 
@@ -39,15 +41,18 @@ class ScheduleScreen(Section):
 
     TITLE = "Schedule"
     HELP_TEXT = (
-        "A schedule audits one model, or all of them, at set times. It starts nothing by itself: a timer of "
-        "this machine calls gradaudit schedule run, which starts what is due. Runs that were missed are "
-        "caught up by one. A run outside its window or in a blackout is not started; the week ahead says so. "
-        "n adds a schedule, x removes the one under the cursor, u starts now what is due. tab goes to the "
-        "week ahead."
+        "A schedule audits one model, or all of them, at set times. One that watches looks at the vendors' "
+        "folders first and audits only what is new, or whose last audit is older than the policy's cadence. "
+        "It starts nothing by itself: gradaudit serve, or a timer of this machine that calls gradaudit "
+        "schedule run, starts what is due; the first line says whether somebody does. Runs that were missed "
+        "are caught up by one. A run outside its window or in a blackout is not started; the week ahead says "
+        "so. n adds a schedule, x removes the one under the cursor, u starts now what is due. tab goes to "
+        "the week ahead."
     )
     DEFAULT_CSS = """
     ScheduleScreen Heading { margin: 0 1; }
     ScheduleScreen Rows { height: 1fr; min-height: 3; margin: 0 1; }
+    ScheduleScreen #service { margin: 0 1; }
     ScheduleScreen #facts { padding: 0 1; min-height: 5; max-height: 7; background: $panel; }
     """
     NEEDS: ClassVar[dict[str, str]] = {
@@ -70,7 +75,8 @@ class ScheduleScreen(Section):
 
     def body(self) -> ComposeResult:
         """Schedules, the one under the cursor, the week ahead."""
-        yield Heading("Schedules")
+        yield Lines(id="service")
+        yield Heading("Schedules", id="planned")
         yield Rows(_COLUMNS, self._cells, empty="No schedule yet: press n to add one.", id="schedules")
         yield Facts(10, id="facts")
         yield Heading("The week ahead", id="ahead-head")
@@ -84,6 +90,8 @@ class ScheduleScreen(Section):
         table.fill(len(self.rows))
         table.focus()
         self._detail(table)
+        if "service" in self.app.may:
+            self._attended(await self.ask(backend.service))
         self.ahead = await self.ask(backend.coming_runs)
         self.query_one("#ahead", Rows).fill(len(self.ahead))
         held = sum(bool(run.why) for run in self.ahead)
@@ -91,12 +99,22 @@ class ScheduleScreen(Section):
             Content(f"{len(self.ahead):,} runs, {held:,} not started" if self.ahead else "")
         )
 
+    def _attended(self, view: ServiceView) -> None:
+        """Whether what is due is started by itself."""
+        glyphs = self.app.glyphs
+        sign, style = (
+            (glyphs.verdicts["REVIEW"], "bold $review") if view.silent else (glyphs.passed, "$muted")
+        )
+        told = foreign(f"{sign} {view.told}", style)
+        self.query_one("#service", Lines).show(told)
+
     def _cells(self, index: int) -> tuple[Content, ...]:
         row = self.rows[index]
         sign = self.app.glyphs.verdicts["REVIEW"]
         late = Content.styled(f"{sign} waits to be started", "bold $review")
         return (
             foreign(row.schedule.name, "bold"),
+            Content("watches" if row.schedule.watch else "audits"),
             late if row.waiting_utc else foreign(row.next_told),
             foreign(row.last_told),
         )
@@ -111,7 +129,7 @@ class ScheduleScreen(Section):
             foreign(run.model),
             Content.assemble((f"{glyphs.failed} ", "bold $review"), foreign(run.why))
             if run.why
-            else Content.styled(f"{glyphs.passed} will be started", "$muted"),
+            else foreign(f"{glyphs.passed} {_will(run)}", "$muted"),
         )
 
     def _detail(self, table: Rows) -> None:
@@ -124,8 +142,12 @@ class ScheduleScreen(Section):
             facts.show(
                 ("when", foreign(run.told, "bold")),
                 ("in UTC", foreign(moment(run.at_utc))),
-                ("audits", foreign(f"{run.model}, by the schedule {run.schedule}")),
-                ("started", foreign(f"no: {run.why}" if run.why else "by the machine's timer")),
+                (
+                    "watches" if run.watch else "audits",
+                    foreign(f"{run.model}, by the schedule {run.schedule}"),
+                ),
+                *([("audits", foreign(_audits(run)))] if run.watch else []),
+                ("started", foreign(f"no: {run.why}" if run.why else "by the daemon or the machine's timer")),
             )
         else:
             facts.show(*self._facts(self.rows[table.cursor]))
@@ -136,7 +158,11 @@ class ScheduleScreen(Section):
         rest = f", priority {one.priority}" if one.priority else ""
         when = foreign(f"({one.cron}), {one.zone}")
         yield "when", Content.assemble(foreign(view.meaning, "bold"), " ", when)
-        yield "audits", foreign(f"{one.model} on {one.cohort} under {one.policy}{rest}")
+        panel = f"on {one.cohort} under {one.policy}{rest}"
+        if one.watch:
+            yield "watches", foreign(f"{one.model}; audits what is new or due {panel}")
+        else:
+            yield "audits", foreign(f"{one.model} {panel}")
         if held:
             yield "held", foreign(", ".join(held))
         yield "next", foreign(view.next_told)
@@ -195,8 +221,21 @@ class ScheduleScreen(Section):
             self.complain(error)
             return
         notice = self.query_one(Notice)
-        if failed := [row for row in started if row.why]:
+        asked = sum(bool(row.audit) for row in started)
+        if failed := [row for row in started if row.why and not row.audit]:
             notice.complain(f"{failed[0].schedule}: {failed[0].model}: {failed[0].why}")
         else:
-            notice.confirm(f"{len(started)} audits were asked for" if started else "nothing is due")
+            notice.confirm(f"{asked} audits were asked for" if asked else "nothing is due")
         self.reload()
+
+
+def _will(run: ComingRun) -> str:
+    """What a run that is started comes to, as far as that is known now."""
+    if not run.watch:
+        return "will be started"
+    return f"looks; audits {', '.join(run.audits)}" if run.audits else "looks; audits what has changed"
+
+
+def _audits(run: ComingRun) -> str:
+    due = f"{', '.join(run.audits)}, which are due; and " if run.audits else ""
+    return f"{due}what has changed by then"

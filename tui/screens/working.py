@@ -50,6 +50,7 @@ class WorkDialog(Dialog[bool]):
     TITLE: ClassVar[str] = ""
     NOTE: ClassVar[str] = ""
     ACT: ClassVar[str] = ""
+    FIRST: ClassVar[str] = "Input, Pick"  # the first of these has the focus
     WORK: ClassVar[str] = ""  # what is done, for the top line: `ingest`
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back or hide", show=False)]
 
@@ -84,7 +85,7 @@ class WorkDialog(Dialog[bool]):
 
     def on_mount(self) -> None:
         """The first field has the focus; what runs already is shown."""
-        self.query(Input).first().focus()
+        self.query(self.FIRST).first().focus()
         work = self.app.labour.work
         if work is not None and not work.over and work.title == self.WORK:
             self._watch(work)
@@ -128,7 +129,7 @@ class WorkDialog(Dialog[bool]):
         notice = self.query_one(Notice)
         if work.error is not None:
             notice.complain(str(work.error), work.error.hint)
-            self.query(Input).first().focus()
+            self.query(self.FIRST).first().focus()
         elif work.cancelled:
             notice.complain("cancelled", "nothing is half done; it can be started again")
         else:

@@ -32,12 +32,18 @@ def top_of(points: tuple[AuditPoint, ...], limit: float | None) -> float:
 
 
 class ControlChart(Drawing):
-    """One row per audit, in the order given: version, verdict, share with interval, k of N."""
+    """One row per audit, in the order given: version, verdict, share with interval, k of N.
 
-    def __init__(self, points: tuple[AuditPoint, ...], limit: float | None) -> None:
+    Args:
+        limit: the share that the policy tolerates; None where the audits have not one policy.
+        of_limit: whether the legend says that there is none.
+    """
+
+    def __init__(self, points: tuple[AuditPoint, ...], limit: float | None, *, of_limit: bool = True) -> None:
         super().__init__()
         self.points = points
         self.limit = limit
+        self.of_limit = of_limit
 
     def draw(self, width: int) -> list[Content]:
         """Axis, rows, and what the signs mean."""
@@ -77,7 +83,8 @@ class ControlChart(Drawing):
     def _legend(self) -> str:
         signs = {"mark": self.glyphs.mark, "dash": self.glyphs.dash}
         if self.limit is None:
-            return tell("chart.key.no_limit", **signs)
+            told = tell("chart.key.signs", **signs)
+            return f"{told} {tell('chart.key.no_limit')}" if self.of_limit else told
         limit = tell("chart.nobody") if self.limit == 0 else percent(self.limit)
         return tell("chart.key", rule=self.glyphs.rule, both=self.glyphs.both, limit=limit, **signs)
 

@@ -207,10 +207,8 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "{mark} share of patients flagged, {dash} 95 % interval of the exposed share, {rule} the policy's "
         "limit: {limit}; {both} both in one cell."
     ),
-    "chart.key.no_limit": (
-        "{mark} share of patients flagged, {dash} 95 % interval of the exposed share. No limit is drawn: "
-        "these audits ran under different policies."
-    ),
+    "chart.key.signs": "{mark} share of patients flagged, {dash} 95 % interval of the exposed share.",
+    "chart.key.no_limit": "No limit is drawn: these audits ran under different policies.",
     "chart.nobody": "no exposed patient",
     "chart.at_least": "at least {share}",
 }
