@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from appliance.errors import UsageError
 from appliance.views import VerdictWord
-from audit_core.claims import Account, Budget, ClaimFinding, ClaimKind, ClaimUnit, Neighbours
+from audit_core.claims import Account, Budget, ClaimCheck, ClaimFinding, ClaimKind, ClaimUnit, Neighbours
 
 __all__ = [  # with the engine's types that the front ends may name
     "KINDS",
@@ -18,6 +18,7 @@ __all__ = [  # with the engine's types that the front ends may name
     "Account",
     "Budget",
     "ClaimAudit",
+    "ClaimCheck",
     "ClaimEffect",
     "ClaimFinding",
     "ClaimKind",

@@ -8,7 +8,9 @@ from appliance.claims.views import (
     Account,
     Budget,
     ClaimAudit,
+    ClaimCheck,
     ClaimEffect,
+    ClaimFinding,
     ClaimKind,
     ClaimRequest,
     ClaimRow,
@@ -73,6 +75,31 @@ _AUDIT = ClaimAudit(
     True,
     2.31,
     1.0,
+)
+
+CHECKED = (
+    ClaimCheck(
+        UNTRAINED.claim_id,
+        ClaimKind.NOT_TRAINED,
+        UNTRAINED.source,
+        sentence="It is set against the verdict, in its standing.",
+    ),
+    ClaimCheck(
+        PRIVATE.claim_id,
+        ClaimKind.PRIVATE,
+        PRIVATE.source,
+        1.0,
+        1e-6,
+        3.92,
+        "PRV, opacus 1.5.4",
+        2.31,
+        1.0,
+        0.95,
+        "patients",
+        ClaimFinding.CONTRADICTED,
+        "Of 46 guesses about patients, 41 are right: epsilon is at least 2.31 (95.0%, at delta 1.0e-06). The "
+        "claim of 1 allows 1 for the same, by group privacy over 1 units.",
+    ),
 )
 
 

@@ -62,6 +62,7 @@ from audit_core.results import (
 )
 from tests.tui.arrivals import Arrivals
 from tests.tui.case_views import decided, demo_cases, owned
+from tests.tui.claim_views import CHECKED
 from tests.tui.finding_simulator import PlantedFindings
 from tests.tui.policy_simulator import SimulatedPolicies
 from tests.tui.simulated_runs import SimulatedRuns
@@ -258,6 +259,7 @@ def result(leaky: bool) -> AuditResult:
         )
         if leaky
         else (),
+        claims=CHECKED if leaky else (),
     )
 
 

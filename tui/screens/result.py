@@ -20,6 +20,7 @@ from tui.text import foreign, line
 from tui.widgets.bars import Bars
 from tui.widgets.calibration import CalibrationPlot, bins_of
 from tui.widgets.chrome import Banner, Notice
+from tui.widgets.claim_checks import ClaimChecks
 from tui.widgets.control_chart import ControlChart
 from tui.widgets.controls import ControlsTable, TierLines
 from tui.widgets.drawing import Facts, Heading, Lines
@@ -74,9 +75,10 @@ class ResultScreen(Section):
 
     TITLE = "Result"
     HELP_TEXT = (
-        "The verdict stands boxed among the five, always in the same order. Below it: reasons, how many "
-        "patients, the scores with the threshold, the ROC, every control, the layers that remember, and what "
-        "the evidence does not prove. Arrows and page keys scroll; e writes the evidence pack."
+        "The verdict stands boxed among the five, always in the same order. Below it: reasons, what the "
+        "vendor claimed and what the numbers say of it, how many patients, the scores with the threshold, "
+        "the ROC, every control, the layers that remember, and what the evidence does not prove. Arrows and "
+        "page keys scroll; e writes the evidence pack."
     )
     BINDINGS = navigation("result", Binding("e,f6", "export", "Export"))
 
@@ -111,6 +113,9 @@ class ResultScreen(Section):
         subject = Content.assemble(foreign(row.model, "bold"), "  ", (made, "$muted"))
         yield Lines(subject)
         yield VerdictStrip(view.verdict)
+        if result.claims:
+            yield Heading(tell("claims.title"))
+            yield ClaimChecks(result.claims)
         yield Horizontal(
             Vertical(
                 Heading(tell("result.exposure")),

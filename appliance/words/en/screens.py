@@ -196,6 +196,16 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "verified: all {number} entries are as signed",
     ),
     "log.exported": "{file}: entries {first} to {last}",
+    # the vendor's claims beside a result
+    "claims.title": "What the vendor claims",
+    "claims.finding.contradicted": "contradicted",
+    "claims.finding.questioned": "questioned",
+    "claims.finding.within": "within the claim",
+    "claims.finding.not_tested": "not tested",
+    "claims.kind.not_trained": "not trained on customer data",
+    "claims.kind.de_identified": "de-identified",
+    "claims.kind.private": "differentially private",
+    "claims.epsilon": "{kind}, ε = {epsilon}, δ = {delta}",
     # pictures of a result
     "calibration.none": "No calibration: no reference was given a probability.",
     "calibration.head": "predicted observed",
