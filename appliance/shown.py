@@ -187,6 +187,8 @@ def audit_row(stored: StoredAudit) -> AuditRow:
         state=stored.state,
         verdict=VerdictWord(stored.verdict) if stored.verdict else None,
         why=safe(stored.why, 300),
+        policy_version=policy_version(stored),
+        policy_digest=str(stored.digests.get("policy", "")),
     )
 
 
@@ -207,16 +209,24 @@ def audit_view(stored: StoredAudit, demo: bool) -> AuditView:
         model_digest=str(stored.digests["model"]),
         isolation=tuple((str(layer), str(state)) for layer, state in document["isolation"].items()),
         sample_note=str(document.get("sample_note", _sample_note(document, demo))),
-        policy_version=_policy_version(str(document.get("policy_text", ""))),
+        policy_version=policy_version(stored),
     )
 
 
-def _policy_version(text: str) -> str:
-    """What a policy's text says; "" where there is none."""
+def policy_version(stored: StoredAudit) -> str:
+    """Version of the policy an audit ran under; "" in what an earlier version stored without its text."""
+    if "policy_version" in stored.digests:
+        return safe(str(stored.digests["policy_version"]))
     try:
+        text = str((stored.result or {}).get("policy_text", ""))
         return safe(str(tomllib.loads(text).get("version", "")))
     except tomllib.TOMLDecodeError:
         return ""
+
+
+def policy_reference(stored: StoredAudit) -> str:
+    """NAME@VERSION of the policy an audit ran under, NAME where no version is known."""
+    return "@".join(filter(None, (safe(stored.policy), policy_version(stored))))
 
 
 def noted(stored: StoredAudit, demo: bool) -> StoredAudit:
@@ -244,6 +254,8 @@ def overview_row(model: ModelView, last: StoredAudit | None) -> OverviewRow:
         why=safe(last.why, 300) if last is not None else tell("overview.never"),
         audited_utc=last.finished_utc if last is not None else "",
         audit_id=last.audit_id if last is not None else "",
+        policy=policy_reference(last) if last is not None else "",
+        policy_digest=str(last.digests.get("policy", "")) if last is not None else "",
     )
 
 

@@ -335,6 +335,8 @@ class AuditRow:
     state: str  # "running", "interrupted", "done", "failed"
     verdict: VerdictWord | None
     why: str  # first reason, or the failure
+    policy_version: str = ""  # "" where an earlier version did not keep it
+    policy_digest: str = ""  # hex SHA-256 of its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +370,8 @@ class OverviewRow:
     audited_utc: str
     audit_id: str
     due: str = ""  # when its next audit by a schedule is due, ISO; in the past where nobody has started it
+    policy: str = ""  # NAME@VERSION of what decided last
+    policy_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from appliance.evidence.entries import Entry, claimed_ms
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence_roots import CLOSED
 from appliance.sanitise import safe
+from appliance.shown import policy_reference
 from appliance.views import VerdictWord
 from appliance.words.table import tell
 from appliance.workspace.rows import StoredAudit
@@ -133,6 +134,8 @@ class Cases:
             clocks=tuple(
                 reading(clock, passed_ms, answered.get(clock.name), self._elapsed.now_ms) for clock in CLOCKS
             ),
+            policy=policy_reference(case.audit),
+            policy_digest=str(case.audit.digests.get("policy", "")),
         )
 
     def _notes(self, case: Case, people: Sequence[str]) -> list[str]:

@@ -68,6 +68,7 @@ class CaseRow:
         owner: name of a user, or "".
         known_utc: first knowledge, the claimed time of the verdict's entry.
         entry: number of that entry; None where the log does not hold it.
+        policy: NAME@VERSION of what decided, or NAME where no version is known.
     """
 
     audit_id: str
@@ -79,6 +80,8 @@ class CaseRow:
     known_utc: str
     entry: int | None
     clocks: tuple[ClockView, ...]
+    policy: str = ""
+    policy_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def _show(view: CaseView, json_: bool) -> None:
         tell("case.fact.why", why=row.why),
         tell("case.fact.known", known=_known(row)),
         tell("case.fact.owner", owner=row.owner or tell("case.nobody")),
+        tell("case.fact.policy", policy=row.policy, digest=row.policy_digest),
         *(f"{clock.name:6} {clock.said}; {_limit(clock)} ({clock.law})" for clock in row.clocks),
     ]
     for step in view.steps:

@@ -172,7 +172,8 @@ class StoredAudit:
         state: "running", "interrupted" (can be resumed), "done" or "failed".
         verdict: the word, "" while there is none.
         findings_object: name of the sealed batch of findings, "" while there is none.
-        digests: what was used: policy, cohort, model, code; and under `asked` how the policy was named.
+        digests: what was used: policy, cohort, model, code; under `asked` how the policy was named, and under
+            `policy_version` its version.
     """
 
     audit_id: str

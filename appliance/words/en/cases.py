@@ -44,6 +44,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "case.fact.why": "why    {why}",
     "case.fact.known": "known  {known}",
     "case.fact.owner": "owner  {owner}",
+    "case.fact.policy": "policy {policy} ({digest})",
     "case.closed": "{number} closed, listed with --all",
     # the screen
     "cases.help": (
