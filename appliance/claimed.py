@@ -5,7 +5,7 @@ A claim is an entry of the log and a sealed record (`claims.records`); what audi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,15 @@ from appliance.words.table import tell
 
 if TYPE_CHECKING:
     from appliance.claims.records import Kept, Record
-    from appliance.claims.standing import Finished
-    from appliance.claims.views import ClaimRequest, ClaimRow, ClaimView
+    from appliance.claims.views import ClaimAudit, ClaimRequest, ClaimRow, ClaimView
 
 
 class Claimed(Disclosed, Logged):
     """Claims of one site's vendors."""
+
+    def _after_opening(self) -> None:
+        self._read: dict[tuple[str, str], ClaimAudit] = {}  # what finished audits say never changes
+        super()._after_opening()
 
     def claims(self, model: str = "") -> tuple[ClaimRow, ...]:
         """Every claim, those in force first, of each the newest first.
@@ -36,13 +39,12 @@ class Claimed(Disclosed, Logged):
         from appliance.claims import standing
 
         exact = self._model(model).name if model else ""
-        audits = self._finished()
-        found = reversed(self._kept_claims().values())
-        rows = [
-            standing.row(one, standing.against(one, audits))
-            for one in found
+        found = [
+            one
+            for one in reversed(self._kept_claims().values())
             if not exact or standing.speaks_of(one.request, exact)
         ]
+        rows = [standing.row(one, audits) for one, audits in self._with_audits(found)]
         return tuple(sorted(rows, key=lambda row: not row.in_force))
 
     def claim(self, claim_id: str) -> ClaimView:
@@ -54,8 +56,8 @@ class Claimed(Disclosed, Logged):
         """
         from appliance.claims import standing
 
-        kept = self._kept_claim(claim_id)
-        return standing.view(kept, standing.against(kept, self._finished()))
+        ((kept, audits),) = self._with_audits([self._kept_claim(claim_id)])
+        return standing.view(kept, audits)
 
     def add_claim(self, request: ClaimRequest) -> ClaimView:
         """Record what a vendor claims; a claim of differential privacy is recomputed at once.
@@ -124,11 +126,14 @@ class Claimed(Disclosed, Logged):
             raise UsageError("no such claim", "see `gradaudit claim ls`")
         return found
 
-    def _finished(self) -> tuple[Finished, ...]:
-        """Audits with a result, newest first."""
-        from appliance.claims.standing import Finished
+    def _with_audits(self, claims: Sequence[Kept]) -> Iterator[tuple[Kept, tuple[ClaimAudit, ...]]]:
+        """Each claim with every finished audit of what it speaks of, newest first."""
+        from appliance.claims import standing
 
-        return tuple(Finished(row) for row in self._workspace.catalogue.audits() if row.result is not None)
+        audits = self._workspace.catalogue.audits() if claims else ()
+        finished = [standing.Finished(row) for row in audits if row.result is not None]
+        for one in claims:
+            yield one, standing.against(one, finished, self._read)
 
     def _keep_record(self, record: Record) -> None:
         """Seal a record, between the log's two entries about it."""
@@ -146,9 +151,8 @@ class Claimed(Disclosed, Logged):
         from appliance.claims.views import ClaimStanding
 
         in_force = [one for one in self._kept_claims().values() if one.withdrawn is None]
-        audits = self._finished() if in_force else ()
-        for one in in_force:
-            row = standing.row(one, standing.against(one, audits))
+        for one, audits in self._with_audits(in_force):
+            row = standing.row(one, audits)
             if row.standing is ClaimStanding.CONTRADICTED:
                 yield tell("claim.need.contradicted", model=row.model, claim=row.claim_id)
             elif standing.not_borne_out(one):

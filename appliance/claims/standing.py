@@ -7,7 +7,7 @@ at supports nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -135,17 +135,27 @@ def says(request: ClaimRequest) -> str:
     return tell("claim.says.private", **numbers)
 
 
-def against(kept: Kept, audits: Iterable[Finished]) -> tuple[ClaimAudit, ...]:
+def against(
+    kept: Kept, audits: Iterable[Finished], read: MutableMapping[tuple[str, str], ClaimAudit]
+) -> tuple[ClaimAudit, ...]:
     """Every one of these audits that is of what a claim speaks of, and what it does to it.
 
     Args:
         kept: the claim.
         audits: finished ones, newest first.
+        read: what is known of claim and audit from before; added to.
 
     Raises:
         IntegrityError: a stored result does not fit its form.
     """
-    return tuple(_against(kept, one) for one in audits if speaks_of(kept.request, one.stored.model))
+    found = []
+    for one in audits:
+        if speaks_of(kept.request, one.stored.model):
+            key = kept.added.digest, one.stored.audit_id
+            if key not in read:
+                read[key] = _against(kept, one)
+            found.append(read[key])
+    return tuple(found)
 
 
 def _against(kept: Kept, audit: Finished) -> ClaimAudit:
