@@ -73,7 +73,7 @@ def test_every_policy_key_is_documented() -> None:
     rows = re.findall(
         r"^\| (?:`[a-z]+` |)\| (`[^|]+) \|", (ROOT / "docs" / "policy-keys.md").read_text(), re.MULTILINE
     )
-    assert keys == {key for row in rows for key in re.findall(r"`([a-z_]+)`", row)}
+    assert keys == {key for row in rows for key in re.findall(r"`([a-z_-]+)`", row)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
