@@ -63,6 +63,11 @@ def _model(model: ModelRecord) -> dict[str, Any]:
         "adapter_files": dict(model.peft_digests),
         "vendor": model.vendor,
         "released": model.released,
+        "line": model.line,
+        "version": model.version,
+        "replaces": model.replaces,
+        "found": model.found,
+        "changed": list(model.changed),
     }
 
 

@@ -28,6 +28,7 @@ ADD = f"""
 import os, signal, sys
 from pathlib import Path
 from appliance.api import Appliance
+from appliance.evidence.log import EvidenceLog
 from appliance.served import Served
 from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.vault import Vault
@@ -40,10 +41,11 @@ def die_in(kind, method, turn, before=True):
     def dying(*arguments, **named):
         global counted
         counted += 1
-        if before and counted == turn:
+        now = counted == turn or turn in arguments
+        if before and now:
             os.kill(os.getpid(), signal.SIGKILL)
         found = whole(*arguments, **named)
-        if not before and counted == turn:
+        if not before and now:
             os.kill(os.getpid(), signal.SIGKILL)
         return found
     setattr(kind, method, dying)
@@ -52,11 +54,16 @@ die_in(*{{
     "reading": (Vault, "bring", 30),
     "some objects named": (Vault, "_name", 12, False),
     "in the trial": (Served, "answer", 20, False),
+    "after it is known": (EvidenceLog, "append", "model.changed", False),
     "before the row": (Catalogue, "add_model", 1),
     "after the row": (Catalogue, "add_model", 1, False),
 }}[place])
 with Appliance.unlock(Path(root), {PASSPHRASE!r}) as appliance:
-    appliance.add_model("m", Path(model), base=Path(base))
+    if appliance.models():
+        appliance._quiet_s = 0.0
+        appliance.watch_models()
+    else:
+        appliance.add_model("m", Path(model), base=Path(base))
 """
 
 PLACES = ["reading", "some objects named", "in the trial", "before the row", "after the row"]
@@ -116,6 +123,36 @@ def test_after_a_kill_the_model_is_there_whole_or_not_at_all(
         RunFolder().remove()  # any worker for models sweeps
         assert leftovers(root, own_memory) == []
         assert appliance.verify_model("m").different == ()
+        assert objects(root) == {f"{name}.ga1" for name in named(appliance._workspace)}
+
+
+@pytest.mark.parametrize(
+    "place", ["in the trial", "before it is known", "after it is known", "after the row"]
+)
+def test_after_a_kill_a_changed_model_is_the_next_version_or_the_next_watch_makes_it_one(
+    auditor: Worker, tmp_path: Path, own_memory: Path, place: str
+) -> None:
+    """Nothing half registered; one version in the end, one need, and the vault holds what records name."""
+    root = tmp_path / "workspace"
+    model, base = tiny.write_llava(tmp_path / "model"), tiny.write_llava(tmp_path / "base", seed=1)
+    with created(root) as appliance:
+        appliance.add_model("m", model, base=base, worker=auditor)
+    tiny.write_llava(model, seed=2)
+    command = [sys.executable, "-c", ADD, root, model, base, place]
+    assert DIES == subprocess.run(command, cwd=ROOT, check=False, timeout=300).returncode
+    with Appliance.unlock(root, PASSPHRASE) as appliance:
+        names = [view.name for view in appliance.models()]
+        assert names == (["m@2"] if place == "after the row" else ["m"])
+        assert appliance.verify_model("m@1").different == () or place != "after the row"
+        appliance._quiet_s = 0.0
+        (row,) = appliance.watch_models(worker=auditor)
+        assert (row.model, row.state) == ("m@2", "unchanged" if place == "after the row" else "changed")
+        RunFolder().remove()
+        assert appliance.watch_models(worker=auditor)[0].state == "unchanged"
+        assert [change.waits for change in appliance.model_changes()] == [True]
+        assert [view.name for view in appliance.models()] == ["m@2"]
+        appliance.add_model("m", model, base=base, worker=auditor)  # sweeps, registers nothing
+        assert leftovers(root, own_memory) == []
         assert objects(root) == {f"{name}.ga1" for name in named(appliance._workspace)}
 
 

@@ -1,4 +1,4 @@
-"""What follows a change of a vendor's model: announced or answered, set against the version before, lineage."""
+"""What follows a change of a model: announced or answered, set against the version before, lineage."""
 
 from __future__ import annotations
 
