@@ -9,7 +9,7 @@ vendor claims in `claimed`, erasing patients in `erased`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,6 +25,8 @@ from appliance.inspected import Inspected
 from appliance.safekeeping import Safekeeping
 from appliance.views import (
     CohortView,
+    LogHealth,
+    OverviewRow,
     OverviewView,
     Progress,
 )
@@ -102,6 +104,7 @@ class Appliance(Cased, Claimed, Erased, FirstRun, Governed, Inspected, Safekeepi
             replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.line, ""))
             for view in self.models()
         )
+        needs = self._needs(health, rows)
         return OverviewView(
             site=self._workspace.site_name,
             demo=self._workspace.demo,
@@ -111,19 +114,25 @@ class Appliance(Cased, Claimed, Erased, FirstRun, Governed, Inspected, Safekeepi
             reports=counts.reports,
             pairs=counts.pairs,
             quarantined=counts.quarantined,
-            needs_me=(
-                *self._due_after_erasures(),
-                *self._batches_set_aside(),
-                *self._policies_waiting(),
-                *self.log_needs(health),
-                *self._models_need(),
-                *self._schedules_need(),
-                *self._service_needs(),
-                *self._claims_need(),
-                *filter(None, map(shown.needs_a_person, rows)),
-            ),
+            needs_me=tuple(need for need, _ in needs),
+            needs_at=tuple(place for _, place in needs),
             cases=self._open_cases(),
         )
+
+    def _needs(self, health: LogHealth, rows: tuple[OverviewRow, ...]) -> list[tuple[str, str]]:
+        """What needs a person, each with the place of the screens where that is done; "" for the first."""
+        asked: tuple[tuple[str, Iterable[str]], ...] = (
+            ("", self._due_after_erasures()),
+            ("findings", self._batches_set_aside()),
+            ("policies", self._policies_waiting()),
+            ("log", self.log_needs(health)),
+            ("models", self._models_need()),
+            ("models", self._claims_need()),
+            ("schedule", self._schedules_need()),
+            ("schedule", self._service_needs()),
+            ("", filter(None, map(shown.needs_a_person, rows))),
+        )
+        return [(need, place) for place, needs in asked for need in needs]
 
 
 def _now() -> str:

@@ -409,6 +409,7 @@ class OverviewView:
     quarantined: int
     needs_me: tuple[str, ...]
     cases: tuple[CaseRow, ...] = ()  # those that are not closed, the most urgent first
+    needs_at: tuple[str, ...] = ()  # of each need, the place of the screens where that is done; "" for here
 
 
 @dataclass(frozen=True, slots=True)

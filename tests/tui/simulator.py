@@ -339,11 +339,16 @@ def demo_overview(entries: int = 148) -> OverviewView:
         ),
         OverviewRow("north-vlm", "Northfield", None, "", "", ""),
     )
-    needs = ("north-vlm was never audited", "the log was not reviewed for 31 days")
+    needs = (
+        "lumen-vlm@3: weights, config changed and nobody had announced it; 1 d 23 h left",
+        "north-vlm was never audited",
+        "the log was not reviewed for 31 days",
+    )
     cases = tuple(view.row for view in demo_cases().values() if view.row.state is not CaseState.CLOSED)
     verified = entries, "2026-11-20T08:00:00Z"
     health = LogHealth(True, entries, "3fa9c2d17b60e4855d" * 3, WORDS, "", "", "", *verified)
-    return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs, cases)
+    places = "models", "", "log"
+    return OverviewView("St. Brigid General", True, rows, health, 189, 189, 174, 3, needs, cases, places)
 
 
 PAIRING = PairingView(

@@ -10,16 +10,18 @@ from textual.pilot import Pilot
 
 from appliance.errors import ApplianceError
 from appliance.views import VerdictWord
-from tests.tui.pilot import SIZES, drive, glass, press, until
+from tests.tui.pilot import SIZES, drive, glass, press, sees, until
 from tests.tui.simulator import Simulator, audit_view, demo_overview
 from tui.app import GradAuditApp
 from tui.places import PLACES
 from tui.rooms import ROOMS
 from tui.screens.help import HelpDialog
 from tui.screens.log import LogScreen
+from tui.screens.models import ModelsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.result import ResultScreen
 from tui.screens.runs import RunsScreen
+from tui.settings import Settings
 from tui.widgets.chrome import KeyLine
 from tui.words import ORDER
 
@@ -55,6 +57,17 @@ def test_no_size_is_refused(size: tuple[int, int]) -> None:
     drive(steps, size)
 
 
+def test_what_needs_a_person_names_the_key_of_its_place() -> None:
+    """Behind each need stands the key of the place where it is seen to, as this site has it."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await sees(pilot, app, "1 d 23 h left press z", "not reviewed for 31 days press 9")
+        await press(pilot, "z")
+        assert isinstance(app.screen, ModelsScreen)
+
+    drive(steps, (132, 60), settings=Settings(keys={"models": "z"}))
+
+
 def test_number_and_function_keys_go_to_the_same_places() -> None:
     """1–3 and F1–F3 reach Overview, Audits, Result."""
 
@@ -78,7 +91,7 @@ def test_overview_says_what_needs_a_person(size: tuple[int, int]) -> None:
         for words in ("DEMO", "✗ overdue by 3 h", "▸ 56 d left", "✗ FAIL"):
             assert words in shown
         if size[0] >= 80:
-            assert "2 more below need you" in shown
+            assert "3 more below need you" in shown
             assert "? INCONCLUSIVE" in shown
             assert "log intact" in shown
             assert "174 pairs" in shown

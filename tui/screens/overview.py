@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -14,7 +15,7 @@ from appliance.cases.views import CaseRow
 from appliance.evidence.report.wording import MEANING
 from appliance.views import LogHealth, OverviewRow, OverviewView
 from appliance.words.table import count, tell
-from tui.keys import keyed
+from tui.keys import key_name, keyed
 from tui.screens.cases import CASE_COLUMNS, case_cells
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
@@ -112,12 +113,17 @@ class OverviewScreen(Section):
         self._health(view)
 
     def _needs(self, view: OverviewView) -> None:
-        glyph = self.app.glyphs.point
-        needs = [Content.assemble((f"{glyph} ", "bold $review"), foreign(need)) for need in view.needs_me]
+        needs = [self._need(*one) for one in zip_longest(view.needs_me, view.needs_at, fillvalue="")]
         nothing = Content.styled(f"{self.app.glyphs.passed} {tell('overview.nothing')}", "$muted")
         self.query_one("#needs", Lines).show(*(needs or [nothing]))
         more = Content.styled(count("overview.more", len(needs)), "$review") if needs else Content("")
         self.query_one("#open", Heading).add(more)
+
+    def _need(self, need: str, place: str) -> Content:
+        """What needs somebody, and the key of the place where it is seen to."""
+        press = f"  {tell('overview.go', pressed=key_name(self.app, place))}" if place else ""
+        point = (f"{self.app.glyphs.point} ", "bold $review")
+        return Content.assemble(point, foreign(need), (press, "$muted"))
 
     def _tally(self) -> Content:
         """How many models stand at each verdict."""

@@ -133,6 +133,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "overview.nothing": "Nothing else needs you now.",
     "overview.more": ("{number} more below needs you", "{number} more below need you"),
     "overview.data": "{studies} studies, {reports} reports, {pairs} pairs, {files} files in quarantine",
+    "overview.go": "press {pressed}",
     "overview.press": "press r to run an audit",
     "overview.not_audited": "not audited yet. r runs an audit.",
     "overview.why": "Why:",
