@@ -38,9 +38,9 @@ class FileDialog(Dialog[str]):
         """The file name has the focus."""
         self.query_one(Input).focus()
 
-    def on_input_submitted(self) -> None:
-        """Enter answers."""
-        self.dismiss(self.query_one(Input).value.strip() or None)
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter answers with what stood there when it was pressed."""
+        self.dismiss(event.value.strip() or None)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer or leave."""

@@ -89,9 +89,9 @@ class GoToDialog(Dialog[str]):
         """The line has the focus."""
         self.query_one(Input).focus()
 
-    def on_input_submitted(self) -> None:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes."""
-        self.dismiss(self.query_one(Input).value.strip() or None)
+        self.dismiss(event.value.strip() or None)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Go or leave."""
