@@ -77,7 +77,7 @@ class UnlockScreen(Screen[None]):
         if event.input is not field:
             self.set_focus(field)
             return
-        passphrase, field.value = field.value, ""
+        passphrase, field.value = event.value, ""
         if passphrase and not field.disabled:
             field.disabled = True
             self._until = 0.0
