@@ -26,12 +26,15 @@ from appliance.claims.views import (
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.report.page import PageFacts, verdict_page
+from appliance.evidence.report.text import verdict_lines, verdict_text
 from appliance.policy_file import FOLDER
 from appliance.registry import ModelRecord
 from appliance.workspace.rows import StoredAudit, StoredModel
 from appliance.workspace.workspace import LOG, Workspace
 from audit_core.claim_checks import checked
 from audit_core.results import AuditResult, Tier, Verdict, VerdictWord
+from tests.appliance import evidence_case
 from tests.appliance.evidence_case import FrozenClock
 from tests.appliance.test_log_clock import run_for
 from tests.appliance.test_log_segments import in_year
@@ -347,3 +350,21 @@ def test_what_cannot_be_recomputed_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     for accounts, version in ((wild, "1.6.0"), ("[]", "1.6.0"), ("nonsense", "1.6.0"), (wild, "\x1b[31m")):
         with pytest.raises(Exception, match="does not keep to its form"):
             accounting._checked(accounts, version)
+
+
+def test_the_verdict_page_names_claim_number_and_source(site: Site) -> None:
+    """Page and lines say what was claimed where, what was recomputed with what, and the bound; inertly."""
+    request = replace(PRIVATE, source="<b>annex</b> [/x]\x1b[31m")
+    claim_id = site.appliance.add_claim(request).row.claim_id
+    told = shelf.asked(site.workspace, site.appliance._log, [claim_id])
+    result = replace(guessed(100), claims=checked(told, guessed(100)))
+    view = replace(evidence_case.view(), result=result)
+    text = verdict_text(view)
+    for said in (claim_id, "ε = 1 at δ = 1e-06", "PRV, opacus 1.6.0", "0.900", "100 are right", "annex"):
+        assert said in text
+    assert "\x1b" not in text and "[/x]" not in text
+    page = verdict_page(view, PageFacts("Test", "", "", "2026-01-01T00:00", 1, "w" * 10, "0" * 64))
+    assert claim_id in page and "<b>annex" not in page
+    assert any(claim_id in line for line in verdict_lines(view))
+    void = replace(view, verdict=Verdict(VerdictWord.VOID, 1, ("Void.",)))
+    assert "says nothing of any claim" in verdict_text(void) and "are right" not in verdict_text(void)

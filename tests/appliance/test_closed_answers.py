@@ -14,6 +14,7 @@ import pytest
 from appliance import answers, codec
 from appliance.errors import ApplianceError, WorkerFailed
 from appliance.phrases import GAP, Phrases
+from audit_core.claims import ClaimCheck, ClaimKind
 from audit_core.estimates import Trial
 from audit_core.results import AuditResult, Finding, Progress, Role, Unscored
 from tests.appliance.taken_over import worker
@@ -174,10 +175,20 @@ def test_rows_are_those_that_were_given(honest: tuple[Answer, list[answers.Place
     assert accepted(sent(more, findings), given, known) is None
 
 
+def test_a_worker_says_nothing_of_claims(honest: tuple[Answer, list[answers.Place], Phrases]) -> None:
+    """A vendor's claims are checked where no model has a say: an answer that brings some is refused."""
+    (result, findings), given, known = honest
+    for text in ("", "No memory."):
+        check = ClaimCheck("C-1", ClaimKind.NOT_TRAINED, text)
+        assert accepted(sent(replace(result, claims=(check,)), findings), given, known) is None
+    assert accepted(sent(result, findings), given, known) is not None
+
+
 def test_every_text_of_the_vocabulary_has_a_form() -> None:
     """A field that is added later is refused until its form is written down, and none has two."""
     forms = (answers.NAMES, answers.SENTENCES, answers.GIVEN)
     found = set(_texts(AuditResult)) | set(_texts(Finding)) | set(_texts(Trial)) | set(_texts(Progress))
+    found = {one for one in found if not one.startswith("ClaimCheck.")}  # those no worker may send at all
     assert found == set().union(*forms)
     assert len(found) == sum(map(len, forms))
 

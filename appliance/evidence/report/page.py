@@ -61,6 +61,7 @@ def verdict_page(view: AuditView, facts: PageFacts) -> str:
         _signature(facts),
         _controls(view),
         _limits(view),
+        _claims(view),
         _detectors(view),
         _beside(view),
         _method(view),
@@ -217,6 +218,15 @@ def _limits(view: AuditView) -> str:
         f"<h2>{_own('report.limits')}</h2>"
         f"<table>{_heads('report.limit.what', 'report.limit.why', 'report.limit.remedy')}{rows}</table>"
     )
+
+
+def _claims(view: AuditView) -> str:
+    """What the vendor claimed, and what this audit says of it; nothing where it claimed nothing."""
+    rows = "".join(
+        f"<dt>{_text(name)}</dt><dd>{_text(sentence, 800)}</dd>"
+        for name, sentence in wording.claims(view.result, view.verdict.word)
+    )
+    return f"<h2>{_own('report.claims')}</h2><dl>{rows}</dl>" if rows else ""
 
 
 def _detectors(view: AuditView) -> str:

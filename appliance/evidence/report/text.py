@@ -28,6 +28,9 @@ def verdict_text(view: AuditView) -> str:
     if view.result.limits:
         lines += _part(tell("text.limits"), _limits(view))
     lines += _part(tell("text.detectors"), _detectors(view, "text.detector_decides", "text.detector"))
+    claims = wording.claims(view.result, view.verdict.word)
+    if claims:
+        lines += _part(tell("text.claims"), [f"{name}: {safe(sentence, 800)}" for name, sentence in claims])
     beside = wording.beside(view.result, view.verdict.word)
     if beside:
         lines += _part(tell("text.beside"), [f"{name}: {safe(sentence, 400)}" for name, sentence in beside])
@@ -52,6 +55,8 @@ def verdict_lines(view: AuditView) -> list[str]:
     for number, limit in enumerate(result.limits, start=1):
         lines.append(tell("plain.limit", number=number, limit=safe(limit.what, 400)))
     lines += _detectors(view, "plain.detector_decides", "plain.detector")
+    for name, sentence in wording.claims(result, word):
+        lines.append(tell("plain.beside", name=name, sentence=safe(sentence, 800)))
     for name, sentence in wording.beside(result, word):
         lines.append(tell("plain.beside", name=name, sentence=safe(sentence, 400)))
     return [*lines, tell("plain.numbers")]

@@ -6,6 +6,7 @@ The sentences themselves stand in `appliance.words`.
 from __future__ import annotations
 
 from appliance.words.table import count, tell
+from audit_core.claims import ClaimCheck, ClaimKind
 from audit_core.results import (
     AuditResult,
     ControlName,
@@ -182,3 +183,37 @@ def beside(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...
     if result.dataset_inference is not None:
         found.insert(0, (tell("beside.dataset"), result.dataset_inference.sentence))
     return tuple(found)
+
+
+def claims(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...]:
+    """(name, sentence) of every vendor claim that the verdict knew: number, source and what was found."""
+    return tuple(
+        (
+            tell("claims.name", claim=check.claim, kind=check.kind),
+            " ".join(filter(None, [_claimed(check), _recomputed(check), _answered(check, word)])),
+        )
+        for check in result.claims
+    )
+
+
+def _claimed(check: ClaimCheck) -> str:
+    said = tell("claims.source", source=check.source)
+    if check.epsilon is None:
+        return said
+    return f"{tell('claims.epsilon', epsilon=f'{check.epsilon:g}', delta=f'{check.delta:g}')} {said}"
+
+
+def _recomputed(check: ClaimCheck) -> str:
+    if check.kind is not ClaimKind.PRIVATE:
+        return ""
+    if check.accounted is None:
+        return tell("claims.not_recomputed")
+    return tell("claims.recomputed", accountant=check.accountant, upper=f"{check.accounted:.3f}")
+
+
+def _answered(check: ClaimCheck, word: VerdictWord) -> str:
+    if word in (VerdictWord.VOID, VerdictWord.INCONCLUSIVE):
+        return tell("claim.audit.no_answer", verdict=word)
+    if check.kind is ClaimKind.PRIVATE:
+        return check.sentence
+    return tell("claims.by_verdict" if check.kind is ClaimKind.NOT_TRAINED else "claim.audit.identity")

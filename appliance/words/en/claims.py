@@ -9,19 +9,31 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "claim.stopped": "The accountants could not finish: {why}.",
     "claim.not_yet": "Not recomputed yet: `gradaudit claim recompute {claim}`.",
     "claim.accountant": (
-        "From the vendor's own parameters the accountant {accountant} ({by}) gives ε up to {upper}, the claim "
-        "says {epsilon}."
+        "From the vendor's own parameters the accountant {accountant} ({by}) gives ε up to {upper}, the "
+        "claim says {epsilon}."
     ),
     # what one audit does to a claim
     "claim.audit.no_answer": "It ended in {verdict}, which says nothing of any claim.",
     "claim.audit.not_told": "What it would have ended in without any claim cannot be told any more.",
     "claim.audit.identity": (
-        "An audit shows whether a model has seen a patient's pair, not whether names had been removed from it: "
-        "it neither supports nor contradicts that."
+        "An audit shows whether a model has seen a patient's pair, not whether names had been removed from "
+        "it: it neither supports nor contradicts that."
     ),
     "claim.audit.clean": (
         "No sign of training on these patients, by an audit that would have seen {share} of them or more in "
         "80 % of simulated audits; of fewer it says nothing."
+    ),
+    # in a report
+    "report.claims": "What the vendor claimed, against this audit",
+    "text.claims": "What the vendor claimed, against this audit:",
+    "claims.name": "{claim}, {kind}",
+    "claims.source": "Source: {source}.",
+    "claims.epsilon": "ε = {epsilon} at δ = {delta}.",
+    "claims.recomputed": "Recomputed from the vendor's own parameters ({accountant}): ε up to {upper}.",
+    "claims.not_recomputed": "Nobody could recompute it from the vendor's own parameters.",
+    "claims.by_verdict": (
+        "The verdict answers it: FAIL contradicts it, a REVIEW on account of exposure questions it, and PASS "
+        "supports it as far as this audit could see."
     ),
     # how a claim stands
     "claim.by_audit": "Audit {audit}: {why}",
@@ -41,8 +53,8 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "coins can contradict an ε; one that stays below it is no proof that it holds."
     ),
     "claim.note.neighbours": (
-        "The vendor does not say whether ε compares training sets of which one has a unit more, or one unit in "
-        "another's place: the reading that favours the claim is taken."
+        "The vendor does not say whether ε compares training sets of which one has a unit more, or one unit "
+        "in another's place: the reading that favours the claim is taken."
     ),
     "claim.note.level": "A claim that is true is contradicted by chance in at most 5 % of audits.",
     "claim.note.version": "It speaks of {model} alone: a later version needs a claim of its own.",
