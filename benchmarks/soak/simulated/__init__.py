@@ -1,0 +1,1 @@
+"""A site in simulated time: what `year.py` runs."""
