@@ -158,8 +158,15 @@ class Backend(Protocol):
     def open_findings(self, passphrase: str = "", second: Second | None = None) -> None:
         """Open the findings until a lock."""
 
-    def findings_page(self, audit_id: str, asked: FindingsAsked, offset: int, limit: int) -> FindingsPage:
-        """At most `limit` findings from `offset` on; quick once the first page of an audit was read."""
+    def findings_page(
+        self,
+        audit_id: str,
+        asked: FindingsAsked,
+        offset: int,
+        limit: int,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> FindingsPage:
+        """At most `limit` findings from `offset` on; `on_step` is told where all rows are read once."""
 
     def finding(self, audit_id: str, patient: str) -> tuple[FindingView, ...]:
         """All pairs of one pseudonym in an audit, with every score."""

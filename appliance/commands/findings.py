@@ -8,7 +8,7 @@ import typer
 
 from appliance.commands.session import Json, in_person
 from appliance.commands.users import With, WithFd
-from appliance.narration import emit, say, table, tabular
+from appliance.narration import emit, progress, say, table, tabular
 
 findings = typer.Typer(
     help="What an audit says of single patients; opens with the evidence key.", no_args_is_help=True
@@ -42,10 +42,13 @@ def findings_ls(
 ) -> None:
     """List findings by pseudonym: score, p-value, leak probability. Membership is health information."""
     from appliance.finding_views import FindingsAsked
+    from appliance.views import Progress
 
     asked = FindingsAsked(role, flagged, pseudonym, min_score, prior, min_probability, sort)
-    with in_person(context, with_, with_fd) as appliance:
-        page = appliance.findings_page(audit_id, asked, offset, limit)
+    with in_person(context, with_, with_fd) as appliance, progress(json_) as step:
+        page = appliance.findings_page(
+            audit_id, asked, offset, limit, lambda *read: step(Progress("reading", *read, "findings"))
+        )
     table(json_, page.rows)
     if json_:
         return

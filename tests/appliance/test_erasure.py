@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from appliance import auditing, certificate, findings, policy_file
 from appliance.api import Appliance
@@ -27,6 +27,7 @@ from appliance.sealed import REPORT_TEXT
 from appliance.shown import cohort_document
 from appliance.workspace import erasing, evidence_tables, tables
 from appliance.workspace.evidence_batches import EVIDENCE, EvidenceBatches
+from appliance.workspace.evidence_checked import CheckedRows
 from appliance.workspace.evidence_store import EvidenceStore, engine_of, file_of
 from appliance.workspace.workspace import Workspace
 from medio.records import Outcome, Report, ReportSource
@@ -90,9 +91,17 @@ def told_by_keys(root: Path) -> bytes:
             with engine.connect() as connection:
                 for table in evidence_tables.METADATA.sorted_tables:
                     told += [repr(dict(row)) for row in connection.execute(select(table)).mappings()]
+                told += kept_columns(CheckedRows(file_of(root / EVIDENCE, key), key, batches), connection)
             engine.dispose()
     raw = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
     return b"".join([*(text.encode() for text in told), *raw])
+
+
+def kept_columns(rows: CheckedRows, connection: Connection) -> list[str]:
+    """What the columns beside the findings say that open with a digest of today."""
+    noted = connection.execute(select(evidence_tables.STANDING.c.audit_id, evidence_tables.STANDING.c.digest))
+    found = [rows._kept(audit, digest) for audit, digest in noted]
+    return [content.decode("latin-1") for content in found if content is not None]
 
 
 def opened_objects(workspace: Workspace, path: Path) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from appliance.charted import ApartAudit, AuditPoint, SeriesView
@@ -52,6 +53,7 @@ class PlantedFindings:
         opened: the findings are open.
         asked: every page that was asked for.
         reasons: of the reveals, with who was beside.
+        steps_told: pages that said how far reading all rows is.
     """
 
     findings_: int = 46
@@ -59,6 +61,7 @@ class PlantedFindings:
     opened: bool = False
     asked: list[tuple[FindingsAsked, int, int]] = field(default_factory=list)
     reasons: list[tuple[str, str]] = field(default_factory=list)
+    steps_told: int = 0
 
     def _enter(self, call: str) -> None:
         raise NotImplementedError
@@ -86,10 +89,20 @@ class PlantedFindings:
             raise NotPermitted("findings open with two officers together", "Ask a second one to be present.")
         self.opened = True
 
-    def findings_page(self, audit_id: str, asked: FindingsAsked, offset: int, limit: int) -> FindingsPage:
+    def findings_page(
+        self,
+        audit_id: str,
+        asked: FindingsAsked,
+        offset: int,
+        limit: int,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> FindingsPage:
         self._enter("findings_page")
         if not self.opened:
             raise NotPermitted("the findings are closed", "Open them again.")
+        if on_step is not None:
+            on_step(0, self.findings_)
+            self.steps_told += 1
         self.asked.append((asked, offset, limit))
         if asked == FindingsAsked(sort=asked.sort, prior=asked.prior):
             window = range(offset, min(self.findings_, offset + limit))

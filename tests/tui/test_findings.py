@@ -169,6 +169,24 @@ def test_opened_once_for_a_session() -> None:
     drive(steps, backend=backend)
 
 
+def test_reading_all_rows_says_how_far_it_is() -> None:
+    """Told while nothing is listed yet, by the first page alone; what comes late stands over no list."""
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "4")
+        assert backend.steps_told == 1
+        screen = app.screen
+        assert isinstance(screen, FindingsScreen)
+        for total, told in ((46, False), (None, True)):
+            screen.total = total
+            screen._stepped(500_000, 1_000_000)
+            await pilot.pause()
+            assert ("500,000 of 1,000,000 findings (50 %)" in words(app)) is told
+
+    drive(steps, backend=backend)
+
+
 @pytest.mark.parametrize(
     "error", [Busy("another command is at the findings", "wait"), NotPermitted("no", "ask")]
 )

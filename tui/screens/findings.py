@@ -8,8 +8,10 @@ from dataclasses import replace
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
+from textual.message import Message
 
 from appliance.errors import ApplianceError, NotPermitted
+from appliance.evidence.report.wording import percent
 from appliance.finding_views import FindingRow, FindingsAsked
 from appliance.words.table import count, tell
 from tui.screens.finding import FindingScreen, probability
@@ -39,6 +41,13 @@ FIRST = FindingsAsked(sort=ORDERS[0], prior=PRIORS[0])
 
 class FindingsScreen(Section):
     """The findings of one audit."""
+
+    class Stepped(Message):
+        """So many findings of an audit were read, of so many."""
+
+        def __init__(self, done: int, total: int) -> None:
+            super().__init__()
+            self.done, self.total = done, total
 
     TITLE = "Findings"
     HELP_TEXT = (
@@ -126,7 +135,8 @@ class FindingsScreen(Section):
         """Count, and show from the first page on."""
         self._pages.clear()
         try:
-            page = await self.ask(self.app.backend.findings_page, self.audit_id, self.asked, 0, PAGE)
+            call = self.app.backend.findings_page
+            page = await self.ask(call, self.audit_id, self.asked, 0, PAGE, self._stepped)
         except NotPermitted:
             self._show_closed()
             raise
@@ -140,6 +150,18 @@ class FindingsScreen(Section):
         self.start = 0
         self._about()
         self._detail(table.cursor)
+
+    def _stepped(self, done: int, total: int) -> None:
+        """Called in the reading thread."""
+        self.post_message(self.Stepped(done, total))
+
+    def on_findings_screen_stepped(self, message: Stepped) -> None:
+        """How far the reading is, as long as nothing is listed."""
+        if self.total is None and self.audit_id:
+            numbers = {"done": f"{message.done:,}", "total": f"{message.total:,}"}
+            share = percent(round(message.done / max(1, message.total), 2))
+            told = tell("findings.checking", share=share, **numbers)
+            self.query_one("#about", Lines).show(Content.styled(told, "$muted"))
 
     def _show_closed(self) -> None:
         """Nothing is listed, and the way to open."""
