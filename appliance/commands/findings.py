@@ -47,7 +47,11 @@ def findings_ls(
     asked = FindingsAsked(role, flagged, pseudonym, min_score, prior, min_probability, sort)
     with in_person(context, with_, with_fd) as appliance, progress(json_) as step:
         page = appliance.findings_page(
-            audit_id, asked, offset, limit, lambda *read: step(Progress("reading", *read, "findings"))
+            audit_id,
+            asked,
+            offset,
+            limit,
+            lambda done, total: step(Progress("reading", done, total, "findings")),
         )
     table(json_, page.rows)
     if json_:
