@@ -9,11 +9,15 @@ TORCH_INDEX=""
 
 usage() {
     cat >&2 <<'TEXT'
-usage: ./install.sh [install | demo | test] [--torch-index URL] [options of the demo]
+usage: ./install.sh [install | demo | test | service] [--torch-index URL] [options of the demo]
 
   install   set up .venv and print what to do next (the default)
   demo      install, then run the whole main job on shipped studies and models
   test      install with the test tools, then run every check of this project
+
+  service   write systemd units that start what is due (docs/service.md), as root, for an appliance that is installed:
+            --workspace DIR --user NAME --credential FILE [--vendor DIR]... [--print] [--enable[=daemon|timer]]
+            --remove takes them away again
 
   --torch-index URL   take torch from this package index (for instance a CUDA build)
 TEXT
@@ -186,6 +190,144 @@ run_checks() {
     say "all checks passed"
 }
 
+# --- units of systemd ---------------------------------------------------------------------------------------
+
+UNITS=(gradaudit-serve.service gradaudit-schedule.service gradaudit-schedule.timer)
+UNIT_FOLDER=${GRADAUDIT_UNIT_FOLDER:-/etc/systemd/system}
+HIDDEN=${GRADAUDIT_HIDDEN:-/home /root /run/user /tmp /var/tmp} # what ProtectHome and PrivateTmp take away
+
+expect_path() { # expect_path WHAT PATH: may stand in a unit, and the services see it
+    local folder
+    if [[ $2 != /* || $2 == *[^A-Za-z0-9/._+:,-]* ]]; then
+        fail "the path of $1 cannot stand in a unit: '$2'" "give an absolute one of letters, digits and . _ + : , - alone"
+    fi
+    for folder in $HIDDEN; do
+        case $(realpath -m "$2")/ in
+            "$folder"/*) fail "$1 is $2, and services see nothing below $folder" "move it, for instance below /srv or /opt" ;;
+        esac
+    done
+}
+
+expect_service_user() { # expect_service_user NAME
+    [[ $1 =~ ^[a-z_][a-z0-9_-]*$ && $1 != root ]] ||
+        fail "no user to run as: '$1'" "give --user NAME: the account that owns the workspace, and not root"
+}
+
+expect_installed() { # what units name is there, and can be seen by them
+    local base
+    [[ -x $VENV/bin/gradaudit ]] || fail "the appliance is not installed in $VENV" "run ./install.sh first"
+    base=$("$VENV/bin/python" -c 'import sys; print(sys.base_prefix)')
+    expect_path "Python" "$base"
+    getent passwd "$SERVICE_USER" >/dev/null ||
+        fail "there is no account $SERVICE_USER" "useradd --system --shell /usr/sbin/nologin $SERVICE_USER, and give it the workspace"
+    [[ -f $WORKSPACE/keyring.json ]] || fail "there is no workspace in $WORKSPACE" "make one with: gradaudit --workspace $WORKSPACE init"
+    [[ -f $CREDENTIAL ]] || fail "there is no credential $CREDENTIAL" "make one with: gradaudit users add NAME --role machine --credential $CREDENTIAL"
+    if [[ $CREDENTIAL != *.cred && $(stat -c %a "$CREDENTIAL") != *00 ]]; then
+        fail "other accounts may open $CREDENTIAL" "chmod 600 $CREDENTIAL, or seal it with systemd-creds encrypt (docs/users.md)"
+    fi
+}
+
+filled() { # filled UNIT: the unit for this site
+    local load=LoadCredential line vendor=""
+    [[ $CREDENTIAL != *.cred ]] || load=LoadCredentialEncrypted
+    for line in ${VENDORS[@]+"${VENDORS[@]}"}; do
+        vendor+="ReadOnlyPaths=-$line\\n"
+    done
+    sed -e "s#@HERE@#$HERE#g; s#@WORKSPACE@#$WORKSPACE#g; s#@USER@#$SERVICE_USER#g; s#@GRADAUDIT@#$VENV/bin/gradaudit#g" \
+        -e "s#@CREDENTIAL@#$load=gradaudit-machine:$CREDENTIAL#; s#^@VENDOR@\$#${vendor%\\n}#" \
+        "$HERE/appliance/units/$1"
+}
+
+write_units() {
+    local staged unit
+    staged=$(mktemp -d)
+    trap 'rm -rf "$staged"' RETURN
+    for unit in "${UNITS[@]}"; do
+        filled "$unit" >"$staged/$unit"
+    done
+    systemd-analyze verify --man=no "${UNITS[@]/#/$staged/}" >&2 ||
+        fail "systemd does not take these units" "the lines above say why; nothing was written"
+    for unit in "${UNITS[@]}"; do
+        if cmp -s "$staged/$unit" "$UNIT_FOLDER/$unit"; then
+            say "as it was: $UNIT_FOLDER/$unit"
+        else
+            install -m 644 "$staged/$unit" "$UNIT_FOLDER/$unit"
+            say "written: $UNIT_FOLDER/$unit"
+        fi
+    done
+}
+
+expect_systemd() {
+    ((EUID == 0)) || fail "writing units needs root" "run it with sudo, or with --print to look at them"
+    command -v systemd-analyze >/dev/null || fail "systemd is not on this machine" "call 'gradaudit schedule run' from the timer there is"
+}
+
+switch_on() { # switch_on daemon|timer
+    local unit=gradaudit-serve.service
+    [[ $1 == daemon ]] || unit=gradaudit-schedule.timer
+    if ! systemctl daemon-reload || ! systemctl enable --now "$unit"; then
+        fail "systemd did not start $unit" "systemctl status $unit says why; the units are written"
+    fi
+    say "enabled: $unit"
+}
+
+remove_units() {
+    local unit
+    expect_systemd
+    if [[ -d /run/systemd/system && $UNIT_FOLDER == /etc/systemd/system ]]; then
+        systemctl disable --now gradaudit-serve.service gradaudit-schedule.timer || true # one may not be there
+    fi
+    for unit in "${UNITS[@]}"; do
+        rm -f "$UNIT_FOLDER/$unit"
+    done
+    say "the units are removed; audits that run go on, and the workspace is as it was"
+}
+
+run_service() {
+    local print="" remove="" enable="" folder unit
+    WORKSPACE="" SERVICE_USER="" CREDENTIAL="" VENDORS=()
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+            --workspace) WORKSPACE=${2:?--workspace needs a folder}; shift 2 ;;
+            --user) SERVICE_USER=${2:?--user needs a name}; shift 2 ;;
+            --credential) CREDENTIAL=${2:?--credential needs a file}; shift 2 ;;
+            --vendor) VENDORS+=("${2:?--vendor needs a folder}"); shift 2 ;;
+            --print) print=yes; shift ;;
+            --remove) remove=yes; shift ;;
+            --enable | --enable=daemon) enable=daemon; shift ;;
+            --enable=timer) enable=timer; shift ;;
+            *) usage; exit 2 ;;
+        esac
+    done
+    if [[ -n $remove ]]; then
+        remove_units
+        return
+    fi
+    expect_path "the workspace" "$WORKSPACE"
+    expect_path "the credential" "$CREDENTIAL"
+    expect_path "the appliance" "$HERE"
+    expect_path "its environment" "$VENV"
+    for folder in ${VENDORS[@]+"${VENDORS[@]}"}; do
+        expect_path "a vendor's folder" "$folder"
+    done
+    expect_service_user "$SERVICE_USER"
+    if [[ -n $print ]]; then
+        for unit in "${UNITS[@]}"; do
+            printf '# %s\n' "$UNIT_FOLDER/$unit"
+            filled "$unit"
+        done
+        return
+    fi
+    expect_systemd
+    expect_installed
+    write_units
+    if [[ -n $enable ]]; then
+        switch_on "$enable"
+    else
+        say "next: systemctl daemon-reload && systemctl enable --now gradaudit-serve.service"
+    fi
+}
+
 say_what_next() {
     cat >&2 <<TEXT
 installed in $VENV
@@ -202,6 +344,10 @@ main() {
     if [[ $# -gt 0 && $1 != -* ]]; then
         act=$1
         shift
+    fi
+    if [[ $act == service ]]; then
+        run_service "$@"
+        return
     fi
     while [[ $# -gt 0 ]]; do
         case $1 in

@@ -213,20 +213,25 @@ class DueRuns(Queued):
     def _to_audit(self, wanted: Schedule, step: Step) -> tuple[Planned, ...]:
         """Look at the vendors' folders, then audits of what has none on this panel, or only an old one."""
         names = () if wanted.model == ALL else (wanted.model,)
-        now, planned = self._now(), []
+        now, planned, due_since = self._now(), list[Planned](), self._due_since(wanted)
         for row in self.watch_models(names, step=step):
             if row.state not in _KNOWN:
                 planned.append(Planned(row.model, "", why=row.why or str(row.state)))
-            elif (since := self._due_since(row.model, wanted)) is not None and since <= now:
+            elif (since := due_since(row.model)) is not None and since <= now:
                 planned.append(_new(row.model))
         return tuple(planned)
 
-    def _due_since(self, model: str, wanted: Schedule) -> datetime | None:
-        """From when on the panel of a schedule has to see this version; None where nothing says so."""
+    def _due_since(self, wanted: Schedule) -> Callable[[str], datetime | None]:
+        """For the panel of a schedule: from when on it has to see a version; None where nothing says so."""
         loaded, catalogue = self._policy(wanted.policy)[0], self._workspace.catalogue
-        days = loaded.governance.cadence_days(self._exactly(model).family)
         panel = Panel(wanted.cohort, loaded.policy.name)
-        return due_at(model, panel, catalogue.audits(), queue.jobs(catalogue), days)
+        audits, jobs = catalogue.audit_heads(), queue.jobs(catalogue)
+
+        def since(model: str) -> datetime | None:
+            days = loaded.governance.cadence_days(self._exactly(model).family)
+            return due_at(model, panel, audits, jobs, days)
+
+        return since
 
     def _job_of(self, wanted: Schedule, one: Planned) -> Job:
         """Raises as `queue_audit`."""

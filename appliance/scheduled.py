@@ -100,10 +100,11 @@ class Scheduled(DueRuns):
     def _due_models(self, wanted: Schedule) -> list[tuple[str, datetime]]:
         """Models that the panel of a schedule has to see, and from when on; none for a name of nothing."""
         try:
-            since = {model: self._due_since(model, wanted) for model in self._named(wanted)}
+            due_since = self._due_since(wanted)
+            since = ((model, due_since(model)) for model in self._named(wanted))
+            return [(model, at) for model, at in since if at is not None]
         except UsageError:  # its runs say so
             return []
-        return [(model, at) for model, at in since.items() if at is not None]
 
     def _schedule_view(self, kept: Kept, now: datetime) -> ScheduleView:
         one = kept.schedule
@@ -127,7 +128,8 @@ class Scheduled(DueRuns):
             return tell("schedule.not_yet")
         if not run.over:
             return tell("schedule.under_way" if run.open else "schedule.cut_off")
-        stands = {row.audit_id: f"{row.model} {row.verdict or row.state}" for row in self.audits()}
+        heads = self._as_they_stand(self._workspace.catalogue.audit_heads())
+        stands = {row.audit_id: f"{row.model} {row.verdict or row.state}" for row in heads}
         stands |= {row.run_id: f"{row.model} {row.state}" for row in self.runs()}
         told = [stands[audit] for audit in run.audits if audit in stands]
         told += [run.why] * bool(run.why)

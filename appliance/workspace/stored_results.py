@@ -103,6 +103,14 @@ class StoredResults(Queries):
         newest = (AUDITS.c.started_utc.desc(), AUDITS.c.audit_id)
         return self._rows(StoredAudit, select(AUDITS).order_by(*newest))
 
+    def audit_heads(self) -> tuple[StoredAudit, ...]:
+        """Every audit, newest first, without its result and digests: however many there are, at once."""
+        large = ("result", "digests")
+        columns = [column for column in AUDITS.c if column.name not in large]
+        return self._rows(
+            StoredAudit, select(*columns).order_by(AUDITS.c.started_utc.desc(), AUDITS.c.audit_id)
+        )
+
     def unfinished_audits(self) -> tuple[StoredAudit, ...]:
         """Those that run or were cut off, newest first."""
         unfinished = AUDITS.c.state.in_(("running", "interrupted"))

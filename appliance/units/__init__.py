@@ -1,0 +1,1 @@
+"""Units of systemd; `install.sh service` fills them in."""
