@@ -290,7 +290,31 @@ TERMS: tuple[tuple[str, str, str, str], ...] = (
         "epsilon",
         "one run|empirical separation",
         "A lower bound on how much one person's data can change the model.",
-        "It tests a vendor's claim of differential privacy; it decides nothing here.",
+        "Where coins drew the cohort it can contradict a vendor's claim of differential privacy.",
+    ),
+    (
+        "delta",
+        "δ|delta of|at delta",
+        "How often a promise of differential privacy may fail altogether; a usual one is 0.00001.",
+        "The larger it is, the less the epsilon beside it promises.",
+    ),
+    (
+        "claim",
+        "vendor's claim|vendor claims|claims",
+        "What a vendor says of its model, with the source where it says so.",
+        "It is set against what was measured, and never supported because nobody looked.",
+    ),
+    (
+        "accountant",
+        "accountants|PRV|RDP",
+        "A computation of epsilon from noise, sampling rate and steps of a private training.",
+        "It checks the vendor's arithmetic, not that training was done so.",
+    ),
+    (
+        "group privacy",
+        "by group privacy",
+        "What a promise for one record becomes for several of the same patient.",
+        "A patient with many records is protected less than the claimed epsilon says.",
     ),
     (
         "as published",
