@@ -3,8 +3,8 @@
     python benchmarks/watch.py [--count MEBIBYTES] [--json]
 
 A folder of this size in four weight files is written once (random bytes) and looked at three times; the
-median counts. Its pages are in the machine's cache then, so this is the processor's part: a disk that reads more
-slowly than this is what a watch waits for.
+median counts. Its pages are in the machine's cache then, so this is the processor's part: a disk that reads
+more slowly than this is what a watch waits for.
 """
 
 from __future__ import annotations
