@@ -23,7 +23,7 @@ class Claimed(Disclosed, Logged):
     """Claims of one site's vendors."""
 
     def _after_opening(self) -> None:
-        self._read: dict[tuple[str, str], ClaimAudit] = {}  # what finished audits say never changes
+        self._said_of_claims: dict[tuple[str, str], ClaimAudit] = {}  # what finished audits say never changes
         super()._after_opening()
 
     def claims(self, model: str = "") -> tuple[ClaimRow, ...]:
@@ -44,7 +44,7 @@ class Claimed(Disclosed, Logged):
             for one in reversed(self._kept_claims().values())
             if not exact or standing.speaks_of(one.request, exact)
         ]
-        rows = [standing.row(one, audits) for one, audits in self._with_audits(found)]
+        rows = [standing.row(one, audits) for one, audits in self._claims_with_audits(found)]
         return tuple(sorted(rows, key=lambda row: not row.in_force))
 
     def claim(self, claim_id: str) -> ClaimView:
@@ -56,7 +56,7 @@ class Claimed(Disclosed, Logged):
         """
         from appliance.claims import standing
 
-        ((kept, audits),) = self._with_audits([self._kept_claim(claim_id)])
+        ((kept, audits),) = self._claims_with_audits([self._kept_claim(claim_id)])
         return standing.view(kept, audits)
 
     def add_claim(self, request: ClaimRequest) -> ClaimView:
@@ -126,14 +126,14 @@ class Claimed(Disclosed, Logged):
             raise UsageError("no such claim", "see `gradaudit claim ls`")
         return found
 
-    def _with_audits(self, claims: Sequence[Kept]) -> Iterator[tuple[Kept, tuple[ClaimAudit, ...]]]:
+    def _claims_with_audits(self, claims: Sequence[Kept]) -> Iterator[tuple[Kept, tuple[ClaimAudit, ...]]]:
         """Each claim with every finished audit of what it speaks of, newest first."""
         from appliance.claims import standing
 
         audits = self._workspace.catalogue.audits() if claims else ()
         finished = [standing.Finished(row) for row in audits if row.result is not None]
         for one in claims:
-            yield one, standing.against(one, finished, self._read)
+            yield one, standing.against(one, finished, self._said_of_claims)
 
     def _keep_record(self, record: Record) -> None:
         """Seal a record, between the log's two entries about it."""
@@ -151,7 +151,7 @@ class Claimed(Disclosed, Logged):
         from appliance.claims.views import ClaimStanding
 
         in_force = [one for one in self._kept_claims().values() if one.withdrawn is None]
-        for one, audits in self._with_audits(in_force):
+        for one, audits in self._claims_with_audits(in_force):
             row = standing.row(one, audits)
             if row.standing is ClaimStanding.CONTRADICTED:
                 yield tell("claim.need.contradicted", model=row.model, claim=row.claim_id)
