@@ -14,6 +14,20 @@ TESTS = Path(__file__).resolve().parent
 DATA_VARIABLE = "GRADAUDIT_TEST_DATA"
 NOT_SHOWN = "not shown:"
 
+LONG = (
+    "appliance/designs/test_design_main_job.py",
+    "appliance/test_main_job.py",
+    "appliance/test_spike_in.py",
+    "appliance/test_every_act.py",
+    "appliance/test_cold_start.py",
+    "appliance/test_audit_resumed.py",
+    "appliance/test_users_commands.py",
+    "appliance/test_intake.py",
+    "appliance/runs/test_runner.py",
+    "audit_core/families/test_lora_generative.py",
+)
+"""Files of few and slow tests: they begin first, so that no process is alone with one of them at the end."""
+
 _guard_file = pytest.StashKey[Path]()
 
 
@@ -36,8 +50,16 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     yield
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, otherwise in the random order that they have."""
+    long = {TESTS / name for name in LONG}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Close the network for this process and, through the environment, for all it starts."""
+    config.option.loadscopereorder = False  # xdist would begin with the files of many, short tests
     from tests.guard.hook import sitecustomize as guard
 
     if guard.FILE_VARIABLE not in os.environ:
