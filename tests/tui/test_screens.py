@@ -172,11 +172,15 @@ def test_result_holds_every_part() -> None:
             "loss below base",
             "model digest   e77de77d",
             "network namespace not available",
+            "✗ contradicted  C-1f3a77c0, differentially private",
+            "ε = 1 at δ = 1e-06. Source: model card, section 4.",
+            "epsilon is at least 2.31",
+            "·  C-90ab12cd, not trained on customer data",
         ):
             assert words in seen
         assert "31–61 %" not in seen, "no interval of a count of flags: it is none of the exposed share"
 
-    drive(steps, size=(150, 90))
+    drive(steps, size=(150, 100))
 
 
 def test_result_scrolls_by_keys() -> None:

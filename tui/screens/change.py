@@ -48,7 +48,7 @@ class ChangeScreen(Section):
         "models",
         Binding("escape,b", "back", "Back", key_display="esc"),
         Binding("y", "answer", "Answer"),
-        Binding("o", "result", "Result"),
+        Binding("o", "result", "Its result"),
         run=False,
     )
 

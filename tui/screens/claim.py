@@ -57,7 +57,7 @@ class ClaimScreen(Section):
     BINDINGS = navigation(
         "models",
         Binding("escape,b", "back", "Back", key_display="esc"),
-        Binding("enter", "open", "Result", key_display="enter"),
+        Binding("enter", "open", "Its result", key_display="enter"),
         Binding("x", "withdraw", "Withdraw"),
         run=False,
     )

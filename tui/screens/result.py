@@ -114,8 +114,8 @@ class ResultScreen(Section):
         yield Lines(subject)
         yield VerdictStrip(view.verdict)
         if result.claims:
-            yield Heading(tell("claims.title"))
-            yield ClaimChecks(result.claims)
+            yield Heading(tell("report.claims"))
+            yield ClaimChecks(result, view.verdict.word)
         yield Horizontal(
             Vertical(
                 Heading(tell("result.exposure")),

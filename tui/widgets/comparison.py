@@ -36,7 +36,7 @@ class Comparison(Drawing):
 
     def _row(self, row: ComparedRow, width: int) -> list[Content]:
         sign, style = MARKS[row.standing]
-        label = Content.assemble((f"{sign} ", style), (row.what, "$muted"))
+        label = Content.assemble((f"{sign} ", style), foreign(row.what, "$muted"))
         indent = _LABEL if width >= _NARROW else 2
         room = max(8, width - indent)
         if row.standing is Standing.SAME:
