@@ -12,20 +12,24 @@ from audit_core.results import AuditResult, Tier
 
 
 def contradictions(result: AuditResult) -> list[str]:
-    """Why line 3 applies on account of claims, one reason each; none below tier E4."""
+    """Why line 3 applies on account of claims, one reason each; none below tier E4.
+
+    By the numbers and not by the finding, so that a dry run may try another tier.
+    """
     if result.tier < Tier.E4:
         return []
-    return [_reason(check, "is contradicted") for check in _of(result, ClaimFinding.CONTRADICTED)]
+    return [_reason(check, "is contradicted") for check in result.claims if _exceeded(check)]
 
 
 def questions(result: AuditResult) -> list[str]:
     """Why line 4 applies on account of claims, one reason each."""
-    found = _of(result, ClaimFinding.CONTRADICTED, ClaimFinding.QUESTIONED)
-    return [_reason(check, "is to be reviewed") for check in found]
+    found = (ClaimFinding.CONTRADICTED, ClaimFinding.QUESTIONED)
+    return [_reason(check, "is to be reviewed") for check in result.claims if check.finding in found]
 
 
-def _of(result: AuditResult, *findings: ClaimFinding) -> list[ClaimCheck]:
-    return [check for check in result.claims if check.finding in findings]
+def _exceeded(check: ClaimCheck) -> bool:
+    """Whether a lower bound lies above what the claim allows."""
+    return check.lower is not None and check.allowed is not None and check.lower > check.allowed
 
 
 def _reason(check: ClaimCheck, word: str) -> str:

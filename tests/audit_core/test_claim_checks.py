@@ -244,6 +244,13 @@ def test_no_claim_makes_a_verdict_better(claims: tuple[ClaimCheck, ...], tier: T
     assert decide(POLICY, void).word is VerdictWord.VOID
 
 
+def test_another_tier_is_judged_by_the_numbers() -> None:
+    """A dry run may ask what a bound of tier E2 would have done at E4, and the other way round."""
+    weak = checked([claim()], guessed(100, tier=Tier.E2))
+    assert decide(POLICY, replace(E4, claims=weak)).word is VerdictWord.FAIL
+    assert decide(POLICY, replace(E4, tier=Tier.E2, claims=CONTRADICTED)).word is VerdictWord.REVIEW
+
+
 def test_a_planted_leak_contradicts_a_claim_of_one() -> None:
     """Drawn coins and a model that learnt by heart: ε = 1 is contradicted, by the judgement's own bound."""
     sizes = {Role.FITTING: 30, Role.CALIBRATION: 120, Role.TARGET: 120}
