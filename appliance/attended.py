@@ -7,22 +7,17 @@ that a clock that is set while nothing happens is an entry of the log too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Final
 
 from appliance import beat
 from appliance.evidence.clock import gained_ms
-from appliance.leases import Machine
 from appliance.schedule_views import StartedRun
-from appliance.schedule_words import span
 from appliance.scheduled import Scheduled
 from appliance.service_views import ServiceView
 from appliance.views import Progress
-from appliance.words.table import tell
 
 Step = Callable[[Progress], None]
 BEGIN, END, CLOCK = "service.begin", "service.end", "service.clock"
-SILENT: Final = timedelta(days=1)
 _JUMP_MS: Final = 120_000  # what a time service corrects in small steps is no jump
 
 
@@ -54,7 +49,7 @@ class Attended(Scheduled):
 
     def service(self) -> ServiceView:
         """Who looks after the schedules, and when somebody did last."""
-        return seen(beat.read(self._workspace.root), self._now(), self._machine)
+        return beat.seen(beat.read(self._workspace.root), self._now(), self._machine)
 
     def _clocks(self) -> tuple[int, int]:
         clock = self._log.clock
@@ -64,14 +59,3 @@ class Attended(Scheduled):
         """That nobody looks after schedules that are there."""
         view = self.service()
         return (view.told,) if view.silent and self._kept() else ()
-
-
-def seen(found: beat.Beat | None, now: datetime, machine: Machine) -> ServiceView:
-    """What the file says, in words."""
-    if found is None:
-        return ServiceView("", False, "", tell("service.nobody"), True)
-    alive, ago = found.alive(machine), max(now - found.at, timedelta())
-    silent = not alive and ago >= SILENT
-    what = "silent" if silent else "ended" if found.kind == beat.DAEMON and not alive else found.kind
-    told = tell(f"service.{what}", ago=span(ago))
-    return ServiceView(found.kind, alive, found.at.isoformat(timespec="seconds"), told, silent)

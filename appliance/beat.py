@@ -11,15 +11,19 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from appliance.leases import Machine
+from appliance.schedule_words import span
+from appliance.service_views import ServiceView
+from appliance.words.table import tell
 from appliance.workspace.durable import write_new
 
 FILE: Final = "service.beat"
 DAEMON, TIMER = "daemon", "timer"
+SILENT: Final = timedelta(days=1)
 _MOST_BYTES: Final = 4096
 
 
@@ -69,3 +73,14 @@ def read(root: Path) -> Beat | None:
         return Beat(kind, str(boot), int(process), int(began), told.astimezone(UTC))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
+
+
+def seen(found: Beat | None, now: datetime, machine: Machine) -> ServiceView:
+    """What the file says, in words."""
+    if found is None:
+        return ServiceView("", False, "", tell("service.nobody"), True)
+    alive, ago = found.alive(machine), max(now - found.at, timedelta())
+    silent = not alive and ago >= SILENT
+    what = "silent" if silent else "ended" if found.kind == DAEMON and not alive else found.kind
+    told = tell(f"service.{what}", ago=span(ago))
+    return ServiceView(found.kind, alive, found.at.isoformat(timespec="seconds"), told, silent)

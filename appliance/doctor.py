@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ DISTRIBUTION = "gradaudit-appliance"
 PACKAGES = ("audit_core", "medio", "appliance", "tui")
 _OPTIONAL = {"reports": "reading SR, FHIR, HL7 and PDF reports", "codecs": "reading every DICOM compression"}
 _GIB = 1 << 30
+_UNITS = Path("/etc/systemd/system")
 _ISOLATION_TIMEOUT_S = 4.0
 _ISOLATION_PROBE = """
 import json
@@ -73,6 +75,7 @@ def checks(workspace: Path | None = None) -> tuple[Check, ...]:
         swap,
         encrypted_database,
         isolation,
+        lambda: service(root),
     )
     return tuple(look() for look in looks)
 
@@ -237,6 +240,22 @@ def isolation() -> Check:
     except (subprocess.SubprocessError, ValueError):
         return Check("isolation", "failure", "the box around the worker could not be tried", _reinstall())
     return _judge_isolation(layers, broken)
+
+
+def service(workspace: Path) -> Check:
+    """Whether something starts what is due: units that are enabled, and when somebody looked last."""
+    try:
+        from appliance import beat
+    except ImportError as missing:
+        return Check("service", "failure", f"cannot be told: {missing}", _reinstall())
+    from appliance.leases import Machine
+
+    enabled = sorted(path.name for path in _UNITS.glob("*.wants/gradaudit-*"))
+    view = beat.seen(beat.read(workspace), datetime.now(UTC), Machine())
+    units = f"enabled: {', '.join(enabled)}" if enabled else "no unit of systemd is enabled"
+    status: Status = "warning" if view.silent else "ok"
+    hint = "sudo ./install.sh service … --enable, see docs/service.md" if view.silent else ""
+    return Check("service", status, f"{units}; {view.told}", hint)
 
 
 def _judge_isolation(layers: dict[str, str], broken: list[str]) -> Check:

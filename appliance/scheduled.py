@@ -79,12 +79,12 @@ class Scheduled(DueRuns):
         found += [_coming(one.schedule, one.at, now, one.why, waiting=False) for one in ahead]
         for one in schedules:
             if one.watch:
-                found = self._with_audits(one, found, now)
+                found = self._saying_audits(one, found, now)
         return tuple(found)
 
     # -- how it is told --------------------------------------------------------------------------------
 
-    def _with_audits(self, wanted: Schedule, runs: Sequence[ComingRun], now: datetime) -> list[ComingRun]:
+    def _saying_audits(self, wanted: Schedule, runs: Sequence[ComingRun], now: datetime) -> list[ComingRun]:
         """The same runs; those of a schedule that watches say which models they will audit, as it stands."""
         mine = [run for run in runs if run.schedule == wanted.name and (run.waiting or not run.why)]
         audits: dict[str, list[str]] = {}

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from appliance.runs.queue import Job, Order
 from appliance.workspace.rows import StoredAudit
 
-_SAID = ("running", "interrupted")  # it is on its way, or waits for a person
-
 
 @dataclass(frozen=True, slots=True)
 class Panel:
@@ -29,27 +27,28 @@ def due_at(
 ) -> datetime | None:
     """From when on a model has to be audited; the earliest instant there is where it never was.
 
-    One that is queued, at work, or was cut off counts as audited; one that failed or was refused does not.
+    One that waits makes nothing due. One that is at work or was cut off counts from when it began; one that
+    failed or was refused does not count.
 
     Args:
         model: exactly this version.
         panel: where.
-        audits: all of the workspace.
+        audits: all of the workspace; results are not looked at.
         jobs: the queue.
         cadence_days: how old its last audit may be; None for any age.
 
     Returns:
         None where nothing makes it due.
     """
-    if any(_of(job, model, panel) and job.order is not Order.REFUSED for job in jobs):
+    mine = [job for job in jobs if _of(job, model, panel) and job.order is not Order.REFUSED]
+    if any(job.order is not Order.WORK for job in mine):
         return None
-    rows = [row for row in audits if _of(row, model, panel)]
-    if any(row.state in _SAID for row in rows):
-        return None
-    done = [datetime.fromisoformat(row.finished_utc) for row in rows if row.state == "done"]
-    if not done:
+    rows = [row for row in audits if _of(row, model, panel) and row.state != "failed"]
+    times = [row.finished_utc or row.started_utc for row in rows] + [job.asked_utc for job in mine]
+    if not times:
         return NEVER
-    return None if cadence_days is None else max(done) + timedelta(days=cadence_days)
+    latest = max(map(datetime.fromisoformat, times))
+    return None if cadence_days is None else latest + timedelta(days=cadence_days)
 
 
 def _of(one: StoredAudit | Job, model: str, panel: Panel) -> bool:
