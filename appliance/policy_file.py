@@ -10,6 +10,7 @@ import textwrap
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ class _WrongKey(PolicyError):
         self.key, self.part = key, part
 
 
+@lru_cache(maxsize=64)  # every act that names a policy reads all that a site has
 def _parsed(text: bytes, file: str, optional: frozenset[str]) -> LoadedPolicy:
     values = _given(text, file, optional)
     by_field = {FIELDS[key]: value for key, value in values.items()}
