@@ -130,8 +130,9 @@ class Claimed(Disclosed, Logged):
         """Each claim with every finished audit of what it speaks of, newest first."""
         from appliance.claims import standing
 
-        audits = self._workspace.catalogue.audits() if claims else ()
-        finished = [standing.Finished(row) for row in audits if row.result is not None]
+        catalogue = self._workspace.catalogue
+        heads = catalogue.audit_heads() if claims else ()
+        finished = [standing.Finished(row, catalogue.audit) for row in heads if row.state == "done"]
         for one in claims:
             yield one, standing.against(one, finished, self._said_of_claims)
 

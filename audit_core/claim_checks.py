@@ -51,16 +51,21 @@ class _Guesses:
 
 
 def tightest(accounts: Sequence[Account]) -> Account | None:
-    """The accountant that decides: every one proves an upper bound, so the smallest is the best proof."""
+    """The accountant that is told: every one proves an upper bound, so the smallest is the best proof."""
     proved = [account for account in accounts if account.upper is not None]
     return min(proved, key=lambda account: account.upper or 0.0, default=None)
 
 
-def above_claim(account: Account, epsilon: float) -> bool:
-    """Whether it gives more than is claimed, beyond its numerical error."""
-    if account.lower is not None:
-        return account.lower > epsilon
-    return account.upper is not None and account.upper - NUMERICAL_ERROR > epsilon
+def above_claim(accounts: Sequence[Account], epsilon: float) -> bool:
+    """Whether they give more than is claimed, beyond numerical error.
+
+    One that bounds ε from below as well decides by that; else the tightest upper bound does.
+    """
+    lower = [account.lower for account in accounts if account.lower is not None]
+    if lower:
+        return max(lower) > epsilon
+    account = tightest(accounts)
+    return account is not None and (account.upper or 0.0) - NUMERICAL_ERROR > epsilon
 
 
 def group_privacy(budget: Budget, steps: int) -> tuple[float, float]:
@@ -97,7 +102,7 @@ def _checked(claim: Claim, result: AuditResult) -> ClaimCheck:
         accountant=f"{account.accountant}, {claim.accounted_by}" if account else "",
     )
     found = _against_bounds(budget, plain, result)
-    if account is None or not above_claim(account, budget.epsilon):
+    if account is None or not above_claim(claim.accounts, budget.epsilon):
         return found
     more = (
         f"From the vendor's own parameters the accountant {account.accountant} gives epsilon up to "

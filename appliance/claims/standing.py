@@ -7,9 +7,10 @@ at supports nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from appliance import codec, policy_file
 from appliance.claims.records import Kept
@@ -35,19 +36,31 @@ _BY_EFFECT = {
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished audit, read once for all claims."""
+    """A finished audit, read once for all claims, and only where one speaks of its model.
+
+    Attributes:
+        stored: what the catalogue has of it but its result.
+        whole: gives an audit with its result, by id.
+    """
 
     stored: StoredAudit
+    whole: Callable[[str], StoredAudit | None]
+
+    @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """What the catalogue has of its result."""
+        found = self.whole(self.stored.audit_id)
+        return (found.result if found is not None else None) or {}
 
     @cached_property
     def result(self) -> AuditResult:
         """Its numbers. Raises IntegrityError where they do not fit their form."""
-        return codec.load(AuditResult, json.dumps((self.stored.result or {})["result"]))
+        return codec.load(AuditResult, json.dumps(self.document.get("result")))
 
     @cached_property
     def verdict(self) -> Verdict:
         """What it ended in. Raises as `result`."""
-        return codec.load(Verdict, json.dumps((self.stored.result or {})["verdict"]))
+        return codec.load(Verdict, json.dumps(self.document.get("verdict")))
 
     @cached_property
     def of_memory(self) -> Verdict | None:
@@ -55,7 +68,7 @@ class Finished:
         if not questions(self.result):
             return self.verdict
         try:
-            text = str((self.stored.result or {})["policy_text"])
+            text = str(self.document["policy_text"])
             return decide(policy_file.stored(text.encode()).policy, replace(self.result, claims=()))
         except (KeyError, ApplianceError):
             return None
@@ -229,7 +242,7 @@ def _standing(kept: Kept, audits: Sequence[ClaimAudit]) -> tuple[ClaimStanding, 
 def not_borne_out(kept: Kept) -> str:
     """Why the claim's own parameters do not bear it out; "" where they do, or nobody could tell."""
     budget, account = kept.request.budget, tightest(kept.recomputed.accounts)
-    if budget is None or account is None or not above_claim(account, budget.epsilon):
+    if budget is None or account is None or not above_claim(kept.recomputed.accounts, budget.epsilon):
         return ""
     return tell(
         "claim.accountant",

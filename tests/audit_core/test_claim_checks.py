@@ -169,7 +169,7 @@ def test_canaries_speak_for_all_their_copies() -> None:
 def test_the_tightest_proof_decides(accounts: tuple[Account, ...], above: bool) -> None:
     """PRV where it gives a number, else RDP; more than the claim, beyond numerical error, is questioned."""
     account = tightest(accounts)
-    assert (account is not None and above_claim(account, 1.0)) is above
+    assert above_claim(accounts, 1.0) is above
     found = check(CLEAN, accounts=accounts)
     assert (found.finding is ClaimFinding.QUESTIONED) is above
     assert found.accounted == (account.upper if account else None)
