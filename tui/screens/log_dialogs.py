@@ -95,10 +95,8 @@ class GoToDialog(Dialog[str]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Go or leave."""
-        if event.button.id == "go":
-            self.on_input_submitted()
-        else:
-            self.dismiss(None)
+        going = event.button.id == "go"
+        self.dismiss((self.query_one(Input).value.strip() or None) if going else None)
 
 
 @dataclass(frozen=True, slots=True)
