@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         PolicyDifference,
         PolicyRow,
         PolicyView,
+        TightenedPolicy,
     )
     from appliance.runs.views import RunView
     from appliance.schedule_views import ComingRun, Schedule, ScheduleView, StartedRun
@@ -300,6 +301,9 @@ class Backend(Protocol):
 
     def dry_run_policy(self, reference: str, since: str = "") -> DryRunView:
         """What every finished audit would have ended in, as far as that can be told."""
+
+    def tighten_policy(self, base: str, vendor: Path, into: Path | None = None) -> TightenedPolicy:
+        """A policy with what a vendor's file asks for, where that is stricter; a text to be proposed."""
 
     def approval_need(self) -> ApprovalNeed:
         """What approving a policy takes now."""

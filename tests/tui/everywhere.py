@@ -56,6 +56,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "DifferenceDialog": ("6", "m", "end", "d"),
     "PoliciesScreen": ("7",),
     "ProposeDialog": ("7", "p"),
+    "TightenDialog": ("7", "w"),
     "ApproveDialog": ("7", "y"),
     "RejectDialog": ("7", "x"),
     "EvidenceScreen": ("8",),

@@ -14,12 +14,14 @@ from appliance.policies.views import (
     DeedRow,
     DryRunRow,
     DryRunView,
+    Effect,
     KeyRow,
     Outcome,
     PolicyDifference,
     PolicyRow,
     PolicyView,
     State,
+    TightenedPolicy,
 )
 from audit_core.results import VerdictWord
 
@@ -145,6 +147,16 @@ class SimulatedPolicies:
             raise PolicyError("line 8: the policy has an unknown key decision.alpha_fial",
                               "did you mean decision.alpha_fail?")  # fmt: skip
         return self._now(row("ward@1", State.PROPOSED, by="officer"))
+
+    def tighten_policy(self, base: str, vendor: Path, into: Path | None = None) -> TightenedPolicy:
+        self._enter(f"tighten_policy {base} {vendor} {into}")
+        if "loose" in vendor.name:
+            raise PolicyError(
+                f"{vendor}: line 2: decision.q is looser: 0.2, here 0.1", "a vendor only tightens"
+            )
+        old, new = (policy_file.parse(TEXTS[each].encode()) for each in ("default@3", "default@2"))
+        keys = tuple(key for key in difference(old, new).keys if key.effect is Effect.STRICTER)
+        return TightenedPolicy(base, f"{base}-tightened", TEXTS["default@3"], "3f9a" * 16, keys)
 
     def approval_need(self) -> ApprovalNeed:
         self._enter("approval_need")

@@ -12,7 +12,7 @@ from textual.widgets import Button, Input
 from appliance import policy_file
 from appliance.errors import CannotWrite
 from tests.appliance import members_site
-from tests.tui.pilot import drive, glass, press
+from tests.tui.pilot import drive, glass, press, sees
 from tests.tui.policy_simulator import SECOND, TWO
 from tests.tui.simulator import Simulator
 from tui.app import GradAuditApp
@@ -261,6 +261,28 @@ def test_what_a_policy_asks_of_the_site_is_told_in_words_and_by_clause(size: tup
         assert "SHA-256" in glass(app)
 
     drive(steps, size)
+
+
+def test_a_vendors_file_only_tightens() -> None:
+    """w: what is looser is refused with its line, and the dialog stays; what is stricter is listed."""
+    backend = Simulator()
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "7", "w", *"loose.toml", "tab", *"new.toml")
+        app.screen.query_one("#act", Button).press()
+        await sees(pilot, app, "line 2: decision.q is looser: 0.2, here 0.1 hint:")
+        app.screen.query_one("#vendor", Input).value = "vendor.toml"
+        app.screen.query_one("#act", Button).press()
+        await sees(pilot, app, "default@3-tightened is written to new.toml", "press p to propose it")
+        await sees(
+            pilot,
+            app,
+            "default@3 to default@3-tightened",
+            "* changed decision.alpha_review 0.02 0.05 stricter",
+        )
+
+    drive(steps, backend=backend)
+    assert backend.calls[-1] == "tighten_policy default@3 vendor.toml new.toml"
 
 
 def test_a_failing_appliance_is_one_line() -> None:

@@ -14,8 +14,14 @@ from textual.content import Content
 from textual.worker import Worker
 
 from appliance.errors import ApplianceError
-from appliance.policies.views import Outcome, State
-from tui.screens.policy_dialogs import Approval, ApproveDialog, ProposeDialog, RejectDialog
+from appliance.policies.views import Outcome, PolicyDifference, State
+from tui.screens.policy_dialogs import (
+    Approval,
+    ApproveDialog,
+    ProposeDialog,
+    RejectDialog,
+    TightenDialog,
+)
 from tui.screens.policy_tables import (
     AUDITS,
     CHANGED,
@@ -35,7 +41,7 @@ from tui.widgets.rows import Rows
 from tui.words import day
 
 if TYPE_CHECKING:
-    from appliance.policies.views import DryRunView, PolicyDifference, PolicyRow, PolicyView
+    from appliance.policies.views import DryRunView, PolicyRow, PolicyView, TightenedPolicy
 
 _TITLES: Final = {
     "page": "Text",
@@ -56,7 +62,8 @@ class PoliciesScreen(Section):
         "through less easily. t says what every finished audit would have ended in; where a key changed that "
         "the audit computed with, only a new run can tell. y approves: type the policy's name; where "
         "findings open with two officers, two approve. x rejects with a reason. e lists every key with its "
-        "value and the clause that its text cites; v shows the text again, tab goes to it."
+        "value and the clause that its text cites; v shows the text again, tab goes to it. w puts what a "
+        "vendor asks for into the version under the cursor, as a new file, where that is stricter."
     )
     DEFAULT_CSS = """
     PoliciesScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
@@ -72,6 +79,7 @@ class PoliciesScreen(Section):
         Binding("y", "approve", "Approve"),
         Binding("p", "propose", "Propose"),
         Binding("x", "reject", "Reject", show=False),
+        Binding("w", "tighten", "Tighten by a vendor's file", show=False),
         Binding("e", "keys", "Every key with its clause", show=False),
         Binding("m", "mark", "Mark to compare with", show=False),
         Binding("v", "text", "Show the text", show=False),
@@ -82,6 +90,7 @@ class PoliciesScreen(Section):
         "dry_run": "dry_run_policy",
         "approve": "approve_policy",
         "propose": "propose_policy",
+        "tighten": "tighten_policy",
         "reject": "reject_policy",
     }
 
@@ -222,6 +231,10 @@ class PoliciesScreen(Section):
             self.complain(error)
             return
         self.query_one(Notice).clear()
+        self._compare(found)
+
+    def _compare(self, found: PolicyDifference) -> None:
+        """Show a difference, key by key."""
         self.found, self.tried = found, None
         table = self.query_one("#keys", Rows)
         table.empty = "The texts differ, and no key does" if found.words_only else "The same text"
@@ -271,6 +284,20 @@ class PoliciesScreen(Section):
             self.complain(error)
             return
         await self._done(row.reference, "waits for approval", "d says what it changes, t what it would have")
+
+    def action_tighten(self) -> None:
+        """Put what a vendor asks for into the version under the cursor, as a new file."""
+        here = self._here()
+        if here is not None:
+            self.app.push_screen(TightenDialog(here.reference), self._tightened)
+
+    def _tightened(self, answer: tuple[TightenedPolicy, Path] | None) -> None:
+        if answer:
+            found, into = answer
+            self._compare(PolicyDifference(found.base, found.reference, found.taken, words_only=False))
+            self.query_one(Notice).confirm(
+                f"{line(found.reference)} is written to {into}", "press p to propose it"
+            )
 
     def _proposal(self) -> PolicyRow | None:
         here = self._here()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -11,12 +13,14 @@ from textual.content import Content
 from textual.widgets import Button, Input
 
 from appliance.finding_views import Second
+from tui.screens.asking import AskDialog
 from tui.screens.dialog import Dialog
-from tui.text import line
+from tui.text import foreign, line
 from tui.widgets.drawing import Heading, Lines
+from tui.widgets.fields import Field
 
 if TYPE_CHECKING:
-    from appliance.policies.views import ApprovalNeed, PolicyRow
+    from appliance.policies.views import ApprovalNeed, PolicyRow, TightenedPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,41 @@ class ProposeDialog(Dialog[tuple[str, str]]):
     def _answer(self) -> None:
         path, reason = (self.query_one(f"#{name}", Input).value.strip() for name in ("path", "reason"))
         self.dismiss((path, reason) if path else None)
+
+
+class TightenDialog(AskDialog[tuple["TightenedPolicy", Path]]):
+    """What a vendor asks for, put into a policy of the site where that is stricter; answers with the file."""
+
+    TITLE = "Tighten by a vendor's file"
+    ACT = "Tighten"
+    HELP_TEXT: ClassVar[str] = (
+        "A vendor may ask for more, never for less. A key that is stricter is taken; one that is looser, or "
+        "that nobody can call either, refuses the whole file, with its line. The new text has a version of "
+        "its own and decides nothing before it was proposed and approved as any other."
+    )
+
+    def __init__(self, base: str) -> None:
+        super().__init__()
+        self.base = base
+
+    def note(self) -> Content:
+        """What is tightened."""
+        return Content.assemble(foreign(self.base, "bold"), " with what is stricter in the vendor's file")
+
+    def fields(self) -> ComposeResult:
+        """The vendor's file, and the new one."""
+        yield Field("vendor", "vendor", hint="the vendor's file")
+        yield Field("new file", "into", hint="as /srv/policies/tightened.toml")
+
+    def whole(self) -> bool:
+        """It takes both."""
+        return bool(self.value("vendor") and self.value("into"))
+
+    def call(self) -> Callable[[], tuple[TightenedPolicy, Path]]:
+        """Write the new text."""
+        vendor, into = (Path(self.value(name)).expanduser() for name in ("vendor", "into"))
+        tighten = self.app.backend.tighten_policy
+        return lambda: (tighten(self.base, vendor, into), into)
 
 
 class ApproveDialog(Dialog[Approval]):
