@@ -1,7 +1,13 @@
-"""A site with a tiny model and two hundred made-up pairs, built without ingesting: audits take seconds."""
+"""A site with a tiny model and two hundred made-up pairs, built without ingesting: audits take seconds.
+
+One is made a process, since trying a model out imports the libraries; everybody gets a copy of it.
+"""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from appliance.api import Appliance
@@ -17,7 +23,24 @@ ROLES = {"member": ("CR", 40), "control": ("DX", 90), "target": ("CT", 70)}
 
 
 def build(folder: Path) -> Path:
-    """A workspace with the model `tiny`, its base, and the cohort `spring`; returns its root."""
+    """A workspace with the model `tiny`, its base, and the cohort `spring`; returns its root.
+
+    It is a copy: the folders that the models were registered from are elsewhere, `make` has them in place.
+    """
+    shutil.copytree(_made().name, folder, dirs_exist_ok=True)
+    return folder / "workspace"
+
+
+@cache
+def _made() -> tempfile.TemporaryDirectory[str]:
+    """What is copied; it goes with the process."""
+    made = tempfile.TemporaryDirectory(prefix="small-site-")
+    make(Path(made.name))
+    return made
+
+
+def make(folder: Path) -> Path:
+    """As `build`, with the vendor's folders `model` and `base` beside it."""
     root = folder / "workspace"
     workspace = Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)
     model = tiny.write_llava(folder / "model", seed=0)

@@ -63,7 +63,7 @@ def test_an_audit_is_run_resumed_and_verified_without_the_vendor_s_folder(
     tmp_path: Path, policy: str, auditor: Worker
 ) -> None:
     """The same result with the folder, cut off and resumed without it, and VOID where it was changed."""
-    root = small_site.build(tmp_path)
+    root = small_site.make(tmp_path)
     with Appliance.unlock(root, PASSPHRASE) as appliance:
         whole = appliance.run_audit("tiny", "spring", policy, silent, worker=auditor)
         assert identity(whole)[0] is ControlStatus.PASSED
