@@ -1,6 +1,7 @@
 """Policy files: every key needed, no unknown one, values with meaning."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -134,3 +135,22 @@ def test_as_published_names_the_detector_that_decides() -> None:
         policy_file.parse(text.encode())
     with pytest.raises(PolicyError, match="fused"):
         policy_file.parse(text.replace('mask = "tau_and_z"', 'mask = "quantile"').encode())
+
+
+@pytest.mark.parametrize("name", ["hipaa", "gdpr", "research"])
+def test_every_clause_a_policy_cites_is_argued(name: str) -> None:
+    """policies/README.md has each clause or article in its table, with what it asks and what shows it."""
+    text = (policy_file.FOLDER / f"{name}.toml").read_text()
+    page = (policy_file.FOLDER / "README.md").read_text()
+    table = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| "))
+    clauses = set(re.findall(r"164\.\d+\([a-z]\)", text))
+    for cited in re.findall(r"Art\. ([\d(][^:;]*?)[:;.]", text):
+        article = ""
+        for part in cited.split(", "):
+            article = re.match(r"\d+", part)[0] if part[0].isdigit() else article  # type: ignore[index]
+            clauses.add(f"Art {article}")
+    assert len(clauses) >= 3
+    named = set(re.findall(r"164\.\d+\([a-z]\)", table))
+    for row in re.findall(r"Art\. ([^\n]+)", table):
+        named |= {f"Art {number}" for number in re.findall(r"(?:^|, )(\d+)", row)}
+    assert clauses - named == set()
