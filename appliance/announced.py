@@ -108,9 +108,10 @@ class Announced(Logged, Registered):
         changes, record = self._changes(), self._change_of(name)
         before = next(one for one in changes.records(record.line) if one.name == record.replaces)
         names = (before.name, record.name)
-        audits = [one for one in self._workspace.catalogue.audits() if one.model in names]
-        done = [one for one in audits if one.state == "done"]
-        views = [shown.audit_view(one, self._workspace.demo) for one in done]
+        catalogue, demo = self._workspace.catalogue, self._workspace.demo
+        heads = [one for one in catalogue.audit_heads() if one.model in names and one.state == "done"]
+        whole = filter(None, (catalogue.audit(one.audit_id) for one in heads))
+        views = [shown.audit_view(one, demo) for one in whole]
         return difference.change(changes.row(record), before, record, views, self._workspace.vault)
 
     def lineage(self, names: Iterable[str] = ()) -> tuple[LineageNode, ...]:
@@ -122,7 +123,7 @@ class Announced(Logged, Registered):
         from appliance.watch import lineage
 
         lines = set(self._lines(names))
-        trees = lineage.trees(self._changes(), self._log, self._workspace.catalogue.audits())
+        trees = lineage.trees(self._changes(), self._log, self._workspace.catalogue.audit_heads())
         return tuple(tree for tree in trees if lineage.lines_of(tree) & lines)
 
     def prune_log(self, before: int, keep_years: int) -> tuple[str, ...]:

@@ -96,13 +96,16 @@ class Appliance(Cased, Claimed, Erased, FirstRun, Governed, Inspected, Safekeepi
 
     def overview(self) -> OverviewView:
         """Models with their last verdicts, the log's health, counts, and what needs a person."""
-        counts = self._workspace.catalogue.counts()
-        last = {row.model: row for row in reversed(self._workspace.catalogue.audits()) if row.state == "done"}
+        catalogue = self._workspace.catalogue
+        counts, heads = catalogue.counts(), catalogue.audit_heads()
+        done = {row.model: row.audit_id for row in reversed(heads) if row.state == "done"}
+        views = self.models()
+        last = {view.name: catalogue.audit(done[view.name]) for view in views if view.name in done}
         health = self.log_health()
         due = self._next_by_model()
         rows = tuple(
             replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.line, ""))
-            for view in self.models()
+            for view in views
         )
         needs = self._needs(health, rows)
         return OverviewView(

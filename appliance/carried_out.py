@@ -140,10 +140,13 @@ class CarriedOut(Watched):
 
     def _judged_s(self, model: str) -> float | None:
         """How long judging took when this model was audited last; of any where it never was."""
-        done = sorted(self._workspace.catalogue.audits(), key=lambda row: row.model != model)
-        result = next((row.result["result"] for row in done if row.result is not None), None)
-        if result is None:
+        catalogue = self._workspace.catalogue
+        heads = [row for row in catalogue.audit_heads() if row.state == "done"]
+        last = min(heads, key=lambda row: row.model != model, default=None)  # the newest comes first
+        stored = catalogue.audit(last.audit_id) if last is not None else None
+        if stored is None or stored.result is None:
             return None
+        result = stored.result["result"]
         return sum(float(one["seconds"]) for one in result["timings"] if one["phase"] in pace.JUDGING)
 
     def _boxed(self, runner: Worker, audit_id: str) -> None:
@@ -260,13 +263,12 @@ class CarriedOut(Watched):
         from appliance import auditing, findings
 
         findings.sweep(self._workspace)
-        resumable, known = set(), set()
-        for row in self._workspace.catalogue.audits():
-            known.add(row.audit_id)
+        known = {row.audit_id for row in self._workspace.catalogue.audit_heads()}
+        resumable = set()
+        for row in self._workspace.catalogue.unfinished_audits():
+            resumable.add(row.audit_id)
             if row.state == "running":
                 self._workspace.catalogue.finish_audit(auditing.interrupted(row))
-            if row.state in ("running", "interrupted"):
-                resumable.add(row.audit_id)
         directory = self._workspace.root / STEPS
         for audit_id in kept(directory):
             if audit_id not in known:

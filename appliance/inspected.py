@@ -60,7 +60,7 @@ class Inspected(OpenWorkspace):
         """Every evidence pack that was written, newest first, as the log says; where it went is not kept."""
         from appliance.evidence.views import PackRow
 
-        audits = {self._log.identifier(row.audit_id): row for row in self._workspace.catalogue.audits()}
+        audits = {self._log.identifier(row.audit_id): row for row in self._workspace.catalogue.audit_heads()}
         self._log.refresh()
         return tuple(
             PackRow(audits[entry.object].audit_id, entry.index, entry.claimed_utc, entry.actor)
