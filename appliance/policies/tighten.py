@@ -29,7 +29,7 @@ def tightened(base: LoadedPolicy, vendor: bytes, file: str) -> TightenedPolicy:
         file: its name, for errors.
 
     Raises:
-        PolicyError: an unknown key; a value without meaning, or one that is looser, goes neither way, or could
+        PolicyError: an unknown key; a value without meaning, or one that is looser, of no direction, or could
             let an audit end better for the vendor's model; a text that cannot be rewritten.
         UsageError: nothing in it is stricter.
     """
