@@ -239,19 +239,19 @@ filled() { # filled UNIT: the unit for this site
 }
 
 write_units() {
-    local staged unit
-    staged=$(mktemp -d)
-    trap 'rm -rf "$staged"' RETURN
+    local unit
+    STAGED=$(mktemp -d)
+    trap 'rm -rf "$STAGED"' EXIT
     for unit in "${UNITS[@]}"; do
-        filled "$unit" >"$staged/$unit"
+        filled "$unit" >"$STAGED/$unit"
     done
-    systemd-analyze verify --man=no "${UNITS[@]/#/$staged/}" >&2 ||
+    systemd-analyze verify --man=no "${UNITS[@]/#/$STAGED/}" >&2 ||
         fail "systemd does not take these units" "the lines above say why; nothing was written"
     for unit in "${UNITS[@]}"; do
-        if cmp -s "$staged/$unit" "$UNIT_FOLDER/$unit"; then
+        if cmp -s "$STAGED/$unit" "$UNIT_FOLDER/$unit"; then
             say "as it was: $UNIT_FOLDER/$unit"
         else
-            install -m 644 "$staged/$unit" "$UNIT_FOLDER/$unit"
+            install -m 644 "$STAGED/$unit" "$UNIT_FOLDER/$unit"
             say "written: $UNIT_FOLDER/$unit"
         fi
     done
