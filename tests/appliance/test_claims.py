@@ -30,6 +30,8 @@ from appliance.evidence.report.page import PageFacts, verdict_page
 from appliance.evidence.report.text import verdict_lines, verdict_text
 from appliance.policy_file import FOLDER
 from appliance.registry import ModelRecord
+from appliance.spelling import SPELT
+from appliance.words.facts import aloud
 from appliance.workspace.rows import StoredAudit, StoredModel
 from appliance.workspace.workspace import LOG, Workspace
 from audit_core.claim_checks import checked
@@ -368,3 +370,10 @@ def test_the_verdict_page_names_claim_number_and_source(site: Site) -> None:
     assert any(claim_id in line for line in verdict_lines(view))
     void = replace(view, verdict=Verdict(VerdictWord.VOID, 1, ("Void.",)))
     assert "says nothing of any claim" in verdict_text(void) and "are right" not in verdict_text(void)
+
+
+def test_a_claim_is_read_without_greek_letters() -> None:
+    """A plain console spells ε and δ, and a screen reader is given their names."""
+    said = "ε = 1 at δ = 1e-06"
+    assert said.translate(SPELT) == "e = 1 at d = 1e-06"
+    assert aloud(said).split() == ["epsilon", "=", "1", "at", "delta", "=", "1e-06"]

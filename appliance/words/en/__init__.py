@@ -39,6 +39,8 @@ ALOUD: Final = {
     "≥": " at least ",
     "≤": " at most ",
     "×": " times ",
+    "ε": " epsilon ",
+    "δ": " delta ",
     "–": ", ",
     "—": ", ",
     **dict.fromkeys("…✓✔✗✕∅▸•⊘", ""),
