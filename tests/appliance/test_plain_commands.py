@@ -26,6 +26,7 @@ DRAWN = re.compile("[\u2500-\u25ff\u2190-\u21ff✓✔✗✕∅⊘|]|  ")
 SCHEDULE = ("weekly", "--cron", "0 2 * * 0", "--cohort", ward.COHORT)
 GIVEN: dict[str, tuple[str, ...]] = {
     "doctor": (),
+    "serve": ("--once",),
     "glossary": (),
     "users ls": (),
     "users auto-lock": (),
@@ -94,7 +95,7 @@ CHANGING = {  # say something else, or do something, the second time
     *("backup", "ingest", "studies export", "audit abandon", "findings reveal", "findings reveals", "doctor"),
     *("log ls", "log verify", "log checkpoint", "log export", "log review", "log witness init"),
     *("case assign", "case decide", "case reopen", "case show", "policy propose"),
-    *("schedule add", "schedule rm", "schedule run", "schedule ls", "case ls", "workspace verify"),
+    *("schedule add", "schedule rm", "schedule run", "serve", "schedule ls", "case ls", "workspace verify"),
 }
 ELSEWHERE = {  # need a model, a design or another site; they speak by the same functions, see the last test
     *("init", "restore", "demo", "models add", "models show", "models verify", "models diff"),

@@ -229,6 +229,32 @@ def test_no_run_is_started_twice_and_none_is_lost(looks: list[int]) -> None:
         assert not waited(now, UTC_NIGHTLY, begun)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([1, 7, 60, 900, 20_000]), st.sampled_from([0, 0, 0, 60, -60, 525_600, -525_600])
+        ),
+        min_size=5,
+        max_size=120,
+    )
+)
+def test_a_year_in_which_clocks_jump(steps: list[tuple[int, int]]) -> None:
+    """Through both clock changes of a zone, off for a fortnight, set by an hour or a year and back: every run
+    at a time that is meant and allowed, none twice, and the latest one whenever somebody looks."""
+    one = planned("30 2 * * *", window="02:00-06:00", blackout=("2026-10-25", "2026-12-24..2026-12-26"))
+    now, begun = utc("2026-01-01T00:00"), set[datetime]()
+    for passed, jump in steps:
+        now += (passed + jump) * MINUTE
+        if now.year not in (2025, 2026, 2027):
+            now = now.replace(year=2026, month=3, day=28)
+        for run in due(now, [one], {"nightly": begun}):
+            assert run.at not in begun and run.at <= now and not why_not(one, now)
+            assert [run.at] == list(occurrences(one, run.at - MINUTE, run.at)) and not why_not(one, run.at)
+            begun.add(run.at)
+        assert why_not(one, now) or not waited(now, one, begun)
+
+
 def test_the_week_ahead_says_why_a_run_is_left_out() -> None:
     """Every run is told, also those that will not be started."""
     one = planned(zone="UTC", cron="0 2,20 * * *", window="01:00-05:00", blackout=("2026-01-03",))

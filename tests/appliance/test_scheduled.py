@@ -14,8 +14,10 @@ import pytest
 from appliance import due_runs
 from appliance.api import Appliance
 from appliance.errors import Busy, NotNow, UsageError
+from appliance.leases import Machine
 from appliance.runs import queue
 from appliance.runs.queue import Job
+from appliance.schedule_records import Kept, Run
 from appliance.schedule_views import Schedule
 from appliance.schedule_words import moment, span
 from appliance.workspace.rows import StoredModel
@@ -281,6 +283,19 @@ def test_every_model_knows_when_it_is_due(site: Site, clock: Clock) -> None:
     }
     clock.now += timedelta(days=2)
     assert site._next_by_model()[ward.MODEL] == "2026-11-21T01:00:00+00:00"
+
+
+def test_runs_of_long_ago_are_known_by_their_times() -> None:
+    """The list holds the last ones; a clock that is set back by months starts none of the others again."""
+    kept = Kept(NIGHTLY)
+    for day in range(400):
+        kept = kept.with_run(Run((BEGIN + timedelta(days=day)).isoformat(), "", 0, over=True))
+    assert len(kept.runs) < 100 and len(kept.begun()) == 400
+    lease = Machine().lease(0.0)
+    kept = Kept(NIGHTLY).with_run(Run(BEGIN.isoformat(), "", 0, lease=lease))
+    for day in range(1, 100):
+        kept = kept.with_run(Run((BEGIN + timedelta(days=day)).isoformat(), "", 0, over=True))
+    assert kept.runs[0].open
 
 
 def test_times_in_words() -> None:
