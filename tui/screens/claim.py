@@ -32,6 +32,8 @@ _AUDITS = (
     Column("Audited", 10, drop=2),
 )
 
+_NOISE = 1e-9  # of a float times 100: 4.4 stays 4.4
+
 
 class ClaimScreen(Section):
     """One claim whole.
@@ -188,9 +190,9 @@ def _accounts(view: ClaimView) -> Iterator[tuple[str, Content]]:
 
 def at_least(bound: float) -> str:
     """A bound from below, rounded down."""
-    return f"{math.floor(bound * 100) / 100:g}"
+    return f"{math.floor(bound * 100 + _NOISE) / 100:g}"
 
 
 def at_most(bound: float) -> str:
     """A bound from above, rounded up."""
-    return f"{math.ceil(bound * 100) / 100:g}"
+    return f"{math.ceil(bound * 100 - _NOISE) / 100:g}"
