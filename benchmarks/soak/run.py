@@ -61,6 +61,7 @@ HARNESSES = (
     Harness("egress", "demonstrations", 1),
     Harness("canaries", "canaries", 1),
     Harness("readers", "looks", 1),
+    Harness("year", "years", 1),
 )
 
 ALONE = {

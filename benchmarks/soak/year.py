@@ -81,9 +81,10 @@ def mutants(seed: int = 0) -> dict[str, Any]:
     """Programs with a protection removed, each in the shortest story that needs it."""
     missed = []
     for one in MUTANTS:
-        seen = passed(story(seed, one.days, one.lines), one.without())
-        if one.kind not in {kind for kind, _ in seen.wrong}:
-            missed.append(one.name)
+        seen = passed(story(seed, one.days, one.lines, one.schedules), one.without())
+        found = [what for kind, what in seen.wrong if kind == one.kind]
+        missed += [one.name] * (not found)
+        print(f"{one.name}: {found[0] if found else 'not found out'}", file=sys.stderr)
     return {"tried": 0, "mutants": len(MUTANTS), "missed_mutants": len(missed), "missed": missed}
 
 

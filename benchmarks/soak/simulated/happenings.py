@@ -130,7 +130,10 @@ class Happenings:
         self.by_hand.add(view.row.audit_id)
 
     def on_tighten(self) -> None:
-        """A stricter policy is approved, to come into force two weeks later."""
+        """A stricter policy is approved, to come into force two weeks later; once the clock is right."""
+        if self.clock.off_by:
+            self._later.append(self.on_tighten)
+            return
         day = (self.clock.shown + 14 * DAY).date().isoformat()
         self.approve(site.policy(self.folder, "sundays", "2", alpha_review=0.1), day)
         self.stricter_from = datetime.fromisoformat(f"{day}T00:00:00+00:00")

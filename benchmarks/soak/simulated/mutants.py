@@ -16,7 +16,6 @@ from appliance.claims import accounting
 from appliance.claims.records import Recomputed
 from appliance.due_runs import DueRuns
 from appliance.leases import Machine
-from appliance.schedule_records import Kept
 from appliance.watch import looking
 
 
@@ -25,14 +24,15 @@ class Mutant:
     """Attributes:
     kind: of what is wrong then.
     without: takes the protection away.
-    days, lines: of the story that needs it.
+    days, lines, schedules: of the story that needs it.
     """
 
     name: str
     kind: str
     without: Callable[[], AbstractContextManager[object]]
-    days: int = 110
+    days: int = 40
     lines: tuple[str, ...] = ("calm",)
+    schedules: tuple[str, ...] = ()
 
 
 def _no_missed() -> AbstractContextManager[object]:
@@ -50,13 +50,6 @@ def _shown_twice() -> AbstractContextManager[object]:
             yield from sorted(schedule._shown(local, zone))
 
     return mock.patch.object(schedule, "_instants", instants)
-
-
-def _last_only() -> AbstractContextManager[object]:
-    def begun(self: Kept) -> set[datetime]:
-        return {datetime.fromisoformat(run.at_utc) for run in self.runs[-1:]}
-
-    return mock.patch.object(Kept, "begun", begun)
 
 
 def _no_adapters() -> AbstractContextManager[object]:
@@ -85,13 +78,16 @@ def _no_accountant() -> AbstractContextManager[object]:
     return mock.patch.object(accounting, "recomputed", lambda _: Recomputed())
 
 
+NIGHTLY = ("watch",)
 MUTANTS = (
-    Mutant("missed runs are dropped", "run", _no_missed),
-    Mutant("the hour that comes twice is run twice, the one left out never", "run", _shown_twice),
-    Mutant("only the last run is remembered", "run", _last_only, 60),
-    Mutant("windows and blackouts are ignored", "run", _any_time, 240),
-    Mutant("nobody goes on with what a killed daemon has claimed", "audit", _no_heir, 110),
-    Mutant("a lease outlives its daemon", "audit", _for_ever, 110),
-    Mutant("adapters are not looked at", "change", _no_adapters, 40, ("sprig",)),
+    Mutant("missed runs are dropped", "run", _no_missed, schedules=NIGHTLY),
+    Mutant(
+        "an hour that comes twice is run twice, one that is left out never", "run", _shown_twice, 100,
+        schedules=("half-past-two",),
+    ),
+    Mutant("windows and blackouts are ignored", "run", _any_time, 220, schedules=("monthly",)),
+    Mutant("nobody goes on with what a killed daemon has claimed", "audit", _no_heir),
+    Mutant("a lease outlives its daemon", "audit", _for_ever),
+    Mutant("adapters are not looked at", "change", _no_adapters, 40, ("sprig",), NIGHTLY),
     Mutant("the accountant is not run", "verdict", _no_accountant, 40, ("sprig",)),
-)
+)  # fmt: skip

@@ -154,12 +154,22 @@ class Expected:
         while self._upcoming <= shown:
             self._waiting += [self._upcoming] * (self._upcoming not in self.fate)
             self._next += 1
+        self._settle(shown)
         if not self._waiting or not self.plan.allows(_wall(shown, self._zone)):
             return None
         *earlier, last = self._waiting
         self.fate |= dict.fromkeys(earlier, "caught up") | {last: "started"}
         self._waiting = []
         return last, len(earlier)
+
+    def _settle(self, shown: datetime) -> None:
+        """A run that was begun stands for all before it, also where the clock has jumped over them twice."""
+        begun = max(
+            (one for one, fate in self.fate.items() if fate == "started" and one <= shown), default=_EVER
+        )
+        if self._waiting and self._waiting[0] < begun:
+            self.fate |= {one: "caught up" for one in self._waiting if one < begun}
+            self._waiting = [one for one in self._waiting if one > begun]
 
     def _put_back(self, shown: datetime) -> None:
         """From here on the clock shows what it has shown before: what was only caught up is to come yet."""

@@ -100,13 +100,14 @@ def _asked(plan: Plan, model: str, cohort: str, policy: str, priority: int, *, w
     )  # fmt: skip
 
 
-def story(seed: int, days: int = 366, lines: Sequence[str] = LINES) -> Story:
+def story(seed: int, days: int = 366, lines: Sequence[str] = LINES, schedules: Sequence[str] = ()) -> Story:
     """The year of a seed.
 
     Args:
         seed: says in which year, and draws everything.
         days: fewer are a shorter story with the same happenings closer together.
         lines: of models; schedules and happenings of others are left out.
+        schedules: the only ones, by name; all of them when empty.
     """
     rng = random.Random(seed)
     begin = datetime(2026 + seed % 4, 1, 1, tzinfo=UTC)
@@ -120,10 +121,14 @@ def story(seed: int, days: int = 366, lines: Sequence[str] = LINES) -> Story:
     back = next(number for number, one in enumerate(clocks) if one.given == (-YEAR,))
     events = [*_vendors(rng, some_day), *clocks, Event(some_day(0.46, 0.5), "tighten")]
     events += _power(rng, begin, length, (clocks[back].at - 2 * DAY, clocks[back + 1].at + 2 * DAY))
-    events += [Event(begin + DAY * rng.uniform(0, length), "look") for _ in range(length // 5)]
+    events += [Event(begin + DAY * rng.uniform(0, length), "look") for _ in range(length // 12)]
     if set(lines) != set(LINES):
         events = [one for one in events if one.what not in OF_LINES or set(one.given) & set(lines)]
-    watched = tuple(one for one in planned(begin.year) if one.asked.model in (ALL, *lines))
+    watched = tuple(
+        one
+        for one in planned(begin.year)
+        if one.asked.model in (ALL, *lines) and (not schedules or one.plan.name in schedules)
+    )
     usual = length if any(one.plan.name == "watch" for one in watched) else length // 8
     runs = rng.sample(range(1, max(8, usual)), max(6, usual // 15))
     kinds = ("kill", "kill", "kill", "two", "two", "reboot")

@@ -15,6 +15,7 @@ from unittest import mock
 from appliance import enrolment
 from appliance import worker as worker_module
 from appliance.api import Appliance
+from appliance.evidence import making
 from appliance.runs import launching
 from appliance.schedule_views import ALL, Schedule
 from appliance.views import AuditRow
@@ -106,6 +107,7 @@ class Year(Happenings):
             self.lines = vendors.lines(self.folder, self.story.lines)
             held.enter_context(planted(vendors.exposing(self.lines, lambda: self.veiled)))
             held.enter_context(mock.patch.object(Appliance, "_quiet_s", 0.0))
+            held.enter_context(mock.patch.object(making, "PIECE", 512))  # a long log's index in a year's
             held.enter_context(running(self.clock))
             yield
 
@@ -283,9 +285,10 @@ class Year(Happenings):
         self.look([])
         self._compare_changes()
         needs = " ".join(self.site.overview().needs_me)
-        for name in {row.model for row in self.site.overview().models if row.verdict in ("FAIL", "REVIEW")}:
-            if name not in needs:
-                self.wrong("needs", f"the overview does not send anybody to {name}")
+        cases = {case.audit_id for case in self.site.cases()}
+        for row in self.site.overview().models:
+            if row.verdict in ("FAIL", "REVIEW") and row.audit_id not in cases:
+                self.wrong("needs", f"nobody is sent to {row.model}, {row.verdict}")
         if any(finding == "contradicted" for _, finding in self.seen.claims) and "claim" not in needs:
             self.wrong("needs", "the overview does not say that a claim is contradicted")
         self._compare_log()
@@ -314,9 +317,11 @@ class Year(Happenings):
             self.wrong("log", f"{self.seen.missed} runs caught up, {self.seen.missed_logged} entries say so")
         begun: Counter[tuple[str, str]] = Counter()
         for row in rows:
+            if row.act.endswith(".root"):
+                continue  # says where a database may stand, and not that somebody does something
             begun[row.act, row.object] += {"begins": 1, "done": -1, "failed": -1}.get(row.outcome, 0)
         open_ended = sum(number for number in begun.values() if number > 0)
-        if open_ended > 2 * self.seen.killed:
+        if open_ended > self.seen.killed:
             self.wrong(
                 "log", f"{open_ended} acts have no outcome, and {self.seen.killed} daemons were killed"
             )
