@@ -140,7 +140,7 @@ def _whole(view: ChangeView) -> Iterator[str]:
         said_ = row.answer
         yield tell("watch.answered", moment=_moment(said_.said_utc), who=said_.by, reason=said_.reason)
     elif row.clock is not None:
-        yield row.clock.said
+        yield tell("watch.waits", clock=row.clock.said, model=row.model)
     yield from view.sentences
     for rows in (view.files[:_FILES], view.facts[:_FILES], view.layers, view.largest[:_LARGEST]):
         yield from ("", tabular(rows).rstrip("\n")) if rows else ()

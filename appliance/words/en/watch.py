@@ -23,6 +23,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "watch.nothing": "no change of a model was found yet: `gradaudit models watch` looks",
     "watch.never": "no model was looked at yet: `gradaudit models watch` looks",
     "watch.head": "{model} against {replaces}: {found}, seen {moment} UTC",
+    "watch.waits": "waits for an officer's answer, {clock}: `gradaudit models answer {model}`",
     "watch.answered": "answered {moment} UTC by {who}: {reason}",
     "watch.announced": "announced {moment} UTC by {who}: {reason}",
     "watch.release": "the vendor calls it {release}",
