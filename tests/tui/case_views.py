@@ -28,7 +28,7 @@ def demo_cases() -> dict[str, CaseView]:
     """By audit, the most urgent first."""
     lumen = CaseRow(
         "a-0003", "lumen-vlm", VerdictWord.FAIL, WHY, CaseState.OPEN, "", "2026-11-20T14:02:31.000Z", 131,
-        _clocks((ClockState.OVERDUE, "overdue by 3 h"), LONG),
+        _clocks((ClockState.OVERDUE, "overdue by 3 h"), LONG), "demo@shipped-2",
     )  # fmt: skip
     harbor = CaseRow(
         "a-0002", "harbor-clip", VerdictWord.FAIL, WHY, CaseState.REFERRED, "eve", "2026-11-20T14:02:44.000Z",

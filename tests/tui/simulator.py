@@ -293,7 +293,8 @@ LINES = {
 
 def audit_view(audit_id: str, model: str, word: VerdictWord) -> AuditView:
     """A finished audit of the given verdict."""
-    row = AuditRow(audit_id, model, "demo", "demo", "2026-11-20T14:02:31Z", "done", word, REASONS[word][0])
+    began = "2026-11-20T14:02:31Z"
+    row = AuditRow(audit_id, model, "demo", "demo", began, "done", word, REASONS[word][0], "2")
     return AuditView(
         row=row,
         verdict=Verdict(word, LINES[word], REASONS[word]),

@@ -46,6 +46,9 @@ def test_the_registry_says_what_waits_and_what_is_claimed(size: tuple[int, int])
     async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
         await press(pilot, "6")
         await sees(pilot, app, "3 ▲ unanswered", "✗ 1 contradicted", "? 1 not tested", "1 registered")
+        await sees(pilot, app, "last look ▲ changed 2026-11-20 13:40 UTC")
+        await press(pilot, "down", "down")
+        await sees(pilot, app, "? absent 2026-11-20 13:40 UTC, since 2026-11-18 02:00 UTC. nothing lies at")
 
     drive(steps, size)
 
@@ -183,6 +186,18 @@ def test_the_watch_says_line_by_line_what_it_found() -> None:
         ]
 
     drive(steps, backend=backend)
+
+
+def test_the_verdict_names_the_policys_version_wherever_it_is_listed() -> None:
+    """Runs and cases tell which text decided, not the name alone."""
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "2")
+        await sees(pilot, app, "policy demo@2")
+        await press(pilot, "a")
+        await sees(pilot, app, "policy demo@shipped-2")
+
+    drive(steps, (132, 40))
 
 
 def test_nothing_but_the_unchanged_is_one_line() -> None:

@@ -140,6 +140,8 @@ class CasesScreen(Section):
             yield tell("cases.fact.known"), Content(tell("case.known.entry", entry=f"{row.entry:,}", **known))
         else:
             yield tell("cases.fact.known"), Content(tell("case.known", **known))
+        if row.policy:
+            yield tell("cases.fact.policy"), foreign(row.policy)
         owner = foreign(row.owner, "bold") if row.owner else Content(tell("cases.press"))
         yield tell("cases.fact.owner"), owner
         yield tell("cases.fact.state"), state_cell(row.state, glyphs)

@@ -13,6 +13,8 @@ from textual.content import Content
 from appliance.claims.views import ClaimStanding
 from appliance.errors import ApplianceError
 from appliance.views import ModelCheck, ModelView
+from appliance.watch.views import WatchedModel
+from tui.keys import keyed
 from tui.screens.add_model import AddModelDialog
 from tui.screens.difference import DifferenceDialog
 from tui.screens.model import ModelScreen
@@ -22,8 +24,8 @@ from tui.text import foreign, line
 from tui.widgets.chrome import Notice
 from tui.widgets.drawing import Facts, Heading
 from tui.widgets.rows import Column, Rows
-from tui.widgets.standings import WORST, claim_sign, line_of
-from tui.words import day, duration
+from tui.widgets.standings import WORST, claim_sign, line_of, watch_sign
+from tui.words import day, duration, moment
 
 _GIB = 1 << 30
 _COLUMNS = (
@@ -100,6 +102,7 @@ class ModelsScreen(Section):
         self.marked = ""
         self.waiting: frozenset[str] = frozenset()
         self.standings: dict[str, list[ClaimStanding]] = {}
+        self.looks: dict[str, WatchedModel] = {}
 
     def body(self) -> ComposeResult:
         """Table, and the model under the cursor in full."""
@@ -117,6 +120,8 @@ class ModelsScreen(Section):
         table.focus()
         self._detail(table.cursor)
         self.waiting = frozenset(row.line for row in await self.ask(backend.model_changes) if row.waits)
+        self.looks = {look.line: look for look in await self.ask(backend.watched)}
+        self._detail(table.cursor)
         self.standings = {}
         for claim in await self.ask(backend.claims):
             if claim.in_force:
@@ -162,8 +167,9 @@ class ModelsScreen(Section):
         yield "model", foreign(model.name, "bold")
         yield "digest", foreign(model.digest)
         yield "lineage", foreign(made_from(self.rows, model))
-        last = last_version(self.rows, model)
-        yield "last version", foreign(last.name) if last else Content("none of this vendor and family")
+        yield "last look", self._looked(model)
+        before = self._before(model)
+        yield "last version", foreign(before) if before else Content("none of this vendor and family")
         yield (
             "family",
             Content.assemble(foreign(model.family), ", ", foreign(model.architecture or "unnamed")),
@@ -184,6 +190,20 @@ class ModelsScreen(Section):
             yield "sealed", foreign(model.sealed)
         for file, digest in model.files.items():
             yield "file", Content.assemble((f"{line(digest)[:16]}… ", "$muted"), foreign(file))
+
+    def _before(self, model: ModelView) -> str:
+        """The version before; of a first one the model of the same vendor and family before it."""
+        last = last_version(self.rows, model)
+        return model.replaces or (last.name if last else "")
+
+    def _looked(self, model: ModelView) -> Content:
+        """What the watch found last in its folders, and since when that is so."""
+        look = self.looks.get(model.line or model.name)
+        if look is None:
+            return Content(keyed(self, "nobody has looked yet: press w"))
+        since = f", since {moment(look.since_utc)} UTC" if look.since_utc else ""
+        when = foreign(f"{moment(look.looked_utc)} UTC{since}. {look.why}".strip(), "$muted")
+        return Content.assemble(watch_sign(look.state, self.app.glyphs), "  ", when)
 
     def _here(self) -> ModelView | None:
         return self.rows[self.query_one(Rows).cursor] if self.rows else None
@@ -229,8 +249,7 @@ class ModelsScreen(Section):
         here = self._here()
         if here is None:
             return
-        last = last_version(self.rows, here)
-        first = self.marked or (last.name if last else "")
+        first = self.marked or self._before(here)
         if first in ("", here.name):
             hint = "press m on the one to compare with, then d on the other"
             self.query_one(Notice).complain(f"no earlier model of {here.vendor or 'this vendor'}", hint)

@@ -138,8 +138,9 @@ class RunsScreen(Section):
         if run is not None:
             detail.show(foreign(f"cohort {run.cohort}, policy {run.policy}, audit {run.run_id}", "$muted"))
         elif audit is not None:
+            policy = "@".join(filter(None, (audit.policy, audit.policy_version)))
             where = (
-                f"cohort {audit.cohort}, policy {audit.policy}, {moment(audit.started_utc)} UTC, "
+                f"cohort {audit.cohort}, policy {policy}, {moment(audit.started_utc)} UTC, "
                 f"audit {audit.audit_id}"
             )
             detail.show(Content.assemble(("Why: ", "$muted"), foreign(audit.why)), foreign(where, "$muted"))

@@ -60,6 +60,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "cases.count": "{open} of {all} not closed",
     "cases.fact.why": "why",
     "cases.fact.known": "known",
+    "cases.fact.policy": "policy",
     "cases.fact.owner": "owner",
     "cases.fact.state": "state",
     "cases.fact.step": "step",
