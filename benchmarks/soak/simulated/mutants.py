@@ -86,8 +86,8 @@ MUTANTS = (
         schedules=("half-past-two",),
     ),
     Mutant("windows and blackouts are ignored", "run", _any_time, 220, schedules=("monthly",)),
-    Mutant("nobody goes on with what a killed daemon has claimed", "audit", _no_heir),
-    Mutant("a lease outlives its daemon", "audit", _for_ever),
+    Mutant("nobody goes on with what a killed daemon has claimed", "run", _no_heir, schedules=NIGHTLY),
+    Mutant("a lease outlives its daemon", "run", _for_ever, schedules=NIGHTLY),
     Mutant("adapters are not looked at", "change", _no_adapters, 40, ("sprig",), NIGHTLY),
     Mutant("the accountant is not run", "verdict", _no_accountant, 40, ("sprig",)),
 )  # fmt: skip

@@ -179,6 +179,9 @@ class Year(Happenings):
         if self._asked_to_work:
             self._asked_to_work = False
             self.site._work_through(lambda: None)
+        for name, kept in self.site._kept().items():
+            if any(not run.over for run in kept.runs):
+                self.wrong("run", f"{name} was begun, and nobody went on with it")
         begun = self._begun_now()
         new, must = begun - self._begun, {(one.plan.name, at) for one, at, _ in due}
         self._begun = begun
