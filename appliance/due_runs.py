@@ -25,10 +25,11 @@ from appliance.errors import (
     UsageError,
 )
 from appliance.leases import Machine
-from appliance.queued import Queued
+from appliance.queued import AGAIN, Queued
 from appliance.redaction import fault_line
 from appliance.runs import launching, queue
 from appliance.runs.queue import Order
+from appliance.runs.standing import CUT_OFF
 from appliance.schedule_records import SETTING, Kept, Planned, Run, packed, unpacked
 from appliance.schedule_views import ALL, Schedule, StartedRun
 from appliance.views import Progress
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Progress], None]
 _WAIT_S: Final = 10.0  # for another writer; then the next call goes on
+_GO_ON: Final = 3  # times with one audit: what kills its process each time waits for a person
 _LATER: Final = (Busy, CannotWrite, LogUnwritable, NotPermitted)  # nothing is wrong with the run itself
 _KNOWN: Final = (WatchState.UNCHANGED, WatchState.CHANGED, WatchState.ABSENT)  # nothing else lies there
 
@@ -53,7 +55,8 @@ class DueRuns(Queued):
         """Ask for what is due now, the highest priority first; nothing is done and logged where nothing is.
 
         Runs that were cut off come first. A model that cannot be audited keeps no other from it:
-        `StartedRun.why` says so.
+        `StartedRun.why` says so. An audit of the queue whose process was killed, as by a restart of the
+        machine, is gone on with.
 
         Args:
             step: told while folders are looked at; may raise to stop, and the next call goes on.
@@ -67,6 +70,7 @@ class DueRuns(Queued):
         for name in self._to_begin():
             while (claimed := self._claimed(name)) is not None:
                 started += self._carried_on(name, claimed, step)
+        self._go_on_with_cut_off()
         if not started and self._nobody_works():
             self._begin_work()
         return tuple(started)
@@ -238,12 +242,24 @@ class DueRuns(Queued):
         asked = asked_as(self._policy(wanted.policy)[1], False, "", False, 0)
         return self._job(one.audit, one.model, wanted.cohort, asked)
 
-    def _nobody_works(self) -> bool:
-        """Whether audits wait for a process that is not there, and nobody has paused the queue."""
+    def _go_on_with_cut_off(self) -> None:
+        """Put audits back into the queue whose process was killed; one that failed keeps waiting."""
+        catalogue = self._workspace.catalogue
+        if not self._nobody_works(Order.WORK):
+            return
+        with self._workspace.writing(_WAIT_S):
+            for job in reversed(queue.jobs(catalogue)) if self._nobody_works(Order.WORK) else ():
+                cut_off = job.order is Order.WORK and job.why in ("", CUT_OFF)
+                if cut_off and job.gone_on < _GO_ON:
+                    with self._act(AGAIN, job.run_id, turn=nullcontext()):
+                        place = queue.first_place(catalogue)
+                        changed = replace(job, order=Order.WAIT, place=place, why="", gone_on=job.gone_on + 1)
+                        queue.keep(catalogue, changed)
+
+    def _nobody_works(self, order: Order = Order.WAIT) -> bool:
+        """Whether there are jobs of this order, no process for them, and nobody has paused the queue."""
         orders = {job.order for job in queue.jobs(self._workspace.catalogue)}
-        return (
-            Order.WAIT in orders and Order.PAUSE not in orders and not launching.working(self._workspace.root)
-        )
+        return order in orders and Order.PAUSE not in orders and not launching.working(self._workspace.root)
 
     def _open_run(self, name: str, at: str) -> Run | None:
         kept = self._kept().get(name)

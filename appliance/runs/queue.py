@@ -41,6 +41,7 @@ class Job:
         place: the smallest one is next.
         why: what stopped it.
         digest: of the policy when it was asked for; empty where an earlier version asked.
+        gone_on: how often it was gone on with by itself after it was cut off.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class Job:
     order: Order = Order.WAIT
     why: str = ""
     digest: str = ""
+    gone_on: int = 0
 
 
 def jobs(catalogue: Catalogue) -> tuple[Job, ...]:

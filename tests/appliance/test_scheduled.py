@@ -16,7 +16,8 @@ from appliance.api import Appliance
 from appliance.errors import Busy, NotNow, UsageError
 from appliance.leases import Machine
 from appliance.runs import queue
-from appliance.runs.queue import Job
+from appliance.runs.queue import Job, Order
+from appliance.runs.standing import CUT_OFF
 from appliance.schedule_records import Kept, Run
 from appliance.schedule_views import Schedule
 from appliance.schedule_words import moment, span
@@ -329,3 +330,51 @@ def test_the_command_line_says_the_same(site: Site, root: Path) -> None:
     assert gradaudit(root, "schedule", "rm", "weekly")[0] == 0
     code, _, said = gradaudit(root, "schedule", "rm", "weekly")
     assert (code, "no schedule weekly" in said) == (2, True)
+
+
+def cut_off(site: Site, order: Order = Order.WORK, why: str = "") -> Job:
+    """An audit of the queue with nobody at work on it."""
+    job = Job("A-000000000001", ward.MODEL, ward.COHORT, "default", {}, 4, BEGIN.isoformat(), order, why)
+    with site._act("audit.queue", job.run_id):
+        queue.keep(site._workspace.catalogue, job)
+    return job
+
+
+def stands(site: Site) -> Job:
+    """The same now."""
+    found = queue.job(site._workspace.catalogue, "A-000000000001")
+    assert found is not None
+    return found
+
+
+def test_an_audit_whose_process_was_killed_is_gone_on_with(site: Site) -> None:
+    """A restart of the machine costs no audit; what kills its process every time waits for a person."""
+    cut_off(site)
+    for times in (1, 2, 3):
+        site.run_due()
+        assert (stands(site).order, stands(site).why, stands(site).gone_on) == (Order.WAIT, "", times)
+        with site._act("audit.queue", "again"):
+            queue.keep(site._workspace.catalogue, replace(stands(site), order=Order.WORK, why=CUT_OFF))
+    site.run_due()
+    assert (stands(site).order, stands(site).gone_on) == (Order.WORK, 3)
+    entries = [row.act for row in site._log.rows(0, site._log.size)]
+    assert entries.count("audit.requeue") == 6  # begins and done, thrice
+
+
+@pytest.mark.parametrize(
+    ("order", "why"), [(Order.PAUSE, ""), (Order.WORK, "the disk is full"), (Order.REFUSED, "no such cohort")]
+)
+def test_what_a_person_or_a_fault_stopped_waits_for_a_person(site: Site, order: Order, why: str) -> None:
+    """Paused, failed with a reason, refused: not gone on with."""
+    before = cut_off(site, order, why)
+    site.run_due()
+    assert stands(site) == before
+
+
+def test_a_paused_queue_stays_paused(site: Site) -> None:
+    """Somebody wanted the machine: what was cut off beside it waits too."""
+    cut_off(site)
+    with site._act("audit.queue", "paused"):
+        queue.keep(site._workspace.catalogue, replace(stands(site), run_id="A-2", order=Order.PAUSE))
+    site.run_due()
+    assert stands(site).order is Order.WORK
