@@ -122,13 +122,13 @@ class Expected:
     Attributes:
         due: every instant of the time that can be shown, ascending.
         added: when the plan was kept; what was due before counts only where the clock shows it again.
-        fate: instant -> "started", or "caught up" by a later one.
+        fate: instant -> the run that was begun for it, its own or a later one.
     """
 
     plan: Plan
     due: Sequence[datetime]
     added: datetime
-    fate: dict[datetime, str] = field(default_factory=dict)
+    fate: dict[datetime, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._zone = ZoneInfo(self.plan.zone)
@@ -158,22 +158,20 @@ class Expected:
         if not self._waiting or not self.plan.allows(_wall(shown, self._zone)):
             return None
         *earlier, last = self._waiting
-        self.fate |= dict.fromkeys(earlier, "caught up") | {last: "started"}
+        self.fate |= dict.fromkeys(self._waiting, last)
         self._waiting = []
         return last, len(earlier)
 
     def _settle(self, shown: datetime) -> None:
         """A run that was begun stands for all before it, also where the clock has jumped over them twice."""
-        begun = max(
-            (one for one, fate in self.fate.items() if fate == "started" and one <= shown), default=_EVER
-        )
+        begun = max((one for one, fate in self.fate.items() if fate == one and one <= shown), default=_EVER)
         if self._waiting and self._waiting[0] < begun:
-            self.fate |= {one: "caught up" for one in self._waiting if one < begun}
+            self.fate |= {one: begun for one in self._waiting if one < begun}
             self._waiting = [one for one in self._waiting if one > begun]
 
     def _put_back(self, shown: datetime) -> None:
         """From here on the clock shows what it has shown before: what was only caught up is to come yet."""
-        self.fate = {one: fate for one, fate in self.fate.items() if fate == "started" or one <= shown}
+        self.fate = {one: fate for one, fate in self.fate.items() if one == fate or fate <= shown}
         self._waiting = [one for one in self._waiting if one <= shown]
         settled = max((one for one in self.fate if one <= shown), default=_EVER)
         begin = max(settled, self.added if shown >= self.added else shown - MINUTE, *self._waiting[-1:])
