@@ -53,6 +53,7 @@ class Queries:
     def __init__(self) -> None:
         self._recent: list[LogRow] = []  # what is in no piece, once a filter has asked
         self._answer: tuple[LogFilter, int, Sequence[int]] | None = None  # the last one, at a size of the log
+        self._asked: dict[bytes, tuple[int, list[int]]] = {}  # of what is in no piece: looked through so far
 
     @property
     def origin(self) -> int:
@@ -81,8 +82,19 @@ class Queries:
     @indexed
     def _told(self, wanted: LogFilter, needle: bytes) -> list[Entry]:
         known = (number for piece in self._index.pieces for number in piece.matching(wanted).tolist())
-        recent = self._journal.read(self._index.size, self._journal.size)
-        return [decode(data) for data in chain(self._journal.pick(known), recent) if needle in data]
+        found = self._journal.pick(chain(known, self._lately(needle)))
+        return [decode(data) for data in found if needle in data]
+
+    def _lately(self, needle: bytes) -> list[int]:
+        """Numbers of the entries in no piece that have this in them; each is looked through once."""
+        size, known = self._journal.size, max(self._index.size, self.origin)
+        until, numbers = self._asked.get(needle, (0, []))
+        begin = max(known, until if until <= size else 0)
+        numbers = [number for number in numbers if known <= number < begin]
+        read = enumerate(self._journal.read(begin, size), begin)
+        numbers += [number for number, data in read if needle in data]
+        self._asked[needle] = (size, numbers)
+        return numbers
 
     @indexed
     def newest(self, act: str, below: int, limit: int) -> list[Entry]:
