@@ -289,12 +289,12 @@ def test_an_interrupted_audit_can_be_given_up(cut_off: Appliance) -> None:
 
 
 @pytest.mark.parametrize("what", ["policy", "code", "cohort", "model", "files"])
-def test_what_has_changed_is_named(what: str, site: Path, cut_off: Appliance, policy: str) -> None:
+def test_what_has_changed_is_named(what: str, cut_off: Appliance, policy: str) -> None:
     """Nothing goes on with another policy, code, cohort or model; the audit stays as it is."""
     (row,) = cut_off.audits()
     stored = cut_off._workspace.catalogue.audit(row.audit_id)
     assert stored is not None
-    text, extra = Path(policy).read_text(), site.parent / "model" / "new.json"
+    text, extra = Path(policy).read_text(), Path(cut_off._model(row.model).path) / "new.json"
     if what == "policy":
         Path(policy).write_text(text + "\n# another byte\n")
     elif what == "files":

@@ -364,6 +364,7 @@ def _furnished(name: str, folder: Path, room: Path) -> dict[str, str]:
             (other / "README.md").write_text("A new picture of it.")
             site._quiet_s = 0.0
             site.watch_models(["other"])
+            _claimed(site)
             site.run_audit("tiny", "spring", str(room / "quick.toml"), _no)
         else:
             site.new_design(DesignRequest("spring", "StudyDate<=2024-05-31", 0, "0.5"), folder / "out", _no)

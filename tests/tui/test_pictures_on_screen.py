@@ -143,7 +143,7 @@ def test_a_number_that_is_none_stops_the_picture_and_not_the_screen() -> None:
         assert "✗ Not drawn: a value is not a number." in glass(app)
         assert "model digest" in glass(app)
 
-    drive(steps, size=(80, 130), backend=backend)
+    drive(steps, size=(80, 160), backend=backend)
 
 
 class Frame(App[None]):
