@@ -194,7 +194,7 @@ run_checks() {
 
 UNITS=(gradaudit-serve.service gradaudit-schedule.service gradaudit-schedule.timer)
 UNIT_FOLDER=${GRADAUDIT_UNIT_FOLDER:-/etc/systemd/system}
-HIDDEN=${GRADAUDIT_HIDDEN:-/home /root /run/user /tmp /var/tmp} # what ProtectHome and PrivateTmp take away
+HIDDEN=${GRADAUDIT_HIDDEN-/home /root /run/user /tmp /var/tmp} # what ProtectHome and PrivateTmp take away
 
 expect_path() { # expect_path WHAT PATH: may stand in a unit, and the services see it
     local folder

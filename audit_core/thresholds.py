@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from audit_core.errors import PolicyInvalid
 from audit_core.policy_values import Count, Flag, Form, Number, Text, Word, Words
 from audit_core.results import ControlName, Design, References, Tier
-from audit_core.samples import Settings
+
+if TYPE_CHECKING:
+    from audit_core.samples import Settings
 
 MASKS = ("tau_and_z", "fixed_tau", "tau_or_topq", "adaptive_keep", "quantile")
 PUBLISHED_MASKS = MASKS[1:]
@@ -206,6 +208,8 @@ def settings(policy: Policy, references: References, design: Design) -> Settings
     Raises:
         PolicyInvalid: as published, and the cohort has no known members.
     """
+    from audit_core.samples import Settings  # numpy is not for who only reads thresholds
+
     if policy.as_published and references in WITHOUT_MEMBERS:
         raise PolicyInvalid(
             f"as published needs known members, and this cohort's references are {references}",
