@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from appliance.cases.views import ClockView
+from appliance.charted import AuditPoint
+from appliance.compared import ComparedRow
 from appliance.views import AuditRow, VerdictWord
-
-if TYPE_CHECKING:
-    from appliance.cases.views import ClockView
-    from appliance.charted import AuditPoint
-    from appliance.compared import ComparedRow
 
 
 class WatchState(StrEnum):
