@@ -180,7 +180,7 @@ def test_the_watch_says_line_by_line_what_it_found() -> None:
         await press(pilot, "enter")
         assert isinstance(app.screen, ModelsScreen)
         await press(pilot, "enter", "w", "enter", "enter")
-        assert [call for call in backend.calls if call.startswith("watch")] == [
+        assert [call for call in backend.calls if call.startswith("watch_models")] == [
             "watch_models",
             "watch_models lumen-vlm",
         ]
