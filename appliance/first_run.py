@@ -14,12 +14,14 @@ from appliance import policy_file
 from appliance.acts import OpenWorkspace
 from appliance.errors import UsageError
 from appliance.policies import shelf
+from appliance.policies.demands import check_quorum
 from appliance.setup_view import STEPS, SetupView
 from appliance.workspace.workspace import SETUP
 
 _INBOX: Final = "inbox"
 _AE_TITLE: Final = "ae_title"
 _POLICY: Final = "usual_policy"
+FIRST_QUORUM: Final = 1  # of a workspace to be: one officer makes it
 _AE: Final = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 6.2, AE: the default repertoire without the backslash
 
 
@@ -61,7 +63,7 @@ class FirstRun(OpenWorkspace):
         """Refuse what could not be kept, before there is a workspace. Raises as the acts."""
         cls.checked_intake(root, inbox, ae_title)
         if policy:
-            policy_file.load(policy)
+            check_quorum(policy_file.load(policy), FIRST_QUORUM)
 
     @staticmethod
     def checked_intake(root: Path, inbox: str, ae_title: str) -> str:
@@ -85,8 +87,9 @@ class FirstRun(OpenWorkspace):
         """Say which policy an audit runs under unless somebody chooses another.
 
         Raises:
-            PolicyError: no such policy, or it cannot be used.
+            PolicyError: no such policy, it cannot be used, or it asks for more people than are here.
         """
         loaded, _ = shelf.loaded(self._workspace, self._log, name)
+        check_quorum(loaded, self._workspace.keyring.quorum)
         with self._act("policy.choose", name, policy_digest=loaded.digest):
             self._workspace.catalogue.set_setting(_POLICY, name)

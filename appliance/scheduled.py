@@ -10,6 +10,7 @@ from appliance import schedule
 from appliance.due_runs import DueRuns, iso
 from appliance.errors import UsageError
 from appliance.policies import shelf
+from appliance.policies.demands import check_quorum
 from appliance.schedule_records import Kept, Run, packed
 from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView
 from appliance.schedule_words import moment
@@ -30,7 +31,9 @@ class Scheduled(DueRuns):
         """Keep a schedule; its runs count from now.
 
         Raises:
-            UsageError: the name is taken, a time means nothing, or there is no such model, cohort or policy.
+            UsageError: the name is taken, a time means nothing, there is no such model, cohort or policy, or
+                one version is to be watched.
+            PolicyError: the policy cannot be used, or asks for more people than open findings here.
         """
         from appliance.cohorts import check_name
 
@@ -39,9 +42,16 @@ class Scheduled(DueRuns):
         added = replace(schedule.checked(wanted, now), added_utc=now.isoformat(timespec="seconds"))
         if added.model != ALL:
             self._model(added.model)
+            if added.watch and "@" in added.model:
+                raise UsageError(
+                    f"a schedule that watches goes by lines, and {added.model} is one version",
+                    "name the line without @, or leave the watching out: then that version is audited",
+                )
         self._cohort(added.cohort)
         if added.policy not in shelf.names(self._workspace, self._log):
             raise UsageError(f"no policy {added.policy}", "see `gradaudit policy ls`")
+        loaded, _ = shelf.loaded(self._workspace, self._log, added.policy)
+        check_quorum(loaded, self._workspace.keyring.quorum)
         with self._act("schedule.add", added.name):
             kept = self._kept()
             if added.name in kept:

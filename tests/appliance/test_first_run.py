@@ -79,11 +79,21 @@ def test_the_inbox_is_a_folder_outside(site: Appliance, tmp_path: Path) -> None:
 
 def test_the_usual_policy_is_one_that_can_be_used(site: Appliance) -> None:
     """A name that is none is refused; every shipped one has its sentence."""
-    site.choose_policy("gdpr")
-    assert reopened(site).setup().policy == "gdpr"
+    site.choose_policy("hipaa")
+    assert reopened(site).setup().policy == "hipaa"
     with pytest.raises(PolicyError):
         site.choose_policy("none such")
     assert set(POLICIES) == set(shipped())
+
+
+def test_the_usual_policy_asks_for_no_more_people_than_are_here(site: Appliance, tmp_path: Path) -> None:
+    """Every audit under it would be refused at night; so it is refused now, with what to do."""
+    with pytest.raises(PolicyError, match="quorum of 2") as refused:
+        site.choose_policy("gdpr")
+    assert "users quorum 2" in refused.value.hint
+    assert site.setup().policy == ""
+    with pytest.raises(PolicyError, match="quorum of 2"):  # a site to be has one officer
+        Appliance.check_settings(tmp_path / "new", "", "", "gdpr")
 
 
 def test_words_are_on_paper_before_they_open(site: Appliance) -> None:

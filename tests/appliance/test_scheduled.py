@@ -13,7 +13,7 @@ import pytest
 
 from appliance import due_runs
 from appliance.api import Appliance
-from appliance.errors import Busy, NotNow, UsageError
+from appliance.errors import Busy, NotNow, PolicyError, UsageError
 from appliance.leases import Machine
 from appliance.runs import queue
 from appliance.runs.queue import Job, Order
@@ -127,6 +127,14 @@ def test_what_cannot_run_is_not_kept(site: Site, wrong: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         site.add_schedule(replace(NIGHTLY, **wrong))
     assert site.schedules() == ()
+
+
+def test_a_policy_that_asks_for_more_people_is_not_kept(site: Site) -> None:
+    """Nothing would be started at night; so the schedule is refused by day, with what to do."""
+    with pytest.raises(PolicyError, match="quorum of 2") as refused:
+        site.add_schedule(replace(NIGHTLY, policy="gdpr"))
+    assert "users quorum 2" in refused.value.hint
+    assert site.schedules() == () and acts(site) == []
 
 
 def test_a_name_is_given_once_and_only_known_ones_go(site: Site) -> None:
@@ -284,6 +292,35 @@ def test_every_model_knows_when_it_is_due(site: Site, clock: Clock) -> None:
     }
     clock.now += timedelta(days=2)
     assert site._next_by_model()[ward.MODEL] == "2026-11-21T01:00:00+00:00"
+
+
+def test_a_line_with_a_second_version_knows_when_it_is_due_and_what_stood_before(site: Site) -> None:
+    """The overview has the newest version: its next run, and the last verdict of the line until it has one."""
+    site.add_schedule(NIGHTLY)
+    with site._act("model.add", f"{ward.MODEL}@2"):
+        second = record_of(f"{ward.MODEL}@2") | {"of_line": ward.MODEL, "version": 2, "replaces": ward.MODEL}
+        site._workspace.catalogue.add_model(StoredModel(f"{ward.MODEL}@2", second, "2026-11-01"))
+    row = next(row for row in site.overview().models if row.model == f"{ward.MODEL}@2")
+    before = site._workspace.catalogue.audit(ward.AUDIT)
+    assert before is not None and before.verdict
+    assert (row.due, row.verdict) == ("2026-11-21T01:00:00+00:00", None)
+    assert f"{ward.MODEL}@1 had {before.verdict}" in row.why and "never audited" in row.why
+    assert site.model(f"{ward.MODEL}@2").replaces == f"{ward.MODEL}@1"
+    other = next(row for row in site.overview().models if row.model == "other")
+    assert other.why == "never audited"
+
+
+def test_one_version_is_audited_and_not_watched(site: Site, clock: Clock) -> None:
+    """A schedule that watches goes by lines; a plain one of NAME@1 audits the first version."""
+    pinned = replace(NIGHTLY, model=f"{ward.MODEL}@1")
+    with pytest.raises(UsageError, match="one version"):
+        site.add_schedule(replace(pinned, watch=True))
+    with site._act("model.add", f"{ward.MODEL}@2"):
+        second = record_of(f"{ward.MODEL}@2") | {"of_line": ward.MODEL, "version": 2, "replaces": ward.MODEL}
+        site._workspace.catalogue.add_model(StoredModel(f"{ward.MODEL}@2", second, "2026-11-01"))
+    site.add_schedule(pinned)
+    clock.now += timedelta(days=1)
+    assert [row.model for row in site.run_due()] == [ward.MODEL]
 
 
 def test_runs_of_long_ago_are_known_by_their_times() -> None:
