@@ -38,6 +38,8 @@ _FOREGROUND: Final = "it runs in the foreground of a terminal"
 class Queued(Audited):
     """The queue of audits of one site."""
 
+    _pausing = False  # what is at work here is to be paused, as against cut off
+
     def queue_audit(
         self,
         model: str,
@@ -144,7 +146,7 @@ class Queued(Audited):
             told = progress.read(root)  # anew: it may just have begun, or have taken this for a cancelling
             if told is not None and told.here and told.alive():
                 with suppress(OSError):
-                    os.kill(told.process[0], signal.SIGTERM)
+                    os.kill(told.process[0], launching.PAUSES)
             time.sleep(_LOOK_S)
         log_unopened(root, STOP, "done")
 
@@ -286,21 +288,35 @@ class Queued(Audited):
             self._stopping = False
         elif job is not None and audit is not None and audit.state in ("done", "failed"):
             queue.remove(catalogue, run_id)
-        elif job is not None and job.order is not Order.PAUSE and self._stopping:
+        elif job is not None and job.order is not Order.PAUSE and self._pausing:
             self._record(PAUSE, run_id, "done")
             queue.keep(catalogue, replace(job, order=Order.PAUSE))
+        elif job is not None and job.order is not Order.PAUSE and self._stopping:
+            queue.keep(catalogue, _cut_short(job, begun=audit is not None))
         elif job is not None and job.order is not Order.PAUSE:
             refused = audit is None
             queue.keep(catalogue, replace(job, order=Order.REFUSED if refused else Order.WORK, why=why))
             return refused
         return not self._stopping
 
-    def _stop_working(self) -> None:
-        """Called by a signal: the worker goes at once, the rest follows where it is waited for."""
+    def _stop_working(self, *, pausing: bool = False) -> None:
+        """Called by a signal: the worker goes at once, the rest follows where it is waited for.
+
+        Args:
+            pausing: a person wants it paused; otherwise it is cut off unless the queue has an order.
+        """
         self._stopping = True
+        self._pausing = self._pausing or pausing
         worker = self._at_work
         if worker is not None:
             worker.kill()
+
+
+def _cut_short(job: Job, *, begun: bool) -> Job:
+    """A job that nobody told to stop, as when the machine is switched off: that is no fault of its own."""
+    if begun:
+        return replace(job, order=Order.WORK, why=standing.CUT_OFF, gone_on=0)
+    return replace(job, order=Order.WAIT, why="")
 
 
 def _now() -> str:

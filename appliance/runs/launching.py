@@ -6,6 +6,7 @@ The keys go to its standard input, which nobody else can open; not into argument
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from appliance.workspace.session import Remembered
 from appliance.workspace.writer_lock import is_locked
 
 RUNNER: Final = "runner"  # held in the workspace by the one process that works through the queue
+PAUSES: Final = signal.SIGUSR1  # what is at work, without an order in the queue, which needs keys
 SECRETS: Final = ("GRADAUDIT_PASSPHRASE", "GRADAUDIT_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 _START_S: Final = 60.0
 

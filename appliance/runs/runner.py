@@ -2,7 +2,8 @@
 
 It takes keys from its standard input and leaves the terminal behind: closing that, or the screens, does not
 end it. It holds the keys as long as it works and not a moment longer. SIGTERM stops the audit at work; what
-becomes of it stands in the queue: paused, cancelled, or, where nobody has said, paused.
+becomes of it stands in the queue: paused, cancelled, or, where nobody has said (the machine is switched off),
+cut off, to be gone on with. `launching.PAUSES` pauses it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from appliance.errors import Busy
-from appliance.runs.launching import RUNNER
+from appliance.runs.launching import PAUSES, RUNNER
 from appliance.workspace import session
 from appliance.workspace.writer_lock import locked_file
 
@@ -54,9 +55,10 @@ def _work(root: Path, kept: session.Remembered, held: ExitStack) -> None:
     with Appliance(Workspace.of_kept(root, kept)) as appliance:
 
         def stop(number: int, frame: FrameType | None) -> None:
-            appliance._stop_working()
+            appliance._stop_working(pausing=number == PAUSES)
 
-        signal.signal(signal.SIGTERM, stop)
+        for number in (signal.SIGTERM, PAUSES):
+            signal.signal(number, stop)
         appliance._work_through(held.close)
 
 

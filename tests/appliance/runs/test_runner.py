@@ -180,6 +180,42 @@ def test_paused_and_resumed(root: Path, policy: str, undisturbed: tuple[AuditVie
         same(appliance, asked.run_id, undisturbed)
 
 
+def test_a_machine_that_is_switched_off_pauses_nothing(
+    root: Path, policy: str, undisturbed: tuple[AuditView, str]
+) -> None:
+    """SIGTERM that nobody ordered: cut off, the others wait, and whoever looks next goes on with all."""
+    with Appliance.unlock(root, PASSPHRASE) as appliance:
+        asked = appliance.queue_audit("tiny", "spring", policy)
+        waiting = appliance.queue_audit("tiny", "spring", policy)
+        reached(root, "references")
+        told = progress.read(root)
+        assert told is not None
+        os.kill(told.process[0], signal.SIGTERM)
+        idle(root)
+        states = {view.run_id: view.state for view in appliance.runs()}
+        assert states == {asked.run_id: RunState.INTERRUPTED, waiting.run_id: RunState.WAITING}
+        assert "audit.pause" not in {entry.act for entry in appliance.log_entries(0, 1000)}
+        appliance.cancel_run(waiting.run_id)
+        appliance.run_due()
+        idle(root)
+        same(appliance, asked.run_id, undisturbed)
+
+
+def test_switched_off_before_it_began(root: Path, policy: str) -> None:
+    """A runner that waits for another terminal gets SIGTERM: its job waits on, with no process for it."""
+    with Appliance.unlock(root, PASSPHRASE) as appliance:
+        with locked_file(root / AUDITING, time.monotonic(), Busy("somebody audits")):
+            asked = appliance.queue_audit("tiny", "spring", policy)
+            until(lambda: (found := progress.read(root)) is not None and found.here)
+            told = progress.read(root)
+            assert told is not None
+            os.kill(told.process[0], signal.SIGTERM)
+            idle(root)
+        view = the_run(appliance)
+        assert (view.run_id, view.state, view.place) == (asked.run_id, RunState.WAITING, 1)
+        appliance.cancel_run(asked.run_id)
+
+
 def test_the_next_one_starts_when_one_is_cancelled(root: Path, policy: str) -> None:
     """Of three, the last is moved first and the second cancelled: only the last one comes to a verdict."""
     with Appliance.unlock(root, PASSPHRASE) as appliance:
