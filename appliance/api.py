@@ -30,6 +30,7 @@ from appliance.views import (
     OverviewView,
     Progress,
 )
+from appliance.watch import versions
 from appliance.workspace.rows import StoredCohort
 
 if TYPE_CHECKING:
@@ -99,12 +100,21 @@ class Appliance(Cased, Claimed, Erased, FirstRun, Governed, Inspected, Safekeepi
         catalogue = self._workspace.catalogue
         counts, heads = catalogue.counts(), catalogue.audit_heads()
         done = {row.model: row.audit_id for row in reversed(heads) if row.state == "done"}
-        views = self.models()
+        views, stored = self.models(), versions.by_line(catalogue.models())
         last = {view.name: catalogue.audit(done[view.name]) for view in views if view.name in done}
+        earlier = {view.name: versions.earlier(stored.get(view.line, ()), view.name) for view in views}
+        before = {
+            name: catalogue.audit(next((done[row.name] for row in rows if row.name in done), ""))
+            for name, rows in earlier.items()
+            if name not in last
+        }
         health = self.log_health()
         due = self._next_by_model()
         rows = tuple(
-            replace(shown.overview_row(view, last.get(view.name)), due=due.get(view.line, ""))
+            replace(
+                shown.overview_row(view, last.get(view.name), before.get(view.name)),
+                due=due.get(view.name, ""),
+            )
             for view in views
         )
         needs = self._needs(health, rows)

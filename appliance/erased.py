@@ -13,6 +13,7 @@ from appliance.disclosed import Disclosed
 from appliance.errors import ApplianceError, NotPermitted, UsageError
 from appliance.evidence.entries import Act
 from appliance.runs import queue
+from appliance.watch import versions
 from appliance.workspace import erasing
 from appliance.workspace.steps import remove_steps
 from appliance.workspace.workspace import STEPS
@@ -239,10 +240,12 @@ class Erased(Disclosed):
             f"erasure {erasure_id} is not finished: an officer opens the workspace with a passphrase"
             for erasure_id in erasing.unfinished(self._workspace.catalogue)
         ]
-        done = [row for row in self._workspace.catalogue.audits() if row.state == "done"]
+        done = [row for row in self._workspace.catalogue.audit_heads() if row.state == "done"]
+        stored = self._workspace.catalogue.models()
         for facts in erasing.certificates(self._workspace.catalogue).values():
             for model in facts["reaudit_due"]:
                 since = facts["erased_utc"]
-                if not any(row.model == model and row.started_utc > since for row in done):
+                names = versions.since(stored, model, since)
+                if not any(row.model in names and row.started_utc > since for row in done):
                     lines.append(f"{model}: {_DUE} {since[:10]}")
         return tuple(dict.fromkeys(lines))

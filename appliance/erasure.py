@@ -13,6 +13,7 @@ from appliance import codec
 from appliance.designs.shelf import assignments
 from appliance.errors import UsageError
 from appliance.shown import ERASED_PATIENT, cohort_document
+from appliance.watch import versions
 from appliance.workspace.rows import StoredCohort, StoredInstance, StoredReport, StoredStudy
 from appliance.workspace.workspace import Workspace
 from medio.deidentify import pseudonym
@@ -36,7 +37,7 @@ class ErasureView:
         audits: done on such cohorts; their counts stay as reported.
         given_up: audits that were cut off on such cohorts; they cannot go on.
         designs: committed ones; their sealed assignment still names the patient.
-        models: audited with this patient: a new audit is due.
+        models: lines audited with this patient: a new audit is due, of the newest version.
         same_study: records of other patients under the same study UID; they stay, look at them.
     """
 
@@ -213,6 +214,7 @@ def _described(
     }
     audits = [audit for audit in catalogue.audits() if audit.cohort in held]
     done = [audit for audit in audits if audit.state == "done"]
+    lines = {row.name: versions.line_of(row) for row in catalogue.models()}
     view = ErasureView(
         patient=names[0],
         identities=tuple(sorted(person)),
@@ -228,7 +230,7 @@ def _described(
             sorted(audit.audit_id for audit in audits if audit.state in ("running", "interrupted"))
         ),
         designs=_designs(workspace, pairs, set(patients)),
-        models=tuple(sorted({audit.model for audit in done})),
+        models=tuple(sorted({lines.get(audit.model, audit.model) for audit in done})),
         same_study=same_study,
     )
     return Plan(

@@ -89,6 +89,11 @@ class ModelRecord:
         return self.of_line or self.name
 
     @property
+    def replaced(self) -> str:
+        """The version before by the name that, typed, means it: NAME@1 for the first; "" for none."""
+        return f"{self.replaces}@1" if self.replaces == self.line else self.replaces
+
+    @property
     def digest(self) -> str:
         """One hex SHA-256 over all file digests of model, base and adapter."""
         lines = [f"model {name} {value}\n" for name, value in sorted(self.digests.items())]
@@ -155,8 +160,11 @@ class Part:
     files: Mapping[str, str]
 
 
-def checked(record: ModelRecord) -> ModelSource:
+def checked(record: ModelRecord, piece: Callable[[], None] = lambda: None) -> ModelSource:
     """The vendor's folders as they lie there now.
+
+    Args:
+        piece: called before every piece of a file that is read; may raise to stop.
 
     Returns:
         The source with what is not as it was registered (`vendor`), and which parts are not there any more
@@ -166,7 +174,7 @@ def checked(record: ModelRecord) -> ModelSource:
         part.name for part in record.parts() if record.superseded or not holds_anything(Path(part.path))
     )
     source = replace(record.source(), absent=absent)
-    return replace(source, vendor=tuple(differences(source)))
+    return replace(source, vendor=tuple(differences(source, piece)))
 
 
 def holds_anything(folder: Path) -> bool:

@@ -77,7 +77,7 @@ def model_view(stored: StoredModel, pairs: int = ESTIMATED_PAIRS, *, superseded:
         files={inert(name): digest for name, digest in _files(record).items()},
         line=safe(record.line),
         version=record.version,
-        replaces=safe(record.replaces),
+        replaces=safe(record.replaced),
         found=record.found,
         superseded=superseded,
     )
@@ -245,13 +245,19 @@ def _together(notes: Sequence[str]) -> str:
     return ". ".join([*(note.removesuffix(".") for note in notes[:-1]), *notes[-1:]])
 
 
-def overview_row(model: ModelView, last: StoredAudit | None) -> OverviewRow:
-    """One model with its last finished audit."""
+def overview_row(
+    model: ModelView, last: StoredAudit | None, before: StoredAudit | None = None
+) -> OverviewRow:
+    """One model with its last finished audit; without one, with that of the version before, named as such."""
+    never = tell("overview.never")
+    if before is not None:
+        version = before.model if "@" in before.model else f"{before.model}@1"
+        never = tell("overview.never.before", version=version, verdict=before.verdict, why=before.why)
     return OverviewRow(
         model=model.name,
         vendor=model.vendor,
         verdict=VerdictWord(last.verdict) if last is not None and last.verdict else None,
-        why=safe(last.why, 300) if last is not None else tell("overview.never"),
+        why=safe(last.why if last is not None else never, 300),
         audited_utc=last.finished_utc if last is not None else "",
         audit_id=last.audit_id if last is not None else "",
         policy=policy_reference(last) if last is not None else "",

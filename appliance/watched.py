@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ WATCH: Final = "model.watch"
 LOOKED: Final = "model.looked"  # outcome: what keeps a line from being watched, or "ok" when that is over
 SETTING: Final = "watch.looks"
 SETTLING: Final = "waiting whether it still changes"  # phase
+WAITING: Final = "waiting for another writer"  # phase
 QUIET_S: Final = 60.0  # between two equal looks: a copy that is under way writes more often
 PATIENCE: Final = timedelta(days=2)  # for a disk that is not mounted, and for a copy
 _WHOLE: Final = (WatchState.UNCHANGED, WatchState.CHANGED)  # what lies there is registered
@@ -80,7 +81,7 @@ class Watched(Announced):
         with self._act(WATCH, *lines, turn=nullcontext()):
             first = [self._first_look(line, step) for line in lines]
             found = [self._changed(one, step, worker) if isinstance(one, _Looked) else one for one in first]
-            return self._kept_looks(found)
+            return self._kept_looks(found, step)
 
     def watched(self) -> tuple[WatchedModel, ...]:
         """What the last look at every line came to; nothing is looked at."""
@@ -160,7 +161,7 @@ class Watched(Announced):
         from appliance.watch.changes import CHANGED
 
         name = versions.stored_name(before.line, before.version + 1)
-        with self._act("model.add", name, turn=self._workspace.writing(HOURS_S)):
+        with self._act("model.add", name, turn=self._my_turn(step)):
             newest = self._model(before.line)
             if newest.name != before.name:
                 return self._beaten(newest, found.record)
@@ -172,17 +173,22 @@ class Watched(Announced):
         return self._new(record)
 
     def _version(self, before: ModelRecord, found: ModelRecord) -> ModelRecord:
-        """What was found as the version after `before`; nobody has told its date of release."""
+        """What was found as the version after `before`.
+
+        Papers alone use up no announcement. Its date of release is the one that an announcement gave, else
+        still the one before: whatever that bars stays barred.
+        """
         from appliance.watch.parts import digests_of, files_changed, parts_changed
 
         changes = self._changes()
-        announcement = changes.announcing(before.line)
         parts = parts_changed(files_changed(digests_of(before), digests_of(found)))
+        announcement = "" if parts == (ModelPart.DOCUMENTS,) else changes.announcing(before.line)
         return replace(
             found,
             name=versions.stored_name(before.line, before.version + 1),
             of_line=before.line,
             version=before.version + 1,
+            released=changes.release_date(announcement) or before.released,
             replaces=before.name,
             found=str(Found.ANNOUNCED if announcement else Found.UNANNOUNCED),
             seen_utc=self._utc(),
@@ -195,6 +201,10 @@ class Watched(Announced):
         if newest.digest == found.digest:
             return self._new(newest)
         return self._row(newest, WatchState.CHANGING, tell("watch.beaten"))
+
+    def _my_turn(self, step: Step) -> AbstractContextManager[None]:
+        """Be the only writer, however long another one takes; whoever waits hears of it and may give up."""
+        return self._workspace.writing(HOURS_S, lambda: step(Progress(WAITING, 0, 1, "turn")))
 
     # -- how it is told --------------------------------------------------------------------------------
 
@@ -215,9 +225,9 @@ class Watched(Announced):
         text = self._workspace.catalogue.setting(SETTING) or "[]"
         return {one.line: one for one in codec.load(tuple[WatchedModel, ...], text)}
 
-    def _kept_looks(self, found: Sequence[WatchedModel]) -> tuple[WatchedModel, ...]:
+    def _kept_looks(self, found: Sequence[WatchedModel], step: Step) -> tuple[WatchedModel, ...]:
         """The same, each with the time since which its line is so; the log has an entry where that began."""
-        with self._workspace.writing(HOURS_S):
+        with self._my_turn(step):
             before = self._looks()
             rows = []
             for row in found:

@@ -83,7 +83,7 @@ class Changes:
             line=safe(record.line),
             model=safe(record.name),
             version=record.version,
-            replaces=safe(record.replaces),
+            replaces=safe(record.replaced),
             found=found,
             parts=tuple(map(ModelPart, record.changed)),
             equal_to=versions.equal_to(self.records(record.line), record),
@@ -110,6 +110,14 @@ class Changes:
             ),
             "",
         )
+
+    def release_date(self, announcement: str) -> str:
+        """The release that the announcement of this digest names, where that is an ISO date; else ""."""
+        release = next((note.release for note in self._announced if note.digest == announcement), "")
+        try:
+            return date.fromisoformat(release).isoformat()
+        except ValueError:
+            return ""
 
     def _announcement(self, note: Note) -> AnnouncementView:
         used = self._used().get(note.digest, "")

@@ -143,7 +143,7 @@ def _rows(changes: Changes, log: EvidenceLog, audits: Sequence[StoredAudit]) -> 
         for record, kept in zip(records, stored, strict=True):
             entry, done = added.get(log.identifier(record.name)), last.get(record.name)
             rows[record.name] = VersionRow(
-                model=safe(record.name),
+                model=safe(versions.called(record, alone=len(records) == 1)),
                 version=record.version,
                 digest=record.digest,
                 found=Found(record.found),

@@ -5,6 +5,7 @@ A request that says NAME means the newest version; NAME@1 is the first, which is
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,6 +21,16 @@ _SPOKEN: Final = re.compile(r"(?P<line>[^@]+)(?:@(?P<version>[1-9][0-9]{0,8}))?"
 def stored_name(line: str, version: int) -> str:
     """Under which name a version is stored."""
     return line if version == 1 else f"{line}@{version}"
+
+
+def called(record: ModelRecord, *, alone: bool = False) -> str:
+    """The name of a version that, typed, means this very one, whatever is registered later.
+
+    Args:
+        record: of it.
+        alone: whether its line has no other version.
+    """
+    return record.name if alone or record.version > 1 else f"{record.line}@1"
 
 
 def by_line(stored: Iterable[StoredModel]) -> dict[str, tuple[StoredModel, ...]]:
@@ -59,6 +70,25 @@ def standing(stored: Iterable[StoredModel], row: StoredModel) -> ModelRecord:
     """A model's record, which knows whether a later version of its line is registered."""
     last = by_line(stored)[line_of(row)][-1]
     return replace(shown.model_record(row), superseded=version_of(last) > version_of(row))
+
+
+def earlier(rows: Sequence[StoredModel], name: str) -> tuple[StoredModel, ...]:
+    """The versions of a line before this one, the last one first."""
+    before = itertools.takewhile(lambda row: row.name != name, rows)
+    return tuple(before)[::-1]
+
+
+def since(stored: Iterable[StoredModel], name: str, utc: str) -> set[str]:
+    """Names of the version of a line that was the newest at this time, and of every later one.
+
+    Args:
+        stored: all models.
+        name: of the line, or of one of its versions.
+        utc: ISO.
+    """
+    rows = next((rows for rows in by_line(stored).values() if name in [row.name for row in rows]), ())
+    then = max((version_of(row) for row in rows if row.registered_utc <= utc), default=1)
+    return {row.name for row in rows if version_of(row) >= then} or {name}
 
 
 def equal_to(records: Sequence[ModelRecord], record: ModelRecord) -> int:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from appliance.workspace import erasing, evidence_tables, tables
 from appliance.workspace.evidence_batches import EVIDENCE, EvidenceBatches
 from appliance.workspace.evidence_checked import CheckedRows
 from appliance.workspace.evidence_store import EvidenceStore, engine_of, file_of
+from appliance.workspace.rows import StoredModel
 from appliance.workspace.workspace import Workspace
 from medio.records import Outcome, Report, ReportSource
 from tests.appliance import ward
@@ -290,6 +292,15 @@ def test_afterwards_cohort_audit_and_overview_say_so(root: Path) -> None:
         (due,) = appliance._due_after_erasures()
         assert due.startswith(ward.MODEL)
         assert due in appliance.overview().needs_me
+        with pytest.MonkeyPatch.context() as patch:
+            rows = [StoredModel(ward.MODEL, {}, "2020-01-01T00:00:00+00:00")]
+            rows += [StoredModel(f"{ward.MODEL}@2", {"of_line": ward.MODEL, "version": 2}, "2998-01-01")]
+            patch.setattr(appliance._workspace.catalogue, "models", lambda: tuple(rows))
+            done = appliance._workspace.catalogue.audit(ward.AUDIT)
+            assert done is not None
+            heads = [replace(done, model=f"{ward.MODEL}@2", started_utc="2999")]
+            patch.setattr(appliance._workspace.catalogue, "audit_heads", lambda: tuple(heads))
+            assert appliance._due_after_erasures() == ()  # as NAME, which now means the second version
         later = ward.Cohort("summer", "random", "L5", 0, (), document.digest)
         ward.audited(appliance._workspace, later, "A-00000000000d", "done", "2999-01-01T00:00:00+00:00")
         assert appliance._due_after_erasures() == ()

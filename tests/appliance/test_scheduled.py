@@ -295,7 +295,7 @@ def test_every_model_knows_when_it_is_due(site: Site, clock: Clock) -> None:
 
 
 def test_a_line_with_a_second_version_knows_when_it_is_due_and_what_stood_before(site: Site) -> None:
-    """The overview has the newest version: its next run, and the last verdict of the line until it has one."""
+    """The overview has the newest version: its next run, and the verdict before until it has one."""
     site.add_schedule(NIGHTLY)
     with site._act("model.add", f"{ward.MODEL}@2"):
         second = record_of(f"{ward.MODEL}@2") | {"of_line": ward.MODEL, "version": 2, "replaces": ward.MODEL}

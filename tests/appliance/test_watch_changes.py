@@ -90,6 +90,34 @@ def test_an_announced_change_is_announced_once(site: Site) -> None:
     assert (site.look("said").announced, len(needs(site, "said"))) == (False, 1)
 
 
+def test_papers_use_up_no_announcement(site: Site) -> None:
+    """A new README is not what was announced; the weights after it are."""
+    folder = site.line("papers") / "model"
+    site.appliance.announce_change("papers", "the vendor wrote about 2.1", release="2.1")
+    (folder / "README.md").write_text("Another paper.")
+    assert (site.look("papers").announced, site.appliance.announcements("papers")[0].used) == (False, "")
+    flip(folder / WEIGHTS)
+    assert site.look("papers").announced
+    assert site.appliance.announcements("papers")[0].used == "papers@3"
+
+
+def test_a_version_keeps_the_release_date_unless_a_new_one_was_announced(site: Site) -> None:
+    """What was too old for a design stays so: a change of the folder says nothing of when it was trained."""
+    folder = site.copied("dated") / "model"
+    site.appliance.add_model("dated", folder, released="2025-06-01", worker=site.worker)
+    flip(folder / WEIGHTS)
+    site.look("dated")
+    site.appliance.announce_change("dated", "the vendor wrote about it", release="2.2")
+    flip(folder / WEIGHTS)
+    site.look("dated")
+    site.appliance.announce_change("dated", "the vendor wrote about it", release="2026-03-01")
+    flip(folder / WEIGHTS, -8)
+    site.look("dated")
+    assert [one.released for one in site.records("dated")] == ["2025-06-01"] * 3 + ["2026-03-01"]
+    (newest,) = (row for row in site.appliance.model_changes(["dated"]) if row.version == 2)
+    assert newest.replaces == "dated@1"
+
+
 def test_an_announcement_is_over_after_its_last_day(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the last day it counts, on the next it does not; without a day it is a month."""
     file = site.line("until") / "model" / WEIGHTS
@@ -274,7 +302,7 @@ def test_lineage_joins_by_what_lies_in_the_folders(site: Site) -> None:
     site.look("sister")
     (tree,) = site.appliance.lineage(["sister"])
     found = [(row.model, row.found, row.waits) for row in tree.below[1].versions]
-    assert found == [("sister", "registered", False), ("sister@2", "unannounced", True)]
+    assert found == [("sister@1", "registered", False), ("sister@2", "unannounced", True)]
     assert all(row.by.startswith("officer:") for row in tree.below[1].versions)
 
 

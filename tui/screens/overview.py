@@ -145,7 +145,8 @@ class OverviewScreen(Section):
     def _cells(self, index: int) -> tuple[Content, ...]:
         row = self.rows[index]
         press = keyed(self, tell("overview.press"))
-        why = foreign(row.why) if row.verdict else Content.styled(press, "$muted")
+        told = row.verdict or row.why not in ("", tell("overview.never"))
+        why = foreign(row.why) if told else Content.styled(press, "$muted")
         return (
             badge(row.verdict, self.app.glyphs),
             foreign(row.model, "bold"),
@@ -162,7 +163,9 @@ class OverviewScreen(Section):
             return
         row = self.rows[index]
         if row.verdict is None:
-            detail.show(Content.assemble(foreign(row.model, "bold"), ": ", tell("overview.not_audited")))
+            said = [foreign(row.why)] if row.why not in ("", tell("overview.never")) else []
+            never = Content.assemble(foreign(row.model, "bold"), ": ", tell("overview.not_audited"))
+            detail.show(never, *said)
             return
         detail.show(
             Content.assemble(foreign(row.model, "bold"), ": ", MEANING[row.verdict]),
