@@ -1,7 +1,8 @@
 """What a design's canaries do to a verdict: they can ask for a review and bar PASS, never give FAIL or PASS.
 
 FAIL and the tier speak of patients. A model that prefers planted canaries to never-planted ones was trained
-on what left the site, whatever the patients' test says; so it cannot pass. Torch-free.
+on what left the site, whatever the patients' test says; so it cannot pass. What their bound on ε does to a
+vendor's claim is in `claim_rules`. Torch-free.
 """
 
 from __future__ import annotations

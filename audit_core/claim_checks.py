@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from audit_core.accountants import NO_DELTA
+from audit_core.claim_rules import CANARIES, PATIENTS, evidence_of
 from audit_core.claims import (
     Account,
     Budget,
@@ -27,7 +29,6 @@ from audit_core.results import AuditResult, Tier
 NUMERICAL_ERROR = 0.01
 """How far an accountant that gives one number only may be off, and what a claim's rounding is allowed."""
 ONE_RUN = "one run"
-PATIENTS, CANARIES = "patients", "canaries"
 _BETA = 0.05
 _COUNTS = {"couples", "guesses", "right"}
 
@@ -59,8 +60,11 @@ def tightest(accounts: Sequence[Account]) -> Account | None:
 def above_claim(accounts: Sequence[Account], epsilon: float) -> bool:
     """Whether they give more than is claimed, beyond numerical error.
 
-    One that bounds ε from below as well decides by that; else the tightest upper bound does.
+    One that bounds ε from below as well decides by that; else the tightest upper bound does. Where no finite
+    ε holds, every claim is too small.
     """
+    if any(account.why == NO_DELTA for account in accounts):
+        return True
     lower = [account.lower for account in accounts if account.lower is not None]
     if lower:
         return max(lower) > epsilon
@@ -102,12 +106,14 @@ def _checked(claim: Claim, result: AuditResult) -> ClaimCheck:
         accountant=f"{account.accountant}, {claim.accounted_by}" if account else "",
     )
     found = _against_bounds(budget, plain, result)
-    if account is None or not above_claim(claim.accounts, budget.epsilon):
+    if not above_claim(claim.accounts, budget.epsilon):
         return found
-    more = (
-        f"From the vendor's own parameters the accountant {account.accountant} gives epsilon up to "
-        f"{account.upper:.3f}, the claim says {budget.epsilon:g}."
+    given = (
+        f"the accountant {account.accountant} gives epsilon up to {account.upper:.3f}"
+        if account
+        else "no finite epsilon holds at a delta of 0"
     )
+    more = f"From the vendor's own parameters {given}, the claim says {budget.epsilon:g}."
     word = found.finding if found.finding is ClaimFinding.CONTRADICTED else ClaimFinding.QUESTIONED
     return replace(found, finding=word, sentence=f"{more} {found.sentence}")
 
@@ -119,7 +125,7 @@ def _against_bounds(budget: Budget, plain: ClaimCheck, result: AuditResult) -> C
             plain, sentence=_untested("its cohort has no bound on epsilon: that takes drawn coins")
         )
     beta = _BETA / len(every)
-    found = [_against(budget, plain, one, beta, result.tier) for one in every]
+    found = [_against(budget, plain, one, beta, result) for one in every]
     order = (
         ClaimFinding.CONTRADICTED,
         ClaimFinding.QUESTIONED,
@@ -148,21 +154,35 @@ def _guessed(budget: Budget, result: AuditResult) -> list[_Guesses]:
 
 
 def _patient_steps(budget: Budget) -> tuple[int | None, str]:
-    """One patient in another's place, in units of the claim."""
+    """One patient in another's place, in units of the claim.
+
+    That is as many records less as one has, and more as the other has. Replacing records leaves their number
+    as it is, so a claim that compares only such training sets says nothing where the two numbers may differ.
+    """
     records = 1 if budget.unit is ClaimUnit.PATIENT else budget.records_per_patient
     if records is None:
         return None, "it speaks of records, and not of how many one patient has at most"
+    if records > 1 and budget.unit is ClaimUnit.RECORD and budget.neighbours is not Neighbours.ADD_REMOVE:
+        return None, f"{_one_size(budget)}, and two patients may have different numbers of records"
     return records if budget.neighbours is Neighbours.REPLACE else 2 * records, ""
 
 
 def _canary_steps(budget: Budget, copies: int) -> tuple[int | None, str]:
     """A canary with all its copies more or less; each copy counts as a unit, whatever the unit is."""
-    if budget.neighbours is Neighbours.REPLACE:
-        return None, "it compares training sets of one size, and planted canaries make one larger"
+    if budget.neighbours is not Neighbours.ADD_REMOVE:
+        return None, f"{_one_size(budget)}, and planted canaries make one larger"
     return copies, ""
 
 
-def _against(budget: Budget, plain: ClaimCheck, one: _Guesses, beta: float, tier: Tier) -> ClaimCheck:
+def _one_size(budget: Budget) -> str:
+    """Silence is read in the claim's favour."""
+    may = "may compare" if budget.neighbours is None else "compares"
+    return f"it {may} training sets of one size only"
+
+
+def _against(
+    budget: Budget, plain: ClaimCheck, one: _Guesses, beta: float, result: AuditResult
+) -> ClaimCheck:
     from audit_core.epsilon import one_run_lower
 
     if one.steps is None:
@@ -183,8 +203,10 @@ def _against(budget: Budget, plain: ClaimCheck, one: _Guesses, beta: float, tier
         f"the same, by group privacy over {one.steps} units."
     )
     if lower > allowed:
+        tier = evidence_of(result, one.basis)
         if tier >= Tier.E4:
-            return replace(check, finding=ClaimFinding.CONTRADICTED, sentence=told)
+            coins = " Coins were committed for each canary: tier E4." if one.basis == CANARIES else ""
+            return replace(check, finding=ClaimFinding.CONTRADICTED, sentence=f"{told}{coins}")
         weak = f"The evidence is of tier {tier.name}; to contradict a claim needs E4."
         return replace(check, finding=ClaimFinding.QUESTIONED, sentence=f"{told} {weak}")
     if most > allowed:

@@ -3,12 +3,25 @@
 A claim of differential privacy that a lower bound of tier E4 contradicts gives FAIL, by line 3. One that its
 own parameters do not bear out, or that a bound of a lower tier exceeds, gives REVIEW, by line 4. No claim
 makes a verdict better, and lines 1 and 2 come first: an audit that is void or too small says nothing of one.
+
+A bound on patients has the tier of the audit, which speaks of patients. One on canaries rests on coins that
+were committed for each of them, and on nothing that patients show or lack: METHOD §7 calls both E4.
 """
 
 from __future__ import annotations
 
 from audit_core.claims import ClaimCheck, ClaimFinding
-from audit_core.results import AuditResult, Tier
+from audit_core.results import AuditResult, Design, Tier
+
+PATIENTS, CANARIES = "patients", "canaries"
+"""What a bound is of."""
+
+
+def evidence_of(result: AuditResult, basis: str) -> Tier:
+    """The tier of an audit's bound on `PATIENTS` or `CANARIES`."""
+    if basis == CANARIES and result.design is Design.COMMITTED:
+        return Tier.E4
+    return result.tier
 
 
 def contradictions(result: AuditResult) -> list[str]:
@@ -16,9 +29,11 @@ def contradictions(result: AuditResult) -> list[str]:
 
     By the numbers and not by the finding, so that a dry run may try another tier.
     """
-    if result.tier < Tier.E4:
-        return []
-    return [_reason(check, "is contradicted") for check in result.claims if _exceeded(check)]
+    return [
+        _reason(check, "is contradicted")
+        for check in result.claims
+        if _exceeded(check) and evidence_of(result, check.basis) >= Tier.E4
+    ]
 
 
 def questions(result: AuditResult) -> list[str]:

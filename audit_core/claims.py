@@ -34,8 +34,8 @@ class Neighbours(StrEnum):
 class ClaimFinding(StrEnum):
     """What one audit's numbers say of a claim of differential privacy."""
 
-    CONTRADICTED = "contradicted"  # lower bound above the claim, evidence of tier E4
-    QUESTIONED = "questioned"  # the same below E4, or an accountant gives more than is claimed
+    CONTRADICTED = "contradicted"  # lower bound above the claim, and its evidence of tier E4
+    QUESTIONED = "questioned"  # the same below E4, or its own parameters give more than is claimed
     WITHIN = "within"  # a bound that could have been above the claim is not
     NOT_TESTED = "not tested"
 

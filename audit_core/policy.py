@@ -125,14 +125,16 @@ def _line_2_too_small(policy: Policy, result: AuditResult) -> tuple[VerdictWord,
 def _line_3_fail(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list[str]] | None:
     if result.exposure is None or _as_published(policy, result):
         return None
-    why = [*_exposed(policy, result.exposure, result.tier), *contradictions(result)]
-    if not why:
+    exposed, contradicted = _exposed(policy, result.exposure, result.tier), contradictions(result)
+    if not exposed and not contradicted:
         return None
-    return VerdictWord.FAIL, [
-        *why,
-        f"The evidence is of tier {result.tier.name}; FAIL needs {policy.fail_tier}.",
-        _flagged_sentence(result),
-    ]
+    tier = f"The evidence is of tier {result.tier.name}; FAIL needs {policy.fail_tier}."
+    if not exposed and result.tier < Tier.E4:  # then canaries contradict, and nothing else
+        tier = (
+            f"FAIL rests on canaries, evidence of tier {Tier.E4.name}. Of patients the evidence is of tier "
+            f"{result.tier.name}, and by itself no FAIL."
+        )
+    return VerdictWord.FAIL, [*exposed, *contradicted, tier, _flagged_sentence(result)]
 
 
 def _exposed(policy: Policy, exposure: Exposure, tier: Tier) -> list[str]:

@@ -242,8 +242,10 @@ def _standing(kept: Kept, audits: Sequence[ClaimAudit]) -> tuple[ClaimStanding, 
 def not_borne_out(kept: Kept) -> str:
     """Why the claim's own parameters do not bear it out; "" where they do, or nobody could tell."""
     budget, account = kept.request.budget, tightest(kept.recomputed.accounts)
-    if budget is None or account is None or not above_claim(kept.recomputed.accounts, budget.epsilon):
+    if budget is None or not above_claim(kept.recomputed.accounts, budget.epsilon):
         return ""
+    if account is None:
+        return tell("claim.no_finite", by=safe(kept.recomputed.by), epsilon=f"{budget.epsilon:g}")
     return tell(
         "claim.accountant",
         accountant=account.accountant,

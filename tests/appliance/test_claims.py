@@ -22,6 +22,7 @@ from appliance.claims.views import (
     ClaimRequest,
     ClaimStanding,
     ClaimUnit,
+    Neighbours,
 )
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence.entries import Act
@@ -34,13 +35,14 @@ from appliance.spelling import SPELT
 from appliance.words.facts import aloud
 from appliance.workspace.rows import StoredAudit, StoredModel
 from appliance.workspace.workspace import LOG, Workspace
+from audit_core.accountants import NO_DELTA
 from audit_core.claim_checks import checked
 from audit_core.results import AuditResult, Tier, Verdict, VerdictWord
 from tests.appliance import evidence_case
 from tests.appliance.evidence_case import FrozenClock
 from tests.appliance.test_log_clock import run_for
 from tests.appliance.test_log_segments import in_year
-from tests.audit_core.test_claim_checks import guessed
+from tests.audit_core.test_claim_checks import guessed, of_canaries
 from tests.audit_core.test_policy import CLEAN
 
 PASSPHRASE = "four random words"
@@ -207,6 +209,25 @@ def test_a_bound_against_a_claimed_epsilon(
     assert site.workspace.catalogue.audit(audit).verdict == word  # type: ignore[union-attr]
     needs = [need for need in site.appliance.overview().needs_me if view.row.claim_id in need]
     assert len(needs) == (standing is ClaimStanding.CONTRADICTED)
+
+
+def test_a_claim_that_no_finite_epsilon_bears_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """δ = 0 with Gaussian noise: questioned before any audit, without a number, and somebody is asked."""
+    unbounded = tuple(Account(name, None, None, NO_DELTA) for name in ("PRV", "RDP"))
+    monkeypatch.setattr(accounting, "recomputed", lambda budget: Recomputed(unbounded, "opacus 1.6.0"))
+    view = site.appliance.add_claim(replace(PRIVATE, budget=replace(PATIENT, delta=0.0)))
+    assert view.row.standing is ClaimStanding.QUESTIONED
+    assert "(opacus 1.6.0) no finite ε holds" in view.row.why
+    assert any("not borne out" in need for need in site.appliance.overview().needs_me)
+
+
+def test_canaries_alone_contradict(site: Site) -> None:
+    """An audit in which no patient speaks, and canaries do: the claim stands contradicted."""
+    site.audited(of_canaries(100), VerdictWord.REVIEW)
+    small = replace(PATIENT, epsilon=0.05, delta=1e-9, neighbours=Neighbours.ADD_REMOVE)
+    assert site.standing(replace(PRIVATE, budget=small)) is ClaimStanding.CONTRADICTED
+    silent = site.appliance.add_claim(replace(PRIVATE, budget=replace(small, neighbours=None)))
+    assert silent.audits[0].effect is ClaimEffect.SILENT
 
 
 def test_a_claims_own_review_questions_no_other(site: Site) -> None:

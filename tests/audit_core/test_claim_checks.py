@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from audit_core.accountants import NO_DELTA
+from audit_core.accountants import accounts as accounted
 from audit_core.claim_checks import above_claim, checked, group_privacy, tightest
 from audit_core.claims import (
     Account,
@@ -41,7 +43,10 @@ from tests.audit_core.planted import World, judged
 from tests.audit_core.test_policy import CLEAN, EXPOSURE, PASSED, POLICY, controls
 
 PATIENT = Budget(1.0, 1e-6, unit=ClaimUnit.PATIENT)
+OF_RECORDS = Budget(0.5, 1e-6, records_per_patient=3)
 BORNE_OUT = (Account("PRV", 0.9, 0.88), Account("RDP", 1.2, None))
+SMALL = Budget(0.05, 1e-9, neighbours=Neighbours.ADD_REMOVE)
+NOT_FINITE = (Account("PRV", None, None, NO_DELTA), Account("RDP", None, None, NO_DELTA))
 TOO_MUCH = (Account("PRV", 3.02, 3.0), Account("RDP", 3.4, None))
 
 
@@ -92,8 +97,9 @@ def test_group_privacy_beyond_all_numbers() -> None:
         (PATIENT, 2.0),  # one patient less, another more
         (replace(PATIENT, neighbours=Neighbours.ADD_REMOVE), 2.0),
         (replace(PATIENT, neighbours=Neighbours.REPLACE), 1.0),
-        (replace(PATIENT, unit=ClaimUnit.RECORD, records_per_patient=3, epsilon=0.5), 3.0),
-        (replace(PATIENT, unit=ClaimUnit.RECORD, records_per_patient=3, neighbours=Neighbours.REPLACE), 3.0),
+        (replace(OF_RECORDS, neighbours=Neighbours.ADD_REMOVE), 3.0),
+        (replace(OF_RECORDS, records_per_patient=1), 1.0),
+        (replace(OF_RECORDS, records_per_patient=1, neighbours=Neighbours.REPLACE), 0.5),
     ],
 )
 def test_a_claim_is_read_in_its_favour(budget: Budget, allowed: float) -> None:
@@ -112,6 +118,14 @@ def test_a_record_claim_without_records_per_patient_is_not_tested() -> None:
     found = check(guessed(100), Budget(0.1, 0.0))
     assert (found.finding, found.lower, found.allowed) == (ClaimFinding.NOT_TESTED, None, None)
     assert "how many one patient has" in found.sentence
+
+
+@pytest.mark.parametrize(("neighbours", "says"), [(Neighbours.REPLACE, "compares"), (None, "may compare")])
+def test_replaced_records_leave_their_number_as_it_is(neighbours: Neighbours | None, says: str) -> None:
+    """Two patients with three records and one differ in size: replacing records never leads there."""
+    found = check(guessed(100), replace(OF_RECORDS, neighbours=neighbours))
+    assert (found.finding, found.lower, found.allowed) == (ClaimFinding.NOT_TESTED, None, None)
+    assert f"it {says} training sets of one size only" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -144,14 +158,43 @@ def test_two_bounds_share_one_error() -> None:
 
 def test_canaries_speak_for_all_their_copies() -> None:
     """Sixteen copies allow sixteen times ε; a small claim can be contradicted, one of ε = 1 allows all."""
-    small = Budget(0.05, 1e-9)
-    found = check(of_canaries(100, guessed(60)), small)
+    found = check(of_canaries(100, guessed(60)), SMALL)
     assert (found.basis, found.finding) == ("canaries", ClaimFinding.CONTRADICTED)
     assert found.allowed == pytest.approx(0.8)
-    assert check(of_canaries(100), small).finding is ClaimFinding.QUESTIONED  # no patient speaks: tier E0
-    assert "allows everything" in check(of_canaries(100), Budget(2.0, 1e-5)).sentence
-    replaced = replace(small, neighbours=Neighbours.REPLACE)
-    assert "training sets of one size" in check(of_canaries(100), replaced).sentence
+    large = Budget(2.0, 1e-5, neighbours=Neighbours.ADD_REMOVE)
+    assert "allows everything" in check(of_canaries(100), large).sentence
+
+
+@pytest.mark.parametrize("neighbours", [Neighbours.REPLACE, None])
+def test_canaries_say_nothing_of_training_sets_of_one_size(neighbours: Neighbours | None) -> None:
+    """Planted, they make a training set larger; a vendor who is silent is read as one who replaces."""
+    found = check(of_canaries(100), replace(SMALL, neighbours=neighbours))
+    assert (found.finding, found.lower) == (ClaimFinding.NOT_TESTED, None)
+    assert "training sets of one size only" in found.sentence
+
+
+@pytest.mark.parametrize("tier", [Tier.E0, Tier.E1, Tier.E4])
+def test_canaries_contradict_whatever_patients_say(tier: Tier) -> None:
+    """Their coins are committed: evidence of tier E4, where the audit's own tier speaks of patients alone."""
+    result = of_canaries(100, replace(CLEAN, tier=tier))
+    result = replace(result, claims=checked([claim(SMALL)], result))
+    assert result.claims[0].finding is ClaimFinding.CONTRADICTED
+    verdict = decide(POLICY, result)
+    assert (verdict.word, verdict.line) == (VerdictWord.FAIL, 3)
+    assert "guesses about canaries" in verdict.reasons[0] and "is contradicted" in verdict.reasons[0]
+    own = f"of tier {tier.name}, and by itself no FAIL" if tier < Tier.E4 else "of tier E4; FAIL needs E3"
+    assert own in verdict.reasons[1]
+    drawn = replace(result, design=Design.RANDOM, tier=min(tier, Tier.E3))
+    assert check(drawn, SMALL).finding is ClaimFinding.QUESTIONED, "nothing committed"
+    assert decide(POLICY, drawn).word is VerdictWord.REVIEW
+
+
+def test_exposed_patients_keep_their_own_tier_beside_canaries() -> None:
+    """Where patients give FAIL too, the tier in the verdict is theirs."""
+    result = of_canaries(100, replace(FAILED, tier=Tier.E3))
+    reasons = decide(POLICY, replace(result, claims=checked([claim(SMALL)], result))).reasons
+    assert any("is contradicted" in reason for reason in reasons)
+    assert "The evidence is of tier E3; FAIL needs E3." in reasons
 
 
 @pytest.mark.parametrize(
@@ -163,6 +206,7 @@ def test_canaries_speak_for_all_their_copies() -> None:
         ((Account("PRV", None, None, "it did not converge"), Account("RDP", 1.2, None)), True),
         ((Account("PRV", None, None, "it did not converge"), Account("RDP", 1.009, None)), False),
         ((Account("PRV", None, None, "no"), Account("RDP", None, None, "no")), False),
+        (NOT_FINITE, True),
         ((), False),
     ],
 )
@@ -173,6 +217,16 @@ def test_the_tightest_proof_decides(accounts: tuple[Account, ...], above: bool) 
     found = check(CLEAN, accounts=accounts)
     assert (found.finding is ClaimFinding.QUESTIONED) is above
     assert found.accounted == (account.upper if account else None)
+
+
+def test_no_finite_epsilon_is_more_than_any_claim() -> None:
+    """With Gaussian noise δ = 0 is a claim that nothing bears out: a REVIEW, and never a number."""
+    pure = replace(PATIENT, delta=0.0, noise=1.1, sampling_rate=0.004, steps=14_000)
+    found = check(CLEAN, pure, accounted(pure))
+    assert (found.finding, found.accounted) == (ClaimFinding.QUESTIONED, None)
+    assert "no finite epsilon holds at a delta of 0, the claim says 1." in found.sentence
+    verdict = decide(POLICY, replace(CLEAN, claims=(found,)))
+    assert (verdict.word, verdict.line) == (VerdictWord.REVIEW, 4)
 
 
 @pytest.mark.parametrize("kind", [ClaimKind.NOT_TRAINED, ClaimKind.DE_IDENTIFIED])

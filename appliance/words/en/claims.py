@@ -12,6 +12,10 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "From the vendor's own parameters the accountant {accountant} ({by}) gives ε up to {upper}, the "
         "claim says {epsilon}."
     ),
+    "claim.no_finite": (
+        "From the vendor's own parameters ({by}) no finite ε holds at a δ of 0: Gaussian noise gives none. "
+        "The claim says {epsilon}."
+    ),
     # what one audit does to a claim
     "claim.audit.no_answer": "It ended in {verdict}, which says nothing of any claim.",
     "claim.audit.not_told": "What it would have ended in without any claim cannot be told any more.",
@@ -30,7 +34,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "claims.source": "Source: {source}.",
     "claims.epsilon": "ε = {epsilon} at δ = {delta}.",
     "claims.recomputed": "Recomputed from the vendor's own parameters ({accountant}): ε up to {upper}.",
-    "claims.not_recomputed": "Nobody could recompute it from the vendor's own parameters.",
+    "claims.not_recomputed": "No accountant gives an ε from the vendor's own parameters.",
     "claims.by_verdict": (
         "The verdict answers it: FAIL contradicts it, a REVIEW on account of exposure questions it, and PASS "
         "supports it as far as this audit could see."
