@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Progress], None]
 SEALING, TRIAL = "sealing weights", "trial"  # phases
+_CHECKED: Final = Progress("checking files again", 0, 1, "look")
 TRIAL_SETTINGS: Final = Settings()
 TRIAL_S: Final = 7200.0  # a folder may not hold the workspace for ever; large models on slow disks take long
 SMALL_KINDS: Final = (".json", ".txt", ".model", ".jinja")
@@ -59,7 +60,8 @@ def enrolled(
         workspace: its vault gets the model; the caller holds its writer lock.
         found: the folders, looked at.
         trial_worker: opens the model instead of a worker of its own.
-        step: told as weights are sealed, and when the trial begins and ends.
+        step: told as weights are sealed, every second of waiting for a worker, and when the trial ends; may
+            raise to cancel.
 
     Raises:
         ModelRejected: the weights cannot be read, or the model cannot be opened as it stands.
@@ -70,8 +72,7 @@ def enrolled(
         raise ModelRejected(str(refused), refused.hint) from refused
     with quarantine.held(workspace.root, workspace.vault, arriving, lambda: named(workspace)):
         try:
-            step(Progress(TRIAL, 0, 1, "load"))
-            trial = _tried(workspace, record, trial_worker)
+            trial = _tried(workspace, record, trial_worker, step)
             step(Progress(TRIAL, 1, 1, "load"))
         except ApplianceError as refused:
             raise ModelRejected(str(refused), refused.hint) from refused
@@ -105,7 +106,7 @@ def _sealed(vault: Vault, found: Described, step: Step) -> tuple[ModelRecord, li
             sealing = done[part.name]
             sealing.tensors, sealing.wrappers = taken.tensors, taken.wrappers
             sealing.files = _small_files(vault, part, arriving)
-    if pickled and (changed := registry.checked(found.record).vendor):
+    if pickled and (changed := registry.checked(found.record, lambda: step(_CHECKED)).vendor):
         raise ModelRejected(f"{changed[0]} while it was read", "register the model again")
     return _recorded(found.record, done), arriving
 
@@ -135,11 +136,14 @@ def _weights(
         nonlocal done
         receiver.take(message, blob)
         done += len(blob)
+        waits()
+
+    def waits() -> None:
         step(Progress(SEALING, done >> 20, max(done, size) >> 20, "MiB"))
 
     job = conversion.job(path, facts.weights, getattr(facts, "expected", {}), pickled)
     known = answers.phrases([*facts.digests, *answers.pickled_names()])
-    reader.call(job, on_event=take, timeout_s=conversion.SILENCE_S, known=known)
+    reader.call(job, on_event=take, on_wait=waits, timeout_s=conversion.SILENCE_S, known=known)
     return receiver.whole()
 
 
@@ -174,7 +178,11 @@ def _read(path: Path, name: str, most_bytes: int) -> bytes:
     return content
 
 
-def _tried(workspace: Workspace, record: ModelRecord, given: Worker | None) -> Trial:
+def _tried(workspace: Workspace, record: ModelRecord, given: Worker | None, step: Step) -> Trial:
+    def waits() -> None:
+        step(Progress(TRIAL, 0, 1, "load"))
+
+    waits()
     loader = given or Worker([], "audit")
     served, known = Served(workspace.vault, record), answers.phrases(answers.names_of(record))
     try:
@@ -188,6 +196,7 @@ def _tried(workspace: Workspace, record: ModelRecord, given: Worker | None) -> T
                 job,
                 frames=served.frames(),
                 on_question=lambda question, _: served.answer(question),
+                on_wait=waits,
                 timeout_s=TRIAL_S,
                 known=known,
             )

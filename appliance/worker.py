@@ -83,6 +83,7 @@ class Worker:
         )
         self._memory_bytes = memory_bytes or limits.machine_bytes()
         self._processor_s = math.inf
+        self._waiting: Callable[[], None] = lambda: None
         self._isolation: dict[str, str] | None = None
         self._known: Phrases | None = None
         self._channel.send(
@@ -122,6 +123,7 @@ class Worker:
         frames: Iterable[tuple[dict[str, Any], bytes]] = (),
         on_event: Event | None = None,
         on_question: Question | None = None,
+        on_wait: Callable[[], None] = lambda: None,
         timeout_s: float | None = limits.SILENCE_S,
         processor_s: float = math.inf,
         known: Phrases | None = None,
@@ -130,6 +132,7 @@ class Worker:
 
         Args:
             on_question: answers what the child asks for in the middle of its job.
+            on_wait: called about once a second until the answer; may raise to leave the job.
             timeout_s: longest silence between two frames of the child.
             processor_s: processor time that the job may take on all cores together.
             known: what the child may say when it refuses; our own phrases without any name when left out.
@@ -139,7 +142,7 @@ class Worker:
             NotNow: it refused for want of memory.
             WorkerFailed: the child died, went silent, went beyond a limit or met an unexpected fault.
         """
-        self._known = known
+        self._known, self._waiting = known, on_wait
         self._processor_s = self.processor_seconds() + processor_s
         self.begin(job, frames)
         while True:
@@ -198,12 +201,15 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _watch(self) -> None:
-        """The limits a child could lift or go around itself: its processor time, and shared memory.
+        """Whoever waits for the child, and the limits that it could lift or go around itself.
+
+        Those are its processor time, and shared memory.
 
         Raises:
             WorkerSilent: the processor time is used up; the child is gone.
             NotNow: it holds more memory than it may; the child is gone.
         """
+        self._waiting()
         if self.processor_seconds() > self._processor_s:
             self.kill()
             raise WorkerSilent("the worker used up its processor time")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from audit_core.samples import ModelSource, Registered, Sample, SelfCheck
 
 TOLERANCE: Mapping[str, float] = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 3e-2}
 """Difference of a self-check loss that is arithmetic, as a share of the loss (of 1 for losses below 1)."""
+_PIECE_BYTES = 4 << 20
 NOT_STORED = "self_check_missing"
 """Number in the outcome, 1.0, where the registration is older than the self-check pairs."""
 
@@ -134,8 +135,12 @@ def _outcome(sentence: str, numbers: Mapping[str, float]) -> ControlOutcome:
     )
 
 
-def differences(source: ModelSource) -> list[str]:
-    """What is not as it was registered, one phrase a file; empty where everything is."""
+def differences(source: ModelSource, piece: Callable[[], None] = lambda: None) -> list[str]:
+    """What is not as it was registered, one phrase a file; empty where everything is.
+
+    Args:
+        piece: called before every piece of a file that is read; may raise to stop.
+    """
     parts = (
         ("model", source.path, source.digests),
         ("adapter", source.peft, source.peft_digests),
@@ -148,11 +153,13 @@ def differences(source: ModelSource) -> list[str]:
         prefix = "" if part == "model" else f"{part}: "
         if not registered:
             wrong.append(f"{prefix}no digests were registered")
-        wrong += [f"{prefix}{what}" for what in _differences(folder, registered, source.sealed)]
+        wrong += [f"{prefix}{what}" for what in _differences(folder, registered, source.sealed, piece)]
     return wrong
 
 
-def _differences(folder: Path, registered: Mapping[str, str], part: bool) -> list[str]:
+def _differences(
+    folder: Path, registered: Mapping[str, str], part: bool, piece: Callable[[], None]
+) -> list[str]:
     """Of all files, or of those that are there of a `part`."""
     present = {
         entry.relative_to(folder).as_posix(): entry
@@ -165,14 +172,18 @@ def _differences(folder: Path, registered: Mapping[str, str], part: bool) -> lis
         entry = present[name]
         if entry.is_symlink() or not entry.is_file():
             found.append(f"{name} is no plain file")
-        elif (digest := _sha256(entry)) != registered[name]:
+        elif (digest := _sha256(entry, piece)) != registered[name]:
             found.append(f"{name} has changed" if digest else f"{name} cannot be read")
     return found
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, piece: Callable[[], None]) -> str:
+    whole = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb", buffering=0) as file:
+            while content := file.read(_PIECE_BYTES):
+                piece()
+                whole.update(content)
     except OSError:
         return ""
+    return whole.hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -35,11 +35,14 @@ class Turns:
         self._threads = threading.Lock()
 
     @contextmanager
-    def writing(self, wait_s: float = PATIENCE_S) -> Iterator[None]:
+    def writing(
+        self, wait_s: float = PATIENCE_S, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Be the only writer, among threads and processes. Not re-entrant.
 
         Args:
             wait_s: how long to wait for another writer before giving up: short acts follow one another.
+            waiting: called again and again while another process writes; may raise to give up.
 
         Raises:
             Busy: another one is writing.
@@ -49,7 +52,7 @@ class Turns:
         if not self._threads.acquire(timeout=wait_s):
             raise busy
         try:
-            with locked_file(self.root / LOCK, deadline, busy):
+            with locked_file(self.root / LOCK, deadline, busy, waiting):
                 self._take_turn()
                 yield
         finally:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -23,8 +23,13 @@ _WHOLE_FILE: Final = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 @contextmanager
-def locked_file(path: Path, deadline: float, busy: ApplianceError) -> Iterator[None]:
+def locked_file(
+    path: Path, deadline: float, busy: ApplianceError, waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Hold an exclusive lock on a file; the kernel lets go of it when the process dies.
+
+    Args:
+        waiting: called again and again while somebody else holds it; may raise to give up.
 
     Raises:
         CannotWrite: it is no file, or the disk refuses.
@@ -42,6 +47,7 @@ def locked_file(path: Path, deadline: float, busy: ApplianceError) -> Iterator[N
             except (BlockingIOError, PermissionError):  # EAGAIN or EACCES: somebody holds it
                 if time.monotonic() >= deadline:
                     raise busy from None
+                waiting()
                 time.sleep(0.02)
         yield
     finally:
