@@ -49,8 +49,11 @@ class Machine:
         return os.getpid(), started(os.getpid())
 
     def lives(self, process: int, began: int) -> bool:
-        """Whether a process of this start is still there."""
-        return began != 0 and started(process) == began
+        """Whether a process of this start is still there, as far as can be told.
+
+        One that is there and hidden, as those of another unit are, counts as still there.
+        """
+        return began != 0 and (started(process) == began or _hidden(process))
 
     def lease(self, now_s: float) -> Lease:
         """A new one of this process.
@@ -61,7 +64,20 @@ class Machine:
         return Lease(self.boot(), *self.process(), now_s + LASTS_S)
 
     def is_free(self, lease: Lease, now_s: float) -> bool:
-        """Whether this process may go on: it is its own, it has ended, or whose it was is gone."""
+        """Whether this process may go on: it is its own, it has ended, or whose it was is surely gone."""
         if lease.boot != self.boot() or (lease.process, lease.began) == self.process():
             return True
         return now_s >= lease.until_s or not self.lives(lease.process, lease.began)
+
+
+def _hidden(process: int) -> bool:
+    """Whether a process is there that /proc does not show: kill(2) finds it (proc(5), `hidepid`)."""
+    if Path(f"/proc/{process}").exists():
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from appliance.carried_out import Stopped
-from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, UsageError
+from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, LockedOut, UsageError
 from appliance.redaction import fault_line
 from appliance.words.table import count, tell
 
@@ -104,6 +104,8 @@ class Service:
         """Open the workspace; seconds to wait where it cannot be opened at this moment. Raises as `run`."""
         try:
             self._opened()
+        except LockedOut as error:  # somebody typed wrong secrets in its name: that passes
+            return self._failed(error)
         except (Locked, UsageError, IntegrityError):
             raise
         except Exception as error:  # noqa: BLE001 - as in `look`
@@ -151,7 +153,10 @@ class Service:
         self._supervisor.alive(tell("service.status", started=sum(bool(row.audit) for row in started)))
 
     def _step(self, step: Progress) -> None:
-        """Between two files that are looked at: systemd hears of it, and a signal is heeded."""
+        """At every piece that is read, and every second of waiting for a worker or another writer.
+
+        systemd hears of it, and a signal is heeded.
+        """
         self._supervisor.alive()
         if self._stop.is_set():
             raise Stopped

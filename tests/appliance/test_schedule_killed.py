@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from threading import Barrier
 
 import pytest
 
-from appliance.leases import Machine
+from appliance import leases
+from appliance.leases import Lease, Machine
+from appliance.runs.progress import started
 from appliance.schedule_views import StartedRun
 from appliance.workspace.rows import StoredModel
 from tests.appliance import ward
@@ -147,6 +150,25 @@ def test_a_run_of_another_service_is_left_alone_until_that_is_gone(two: tuple[Si
     second._machine = OtherMachine(2, gone=(1,))
     assert len(second.run_due()) == 2 and len(second.ran) == 2
     assert first.run_due() == () and len(first.ran) == 2
+
+
+def test_a_process_that_cannot_be_seen_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two units /proc shows nothing of the other: its lease stands until it ends, or its process."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        whose = (other.pid, started(other.pid))
+        assert Machine().lives(*whose) and not Machine().lives(other.pid, whose[1] + 1)
+        shown = Path.exists, leases.started
+        monkeypatch.setattr(leases, "started", lambda process: 0)
+        monkeypatch.setattr(Path, "exists", lambda path, **_: not path.is_relative_to("/proc"))
+        lease = Lease(Machine().boot(), *whose, until_s=100.0)
+        assert not Machine().is_free(lease, 99.0) and Machine().is_free(lease, 100.0)
+        monkeypatch.setattr(Path, "exists", shown[0])
+        monkeypatch.setattr(leases, "started", shown[1])
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert Machine().is_free(lease, 99.0)  # dead, and nobody has asked about it yet
+        monkeypatch.setattr(leases, "started", lambda process: 0)
+    assert Machine().is_free(lease, 99.0)
 
 
 @pytest.mark.parametrize("change", ["an hour of the machine", "a restart"])

@@ -15,7 +15,7 @@ import pytest
 from appliance import beat, doctor, service
 from appliance.api import Appliance
 from appliance.carried_out import Stopped
-from appliance.errors import Busy, CannotWrite, IntegrityError, Locked, LogUnwritable
+from appliance.errors import Busy, CannotWrite, IntegrityError, Locked, LockedOut, LogUnwritable
 from appliance.leases import Machine
 from appliance.schedule_views import StartedRun
 from appliance.service import MINUTE_S, Service
@@ -121,7 +121,10 @@ def test_it_waits_an_hour_at_most() -> None:
     assert minutes(daemon) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-@pytest.mark.parametrize("refusal", [CannotWrite("full"), Busy("the log is busy"), OSError(5, "DOE^JANE")])
+@pytest.mark.parametrize(
+    "refusal",
+    [CannotWrite("full"), Busy("the log is busy"), OSError(5, "DOE^JANE"), LockedOut("too many", "wait", 60)],
+)
 def test_it_survives_a_workspace_that_cannot_be_opened_yet(refusal: Exception) -> None:
     """At the beginning as later."""
     daemon = Daemon(Opened(()), refusal)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from appliance.api import Appliance
+from appliance.errors import IntegrityError, Locked, UsageError
 from appliance.evidence.clock import SystemClock
 from appliance.runs import launching
 from appliance.schedule_views import Schedule
@@ -92,6 +93,13 @@ def test_every_directive_is_argued(units: Path) -> None:
     used = {key for unit in UNITS for key, _ in like_systemd.settings((units / unit).read_text())}
     general = {"Description", "Documentation", "WantedBy", "ExecStart", "User", "Environment"}
     assert used - general == argued - {"LoadCredential"}  # the other form of a credential
+
+
+def test_where_only_a_person_can_help_it_stays_down(units: Path) -> None:
+    """Every exit code that the daemon ends with itself: nothing that is refused is tried for ever."""
+    given = dict(like_systemd.settings((units / "gradaudit-serve.service").read_text()))
+    ends = {error.exit_code for error in (UsageError, IntegrityError, Locked)}
+    assert set(map(int, given["RestartPreventExitStatus"].split())) == ends
 
 
 @pytest.fixture
