@@ -14,6 +14,7 @@ from appliance.policies.demands import check_quorum
 from appliance.schedule_records import Kept, Run, packed
 from appliance.schedule_views import ALL, ComingRun, Schedule, ScheduleView
 from appliance.schedule_words import moment
+from appliance.watch import versions
 from appliance.words.table import count, tell
 
 _WEEK = 7
@@ -139,8 +140,11 @@ class Scheduled(DueRuns):
         if not run.over:
             return tell("schedule.under_way" if run.open else "schedule.cut_off")
         heads = self._as_they_stand(self._workspace.catalogue.audit_heads())
-        stands = {row.audit_id: f"{row.model} {row.verdict or row.state}" for row in heads}
-        stands |= {row.run_id: f"{row.model} {row.state}" for row in self.runs()}
+        said = versions.said(self._workspace.catalogue.models())
+        stands = {
+            row.audit_id: f"{said.get(row.model, row.model)} {row.verdict or row.state}" for row in heads
+        }
+        stands |= {row.run_id: f"{said.get(row.model, row.model)} {row.state}" for row in self.runs()}
         told = [stands[audit] for audit in run.audits if audit in stands]
         told += [run.why] * bool(run.why)
         told += [count("schedule.caught_up", run.missed)] * bool(run.missed)

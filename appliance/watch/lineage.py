@@ -137,13 +137,13 @@ def _rows(changes: Changes, log: EvidenceLog, audits: Sequence[StoredAudit]) -> 
     for audit in audits:
         if audit.state == "done":
             last.setdefault(audit.model, audit)
-    rows = {}
+    rows, said = {}, versions.said(row for stored in changes.lines.values() for row in stored)
     for line, stored in changes.lines.items():
         records = changes.records(line)
         for record, kept in zip(records, stored, strict=True):
             entry, done = added.get(log.identifier(record.name)), last.get(record.name)
             rows[record.name] = VersionRow(
-                model=safe(versions.called(record, alone=len(records) == 1)),
+                model=safe(said[record.name]),
                 version=record.version,
                 digest=record.digest,
                 found=Found(record.found),

@@ -23,14 +23,14 @@ def stored_name(line: str, version: int) -> str:
     return line if version == 1 else f"{line}@{version}"
 
 
-def called(record: ModelRecord, *, alone: bool = False) -> str:
-    """The name of a version that, typed, means this very one, whatever is registered later.
-
-    Args:
-        record: of it.
-        alone: whether its line has no other version.
-    """
-    return record.name if alone or record.version > 1 else f"{record.line}@1"
+def said(stored: Iterable[StoredModel]) -> dict[str, str]:
+    """Stored name -> the name that, typed, means this version: NAME@1 for a first one with another after."""
+    lines = by_line(stored).items()
+    return {
+        row.name: f"{line}@1" if row.name == line and len(rows) > 1 else row.name
+        for line, rows in lines
+        for row in rows
+    }
 
 
 def by_line(stored: Iterable[StoredModel]) -> dict[str, tuple[StoredModel, ...]]:

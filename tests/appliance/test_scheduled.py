@@ -304,7 +304,7 @@ def test_a_line_with_a_second_version_knows_when_it_is_due_and_what_stood_before
     before = site._workspace.catalogue.audit(ward.AUDIT)
     assert before is not None and before.verdict
     assert (row.due, row.verdict) == ("2026-11-21T01:00:00+00:00", None)
-    assert f"{ward.MODEL}@1 had {before.verdict}" in row.why and "never audited" in row.why
+    assert row.why.startswith(f"{ward.MODEL}@1: {before.verdict}, never audited since:")
     assert site.model(f"{ward.MODEL}@2").replaces == f"{ward.MODEL}@1"
     other = next(row for row in site.overview().models if row.model == "other")
     assert other.why == "never audited"
@@ -321,6 +321,7 @@ def test_one_version_is_audited_and_not_watched(site: Site, clock: Clock) -> Non
     site.add_schedule(pinned)
     clock.now += timedelta(days=1)
     assert [row.model for row in site.run_due()] == [ward.MODEL]
+    assert site.schedules()[0].last_told == f"{ward.MODEL}@1 waiting"
 
 
 def test_runs_of_long_ago_are_known_by_their_times() -> None:

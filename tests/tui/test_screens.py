@@ -136,6 +136,21 @@ def test_a_model_without_audit_leads_to_the_run_dialog() -> None:
     drive(steps)
 
 
+def test_a_version_without_audit_tells_the_verdict_before() -> None:
+    """The table and the line below it have it; the badge is that of a model without audit."""
+    backend, told = Simulator(), "north-vlm@1: FAIL, never audited since: leaks"
+    rows = (*backend.view.models[:-1], replace(backend.view.models[-1], model="north-vlm@2", why=told))
+    backend.view = replace(backend.view, models=rows)
+
+    async def steps(pilot: Pilot[Any], app: GradAuditApp) -> None:
+        await press(pilot, "tab", "end")
+        await until(pilot, lambda: told in glass(app))
+        assert glass(app).count("north-vlm@1: FAIL") == 2
+        assert "not audited yet" in glass(app)
+
+    drive(steps, (132, 40), backend=backend)
+
+
 @pytest.mark.parametrize("word", ORDER)
 def test_verdict_is_boxed_word_glyph_and_position(word: VerdictWord) -> None:
     """Exactly the given verdict stands in the box, the five stay in their order, and reasons follow."""

@@ -117,7 +117,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "compared.share": "{share} of patients",
     # the first screen
     "overview.never": "never audited",
-    "overview.never.before": "never audited; {version} had {verdict}: {why}",
+    "overview.never.before": "{version}: {verdict}, never audited since: {why}",
     "overview.needs_audit": "{model}: not audited yet",
     "overview.needs_decision": "{model}: {verdict} — {why}",
     "cohort.erased": (
