@@ -15,6 +15,8 @@ from audit_core.results import AuditResult, Design, Tier
 
 PATIENTS, CANARIES = "patients", "canaries"
 """What a bound is of."""
+REASON = "The vendor's claim"
+"""How a reason begins that a claim gives; a FAIL that begins so says nothing of the policy's limit."""
 
 
 def evidence_of(result: AuditResult, basis: str) -> Tier:
@@ -48,4 +50,4 @@ def _exceeded(check: ClaimCheck) -> bool:
 
 
 def _reason(check: ClaimCheck, word: str) -> str:
-    return f"The vendor's claim {check.claim}, epsilon {check.epsilon:g}, {word}. {check.sentence}"
+    return f"{REASON} {check.claim}, epsilon {check.epsilon:g}, {word}. {check.sentence}"

@@ -29,21 +29,26 @@ from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.report.page import PageFacts, verdict_page
 from appliance.evidence.report.text import verdict_lines, verdict_text
+from appliance.evidence.report.wording import MEANING, meaning
 from appliance.policy_file import FOLDER
 from appliance.registry import ModelRecord
 from appliance.spelling import SPELT
 from appliance.words.facts import aloud
+from appliance.words.table import tell
 from appliance.workspace.rows import StoredAudit, StoredModel
 from appliance.workspace.workspace import LOG, Workspace
 from audit_core.accountants import NO_DELTA
 from audit_core.claim_checks import checked
+from audit_core.claims import Claim
+from audit_core.policy import decide
 from audit_core.results import AuditResult, Tier, Verdict, VerdictWord
 from tests.appliance import evidence_case
 from tests.appliance.evidence_case import FrozenClock
 from tests.appliance.test_log_clock import run_for
 from tests.appliance.test_log_segments import in_year
-from tests.audit_core.test_claim_checks import guessed, of_canaries
+from tests.audit_core.test_claim_checks import FAILED, guessed, of_canaries
 from tests.audit_core.test_policy import CLEAN
+from tests.audit_core.test_policy import POLICY as DECIDES
 
 PASSPHRASE = "four random words"
 SOURCE = "contract, annex B"
@@ -228,6 +233,20 @@ def test_canaries_alone_contradict(site: Site) -> None:
     assert site.standing(replace(PRIVATE, budget=small)) is ClaimStanding.CONTRADICTED
     silent = site.appliance.add_claim(replace(PRIVATE, budget=replace(small, neighbours=None)))
     assert silent.audits[0].effect is ClaimEffect.SILENT
+
+
+@pytest.mark.parametrize("exposed", [False, True])
+def test_a_fail_for_a_claim_alone_is_none_for_exposure(exposed: bool) -> None:
+    """The sentence beside the word speaks of patients only where exposure is above the policy's limit."""
+    small = replace(PATIENT, epsilon=0.05, delta=1e-9, neighbours=Neighbours.ADD_REMOVE)
+    result = of_canaries(100, FAILED if exposed else CLEAN)
+    verdict = decide(
+        DECIDES,
+        replace(result, claims=checked([Claim("C-00000001", ClaimKind.PRIVATE, SOURCE, small)], result)),
+    )
+    assert verdict.word is VerdictWord.FAIL
+    said = meaning(verdict.word, verdict.reasons[0])
+    assert said == (MEANING[VerdictWord.FAIL] if exposed else tell("verdict.claim"))
 
 
 def test_a_claims_own_review_questions_no_other(site: Site) -> None:

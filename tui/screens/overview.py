@@ -12,7 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from appliance.cases.views import CaseRow
-from appliance.evidence.report.wording import MEANING
+from appliance.evidence.report.wording import meaning
 from appliance.views import LogHealth, OverviewRow, OverviewView
 from appliance.words.table import count, tell
 from tui.keys import key_name, keyed
@@ -168,7 +168,7 @@ class OverviewScreen(Section):
             detail.show(never, *said)
             return
         detail.show(
-            Content.assemble(foreign(row.model, "bold"), ": ", MEANING[row.verdict]),
+            Content.assemble(foreign(row.model, "bold"), ": ", meaning(row.verdict, row.why)),
             Content.assemble((tell("overview.why"), "$muted"), " ", foreign(row.why)),
         )
 

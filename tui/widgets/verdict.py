@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import MEANING
+from appliance.evidence.report.wording import meaning
 from appliance.views import Verdict, VerdictWord
 from appliance.words.table import tell
 from tui.glyphs import Glyphs
@@ -31,7 +31,9 @@ class VerdictStrip(Drawing):
         """Strip, meaning, then one line per reason."""
         style = STYLE[self.verdict.word]
         lines = [self._strip(width), Content("")]
-        lines += Content.styled(MEANING[self.verdict.word], f"bold {style}").wrap(width)
+        lines += Content.styled(meaning(self.verdict.word, self.verdict.reasons[0]), f"bold {style}").wrap(
+            width
+        )
         for number, reason in enumerate(self.verdict.reasons, start=1):
             first, *rest = foreign(reason).wrap(max(8, width - 3))
             lines.append(Content.assemble((f"{number}  ", "$muted"), first))

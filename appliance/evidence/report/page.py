@@ -108,7 +108,7 @@ def _strip(view: AuditView) -> str:
     return (
         f'<div class="strip"><div class="word"><span class="glyph">{wording.GLYPH[word]}</span>{word}</div>'
         f'<div class="says"><b>{_text(wording.exposure(view.result, word))}</b>'
-        f"{escape(wording.MEANING[word])}</div></div>"
+        f"{escape(wording.meaning(word, view.verdict.reasons[0]))}</div></div>"
     )
 
 

@@ -40,7 +40,7 @@ def verdict_text(view: AuditView) -> str:
 def verdict_lines(view: AuditView) -> list[str]:
     """The same for a screen reader: every line says by itself what it is about."""
     result, word = view.result, view.verdict.word
-    lines = [tell("plain.verdict", word=word, meaning=wording.MEANING[word])]
+    lines = [tell("plain.verdict", word=word, meaning=wording.meaning(word, view.verdict.reasons[0]))]
     lines += _head(view)[1:]
     lines += [
         tell("plain.fact", name=name[:1].upper() + name[1:], value=said) if name else said
@@ -64,7 +64,7 @@ def verdict_lines(view: AuditView) -> list[str]:
 
 def _head(view: AuditView) -> list[str]:
     word = view.verdict.word
-    lines = [tell("text.verdict", word=word, meaning=wording.MEANING[word])]
+    lines = [tell("text.verdict", word=word, meaning=wording.meaning(word, view.verdict.reasons[0]))]
     return lines + [tell("text.note", note=safe(view.sample_note, 300))] * bool(view.sample_note)
 
 

@@ -6,6 +6,7 @@ The sentences themselves stand in `appliance.words`.
 from __future__ import annotations
 
 from appliance.words.table import count, tell
+from audit_core.claim_rules import REASON
 from audit_core.claims import ClaimCheck, ClaimKind
 from audit_core.results import (
     AuditResult,
@@ -41,6 +42,18 @@ CONTROL_ASKS = {name: tell(f"control.{name.name}") for name in ControlName}
 
 NOT_LEGAL_ADVICE = tell("report.not_legal_advice")
 COMPARE_WORDS = tell("report.compare_words")
+
+
+def meaning(word: VerdictWord, why: str) -> str:
+    """What a verdict says in one sentence; a FAIL for a vendor's claim alone is not one for exposure.
+
+    Args:
+        word: the verdict's.
+        why: its first reason.
+    """
+    if word is VerdictWord.FAIL and why.startswith(REASON):
+        return tell("verdict.claim")
+    return MEANING[word]
 
 
 def percent(share: float) -> str:

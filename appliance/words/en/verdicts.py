@@ -6,11 +6,12 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "verdict.PASS": "No exposure found, and this audit would have seen what the policy asks for.",
     "verdict.REVIEW": "A test fired. A person has to look before this model is used further.",
     "verdict.FAIL": "Patients of this cohort were used to train this model, beyond the policy's limit.",
+    "verdict.claim": "This audit contradicts what the vendor claims about training. The reasons say how.",
     "verdict.INCONCLUSIVE": "This audit cannot tell. It is not a PASS and cannot become one.",
     "verdict.VOID": "A control failed: nothing may be concluded from this run.",
     "verdict.none": "none yet",
     # how much the design of the cohort lets the number prove
-    "tier.E0": "no test fired",
+    "tier.E0": "no test on patients fired",
     "tier.E1": "a test fired; a difference between the patient groups is not excluded as its cause",
     "tier.E2": "a test fired and held among look-alike patients; role can partly be told from the data alone",
     "tier.E3": "documented random split; the data alone do not give the role away",
