@@ -64,7 +64,7 @@ def test_a_change_by_commands() -> None:
     listed = run("changes", "lumen").stdout
     assert "lumen@2" in listed and "unannounced" in listed and "6 d 23 h left" in listed
     whole = run("changes", "lumen@2").stdout
-    assert "lumen@2 against lumen: unannounced" in whole and WEIGHTS in whole
+    assert "lumen@2 against lumen@1: unannounced" in whole and WEIGHTS in whole
     assert "tensors differs, 1 of the differing ones are audited" in whole or "0 of the differing" in whole
     assert "lumen@2" in run("ls").stdout
     assert printed("show", "lumen@1")["version"] == 1
@@ -79,7 +79,7 @@ def test_a_change_by_commands() -> None:
     tree = run("lineage").stdout
     assert tree.startswith("model lumen ") and "lumen@2  unannounced" in tree and "not audited" in tree
     versions = printed("lineage", "lumen")["versions"]
-    assert [row["model"] for row in versions] == ["lumen", "lumen@2"]  # type: ignore[attr-defined]
+    assert [row["model"] for row in versions] == ["lumen@1", "lumen@2"]  # type: ignore[attr-defined]
 
 
 def test_a_model_that_is_not_there() -> None:
