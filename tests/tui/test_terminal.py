@@ -71,7 +71,7 @@ def test_a_person_runs_an_audit_in_a_real_terminal(terminal: Terminal) -> None:
     terminal.press("r")
     terminal.expect("image-text-to-text")
     terminal.press("Enter", "Enter", "Enter", "Enter")
-    terminal.expect("21 of 46 patients")
+    terminal.expect("21 of 46 are flagged")
     terminal.press("9")
     terminal.expect("entry 147")
     terminal.press("v")
