@@ -46,6 +46,9 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "pairs show": ("{pair}",),
     "quarantine ls": (),
     "models ls": (),
+    "models changes": (),
+    "models announcements": (),
+    "claim ls": (),
     "cohort ls": (),
     "design ls": (),
     "audit ls": (),
@@ -104,6 +107,8 @@ ELSEWHERE = {  # need a model, a design or another site; they speak by the same 
     *("log witness sign", "log witness accept", "log witness trust"),
     *("policy approve", "policy reject"),
     *("runs ls", "runs show", "runs pause", "runs resume", "runs first"),
+    *("models watch", "models announce", "models answer", "models lineage"),
+    *("claim add", "claim show", "claim recompute", "claim withdraw"),
 }
 
 

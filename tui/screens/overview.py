@@ -121,9 +121,9 @@ class OverviewScreen(Section):
 
     def _need(self, need: str, place: str) -> Content:
         """What needs somebody, and the key of the place where it is seen to."""
-        press = f"  {tell('overview.go', pressed=key_name(self.app, place))}" if place else ""
+        press = tell("overview.go", pressed=key_name(self.app, place)) if place else ""
         point = (f"{self.app.glyphs.point} ", "bold $review")
-        return Content.assemble(point, foreign(need), (press, "$muted"))
+        return Content.assemble(point, foreign(need), "  ", foreign(press, "$muted"))
 
     def _tally(self) -> Content:
         """How many models stand at each verdict."""
