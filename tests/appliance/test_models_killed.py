@@ -54,6 +54,7 @@ die_in(*{{
     "reading": (Vault, "bring", 30),
     "some objects named": (Vault, "_name", 12, False),
     "in the trial": (Served, "answer", 20, False),
+    "before it is known": (EvidenceLog, "append", "model.changed"),
     "after it is known": (EvidenceLog, "append", "model.changed", False),
     "before the row": (Catalogue, "add_model", 1),
     "after the row": (Catalogue, "add_model", 1, False),
