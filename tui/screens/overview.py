@@ -121,9 +121,11 @@ class OverviewScreen(Section):
 
     def _need(self, need: str, place: str) -> Content:
         """What needs somebody, and the key of the place where it is seen to."""
-        press = tell("overview.go", pressed=key_name(self.app, place)) if place else ""
-        point = (f"{self.app.glyphs.point} ", "bold $review")
-        return Content.assemble(point, foreign(need), "  ", foreign(press, "$muted"))
+        said = Content.assemble((f"{self.app.glyphs.point} ", "bold $review"), foreign(need))
+        if not place:
+            return said
+        press = tell("overview.go", pressed=key_name(self.app, place))
+        return Content.assemble(said, ("  ", "$muted"), foreign(press, "$muted"))
 
     def _tally(self) -> Content:
         """How many models stand at each verdict."""
