@@ -126,13 +126,16 @@ def _rows(folder: Path) -> list[dict[str, str]]:
     path = folder / "pairs.csv"
     if not path.is_file():
         raise UnusableFolder(f"{path} is not there")
-    csv.field_size_limit(1 << 24)
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise UnusableFolder(f"pairs.csv has no column {', '.join(missing)}")
-        return [{name: row.get(name) or "" for name in (*COLUMNS, "source")} for row in reader]
+    usual = csv.field_size_limit(1 << 24)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UnusableFolder(f"pairs.csv has no column {', '.join(missing)}")
+            return [{name: row.get(name) or "" for name in (*COLUMNS, "source")} for row in reader]
+    finally:
+        csv.field_size_limit(usual)  # it holds for the whole process
 
 
 def _reason(row: dict[str, str], ids: set[str], patients: set[str]) -> str:
