@@ -128,8 +128,8 @@ class Audited(CarriedOut):
         Raises:
             UsageError: no such audit, or the folder is not there.
         """
-        from appliance.evidence.pack import write
-        from appliance.packing import pack_input
+        from appliance.pack.building import write
+        from appliance.pack.gathering import pack_input
 
         given = pack_input(self._workspace, self._finished_audit(audit_id), self.audit(audit_id))
         with self._act("evidence.export", audit_id):

@@ -29,7 +29,7 @@ from appliance.errors import (
 )
 from appliance.frames import FRAME
 from appliance.isolation import ON
-from appliance.packing import code_digest
+from appliance.pack.gathering import code_digest
 from appliance.policy_file import LoadedPolicy
 from appliance.registry import ModelRecord
 from appliance.served import WEIGHTS, Served

@@ -227,8 +227,8 @@ class CarriedOut(Watched):
     ) -> None:
         """Findings sealed, verdict into the log, result into the catalogue."""
         from appliance import auditing, findings
-        from appliance.evidence.pack import close_audit
-        from appliance.packing import described, pack_input
+        from appliance.pack.building import close_audit
+        from appliance.pack.gathering import described, pack_input
 
         pack = described(self._workspace, record, document, loaded.policy.seed)
         name, digest = findings.keep(self._workspace, audit.audit_id, outcome.findings)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.evidence.report.wording import (
+from appliance.pack.pages.wording import (
     DESIGN,
     REFERENCES,
     ROLE,

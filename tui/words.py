@@ -1,8 +1,8 @@
-"""Words and times that only screens need; verdicts and numbers are worded by `evidence.report.wording`."""
+"""Words and times that only screens need; verdicts and numbers are worded by `pack.pages.wording`."""
 
 from __future__ import annotations
 
-from appliance.evidence.report.wording import ROLE_SHORT, duration
+from appliance.pack.pages.wording import ROLE_SHORT, duration
 from appliance.views import VerdictWord
 
 __all__ = ["ORDER", "ROLE", "STYLE", "day", "duration", "moment"]

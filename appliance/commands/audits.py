@@ -103,8 +103,8 @@ def audit_compare(context: typer.Context, first: str, second: str, json_: Json =
 @audit.command("series")
 def audit_series(context: typer.Context, audit_id: str, json_: Json = False) -> None:
     """Show exposure over the versions of an audit's model, and which audits stand apart and why."""
-    from appliance.evidence.report.wording import percent
     from appliance.narration import tabular
+    from appliance.pack.pages.wording import percent
     from appliance.views import plain
     from appliance.words.table import tell
 
@@ -117,7 +117,7 @@ def audit_series(context: typer.Context, audit_id: str, json_: Json = False) -> 
 
 def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) -> None:
     """One line on what an audit takes whose deciding detector needs further forward passes; else none."""
-    from appliance.evidence.report.wording import duration
+    from appliance.pack.pages.wording import duration
 
     price = appliance.audit_price(model, cohort, policy_name)
     if price is not None:
@@ -126,7 +126,7 @@ def _say_price(appliance: Appliance, model: str, cohort: str, policy_name: str) 
 
 def show_audit(view: AuditView, json_: bool) -> None:
     """Print an audit, and leave with its verdict's exit code."""
-    from appliance.evidence.report.text import verdict_lines, verdict_text
+    from appliance.pack.pages.text import verdict_lines, verdict_text
     from appliance.views import plain
 
     emit(json_, plain(view), verdict_text(view), verdict_lines(view))

@@ -107,7 +107,7 @@ def models_diff(context: typer.Context, first: str, second: str, json_: Json = F
 
 def _told(view: ModelView) -> str:
     """A model in lines for a reader."""
-    from appliance.evidence.report.wording import duration
+    from appliance.pack.pages.wording import duration
 
     head = {"name": view.name, "family": view.family, "digest": view.digest[:16]}
     head["parameters"] = f"{view.parameters:,}"

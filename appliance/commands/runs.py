@@ -89,7 +89,7 @@ def show(views: tuple[RunView, ...], json_: bool) -> None:
 
 
 def _line(view: RunView) -> _Line:
-    from appliance.evidence.report.wording import duration
+    from appliance.pack.pages.wording import duration
 
     state = f"{view.state} {view.place}" if view.place else str(view.state)
     present = view.phases[-1] if view.phases else None

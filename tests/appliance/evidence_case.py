@@ -6,9 +6,9 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from appliance.evidence import pack
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
+from appliance.pack import building as pack
 from appliance.views import AuditRow, AuditView
 from audit_core.results import (
     AuditResult,

@@ -27,9 +27,9 @@ from appliance.claims.views import (
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.report.page import PageFacts, verdict_page
-from appliance.evidence.report.text import verdict_lines, verdict_text
-from appliance.evidence.report.wording import MEANING, meaning
+from appliance.pack.pages.page import PageFacts, verdict_page
+from appliance.pack.pages.text import verdict_lines, verdict_text
+from appliance.pack.pages.wording import MEANING, meaning
 from appliance.policy_file import FOLDER
 from appliance.registry import ModelRecord
 from appliance.spelling import SPELT

@@ -18,7 +18,7 @@ import pytest
 
 import appliance
 from appliance import narration
-from appliance.evidence.report import page
+from appliance.pack.pages import page
 from appliance.sanitise import Tainted, safe
 from appliance.views import Progress, plain
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 from appliance import codec
-from appliance.evidence.report.page import PageFacts, verdict_page
-from appliance.evidence.report.text import verdict_text
+from appliance.pack.pages.page import PageFacts, verdict_page
+from appliance.pack.pages.text import verdict_text
 from audit_core.results import AuditResult, Limit
 from tests.appliance.evidence_case import view
 

@@ -11,10 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.errors import IntegrityError, UsageError
-from appliance.evidence import pack, witness_log, witnesses
 from appliance.evidence import verify_evidence as checked
+from appliance.evidence import witness_log, witnesses
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.notes import LogKeys
+from appliance.pack import building as pack
 from tests.appliance.evidence_case import FrozenClock, closed_audit, small_log
 
 DAY_MS = 24 * 3600 * 1000

@@ -12,9 +12,9 @@ import pytest
 
 from appliance import codec, shown
 from appliance.errors import IntegrityError
-from appliance.evidence import pack
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
+from appliance.pack import building as pack
 from appliance.workspace.rows import StoredAudit
 from audit_core.results import AuditResult, VerdictWord
 from tests.appliance import evidence_case as case

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import IntegrityError, UsageError
-from appliance.evidence import pack
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.report import wording
 from appliance.evidence.verify import verify
+from appliance.pack import building as pack
+from appliance.pack.pages import wording
 from appliance.views import VerdictWord
 from tests.appliance.evidence_case import AUDIT, closed_audit, renamed, view
 

@@ -16,7 +16,7 @@ from appliance.api import Appliance
 from appliance.designs.unfavourable import CONTROL as LOST_PATIENTS
 from appliance.errors import NotPermitted, UsageError
 from appliance.isolation import LAYERS, ON
-from appliance.packing import pack_input
+from appliance.pack.gathering import pack_input
 from appliance.policies.dry_run import dry_run
 from appliance.policies.shelf import about
 from appliance.policies.views import DryRunRow, Outcome

@@ -15,8 +15,8 @@ from appliance import auditing, policy_file, shown
 from appliance.api import Appliance
 from appliance.cli import app, whole
 from appliance.compared import compared
-from appliance.evidence.report.page import verdict_page
-from appliance.evidence.report.text import verdict_text
+from appliance.pack.pages.page import verdict_page
+from appliance.pack.pages.text import verdict_text
 from tests.appliance import ward
 from tests.appliance.test_limits_shown import FACTS
 from tests.appliance.test_policy_dry_run import text

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from appliance import codec
-from appliance.evidence.report import wording
-from appliance.evidence.report.page import verdict_page
-from appliance.evidence.report.text import verdict_text
+from appliance.pack.pages import wording
+from appliance.pack.pages.page import verdict_page
+from appliance.pack.pages.text import verdict_text
 from appliance.views import AuditView
 from audit_core.results import AuditResult, ControlStatus, VerdictWord
 from tests.appliance.evidence_case import view

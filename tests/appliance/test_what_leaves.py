@@ -14,7 +14,7 @@ from pydicom.dataset import FileDataset
 from appliance.api import Appliance
 from appliance.auditing import sample_frames
 from appliance.cohorts import CohortRequest
-from appliance.packing import described
+from appliance.pack.gathering import described
 from appliance.registry import ModelRecord
 from appliance.views import IngestView, plain
 from medio.projection import ALLOWED

@@ -9,7 +9,7 @@ from string import Formatter
 
 import pytest
 
-from appliance.evidence.report import wording
+from appliance.pack.pages import wording
 from appliance.words import table
 from audit_core import alike
 from audit_core.results import ControlStatus, Exposure, Interval

@@ -38,7 +38,7 @@ def main() -> None:
 
     from textual.pilot import Pilot
 
-    from appliance.evidence.report.text import verdict_lines, verdict_text
+    from appliance.pack.pages.text import verdict_lines, verdict_text
     from appliance.views import VerdictWord, plain
     from tests.tui.pilot import drive, press
     from tests.tui.simulator import Simulator, audit_view

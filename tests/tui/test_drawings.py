@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.evidence.report.wording import p_value, percent, percent_interval
+from appliance.pack.pages.wording import p_value, percent, percent_interval
 from appliance.views import Interval, VerdictWord
 from tests.tui.simulator import audit_view, histogram
 from tui.faults import fault_line

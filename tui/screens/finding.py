@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.widget import Widget
 
 from appliance.errors import ApplianceError
-from appliance.evidence.report.wording import p_value, percent
 from appliance.finding_views import FindingsAsked, FindingView, RevealedPair, RevealedView
+from appliance.pack.pages.wording import p_value, percent
 from appliance.words.table import tell
 from tui.screens.finding_dialogs import Reason, RevealDialog
 from tui.screens.section import Section, navigation

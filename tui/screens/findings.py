@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.message import Message
 
 from appliance.errors import ApplianceError, NotPermitted
-from appliance.evidence.report.wording import percent
 from appliance.finding_views import FindingRow, FindingsAsked
+from appliance.pack.pages.wording import percent
 from appliance.words.table import count, tell
 from tui.screens.finding import FindingScreen, probability
 from tui.screens.finding_dialogs import OpenDialog, Opening, SiftDialog

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList
 
-from appliance.evidence.report.wording import MEANING
+from appliance.pack.pages.wording import MEANING
 from appliance.words.glossary import Term
 from appliance.words.table import tell
 from tui.screens.dialog import Dialog

@@ -14,8 +14,8 @@ from textual.content import Content
 from textual.message import Message
 
 from appliance.errors import ApplianceError
-from appliance.evidence.report.wording import percent
 from appliance.evidence.views import LogFilter
+from appliance.pack.pages.wording import percent
 from appliance.views import LogHealth, LogRow
 from appliance.words.table import count, tell
 from tui.keys import keyed

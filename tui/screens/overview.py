@@ -12,7 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from appliance.cases.views import CaseRow
-from appliance.evidence.report.wording import meaning
+from appliance.pack.pages.wording import meaning
 from appliance.views import LogHealth, OverviewRow, OverviewView
 from appliance.words.table import count, tell
 from tui.keys import key_name, keyed

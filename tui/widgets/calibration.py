@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import percent
+from appliance.pack.pages.wording import percent
 from appliance.views import AuditResult
 from appliance.words.table import tell
 from tui.widgets.drawing import Drawing

@@ -8,7 +8,7 @@ from typing import Final
 from textual.content import Content
 
 from appliance.claims.views import ClaimCheck, ClaimFinding, ClaimKind
-from appliance.evidence.report.wording import claims
+from appliance.pack.pages.wording import claims
 from appliance.views import AuditResult, VerdictWord
 from appliance.words.table import tell
 from tui.text import foreign

@@ -7,7 +7,7 @@ import math
 from textual.content import Content
 
 from appliance.charted import AuditPoint
-from appliance.evidence.report.wording import percent
+from appliance.pack.pages.wording import percent
 from appliance.words.table import tell
 from tui.text import foreign, line
 from tui.widgets.drawing import Drawing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import TIER_LEAVES_OPEN, TIER_PROVES
+from appliance.pack.pages.wording import TIER_LEAVES_OPEN, TIER_PROVES
 from appliance.views import Consequence, ControlOutcome, ControlStatus, Tier
 from appliance.words.table import tell
 from tui.text import foreign, line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import (
+from appliance.pack.pages.wording import (
     expected_false,
     exposure,
     least_share,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import percent
+from appliance.pack.pages.wording import percent
 from appliance.views import AuditResult
 from appliance.words.table import count, tell
 from tui.text import line

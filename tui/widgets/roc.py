@@ -11,7 +11,7 @@ from math import ceil, log
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import area, percent
+from appliance.pack.pages.wording import area, percent
 from appliance.views import DetectorReport, OperatingPoint
 from appliance.words.table import count, tell
 from tui.glyphs import Glyphs

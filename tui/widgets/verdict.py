@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from appliance.evidence.report.wording import meaning
+from appliance.pack.pages.wording import meaning
 from appliance.views import Verdict, VerdictWord
 from appliance.words.table import tell
 from tui.glyphs import Glyphs

@@ -14,7 +14,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -24,40 +24,12 @@ from appliance.errors import IntegrityError, UsageError
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.report.page import PageFacts, verdict_page
-from appliance.evidence.report.readme import readme
-from appliance.evidence.report.text import verdict_text
-from appliance.evidence.verify import verifier_source
 from appliance.evidence.witnesses import cosigned
+from appliance.pack.facts import PackFacts, PackInput
+from appliance.pack.parts import PARTS
 from appliance.views import AuditView, plain
 
 _DIGITS = 6  # significant; what two machines may differ in lies below
-
-
-@dataclass(frozen=True, slots=True)
-class PackInput:
-    """What a pack is made of, besides the log.
-
-    Attributes:
-        view: the finished audit.
-        site: name of the site.
-        policy_text: the policy file, byte for byte; its SHA-256 is `view.policy_digest`.
-        model: the model record: file digests, base, family, vendor, release date; no paths.
-        data: how the cohort was chosen: counts, design, references, digest; no pseudonym.
-        run: how it was run: code digest, versions, seeds, hardware, times.
-        related: names of other objects (model, cohort) whose log entries go along.
-        stored: the result as it was stored when the audit closed. Fields that it lacks were added by a later
-            version and are no part of what the log committed to. None: the view is as it was closed.
-    """
-
-    view: AuditView
-    site: str
-    policy_text: bytes
-    model: Mapping[str, Any]
-    data: Mapping[str, Any]
-    run: Mapping[str, Any] = field(default_factory=dict)
-    related: tuple[str, ...] = ()
-    stored: Mapping[str, Any] | None = None
 
 
 def committed_members(given: PackInput) -> dict[str, bytes]:
@@ -110,29 +82,10 @@ def build(log: EvidenceLog, given: PackInput) -> bytes:
             "the stored audit is not the one whose verdict was logged",
             "run `gradaudit log verify`; do not export",
         )
-    size, opening = (
-        _checkpoint_after(log, closing.index),
-        _checkpoint_after(log, _first_own(log, given).index),
-    )
-    members |= {
-        "README.txt": readme(log.key_words).encode(),
-        "log/checkpoint": log.checkpoint_at(size),
-        "log/entries.jsonl": b"".join(log.raw(entry.index) + b"\n" for entry in entries),
-        "log/opening": log.checkpoint_at(opening),
-        "log/proofs.json": _json(
-            {
-                "consistency": [step.hex() for step in log.prove_growth(opening, size)],
-                "inclusion": [
-                    [step.hex() for step in log.prove_entry(entry.index, size)] for entry in entries
-                ],
-            }
-        ),
-        "log/verifier-key": log.verifier_key,
-        "verdict.html": verdict_page(given.view, _page_facts(log, given, closing)).encode(),
-        "verdict.txt": verdict_text(given.view).encode(),
-        "verify_evidence.py": verifier_source(),
-    }
-    members |= _cosigned(log, size)
+    facts = PackFacts(given, log, tuple(entries), _checkpoint_after(log, closing.index))
+    members |= _log_extract(facts)
+    for part in PARTS:
+        members |= part(facts, members)
     members["manifest.json"] = _json(
         {
             "audit": given.view.row.audit_id,
@@ -148,6 +101,26 @@ def build(log: EvidenceLog, given: PackInput) -> bytes:
     except checked.Broken as broken:  # what would not verify elsewhere must not leave here
         raise IntegrityError(f"the pack does not verify: {broken}", "run `gradaudit log verify`") from broken
     return pack
+
+
+def _log_extract(facts: PackFacts) -> dict[str, bytes]:
+    """The audit's entries, the proofs that they are in the log, and what witnesses saw of it since."""
+    log, size = facts.log, facts.size
+    opening = _checkpoint_after(log, _first_own(log, facts.given).index)
+    return {
+        "log/checkpoint": log.checkpoint_at(size),
+        "log/entries.jsonl": b"".join(log.raw(entry.index) + b"\n" for entry in facts.entries),
+        "log/opening": log.checkpoint_at(opening),
+        "log/proofs.json": _json(
+            {
+                "consistency": [step.hex() for step in log.prove_growth(opening, size)],
+                "inclusion": [
+                    [step.hex() for step in log.prove_entry(entry.index, size)] for entry in facts.entries
+                ],
+            }
+        ),
+        "log/verifier-key": log.verifier_key,
+    } | _cosigned(log, size)
 
 
 def _cosigned(log: EvidenceLog, size: int) -> dict[str, bytes]:
@@ -257,19 +230,6 @@ def _checkpoint_after(log: EvidenceLog, index: int) -> int:
     while size < log.size and log.entries(size, 1)[0].first != size:
         size += 1
     return size
-
-
-def _page_facts(log: EvidenceLog, given: PackInput, closing: Entry) -> PageFacts:
-    return PageFacts(
-        site=given.site,
-        vendor=str(given.model.get("vendor", "")),
-        released=str(given.model.get("released", "")),
-        closed_utc=closing.claimed_utc,
-        entry=closing.index,
-        key_words=log.key_words,
-        state_words=log.state_words(_checkpoint_after(log, closing.index)),
-        verifier_digest=sha256(verifier_source()).hexdigest(),
-    )
 
 
 def suggested_name(view: AuditView) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from appliance.evidence.report import plots, wording
-from appliance.evidence.report.style import CSS
+from appliance.pack.pages import plots, wording
+from appliance.pack.pages.style import CSS
 from appliance.sanitise import safe
 from appliance.views import AuditView, ControlOutcome, ControlStatus, DetectorReport
 from appliance.words.table import tell

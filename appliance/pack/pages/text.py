@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.evidence.report import wording
+from appliance.pack.pages import wording
 from appliance.sanitise import safe
 from appliance.views import AuditView
 from appliance.words.table import tell

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from appliance.evidence.report.wording import ROLE
+from appliance.pack.pages.wording import ROLE
 from appliance.words.table import tell
 from audit_core.results import DetectorReport, Histogram
 

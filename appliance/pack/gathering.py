@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.designs.shelf import assignments
-from appliance.evidence.pack import PackInput
+from appliance.pack.facts import PackInput
 from appliance.policies.shelf import about
 from appliance.registry import ModelRecord
 from appliance.views import AuditView
@@ -41,6 +41,7 @@ def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> Pa
         model=document["pack"]["model"],
         data=document["pack"]["data"],
         run=document["pack"]["run"],
+        records=document["pack"].get("records", {}),
         stored=document["result"],
         related=(
             stored.model,
@@ -118,7 +119,7 @@ def _run(seed: int) -> dict[str, Any]:
 @cache
 def code_digest() -> str:
     """Hex SHA-256 over every source file of the four packages, by path."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     digest = hashlib.sha256()
     for package in _CODE:
         for file in sorted((root / package).rglob("*.py")):
