@@ -21,7 +21,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.errors import IntegrityError
-from appliance.evidence.verify_evidence import Checkpoint, Key, compose_note, manifest_text, ten_words
+from appliance.evidence.verify_evidence import (
+    Checkpoint,
+    Key,
+    compose_note,
+    manifest_text,
+    retention_text,
+    statement_text,
+    ten_words,
+)
 
 KEY_FILE = "signing.key"
 _VERSION = b"gradaudit log key 1\n"
@@ -81,7 +89,10 @@ class LogKeys:
 
 
 class NoteSigner:
-    """Signs checkpoints and manifests. Ed25519 is deterministic: same text, same bytes."""
+    """Signs checkpoints, manifests, retention certificates, statements: texts that begin differently each.
+
+    Ed25519 is deterministic: same text, same bytes.
+    """
 
     def __init__(self, seed: bytes) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
@@ -96,6 +107,14 @@ class NoteSigner:
     def manifest(self, manifest: bytes) -> bytes:
         """The signed note over a pack's manifest."""
         return self._sign(manifest_text(manifest))
+
+    def retention(self, certificate: bytes) -> bytes:
+        """The signed note over a retention certificate."""
+        return self._sign(retention_text(certificate))
+
+    def statement(self, payload_type: str, payload: bytes) -> bytes:
+        """The signature of a DSSE envelope: over type and payload, each with its length."""
+        return self._private.sign(statement_text(payload_type, payload))
 
     def _sign(self, text: bytes) -> bytes:
         return compose_note(text, self.key, self._private.sign(text))

@@ -166,6 +166,19 @@ class Queries:
         """The signed note over an evidence pack's manifest."""
         return self._signer.manifest(manifest)
 
+    def sign_retention(self, certificate: bytes) -> bytes:
+        """The signed note over a retention certificate."""
+        return self._signer.retention(certificate)
+
+    def sign_statement(self, payload_type: str, payload: bytes) -> bytes:
+        """The DSSE signature, 64 bytes, over a payload of this type; its key id is `key_id`."""
+        return self._signer.statement(payload_type, payload)
+
+    @property
+    def key_id(self) -> str:
+        """Name of the log's key, as checkpoints begin with it."""
+        return self._signer.key.name
+
     @indexed
     def root_at(self, size: int) -> bytes:
         """Root over the first `size` entries."""

@@ -955,6 +955,17 @@ def manifest_text(manifest: bytes) -> bytes:
     return b"gradaudit evidence pack 1\n" + sha256(manifest).hex().encode() + b"\n"
 
 
+def retention_text(certificate: bytes) -> bytes:
+    """The text that the log's key signs over a retention certificate."""
+    return b"gradaudit retention certificate 1\n" + sha256(certificate).hex().encode() + b"\n"
+
+
+def statement_text(payload_type: str, payload: bytes) -> bytes:
+    """What is signed of a DSSE envelope: its pre-authentication encoding (DSSE v1)."""
+    name = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(payload), payload)
+
+
 def check_pack(data: bytes) -> Report:
     """Check every byte of a pack.
 

@@ -25,6 +25,8 @@ class PackInput:
         run: how it was run: code digest, versions, seeds, hardware, times.
         records: how the site stood when the audit closed: reviews of the log, access and roles, encryption,
             egress, retention; empty for audits that closed before these were kept.
+        salt_seed: 32 random bytes, kept sealed with the audit: the salts of the commitment's leaves follow from
+            them; empty for audits that closed before there were leaves.
         related: names of other objects (model, cohort) whose log entries go along.
         stored: the result as it was stored when the audit closed. Fields that it lacks were added by a later
             version and are no part of what the log committed to. None: the view is as it was closed.
@@ -37,6 +39,7 @@ class PackInput:
     data: Mapping[str, Any]
     run: Mapping[str, Any] = field(default_factory=dict)
     records: Mapping[str, Any] = field(default_factory=dict)
+    salt_seed: bytes = field(default=b"", repr=False)
     related: tuple[str, ...] = ()
     stored: Mapping[str, Any] | None = None
 
@@ -50,12 +53,17 @@ class PackFacts:
         log: the site's log; parts sign with it and read from it, and never append.
         entries: the audit's entries and those of related objects, oldest first; the last one closed it.
         size: entries of the log under the pack's checkpoint.
+        edition: "full", or "vendor": nothing about patients, and `given` holds nothing of them either.
+        withheld: what this pack withholds of what the log committed to: `data.json`, or a part of a member as
+            `results.json#/result/exposure`; sorted.
     """
 
     given: PackInput
     log: EvidenceLog
     entries: tuple[Entry, ...]
     size: int
+    edition: str = "full"
+    withheld: tuple[str, ...] = ()
 
     @property
     def view(self) -> AuditView:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from appliance.designs.shelf import assignments
@@ -28,7 +29,12 @@ _CODE = ("audit_core", "medio", "appliance", "tui")
 
 def described(workspace: Workspace, model: ModelRecord, cohort: Cohort, seed: int) -> dict[str, Any]:
     """The parts of a pack that are stored with the audit. No patient, no pseudonym, no path."""
-    return {"model": _model(model), "data": _data(workspace, cohort), "run": _run(seed)}
+    return {
+        "model": _model(model),
+        "data": _data(workspace, cohort),
+        "run": _run(seed),
+        "salt_seed": token_hex(32),  # of the leaves that the log commits to; it leaves the site in no pack
+    }
 
 
 def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> PackInput:
@@ -42,6 +48,7 @@ def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> Pa
         data=document["pack"]["data"],
         run=document["pack"]["run"],
         records=document["pack"].get("records", {}),
+        salt_seed=bytes.fromhex(document["pack"].get("salt_seed", "")),
         stored=document["result"],
         related=(
             stored.model,
