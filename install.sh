@@ -6,10 +6,20 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 VENV=$(realpath -m "${GRADAUDIT_VENV:-$HERE/.venv}")
 MINIMUM_FREE_GIB=4
 TORCH_INDEX=""
+# A version that came in a bundle lies in FOLDER/versions/DIGEST/source; units name FOLDER/current, so that they
+# follow an upgrade and a rollback.
+BUNDLED=""
+if [[ $HERE == */versions/*/source && -f ${HERE%/source}/bundle.json ]]; then
+    BUNDLED=${HERE%/versions/*/source}
+    if [[ ${HERE%/source} -ef $BUNDLED/current ]]; then
+        HERE=$BUNDLED/current/source
+    fi
+    VENV=${HERE%/source}/venv
+fi
 
 usage() {
     cat >&2 <<'TEXT'
-usage: ./install.sh [install | demo | test | service] [--torch-index URL] [options of the demo]
+usage: ./install.sh [install | demo | test | service | bundle | offline FILE | rollback] [options]
 
   install   set up .venv and print what to do next (the default)
   demo      install, then run the whole main job on shipped studies and models
@@ -18,6 +28,12 @@ usage: ./install.sh [install | demo | test | service] [--torch-index URL] [optio
   service   write systemd units that start what is due (docs/service.md), as root, for an appliance that is installed:
             --workspace DIR --user NAME --credential FILE [--vendor DIR]... [--print] [--enable[=daemon|timer]]
             --remove takes them away again
+
+  bundle    on a machine with a network: write one signed file for machines without one (docs/air-gap.md)
+            [-o FILE] [--sign KEY] [--wheels DIR] [--torch-index URL]
+  offline   install such a file, with no network and beside the version in use; then switch to it
+            FILE [--key "TEN WORDS"] [--into FOLDER] [--check] [--older]
+  rollback  switch back to the version before: [--into FOLDER]
 
   --torch-index URL   take torch from this package index (for instance a CUDA build)
 TEXT
@@ -32,12 +48,12 @@ fail() { # fail MESSAGE HINT
 
 # --- Python -------------------------------------------------------------------------------------------------
 
-find_python() { # prints the first usable interpreter
+find_python() { # find_python MODULES: prints the first usable interpreter that has them
     local candidate usable without_venv=""
     for candidate in ${GRADAUDIT_PYTHON:-python3.13 python3.12 python3.11 python3}; do
         usable=$(command -v "$candidate") || continue
         "$usable" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue
-        if "$usable" -c 'import venv, ensurepip' >/dev/null 2>&1; then
+        if "$usable" -c "import $1" >/dev/null 2>&1; then
             printf '%s\n' "$usable"
             return
         fi
@@ -72,7 +88,7 @@ make_venv() {
     if [[ -e $VENV && ! -f $VENV/pyvenv.cfg && -n $(ls -A "$VENV") ]]; then
         fail "$VENV exists and is not a virtual environment" "move it away, or set GRADAUDIT_VENV to another folder"
     fi
-    python=$(find_python)
+    python=$(find_python "venv, ensurepip")
     check_space
     say "making $VENV with $("$python" --version)"
     "$python" -m venv --clear "$VENV" >&2 ||
@@ -328,6 +344,31 @@ run_service() {
     fi
 }
 
+# --- machines without a network -----------------------------------------------------------------------------
+
+run_site() { # run_site PYTHON MODULE ARGUMENT...: one of our modules that need nothing but Python
+    local python=$1 module=$2
+    shift 2
+    exec "$python" -I -c "import sys; sys.path.insert(0, sys.argv.pop(1)); from appliance.site.$module import main
+raise SystemExit(main())" "$(cd "$HERE" && pwd -P)" "$@"
+}
+
+run_offline() { # run_offline offline|rollback ARGUMENT...
+    local python
+    if [[ -n $BUNDLED && " $* " != *" --into"* ]]; then
+        set -- "$@" --into "$BUNDLED"
+    fi
+    python=$(find_python venv)
+    run_site "$python" offline "$@"
+}
+
+run_bundle() {
+    [[ -z $BUNDLED ]] || fail "this version came in a bundle" "make bundles in a checkout, on a machine with a network"
+    unset PYTHONPATH PYTHONHOME
+    set_up install
+    run_site "$VENV/bin/python" bundling "$@"
+}
+
 say_what_next() {
     cat >&2 <<TEXT
 installed in $VENV
@@ -345,10 +386,11 @@ main() {
         act=$1
         shift
     fi
-    if [[ $act == service ]]; then
-        run_service "$@"
-        return
-    fi
+    case $act in
+        service) run_service "$@"; return ;;
+        bundle) run_bundle "$@" ;;
+        offline | rollback) run_offline "$act" "$@" ;;
+    esac
     while [[ $# -gt 0 ]]; do
         case $1 in
             --torch-index) TORCH_INDEX=${2:?--torch-index needs a URL}; shift 2 ;;
@@ -365,6 +407,10 @@ main() {
     export PYTHONNOUSERSITE=1
     # Small models: a second thread waits more than it computes, and the other core has the next process.
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    if [[ -n $BUNDLED ]]; then
+        [[ $act == demo ]] || fail "this version came in a bundle and is complete" "./install.sh offline FILE installs another"
+        run_demo ${rest[@]+"${rest[@]}"}
+    fi
     set_up "$act"
     case $act in
         install) say_what_next ;;

@@ -80,6 +80,12 @@ def checks(workspace: Path | None = None) -> tuple[Check, ...]:
     return tuple(look() for look in looks)
 
 
+def installation() -> tuple[Check, ...]:
+    """Only what was installed, whatever machine it is on."""
+    looks = (required_packages, optional_packages, torchvision_absent, own_packages, encrypted_database)
+    return tuple(look() for look in looks)
+
+
 def python_version() -> Check:
     """Python 3.11 to 3.13 are what the pinned packages are built for."""
     found = ".".join(map(str, sys.version_info[:3]))

@@ -11,12 +11,17 @@ from appliance.commands.session import Json
 from appliance.narration import emit, progress, say
 
 
-def doctor(json_: Json = False) -> None:
+def doctor(
+    json_: Json = False,
+    installation: Annotated[
+        bool, typer.Option("--installation", help="Only what was installed, not the machine.")
+    ] = False,
+) -> None:
     """Check this machine and say how to mend what is missing."""
-    from appliance.doctor import checks
+    from appliance import doctor
     from appliance.views import plain
 
-    results = checks()
+    results = doctor.installation() if installation else doctor.checks()
     lines = [
         f"{check.status:8} {check.name}: {check.sentence}"
         + (f"\n         {check.hint}" if check.hint else "")

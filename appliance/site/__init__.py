@@ -1,0 +1,1 @@
+"""How the appliance stands at a site: bundles for machines without a network, configuration, health."""
