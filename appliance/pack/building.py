@@ -3,9 +3,10 @@
 Nothing in it depends on when or where it is written, but for what witnesses have cosigned since: the same
 audit under the same cosignatures gives the same bytes. It holds no patient, no pseudonym and no score of one.
 
-Closing an audit commits the log to four members (`data.json`, `model.json`, `policy.toml`, `results.json`)
-before there is a pack; the pack's manifest lists all members but itself and is signed by the log's key. So
-each byte hangs on a signature, and nothing has to contain its own digest.
+Closing an audit commits the log to the salted leaves of five members (`data.json`, `model.json`, `policy.toml`,
+`records.json`, `results.json`) before there is a pack; the pack's manifest lists all members but itself and is
+signed by the log's key. So each byte hangs on a signature, nothing has to contain its own digest, and a pack may
+withhold leaves: docs/spec/pack.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
@@ -25,7 +26,9 @@ from appliance.evidence import verify_evidence as checked
 from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.witnesses import cosigned
+from appliance.pack.editions import FULL, cut
 from appliance.pack.facts import PackFacts, PackInput
+from appliance.pack.leaves import commitment, documents
 from appliance.pack.parts import PARTS
 from appliance.views import AuditView, plain
 
@@ -33,10 +36,12 @@ _DIGITS = 6  # significant; what two machines may differ in lies below
 
 
 def committed_members(given: PackInput) -> dict[str, bytes]:
-    """The four members that the log commits to when the audit closes."""
+    """The members that the log commits to when the audit closes: four, and the site's records where kept."""
     if sha256(given.policy_text).hexdigest() != given.view.policy_digest:
         raise IntegrityError("the policy text is not the one the audit ran under", "look at the policy file")
-    return {
+    kept = given.records if given.salt_seed else {}
+    records = {checked.RECORDS: _json({"format": "gradaudit-records-1", **kept})} if kept else {}
+    return records | {
         "data.json": _json({"format": "gradaudit-data-1", **given.data}),
         "model.json": _json(
             {"format": "gradaudit-model-1", "digest": given.view.model_digest, **given.model}
@@ -63,33 +68,46 @@ def close_audit(
         actor=actor,
         policy_digest=given.view.policy_digest,
         detail_digest=findings_digest,
-        result_root=checked.commitment(committed_members(given)),
+        result_root=commitment(given.salt_seed, committed_members(given)),
     )
 
 
-def build(log: EvidenceLog, given: PackInput) -> bytes:
+def build(log: EvidenceLog, given: PackInput, edition: str = FULL, withhold: Collection[str] = ()) -> bytes:
     """The pack of a closed audit, under the checkpoint that closed it.
 
+    Args:
+        edition: "full", or "vendor": without anything about patients.
+        withhold: committed members, or parts of them, that are withheld besides: `data.json`,
+            `results.json#/result/exposure`. What is made of them is left out.
+
     Raises:
-        UsageError: the log has not closed this audit.
+        UsageError: the log has not closed this audit; no such edition, or nothing of that name to withhold.
         IntegrityError: the audit is not the one that was closed, or the pack does not verify.
     """
-    members = committed_members(given)
+    committed = committed_members(given)
     entries = _entries(log, given)
     closing = entries[-1]
-    if closing.result_root != checked.commitment(members):
+    if closing.result_root != commitment(given.salt_seed, committed):
         raise IntegrityError(
             "the stored audit is not the one whose verdict was logged",
             "run `gradaudit log verify`; do not export",
         )
-    facts = PackFacts(given, log, tuple(entries), _checkpoint_after(log, closing.index))
-    members |= _log_extract(facts)
+    parted = documents(given.salt_seed, committed) if given.salt_seed else {}
+    shown = cut(given, parted, committed, edition, withhold)
+    size = _checkpoint_after(log, closing.index)
+    facts = PackFacts(shown.given, log, tuple(entries), size, edition, shown.withheld)
+    members = {**shown.members, **_log_extract(facts)}
+    left_out: list[str] = []
     for part in PARTS:
-        members |= part(facts, members)
+        made = part(facts, members)
+        left_out += [name for name in made if not shown.kept(name)]
+        members |= {name: data for name, data in made.items() if shown.kept(name)}
+    members[checked.DISCLOSURE] = _json({**shown.disclosure, "left_out": sorted(left_out)})
     members["manifest.json"] = _json(
         {
             "audit": given.view.row.audit_id,
-            "format": "gradaudit-pack-1",
+            "edition": edition,
+            "format": "gradaudit-pack-2",
             "members": {name: sha256(data).hexdigest() for name, data in members.items()},
             "run": {"timings": {step.phase: step.seconds for step in given.view.result.timings}, **given.run},
         }
@@ -135,17 +153,19 @@ def _cosigned(log: EvidenceLog, size: int) -> dict[str, bytes]:
     return {checked.COSIGNED: _json(found)} if found else {}
 
 
-def write(log: EvidenceLog, given: PackInput, path: Path) -> Path:
+def write(
+    log: EvidenceLog, given: PackInput, path: Path, edition: str = FULL, withhold: Collection[str] = ()
+) -> Path:
     """Build the pack and put it at `path`, all of it or nothing.
 
     Raises:
         UsageError: the folder is not there or cannot be written; otherwise as `build`.
     """
-    pack = build(log, given)
+    pack = build(log, given, edition, withhold)
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as stream:
-            stream.write(pack)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -154,7 +174,6 @@ def write(log: EvidenceLog, given: PackInput, path: Path) -> Path:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", "name a folder that exists"
         ) from error
-    return path
 
 
 def decimal_strings(value: Any) -> Any:
@@ -234,5 +253,9 @@ def _checkpoint_after(log: EvidenceLog, index: int) -> int:
 
 def suggested_name(view: AuditView) -> str:
     """A file name for the pack of an audit."""
-    parts = (view.row.model, view.row.audit_id, view.verdict.word.value)
-    return "evidence-" + "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", part) for part in parts) + ".zip"
+    return file_name("evidence", view.row.model, view.row.audit_id, view.verdict.word.value)
+
+
+def file_name(*parts: str) -> str:
+    """A file name of these parts, whatever signs are in them."""
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", part) for part in parts) + ".zip"
