@@ -138,10 +138,10 @@ def _log_extract(facts: PackFacts) -> dict[str, bytes]:
             }
         ),
         "log/verifier-key": log.verifier_key,
-    } | _cosigned(log, size)
+    } | cosigned_members(log, size)
 
 
-def _cosigned(log: EvidenceLog, size: int) -> dict[str, bytes]:
+def cosigned_members(log: EvidenceLog, size: int) -> dict[str, bytes]:
     """What witnesses have cosigned since: later states, each proven to contain the pack's."""
     found = [
         {
@@ -161,7 +161,16 @@ def write(
     Raises:
         UsageError: the folder is not there or cannot be written; otherwise as `build`.
     """
-    pack = build(log, given, edition, withhold)
+    put(build(log, given, edition, withhold), path)
+    return path
+
+
+def put(data: bytes, path: Path) -> None:
+    """A file of these bytes, all of it or nothing.
+
+    Raises:
+        UsageError: the folder is not there or cannot be written.
+    """
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as stream:
