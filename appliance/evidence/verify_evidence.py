@@ -21,6 +21,7 @@ import argparse
 import base64
 import binascii
 import hashlib
+import hmac
 import io
 import json
 import re
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     Visit = Callable[[int, int, bytes], None]
 
 MAX_PACK = 1 << 28  # bytes; a pack is below 5 MB
+MAX_MEMBERS = 1024  # of a pack
+MAX_LEAVES = 1 << 20  # of one committed member
 MAX_ENTRY = 4096  # bytes of one journal entry
 
 
@@ -188,6 +191,98 @@ def is_consistent(old: Checkpoint, new: Checkpoint, path: Sequence[bytes]) -> bo
             after = node_hash(after, step)
         node, last = node >> 1, last >> 1
     return last == 0 and before == old.root and after == new.root
+
+
+# ---------------------------------------------------------------- salted leaves of a document
+
+if TYPE_CHECKING:
+    Step = str | int  # a key of an object, or a number in a list
+    Leaf = tuple[tuple[Step, ...], Any]  # the way to a value from the top of a document, and the value
+
+
+def leaves(value: Any, way: tuple[Step, ...] = ()) -> Iterator[Leaf]:
+    """What a document is committed to in, in order: it is taken apart at objects and at lists that hold some.
+
+    Every other list is one leaf, so that how long it is stays hidden with it.
+    """
+    if isinstance(value, dict) and value:
+        for key in sorted(value):
+            yield from leaves(value[key], (*way, key))
+    elif isinstance(value, list) and _holds_objects(value):
+        for number, item in enumerate(value):
+            yield from leaves(item, (*way, number))
+    else:
+        yield way, value
+
+
+def _holds_objects(value: list[Any]) -> bool:
+    return any(isinstance(item, dict) or (isinstance(item, list) and _holds_objects(item)) for item in value)
+
+
+def document_leaves(name: str, data: bytes) -> list[Leaf]:
+    """The leaves of a committed member: of a JSON document its own, of any other file its SHA-256."""
+    return list(leaves(parse_canonical(data, name))) if name.endswith(".json") else [((), sha256(data).hex())]
+
+
+def leaf_salt(seed: bytes, way: Sequence[Step]) -> str:
+    """The salt of one leaf, 128 bits in hex, from the seed of its member."""
+    return hmac.new(seed, canonical(list(way)), "sha256").hexdigest()[:32]
+
+
+def salted_leaf(salt: str, way: Sequence[Step], value: Any) -> bytes:
+    """Hash of one leaf of a document."""
+    return leaf_hash(canonical([salt, list(way), value]))
+
+
+def half(size: int) -> int:
+    """Where a tree of `size` > 1 leaves divides: the largest power of two below it (RFC 6962)."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def subtree(hashes: Sequence[bytes], first: int, end: int) -> bytes:
+    """Hash over the leaves from `first` to before `end`, of a whole subtree."""
+    tree = Tree()
+    for leaf in hashes[first:end]:
+        tree.push(leaf)
+    return tree.root()
+
+
+def disclosed_root(document: Any, place: str) -> bytes:
+    """The root of a document of which some leaves are shown and others are covered by hashes.
+
+    Raises:
+        Broken: they do not cover every place once.
+    """
+    size = document["leaves"]
+    shown, covered = {}, {}
+    for number, salt, way, value in document["shown"]:
+        if not re.fullmatch("[0-9a-f]{32}", salt):
+            raise Broken(f"{place}, leaf {int(number)}: not a salt")
+        shown[number, number + 1] = salted_leaf(salt, way, value)
+    for first, end, node in document["withheld"]:
+        covered[first, end] = bytes.fromhex(node)
+    pieces = sorted([*shown, *covered])
+    counted = len(document["shown"]) + len(document["withheld"])
+    ends = [0, *(end for _, end in pieces)]
+    if len(pieces) != counted or not 0 < size <= MAX_LEAVES or ends[-1] != size:
+        raise Broken(f"{place}: its leaves are not {size}")
+    for number, (first, end) in enumerate(pieces):
+        before = ends[number]
+        if first != before or end <= first:
+            raise Broken(f"{place}, leaf {before}: missing or there twice")
+    if len({canonical(way) for _, _, way, _ in document["shown"]}) != len(shown):
+        raise Broken(f"{place}: one place in the document has two values")
+    known = {**covered, **shown}
+
+    def root(first: int, end: int) -> bytes:
+        if (first, end) in known:
+            return known[first, end]
+        if end - first == 1:
+            raise Broken(f"{place}, leaf {first}: its hash covers no whole branch of the tree")
+        middle = first + half(end - first)
+        return node_hash(root(first, middle), root(middle, end))
+
+    return root(0, size)
 
 
 # ---------------------------------------------------------------- Ed25519 (RFC 8032 §5.1)
@@ -849,6 +944,8 @@ def _layout_by_members(data: bytes) -> Layout:
     layout: Layout = []
     at = 0
     while data[at : at + 4] == b"PK\x03\x04" and at + _LOCAL.size <= len(data):
+        if len(layout) == MAX_MEMBERS:
+            return []
         fields = _LOCAL.unpack_from(data, at)
         start = at + _LOCAL.size
         layout.append((data[start : start + fields[9]].decode("latin-1"), fields[8]))
@@ -860,6 +957,8 @@ def _layout_by_directory(data: bytes) -> Layout:
     layout: Layout = []
     at = _END.unpack_from(data, len(data) - _END.size)[6] if len(data) >= _END.size else len(data)
     while data[at : at + 4] == b"PK\x01\x02" and at + _CENTRAL.size <= len(data):
+        if len(layout) == MAX_MEMBERS:
+            return []
         fields = _CENTRAL.unpack_from(data, at)
         start = at + _CENTRAL.size
         layout.append((data[start : start + fields[10]].decode("latin-1"), fields[9]))
@@ -926,10 +1025,14 @@ def _where_it_ends(data: bytes, layout: Layout) -> str:
 
 # ---------------------------------------------------------------- what a pack says
 
-COMMITTED = ("data.json", "model.json", "policy.toml", "results.json")
+COMMITTED = ("data.json", "model.json", "policy.toml", "results.json")  # by every audit, in every version
+RECORDS = "records.json"  # committed as well, where the site's records were kept when the audit closed
 SEALS = ("manifest.json", "manifest.note")  # every other member is listed in the first, signed by the second
+DISCLOSURE = "disclosure.json"  # roots of the committed members, and salts of those that are shown whole
+VERDICTS = ("verdict.html", "verdict.txt")
+STATEMENT, STATEMENT_TYPE = "run.intoto.json", "application/vnd.in-toto+json"
+RETENTION, RETENTION_NOTE = "records/retention.json", "records/retention.note"
 REQUIRED = (
-    *COMMITTED,
     *SEALS,
     "README.txt",
     "log/checkpoint",
@@ -937,17 +1040,35 @@ REQUIRED = (
     "log/opening",
     "log/proofs.json",
     "log/verifier-key",
-    "verdict.html",
-    "verdict.txt",
     "verify_evidence.py",
 )
+FORMATS = {  # of the manifest -> what such a pack needs besides
+    "gradaudit-pack-1": (*COMMITTED, *VERDICTS),
+    "gradaudit-pack-2": (DISCLOSURE,),
+}
 CLOSING_ACT = b"audit.close"
 COSIGNED = "log/cosigned.json"  # only in packs of a log that a witness has seen since
 
 
 def commitment(members: dict[str, bytes]) -> str:
-    """What the log signed when the audit closed: a digest over data statement, model, policy, results."""
-    return sha256(canonical({name: sha256(members[name]).hex() for name in COMMITTED})).hex()
+    """What the log signed when an audit closed, before there were leaves: a digest over four members."""
+    return digest_commitment({name: sha256(members[name]).hex() for name in COMMITTED})
+
+
+def digest_commitment(digests: dict[str, str]) -> str:
+    """The same from the members' digests."""
+    return sha256(canonical({name: digests[name] for name in COMMITTED})).hex()
+
+
+def leaf_commitment(roots: dict[str, dict[str, Any]]) -> str:
+    """What the log signs when an audit closes: number of leaves and root of each committed member."""
+    members = {name: {"leaves": one["leaves"], "root": one["root"]} for name, one in roots.items()}
+    return sha256(canonical({"format": "gradaudit-commitment-2", "members": members})).hex()
+
+
+def disclosed(name: str) -> str:
+    """The member that stands in a pack for a committed one of which some leaves are withheld."""
+    return name[: name.rindex(".")] + ".disclosed.json"
 
 
 def manifest_text(manifest: bytes) -> bytes:
@@ -976,11 +1097,12 @@ def check_pack(data: bytes) -> Report:
     if not data or not (data[:4] == b"PK\x03\x04"[: len(data)] or data[-22:-18] == b"PK\x05\x06"):
         raise Unreadable("neither an evidence pack nor the directory of a log")
     members, problems = split_zip(data)
-    missing = [name + ": missing" for name in REQUIRED if members and name not in members]
+    required, form = (ANSWER_REQUIRED, _check_answer) if ANSWER in members else (REQUIRED, _check_members)
+    missing = [name + ": missing" for name in required if members and name not in members]
     if not members or missing:
         raise Broken("; ".join(problems + missing))
     try:
-        report = _check_members(members)
+        report = form(members)
     except Broken as broken:
         if not any(str(broken).split(":")[0] == problem.split(":")[0] for problem in problems):
             problems.append(str(broken))
@@ -1006,19 +1128,26 @@ def _check_members(members: dict[str, bytes]) -> Report:
     for name in sorted((set(stated) | set(members)) - set(SEALS)):
         if name not in members or stated.get(name) != sha256(members[name]).hex():
             raise Broken(_shown(name) + ": not what the signed manifest lists")
+    if manifest["format"] not in FORMATS:
+        raise Broken("manifest.json: of a form that this verifier does not know; use a newer one")
+    for name in FORMATS[manifest["format"]]:
+        if name not in members:
+            raise Broken(name + ": missing")
     seen = _check_cosigned(members, key, head)
-    results = parse_canonical(members["results.json"], "results.json")
-    _check_closing(members, entries[-1], results)
-    model = results["model"]
+    said = _check_closing(members, entries[-1])
+    if said.audit and manifest["audit"] != said.audit:
+        raise Broken("manifest.json: names another audit than the one that was closed")
+    _check_signed(members, key)
     return Report(
         key,
         head,
         (
-            f"audit    {_printable(results['audit'])}, verdict {_printable(results['verdict']['word'])}",
-            f"model    {_printable(model['name'])}, {_printable(model['digest'])}",
+            f"audit    {_printable(manifest.get('audit'))}, verdict {_printable(said.word)}",
+            f"model    {_printable(said.model or 'withheld')}, {_printable(said.digest or 'withheld')}",
             f"log      {len(entries)} entries of this audit, proven in a log of {head.size}",
             f"state    <{state_words(head.text(key))}>",
             f"pack     {len(members)} members, every byte accounted for",
+            *(_printable(line) for line in said.withheld),
             *("witness  " + one.line() for one in seen),
         ),
         seen,
@@ -1060,20 +1189,219 @@ def _check_entries(members: dict[str, bytes], head: Checkpoint) -> list[re.Match
     return entries
 
 
-def _check_closing(members: dict[str, bytes], closing: re.Match[bytes], results: Any) -> None:
+class Said(NamedTuple):
+    """What the committed members of a pack say, "" where it is withheld, and what is withheld."""
+
+    audit: str
+    word: str
+    model: str
+    digest: str
+    withheld: tuple[str, ...]
+
+
+def _check_closing(members: dict[str, bytes], closing: re.Match[bytes]) -> Said:
+    """Hold the committed members against the entry that closed the audit."""
     entry = f"entry {int(closing.group('id'))} closed the audit"
+    word = closing.group("outcome").decode()
     if closing.group("act") != CLOSING_ACT:
         raise Broken("log/entries.jsonl: the last entry does not close an audit")
-    if closing.group("result").decode() != commitment(members):
-        raise Broken(f"{', '.join(COMMITTED)}: {entry} over other bytes")
-    if closing.group("policy").decode() != sha256(members["policy.toml"]).hex():
+    names, found, withheld = _check_committed(members)
+    if closing.group("result").decode() != found:
+        raise Broken(f"{', '.join(names)}: {entry} over other bytes")
+    if "policy.toml" in members and closing.group("policy").decode() != sha256(members["policy.toml"]).hex():
         raise Broken(f"policy.toml: {entry} under another policy")
-    if closing.group("outcome").decode() != results["verdict"]["word"]:
+    told = _told(members)
+    if told.get(("verdict", "word"), word) != word:
         raise Broken(f"results.json: {entry} with another verdict")
+    ways = ("audit",), ("model", "name"), ("model", "digest")
+    audit, model, digest = (str(told.get(way, "")) for way in ways)
+    return Said(audit, word, model, digest, withheld)
+
+
+def _check_committed(members: dict[str, bytes]) -> tuple[Sequence[str], str, tuple[str, ...]]:
+    """The committed members by name, the digest over them as the log would hold it, what is withheld."""
+    if DISCLOSURE not in members:
+        return COMMITTED, commitment(members), ()
+    disclosure = parse_canonical(members[DISCLOSURE], DISCLOSURE)
+    stated = disclosure["members"]
+    for name in COMMITTED:
+        if name not in stated:
+            raise Broken(f"{DISCLOSURE}: says nothing of {name}")
+    for name in (*COMMITTED, RECORDS):
+        if name not in stated and (name in members or disclosed(name) in members):
+            raise Broken(f"{name}: not among what {DISCLOSURE} lists")
+    for name in VERDICTS:
+        if name not in members and name not in disclosure["left_out"]:
+            raise Broken(name + ": missing")
+    form = _check_digests if disclosure["commitment"] == 1 else _check_leaves
+    withheld = tuple(
+        f"withheld {number} of {of} leaves of {name}"
+        for name, (number, of) in sorted(form(members, stated).items())
+        if number
+    )
+    left = tuple(f"left out {name}: it is made of what is withheld" for name in disclosure["left_out"])
+    if disclosure["commitment"] == 1:
+        committed = digest_commitment({name: stated[name]["digest"] for name in COMMITTED})
+        return COMMITTED, committed, withheld + left
+    return tuple(stated), leaf_commitment(stated), withheld + left
+
+
+def _check_digests(members: dict[str, bytes], stated: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """How much is withheld of each member that an older log committed to by its digest: all or nothing."""
+    for name in stated:
+        if name in members and sha256(members[name]).hex() != stated[name]["digest"]:
+            raise Broken(f"{name}: not what {DISCLOSURE} lists")
+    return {name: (int(name not in members), 1) for name in stated}
+
+
+def _check_leaves(members: dict[str, bytes], stated: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """How many leaves of each committed member are withheld; each fits its root, whole or in part."""
+    found = {}
+    for name, one in stated.items():
+        size, part = one["leaves"], disclosed(name)
+        if name in members and part in members:
+            raise Broken(f"{part}: {name} is there as well")
+        if name in members:
+            parts = document_leaves(name, members[name])
+            seed = bytes.fromhex(one["seed"])
+            hashes = [salted_leaf(leaf_salt(seed, way), way, value) for way, value in parts]
+            found[name], root = (0, size), subtree(hashes, 0, len(hashes))
+            fits = len(hashes) == size
+        elif part in members:
+            document = parse_canonical(members[part], part)
+            fits = document["leaves"] == size and document["member"] == name
+            root = disclosed_root(document, part)
+            found[name] = (size - len(document["shown"]), size)
+        else:
+            fits, root, found[name] = size > 0, bytes.fromhex(one["root"]), (size, size)
+        if not fits or root.hex() != one["root"]:
+            raise Broken(f"{name if name in members else part}: not what {DISCLOSURE} lists")
+    return found
+
+
+def _told(members: dict[str, bytes]) -> dict[tuple[Step, ...], Any]:
+    """The leaves of the results that a pack shows."""
+    if "results.json" in members:
+        return dict(document_leaves("results.json", members["results.json"]))
+    part = disclosed("results.json")
+    shown = parse_canonical(members[part], part)["shown"] if part in members else []
+    return {tuple(way): value for _, _, way, value in shown}
+
+
+def _check_signed(members: dict[str, bytes], key: Key) -> None:
+    """What the log's key signs besides: the statement of the run, and how long the records are kept."""
+    if STATEMENT in members:
+        envelope = parse_canonical(members[STATEMENT], STATEMENT)
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
+        text = statement_text(STATEMENT_TYPE, payload)
+        if envelope["payloadType"] != STATEMENT_TYPE or len(signatures) != 1:
+            raise Broken(STATEMENT + ": not one signature over an in-toto statement")
+        if not ed25519_valid(key.public, text, signatures[0]):
+            raise Broken(STATEMENT + ": the signature does not match the statement")
+        for subject in parse_canonical(payload, STATEMENT + ", payload")["subject"]:
+            name, digest = subject.get("name"), subject["digest"].get("sha256")
+            if name in members and digest != sha256(members[name]).hex():
+                raise Broken(f"{STATEMENT}: states another {_shown(str(name))}")
+    if (RETENTION in members) != (RETENTION_NOTE in members):
+        raise Broken(f"{RETENTION if RETENTION_NOTE in members else RETENTION_NOTE}: missing")
+    if RETENTION in members:
+        text = open_note(members[RETENTION_NOTE], key, RETENTION_NOTE)
+        if text != retention_text(members[RETENTION]):
+            raise Broken(f"{RETENTION}: not the certificate that was signed")
 
 
 def _printable(value: Any) -> str:
     return re.sub(r"[^ -~]", "?", str(value))[:80]
+
+
+# ---------------------------------------------------------------- an answer: the packs of a span of days
+
+ANSWER, ANSWER_FORMAT = "answer.json", "gradaudit-answer-1"
+ANSWER_REQUIRED = (
+    ANSWER,
+    *SEALS,
+    "README.txt",
+    "index.html",
+    "index.txt",
+    "log/checkpoint",
+    "log/entries.jsonl",
+    "log/proofs.json",
+    "log/verifier-key",
+    "verify_evidence.py",
+)
+
+
+def answer_text(manifest: bytes) -> bytes:
+    """The text that the log's key signs over an answer's manifest; no pack's manifest is signed so."""
+    return b"gradaudit evidence answer 1\n" + sha256(manifest).hex().encode() + b"\n"
+
+
+def _check_answer(members: dict[str, bytes]) -> Report:
+    key = parse_key(members["log/verifier-key"], "log/verifier-key")
+    head = open_checkpoint(members["log/checkpoint"], key, "log/checkpoint")
+    entries = _check_entries(members, head)
+    if open_note(members["manifest.note"], key, "manifest.note") != answer_text(members["manifest.json"]):
+        raise Broken("manifest.json: not the manifest that was signed")
+    manifest = parse_canonical(members["manifest.json"], "manifest.json")
+    stated = manifest["members"]
+    for name in sorted((set(stated) | set(members)) - set(SEALS)):
+        if name not in members or stated.get(name) != sha256(members[name]).hex():
+            raise Broken(_shown(name) + ": not what the signed manifest lists")
+    answer = parse_canonical(members[ANSWER], ANSWER)
+    if manifest["format"] != ANSWER_FORMAT or answer["format"] != ANSWER_FORMAT:
+        raise Broken("manifest.json: of a form that this verifier does not know; use a newer one")
+    if (answer["log"]["entries"], answer["log"]["root"]) != (head.size, head.root.hex()):
+        raise Broken(ANSWER + ": speaks of another state of the log than log/checkpoint signs")
+    held = sorted(name for name in members if name.startswith("packs/"))
+    if sorted(one["pack"] for one in answer["audits"]) != held:
+        raise Broken(ANSWER + ": lists other packs than there are")
+    grown = parse_canonical(members["log/proofs.json"], "log/proofs.json")["packs"]
+    closings = {entry.group() for entry in entries}
+    for one in answer["audits"]:
+        _check_enclosed(one, members[one["pack"]], key, head, grown[one["pack"]], closings)
+    seen = _check_cosigned(members, key, head)
+    audits = [f"audit    {one['audit']}, verdict {one['verdict']}, {one['pack']}" for one in answer["audits"]]
+    span = f"model {answer['model']}, {answer['from']} to {answer['to']}, as of {answer['log']['as_of_utc']}"
+    return Report(
+        key,
+        head,
+        (
+            *map(_printable, [f"answer   {span}", *audits]),
+            *([] if audits else ["audits   none finished in this span: nothing was measured, no pass"]),
+            f"log      {len(entries)} entries, proven in a log of {head.size}",
+            f"state    <{state_words(head.text(key))}>",
+            f"file     {len(members)} members, {len(held)} packs intact, every byte accounted for",
+            *("witness  " + one.line() for one in seen),
+        ),
+        seen,
+    )
+
+
+def _check_enclosed(
+    stated: Any, pack: bytes, key: Key, head: Checkpoint, grown: Sequence[str], closings: set[bytes]
+) -> None:
+    """Check one pack of an answer: intact, of the same key and log, and the audit that the answer names."""
+    name = stated["pack"]
+    inside, _ = split_zip(pack)
+    if ANSWER in inside:
+        raise Broken(name + ": an answer, not the pack of an audit")
+    try:
+        report = check_pack(pack)
+    except (Broken, Unreadable) as broken:
+        raise Broken(f"{name}: {broken}") from None
+    if report.key != key or not is_consistent(
+        report.checkpoint, head, [bytes.fromhex(step) for step in grown]
+    ):
+        raise Broken(name + ": not from an earlier state of the log that log/checkpoint signs")
+    line = inside["log/entries.jsonl"].split(b"\n")[-2]
+    closing = ENTRY.fullmatch(line)
+    if closing is None or line not in closings:
+        raise Broken(name + ": the entry that closed its audit is not in log/entries.jsonl")
+    audit = parse_canonical(inside["manifest.json"], name)["audit"]
+    said = (audit, closing.group("outcome").decode(), int(closing.group("id")), sha256(pack).hex())
+    if said != (stated["audit"], stated["verdict"], stated["entry"], stated["sha256"]):
+        raise Broken(f"{ANSWER}: says something else of {name} than the pack")
 
 
 # ---------------------------------------------------------------- command line

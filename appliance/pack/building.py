@@ -3,10 +3,10 @@
 Nothing in it depends on when or where it is written, but for what witnesses have cosigned since: the same
 audit under the same cosignatures gives the same bytes. It holds no patient, no pseudonym and no score of one.
 
-Closing an audit commits the log to the salted leaves of five members (`data.json`, `model.json`, `policy.toml`,
-`records.json`, `results.json`) before there is a pack; the pack's manifest lists all members but itself and is
-signed by the log's key. So each byte hangs on a signature, nothing has to contain its own digest, and a pack may
-withhold leaves: docs/spec/pack.md.
+Closing an audit commits the log to the salted leaves of five members (`data.json`, `model.json`,
+`policy.toml`, `records.json`, `results.json`) before there is a pack; the pack's manifest lists all members
+but itself and is signed by the log's key. So each byte hangs on a signature, nothing has to contain its own
+digest, and a pack may withhold leaves: docs/spec/pack.md.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
@@ -25,8 +25,8 @@ class PackInput:
         run: how it was run: code digest, versions, seeds, hardware, times.
         records: how the site stood when the audit closed: reviews of the log, access and roles, encryption,
             egress, retention; empty for audits that closed before these were kept.
-        salt_seed: 32 random bytes, kept sealed with the audit: the salts of the commitment's leaves follow from
-            them; empty for audits that closed before there were leaves.
+        salt_seed: 32 random bytes, kept sealed with the audit: the salts of what the log commits to follow
+            from them; empty for audits that closed before there were leaves.
         related: names of other objects (model, cohort) whose log entries go along.
         stored: the result as it was stored when the audit closed. Fields that it lacks were added by a later
             version and are no part of what the log committed to. None: the view is as it was closed.
@@ -44,6 +44,14 @@ class PackInput:
     stored: Mapping[str, Any] | None = None
 
 
+class Withheld(NamedTuple):
+    """How many leaves of a committed member a pack withholds, and of how many."""
+
+    member: str
+    leaves: int
+    of: int
+
+
 @dataclass(frozen=True, slots=True)
 class PackFacts:
     """What a part of a pack is given.
@@ -54,8 +62,7 @@ class PackFacts:
         entries: the audit's entries and those of related objects, oldest first; the last one closed it.
         size: entries of the log under the pack's checkpoint.
         edition: "full", or "vendor": nothing about patients, and `given` holds nothing of them either.
-        withheld: what this pack withholds of what the log committed to: `data.json`, or a part of a member as
-            `results.json#/result/exposure`; sorted.
+        withheld: the committed members of which this pack withholds leaves, how many, and of how many.
     """
 
     given: PackInput
@@ -63,7 +70,7 @@ class PackFacts:
     entries: tuple[Entry, ...]
     size: int
     edition: str = "full"
-    withheld: tuple[str, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
 
     @property
     def view(self) -> AuditView:

@@ -132,6 +132,7 @@ def closed_audit(directory: Path, word: VerdictWord = VerdictWord.FAIL) -> tuple
         },
         data={"counts": {"target": 46}, "share": 0.5},
         run={"seed": 0},
+        salt_seed=bytes(range(32)),
         related=("model 1",),
     )
     log.append("audit.run", log.identifier(AUDIT), "begins", policy_digest=given.view.policy_digest)

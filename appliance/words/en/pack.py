@@ -1,11 +1,11 @@
-"""The README of an evidence pack."""
+"""The README of an evidence pack, and what is said of packs themselves."""
 
 from __future__ import annotations
 
 MESSAGES: dict[str, str | tuple[str, str]] = {
     "pack.readme": """EVIDENCE PACK OF A GRADAUDIT EXPOSURE AUDIT
 
-Start with verdict.html (any browser, no network) or verdict.txt.
+{start}
 
 CHECK IT. You need Python 3.8 or later and nothing else, no network, no other software:
 
@@ -24,22 +24,55 @@ Compare these words with the ones the site gave you by another way, on paper or 
 the site's disk can write with its key; only that comparison, and earlier checkpoints in other hands, tell.
 
 WHAT IS IN IT
-    verdict.html, verdict.txt   the verdict, its reasons, and what it does not prove
-    results.json                every number of the audit; fractions are decimal strings
-    policy.toml                 the policy in force, byte for byte
-    model.json                  which model: digests of its files, base, vendor
-    data.json                   how patients were chosen and counted
-    manifest.json, .note        digests of all members; how it was run; signed by the log's key
-    log/entries.jsonl           the log's entries about this audit, one line each
-    log/proofs.json             that each is in the log (inclusion, RFC 6962) and that the log only grew
-    log/opening, log/checkpoint the log's signed state when the audit began, and when it closed
-    log/verifier-key            the public key
-    log/cosigned.json           only if a witness has seen the log since: what it cosigned
+{members}
 
-The last entry closed the audit. Its "result" is the SHA-256 over the canonical JSON (RFC 8785) of the digests
-of data.json, model.json, policy.toml and results.json: the log stood by these four before there was a pack.
+What a pack withholds is listed in disclosure.json: of each file that the log committed to, how much is shown.
+What is withheld was committed to when the audit closed, and cannot be changed since. Parts of a file are in a
+file whose name ends in .disclosed.json.
+
+HOW IT HANGS TOGETHER. The last entry of log/entries.jsonl closed the audit. Its "result" is a digest over
+data.json, model.json, policy.toml, results.json and, where they were kept, records.json: the log stood by these
+before there was a pack. manifest.json lists the digest of every other file, and manifest.note is its signature.
 Identifiers in entries are keyed digests. There is no patient and no pseudonym in this pack.
+{pdf}
+WHAT IT DOES NOT PROVE. {open}
 
 This pack supports, and does not certify, compliance. It is not legal advice.
-"""
+""",
+    "pack.withheld": "withheld: it speaks of patients",
+    "pack.start": "Start with verdict.html (any browser, no network) or verdict.txt.",
+    "pack.start_vendor": (
+        "VENDOR EDITION: nothing in it counts or describes patients.\n\n"
+        "Start with verdict.html (any browser, no network) or verdict.txt."
+    ),
+    "pack.no_pdf": "\nThere is no verdict.pdf: {why}\nverdict.html prints on one sheet.\n",
+    "pack.no_pdf.pango": "verdict.pdf was not made: Pango is not on this machine.",
+    "pack.no_pdf.weasyprint": "verdict.pdf was not made: WeasyPrint is not on this machine.",
+    "pack.about.verdict": "the verdict on one sheet, its reasons, and what it does not prove",
+    "pack.about.pdf": "the same sheet as PDF/A, made on the site's machine",
+    "pack.about.results": "the numbers as a page: curves, intervals, controls, calibration",
+    "pack.about.method": "how the audit was done, its settings and limits, and the model's files",
+    "pack.about.data": "how members, controls and patients in question were chosen, in counts",
+    "pack.about.results_json": "every number of the audit; fractions are decimal strings",
+    "pack.about.policy": "the policy in force, byte for byte",
+    "pack.about.model_json": "which model: digests of its files, base, vendor",
+    "pack.about.data_json": "how patients were chosen and counted",
+    "pack.about.records_json": "the site when the audit closed: log reviews, roles, encryption, retention",
+    "pack.about.disclosure": "what is shown of these files, what is withheld, and the seeds to check it",
+    "pack.about.records": "the same records, one file each; retention.note is signed by the log's key",
+    "pack.about.tables": "curve, detectors and controls as CSV, for a spreadsheet",
+    "pack.about.figures": "the drawings of the pages, one file each",
+    "pack.about.cdx": "the model as CycloneDX ML-BOM: the vendor's claims against measurement",
+    "pack.about.intoto": "how the audit was run: in-toto statement in a DSSE envelope, signed by the log's key",
+    "pack.about.crosswalk": "clause by clause: covered, in part, or out of scope, by which file",
+    "pack.about.oscal": "the same as OSCAL assessment results",
+    "pack.about.drafts": "prefilled drafts; every decision is left blank",
+    "pack.about.manifest": "digests of all files; how it was run; signed by the log's key",
+    "pack.about.entries": "the log's entries about this audit, one line each",
+    "pack.about.fhir": "the same entries as FHIR AuditEvents (R4B)",
+    "pack.about.proofs": "that each is in the log (inclusion, RFC 6962) and that the log only grew",
+    "pack.about.checkpoints": "the log's signed state when the audit began, and when it closed",
+    "pack.about.key": "the public key",
+    "pack.about.cosigned": "only if a witness has seen the log since: what it cosigned",
+    "pack.about.verifier": "checks this pack; use a copy of your own where you have one",
 }
