@@ -3,7 +3,7 @@
 Opening, closing and the log entry around every act are in `acts`; studies, reports and pairs in `collected`;
 models in `registered`,
 audits in `audited`, designs in `designed`, findings in `disclosed`,
-vendor claims in `claimed`, erasing patients in `erased`.
+vendor claims in `claimed`, erasing patients in `erased`, evidence in `evidenced`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from appliance import codec, shown
 from appliance.attended import Attended
-from appliance.cased import Cased
-from appliance.claimed import Claimed
 from appliance.erased import Erased
+from appliance.evidenced import Evidenced
 from appliance.first_run import FirstRun
 from appliance.governed import Governed
 from appliance.inspected import Inspected
+from appliance.receiving import Receiving
 from appliance.safekeeping import Safekeeping
 from appliance.views import (
     CohortView,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 
 
-class Appliance(Cased, Claimed, Erased, FirstRun, Governed, Inspected, Safekeeping, Attended):
+class Appliance(Evidenced, Erased, FirstRun, Governed, Inspected, Receiving, Safekeeping, Attended):
     """One site: everything an officer may do."""
 
     # -- cohorts ---------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from appliance.commands.machine import demo, doctor
 from appliance.commands.models import models
 from appliance.commands.plainly import Plain, whole
 from appliance.commands.policies import policy
+from appliance.commands.receiving import receive
 from appliance.commands.runs import runs
 from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.schedule import schedule
@@ -70,6 +71,7 @@ for name, group in (
     ("reports", reports),
     ("pairs", pairs),
     ("quarantine", quarantine),
+    ("receive", receive),
     ("schedule", schedule),
     ("log", log),
     ("evidence", evidence),

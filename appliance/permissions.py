@@ -71,6 +71,10 @@ RULES: Final[dict[str, Rule]] = {
     "try_ingest": Rule("studies.try", _RUNNING),
     "quarantine": Rule("studies.quarantine", _RUNNING),
     "export_studies": Rule("studies.export", _OFFICER),
+    "set_up_receiver": Rule("receiver.setup", _COLLECTING),
+    "take_received": Rule("receiver.take", _RUNNING),
+    "retry_received": Rule("receiver.retry", _RUNNING),
+    "received": Rule("receiver.show", _RUNNING),
     "studies": Rule("studies.show", _COLLECTING),
     "study": Rule("studies.show", _COLLECTING),
     "reports": Rule("report.show", _COLLECTING),
@@ -135,6 +139,7 @@ RULES: Final[dict[str, Rule]] = {
     "audit": Rule("audit.show", _AT_WORK),
     "audit_series": Rule("audit.show", _AT_WORK),
     "export_pack": Rule("evidence.export", _READING),
+    "answer_auditor": Rule("evidence.answer", _READING),
     "packs": Rule("evidence.show", _READING),
     "verify_pack": Rule("evidence.verify", _READING),
     # cases: what became of a FAIL or REVIEW

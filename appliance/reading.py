@@ -12,6 +12,7 @@ from medio.records import FileContent, Instance, Outcome, PixelStatistics, Repor
 PARSER_DIED = "parser-died"
 PARSER_TIMEOUT = "parser-timeout"
 PATIENT_ERASED = "patient-erased"
+NOT_SEALED_HERE = "not-sealed-here"
 _CODE = re.compile(r"[a-z0-9-]{0,40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FRAME_RULE = re.compile(r"(only frame|middle frame of [0-9]{1,10})?")

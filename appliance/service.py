@@ -88,6 +88,7 @@ class Service:
         """
         try:
             started = self._opened().run_due(self._step)
+            self._opened().take_received(self._step)
         except Stopped:
             return 0.0
         except IntegrityError:

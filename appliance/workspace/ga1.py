@@ -94,6 +94,40 @@ def seal(key: SecretKey, meaning: Meaning, content: bytes, *, salt: bytes | None
         yield schedule.cipher.encrypt(schedule.nonce(index, index == final), piece, None)
 
 
+class Sealer:
+    """Seals a content that comes piece by piece and whose length nobody knows before; the same container.
+
+    Args:
+        key: the sealing key of this one object.
+        meaning: authenticated with the content.
+    """
+
+    __slots__ = ("_held", "_index", "_schedule", "header")
+
+    def __init__(self, key: SecretKey, meaning: Meaning) -> None:
+        prefix = _prefix(meaning, secrets.token_bytes(24))
+        self._schedule = _schedule(key, meaning, prefix)
+        self.header = prefix + self._schedule.commitment
+        self._held, self._index = bytearray(), 0
+
+    def add(self, piece: bytes) -> bytes:
+        """What of the container is finished with this piece; the last chunk is always held back."""
+        self._held += piece
+        done = []
+        while len(self._held) > CHUNK:
+            done.append(self._chunk(bytes(self._held[:CHUNK]), last=False))
+            del self._held[:CHUNK]
+        return b"".join(done)
+
+    def end(self) -> bytes:
+        """The last chunk; nothing may be added after it."""
+        return self._chunk(bytes(self._held), last=True)
+
+    def _chunk(self, plain: bytes, *, last: bool) -> bytes:
+        self._index += 1
+        return self._schedule.cipher.encrypt(self._schedule.nonce(self._index - 1, last), plain, None)
+
+
 class Unsealer:
     """Random access to one sealed object.
 

@@ -22,6 +22,7 @@ class Part(StrEnum):
     EVIDENCE = "evidence"
     DAMAGED = "damaged"  # a batch of findings that was set aside
     INTAKE = "intake"
+    RECEIVED = "received"  # sealed from the network, and could not be taken in
     LOG = "log"
     LOG_KEY = "log key"
     PASSING = "passing"  # a lock, ballast, or on its way: means nothing to a copy
@@ -62,6 +63,10 @@ _FILES: Final = tuple(
         (r"evidence/waiting/\.[0-9a-f]{64}\.[a-z-]+\.sealed\.[0-9a-f]{16}", Part.PASSING),
         (r"quarantine/[0-9a-f]{16}\.json", Part.INTAKE),
         (r"quarantine/\.[0-9a-f]{16}\.json\.[0-9a-f]{16}", Part.PASSING),
+        (r"spool/receiver\.json|spool/quarantine/[0-9a-f]{32}-[0-9a-f]{64}\.sealed", Part.RECEIVED),
+        (r"spool/(arriving|ready)/[0-9a-f]{32}-[0-9a-f]{64}\.sealed", Part.PASSING),
+        (r"spool/(incoming/[0-9a-f]{32}|lock|\.receiver\.json\.[0-9a-f]{16})", Part.PASSING),
+        (r"spool/(tally\.json|\.tally\.json\.[0-9a-f]{16})", Part.PASSING),
         (r"log/signing\.key", Part.LOG_KEY),
         (r"log/reserve|log/[a-z./-]*\.tmp|log/segments/[0-9]{4}\.[a-z]+/[a-z]+", Part.PASSING),
         (r"log/index/(verified|[0-9]{12})(\.[0-9]+\.tmp)?", Part.PASSING),
@@ -76,6 +81,7 @@ _FILES: Final = tuple(
 )
 _FOLDERS: Final = re.compile(
     r"objects(/[0-9a-f]{2}|/incoming)?|steps(/A-[0-9a-f]{12})?|evidence(/waiting|/damaged)?|quarantine"
+    r"|spool(/incoming|/arriving|/ready|/quarantine)?"
     r"|log(/segments(/[0-9]{4}(\.[a-z]+)?)?|/witness|/index)?"
 )
 

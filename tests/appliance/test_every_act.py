@@ -24,6 +24,7 @@ from appliance.designs.revealing import RevealRequest
 from appliance.errors import NotPermitted, UsageError
 from appliance.evidence import witness_log
 from appliance.evidence.views import LogFilter
+from appliance.receiver import spool
 from appliance.runs import launching
 from appliance.schedule_views import Schedule
 from tests.appliance import small_site, ward
@@ -81,6 +82,18 @@ def _cut_off(site: Appliance, visit: Visit) -> None:
     with pytest.raises(Stopped):
         site.run_audit("tiny", "spring", visit.policy, _stop)
     visit.keep("audit", site.audits()[0].audit_id)
+
+
+def _with_spool(site: Appliance, visit: Visit) -> Appliance:
+    """Where this role may not make the spool, another one has."""
+    root = site._workspace.root / spool.FOLDER
+    if not root.exists():
+        spool.create(root, site._receivers_address())
+    return site
+
+
+def _retried(site: Appliance, visit: Visit) -> None:
+    _with_spool(site, visit).retry_received()
 
 
 def _gone_on(site: Appliance, visit: Visit) -> None:
@@ -178,6 +191,10 @@ ON_THE_WARD: dict[str, Act] = {
     "unpaired": lambda site, visit: site.unpaired(),
     "pairing": lambda site, visit: site.pairing(),
     "ingest": lambda site, visit: site.ingest([visit.room / "studies"], _no),
+    "set_up_receiver": lambda site, visit: site.set_up_receiver(),
+    "take_received": lambda site, visit: site.take_received(),
+    "retry_received": _retried,
+    "received": lambda site, visit: _with_spool(site, visit).received(),
     "try_ingest": lambda site, visit: site.try_ingest([visit.room / "studies"], _no),
     "quarantine": lambda site, visit: site.quarantine(),
     "export_studies": lambda site, visit: site.export_studies(

@@ -23,6 +23,7 @@ EXPECTED = {
     "quorum": "OPAMR", "may": "OPAMR", "expect_permission": "OPAMR",
     "setup": "OPAM", "leave_setup": "O", "set_intake": "OP", "choose_policy": "O",
     "ingest": "OPM", "try_ingest": "OPM", "try_cohort": "OP",
+    "set_up_receiver": "OP", "take_received": "OPM", "retry_received": "OPM", "received": "OPM",
     "quarantine": "OPM", "export_studies": "O", "studies": "OP", "study": "OP",
     "reports": "OP", "report": "OP", "pairs": "OP", "pairing": "OPM", "unpaired": "OP", "pair": "OP",
     "duplicates": "OP",

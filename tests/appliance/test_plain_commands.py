@@ -34,6 +34,8 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "workspace settings": (),
     "backup": ("{room}/backup",),
     "ingest": ("{room}/inbox",),
+    "receive setup": (),
+    "receive take": (),
     "studies ls": (),
     "studies show": ("A0a",),
     "studies export": ("{room}/inbox", "-o", "{room}/out"),
@@ -101,6 +103,7 @@ CHANGING = {  # say something else, or do something, the second time
     *("schedule add", "schedule rm", "schedule run", "serve", "schedule ls", "case ls", "workspace verify"),
 }
 ELSEWHERE = {  # need a model, a design or another site; they speak by the same functions, see the last test
+    *("receive check", "receive run", "receive retry", "receive status"),
     *("init", "restore", "demo", "models add", "models show", "models verify", "models diff"),
     *("cohort create", "cohort show", "pairs duplicates", "design new", "design show", "design reveal"),
     *("audit run", "audit resume", "evidence pack", "evidence verify", "log prune"),

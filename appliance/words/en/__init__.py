@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.words.en import (
+    answers,
     cases,
     claims,
     commands,
     findings,
     pack,
+    receiver,
     report,
     schedule,
     screens,
@@ -22,6 +24,8 @@ MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     **verdicts.MESSAGES,
     **report.MESSAGES,
     **pack.MESSAGES,
+    **answers.MESSAGES,
+    **receiver.MESSAGES,
     **commands.MESSAGES,
     **screens.MESSAGES,
     **schedule.MESSAGES,

@@ -1,0 +1,248 @@
+"""Where received files lie, sealed, until a workspace takes them in.
+
+    spool/receiver.json                 whom they are sealed to
+    spool/incoming/<random>             on the way; of no worth after a crash, swept by the next receiver
+    spool/arriving/<group>-<name>.sealed    acknowledged; of a study that may not be complete
+    spool/ready/<group>-<name>.sealed       of a study to which nothing was added for a while
+    spool/quarantine/<group>-<name>.sealed  could not be taken in; never removed by itself
+
+A name is a keyed digest of the content, so what is sent twice lies there once. What has its name is on disk:
+bytes, then the name, then the folder are flushed before anybody is told that it was received.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.errors import Busy, CannotWrite
+from appliance.receiver.sealing import Address, Sealing
+from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
+
+FOLDER: Final = "spool"  # of a workspace
+ADDRESS: Final = "receiver.json"
+TALLY: Final = "tally.json"
+LOCK: Final = "lock"
+INCOMING, ARRIVING, READY, QUARANTINE = "incoming", "arriving", "ready", "quarantine"
+FOLDERS: Final = (INCOMING, ARRIVING, READY, QUARANTINE)
+GROUP_DIGITS: Final = 32
+_NAME: Final = re.compile(rf"([0-9a-f]{{{GROUP_DIGITS}}})-([0-9a-f]{{64}})\.sealed")
+_LOOK_S: Final = 2.0  # between two looks at how full it is
+
+
+class TooLarge(Exception):
+    """One object has more bytes than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One sealed file of a spool.
+
+    Attributes:
+        group: what belongs together: one study, by a keyed handle.
+        path: where it is.
+    """
+
+    group: str
+    path: Path
+
+
+class Spool:
+    """The folders of one receiver.
+
+    Args:
+        root: the folder.
+        most_bytes: of all sealed files together; beyond it nothing more is received.
+        keep_free: bytes of the disk that stay free.
+    """
+
+    def __init__(self, root: Path, *, most_bytes: int = 1 << 62, keep_free: int = 0) -> None:
+        self.root = root
+        self.address = Address.read(root / ADDRESS)
+        for folder in FOLDERS:  # a backup has no empty ones
+            make_directory(root / folder)
+        self._most_bytes, self._keep_free = most_bytes, keep_free
+        self._turn = threading.Lock()
+        self._looked_s, self._has_room = -_LOOK_S, False
+        self._lock = -1
+
+    # -- receiving -------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Be the only receiver of this spool, and remove what one that was killed has left half done.
+
+        Raises:
+            Busy: another one receives.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._lock = os.open(self.root / LOCK, flags, FILE_MODE)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+            raise Busy("another receiver uses this spool", "Stop that one first.") from None
+        for left in (self.root / INCOMING).iterdir():
+            left.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let another one receive."""
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
+
+    def has_room(self) -> bool:
+        """Whether more may be received; a look at the disk every two seconds, and after every refusal."""
+        if not self._has_room or time.monotonic() - self._looked_s >= _LOOK_S:
+            facts = os.statvfs(self.root)
+            free = facts.f_bavail * facts.f_frsize > self._keep_free
+            self._has_room = free and self.used_bytes() < self._most_bytes
+            self._looked_s = time.monotonic()
+        return self._has_room
+
+    def begin(self, limit: int) -> Incoming:
+        """Something that arrives, of at most `limit` bytes.
+
+        Raises:
+            OSError: the disk is full or refuses.
+        """
+        return Incoming(self, limit)
+
+    def settle(self, incoming: Path, group: str, name: str) -> bool:
+        """Give a complete file its name; False where it was there already. It is on disk afterwards.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        file = f"{group}-{name}.sealed"
+        with self._turn:
+            if any((self.root / folder / file).exists() for folder in (ARRIVING, READY, QUARANTINE)):
+                incoming.unlink(missing_ok=True)
+                return False
+            incoming.replace(self.root / ARRIVING / file)
+            sync_directory(self.root / ARRIVING)
+        return True
+
+    # -- from one folder to the next -------------------------------------------------------------------
+
+    def listed(self, folder: str) -> list[Received]:
+        """The files of a folder, group by group; anything else that lies there is none."""
+        found = ((_NAME.fullmatch(name), name) for name in sorted(os.listdir(self.root / folder)))  # noqa: PTH208
+        return [Received(known[1], self.root / folder / name) for known, name in found if known is not None]
+
+    def move(self, files: list[Received], folder: str) -> None:
+        """Move files on; durable, and again where it was cut off.
+
+        Raises:
+            CannotWrite: the disk refuses.
+        """
+        left = {one.path.parent for one in files}
+        try:
+            with self._turn:
+                for one in files:
+                    with suppress(FileNotFoundError):
+                        one.path.replace(self.root / folder / one.path.name)
+                for directory in (self.root / folder, *left) if files else ():
+                    sync_directory(directory)
+        except OSError as error:
+            raise CannotWrite(f"cannot write to the spool: {error.strerror}", "Free some space.") from None
+
+    def remove(self, files: list[Received]) -> None:
+        """Remove what lies elsewhere by now."""
+        for one in files:
+            one.path.unlink(missing_ok=True)
+        for directory in {one.path.parent for one in files}:
+            sync_directory(directory)
+
+    def used_bytes(self) -> int:
+        """Bytes of all sealed files."""
+        return sum(self._sizes())
+
+    def _sizes(self) -> Iterator[int]:
+        for folder in FOLDERS:
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):
+                        yield entry.stat(follow_symlinks=False).st_size
+
+
+class Incoming:
+    """One object on its way to the disk: sealed piece by piece, in memory never more than a chunk of it."""
+
+    def __init__(self, spool: Spool, limit: int) -> None:
+        self._spool, self._left = spool, limit
+        self._path = spool.root / INCOMING / secrets.token_hex(16)
+        self._digest = hmac.new(spool.address.names.raw, b"content\0", hashlib.sha256)
+        self._sealing = Sealing(spool.address)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self._path, flags, FILE_MODE), "wb", buffering=0)
+        self._ended = False
+        self._write(self._sealing.head)
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            TooLarge: more than it may have.
+            OSError: the disk is full or refuses.
+        """
+        self._left -= len(piece)
+        if self._left < 0:
+            raise TooLarge
+        self._digest.update(piece)
+        self._write(self._sealing.add(piece))
+
+    def keep(self, group: str) -> bool:
+        """It is complete: make it durable; False where the same was received before.
+
+        Raises:
+            OSError: the disk is full or refuses; nothing was kept.
+        """
+        self._write(self._sealing.end())
+        os.fsync(self._file.fileno())
+        self._file.close()
+        kept = self._spool.settle(self._path, group, self._digest.hexdigest())
+        self._ended = True
+        return kept
+
+    def discard(self) -> None:
+        """It comes to nothing; after `keep` this does nothing."""
+        if not self._ended:
+            self._ended = True
+            self._file.close()
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+
+def create(root: Path, address: Address) -> None:
+    """Lay out a spool, or give an existing one its address.
+
+    Raises:
+        OSError: the disk is full or refuses.
+    """
+    make_directory(root)
+    for folder in FOLDERS:
+        make_directory(root / folder)
+    address.write(root / ADDRESS)
+    sync_directory(root)
+    sync_directory(root.parent)
+
+
+def group_of(address: Address, *parts: str) -> str:
+    """The handle of what belongs together."""
+    return address.names.handle("group", *parts)[:GROUP_DIGITS]

@@ -1,0 +1,174 @@
+"""The acts around the receiver: its spool, and taking in what it has sealed there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from appliance.collected import Collected
+from appliance.errors import Busy, CannotWrite, IntegrityError, NotNow, UsageError
+from appliance.receiver import spool as places
+from appliance.receiver import tally
+from appliance.receiver.sealing import Address
+from appliance.receiver.views import CountRow, ReceivedView, SpoolView, TakenView
+from appliance.views import Progress
+from appliance.workspace.keyslots import canonical
+
+if TYPE_CHECKING:
+    from appliance.receiver.spool import Spool
+
+Step = Callable[[Progress], None]
+_TALLY: Final = "receiver_tally"  # setting: counts that have their entries
+_ABANDONED_S: Final = 600.0
+_STUDY, _DOOR, _TAKE = "receiver.study", "receiver.refused", "receiver.take"
+
+
+class Receiving(Collected):
+    """The acts around what arrives from the network."""
+
+    def set_up_receiver(self) -> SpoolView:
+        """Make the spool, or give it the address of this workspace again.
+
+        Raises:
+            CannotWrite: the disk is full or refuses.
+        """
+        address, root = self._receivers_address(), self._workspace.root / places.FOLDER
+        with self._act("receiver.setup", address.public.hex()):
+            try:
+                places.create(root, address)
+            except OSError as error:
+                raise CannotWrite(f"cannot make the spool: {error.strerror}", "Free some space.") from None
+        return SpoolView(str(root), address.public.hex())
+
+    def take_received(self, step: Step = lambda _: None, workers: int = 0) -> TakenView:
+        """Take in what is complete; nothing is done and logged where nothing is.
+
+        Args:
+            step: told after every file; may raise to stop, and the next call goes on.
+            workers: parsers side by side; 0 for one a core.
+
+        Raises:
+            Busy: another command is writing; the next call goes on.
+            NotNow: no memory for a batch; the others were taken in.
+            IntegrityError: somebody else has put another address into the spool.
+        """
+        from appliance.readers import parser
+        from appliance.receiver.taking import batches, take
+
+        spool = self._spool()
+        if spool is None:
+            return TakenView()
+        self._log_door(spool)
+        self._give_up_waiting(spool)
+        taken, lacking = TakenView(), None
+        for batch in batches(spool.listed(places.READY)):
+            groups = list(dict.fromkeys(one.group for one in batch))
+            try:
+                with self._act(_TAKE, *groups):
+                    for group in groups:
+                        self._record(_STUDY, group, "noted")
+                    taken = _sum(taken, take(self._workspace, spool, batch, parser, step, workers))
+            except NotNow as error:
+                lacking = error
+        if lacking is not None:
+            raise lacking
+        return taken
+
+    def retry_received(self) -> int:
+        """Let what stays in the spool's quarantine be taken in again; how many files.
+
+        Raises:
+            UsageError: there is no spool.
+        """
+        spool = self._expect_spool()
+        with self._act("receiver.retry", self._workspace.workspace_id):
+            files = spool.listed(places.QUARANTINE)
+            spool.move(files, places.READY)
+        return len(files)
+
+    def received(self) -> ReceivedView:
+        """What lies in the spool, and what happened at the door.
+
+        Raises:
+            UsageError: there is no spool.
+        """
+        spool = self._expect_spool()
+        number = {name: len(spool.listed(name)) for name in places.FOLDERS[1:]}
+        counts = tally.read(spool.root / places.TALLY)
+        rows = tuple(CountRow(*key, number) for key, number in sorted(counts.items()))
+        return ReceivedView(**number, bytes=spool.used_bytes(), counts=rows)
+
+    # -- how it is done --------------------------------------------------------------------------------
+
+    def _receivers_address(self) -> Address:
+        return Address.of_vault(self._workspace.keys.vault, bytes.fromhex(self._workspace.workspace_id))
+
+    def _spool(self) -> Spool | None:
+        root = self._workspace.root / places.FOLDER
+        if not os.path.lexists(root / places.ADDRESS):
+            return None
+        spool = places.Spool(root)
+        if spool.address != self._receivers_address():
+            raise IntegrityError(
+                "somebody has put another address into the receiver's spool",
+                "What came since is sealed to somebody else: see docs/receiver.md.",
+            )
+        return spool
+
+    def _expect_spool(self) -> Spool:
+        spool = self._spool()
+        if spool is None:
+            raise UsageError("this workspace has no receiver", "Make its spool: `gradaudit receive setup`.")
+        return spool
+
+    def _log_door(self, spool: Spool) -> None:
+        """An entry for each peer and reason of which more was refused since the last look."""
+        counts = tally.read(spool.root / places.TALLY)
+        logged = _counts(self._workspace.catalogue.setting(_TALLY))
+        new = [
+            key for key, number in sorted(counts.items()) if key[0] == tally.REFUSED and number != logged[key]
+        ]
+        if not new:
+            return
+        with self._act("receiver.door", self._workspace.workspace_id):
+            for key in new:
+                told = canonical({"peer": key[1], "reason": key[2], "number": counts[key]})
+                digest = hashlib.sha256(told).hexdigest()
+                self._record(_DOOR, "\0".join(key), "refused", detail_digest=digest)
+            rows = [[*key, number] for key, number in sorted(counts.items())]
+            self._workspace.catalogue.set_settings({_TALLY: json.dumps(rows)})
+
+    def _give_up_waiting(self, spool: Spool) -> None:
+        """Where nobody receives any more, nobody says that a study is complete: what is old, is."""
+        try:
+            spool.hold()
+        except Busy:
+            return
+        try:
+            old = [one for one in spool.listed(places.ARRIVING) if _age_s(one.path) >= _ABANDONED_S]
+            spool.move(old, places.READY)
+        finally:
+            spool.release()
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _counts(setting: str | None) -> Counter[tuple[str, str, str]]:
+    return Counter(
+        {(what, peer, reason): number for what, peer, reason, number in json.loads(setting or "[]")}
+    )
+
+
+def _sum(one: TakenView, other: TakenView) -> TakenView:
+    return TakenView(
+        **{part.name: getattr(one, part.name) + getattr(other, part.name) for part in fields(TakenView)}
+    )

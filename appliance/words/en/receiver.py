@@ -1,0 +1,17 @@
+"""What arrives from the network."""
+
+from __future__ import annotations
+
+MESSAGES: dict[str, str | tuple[str, str]] = {
+    "receiver.dicom": "listening for DICOM on port {port}; SIGTERM ends it",
+    "receiver.hl7": "listening for HL7 on port {port}; SIGTERM ends it",
+    "receiver.refused": ("{number} connection or object refused: {reasons}", "{number} refused: {reasons}"),
+    "receiver.address": "the receiver's spool is ready: {folder}",
+    "receiver.next": "next: write its file (docs/receiver.md), then `gradaudit receive check FILE`",
+    "receiver.ours": "this receiver: {title}, certificate {fingerprint}",
+    "receiver.peer": "may send: {name}, {what}, certificate {fingerprint}",
+    "receiver.taken": ("{number} received file taken in", "{number} received files taken in"),
+    "receiver.aside": ("{number} stays in the quarantine", "{number} stay in the quarantine"),
+    "receiver.again": ("{number} will be tried again", "{number} will be tried again"),
+    "receiver.nothing": "nothing has been received that is complete",
+}
