@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance import policy_file, shown
@@ -121,19 +120,6 @@ class Audited(CarriedOut):
             UsageError: no such audit, or it has not finished.
         """
         return shown.audit_view(self._finished_audit(audit_id), self._workspace.demo)
-
-    def export_pack(self, audit_id: str, path: Path) -> Path:
-        """Write the evidence pack of an audit: no patient data, verifiable alone.
-
-        Raises:
-            UsageError: no such audit, or the folder is not there.
-        """
-        from appliance.pack.building import write
-        from appliance.pack.gathering import pack_input
-
-        given = pack_input(self._workspace, self._finished_audit(audit_id), self.audit(audit_id))
-        with self._act("evidence.export", audit_id):
-            return write(self._log, given, path.absolute())
 
     # -- how it is done --------------------------------------------------------------------------------
 

@@ -1,19 +1,17 @@
-"""The acts that only look, and at no patient: counts of pairs, this machine, packs of evidence."""
+"""The acts that only look, and at no patient: counts of pairs, this machine, series of audits."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.acts import OpenWorkspace
 from appliance.errors import UsageError
-from appliance.views import LogHealth, PairingRow, PairingView
+from appliance.views import PairingRow, PairingView
 
 if TYPE_CHECKING:
     from appliance.charted import SeriesView
     from appliance.doctor import Check
-    from appliance.evidence.views import PackRow
 
 
 class Inspected(OpenWorkspace):
@@ -55,26 +53,3 @@ class Inspected(OpenWorkspace):
         from appliance.doctor import checks
 
         return checks(self._workspace.root)
-
-    def packs(self) -> tuple[PackRow, ...]:
-        """Every evidence pack that was written, newest first, as the log says; where it went is not kept."""
-        from appliance.evidence.views import PackRow
-
-        audits = {self._log.identifier(row.audit_id): row for row in self._workspace.catalogue.audit_heads()}
-        self._log.refresh()
-        return tuple(
-            PackRow(audits[entry.object].audit_id, entry.index, entry.claimed_utc, entry.actor)
-            for entry in reversed(self._log.acts("evidence.export"))
-            if entry.outcome == "done" and entry.object in audits
-        )
-
-    def verify_pack(self, path: Path) -> LogHealth:
-        """Check a pack in a file, of this site or another, with no key needed.
-
-        Raises:
-            IntegrityError: broken; the message names the file and the place.
-            UsageError: neither a pack nor a log.
-        """
-        from appliance.evidence.verify import verify
-
-        return verify(path)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from appliance.commands.session import Json, opened
-from appliance.narration import emit, say, table
-from appliance.words.table import count
+from appliance.narration import emit, progress, say, table
+from appliance.words.table import count, tell
 
 evidence = typer.Typer(help="Evidence packs that anyone can verify.", no_args_is_help=True)
 
@@ -29,6 +29,39 @@ def evidence_pack(
         "verify anywhere with bare Python: take verify_evidence.py out of the pack (or your own copy), then "
         f"python3 verify_evidence.py {path.name}"
     )
+
+
+@evidence.command("answer")
+def evidence_answer(
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="NAME with all its versions, or NAME@2 for one of them.")],
+    since: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD, UTC.")],
+    until: Annotated[str, typer.Option("--to", help="Last day, included.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    json_: Json = False,
+) -> None:
+    """Answer an auditor: every audit of a model in a span of days, with packs, log entries and one page."""
+    from appliance.views import plain
+
+    with opened(context) as appliance, progress(json_) as step:
+        view = appliance.answer_auditor(model, since, until, output, step)
+    lines = [
+        tell("answer.written", file=output, size=f"{view.size:,}", words=view.key_words),
+        *view.sentences,
+        *(
+            tell(
+                "answer.audit_line",
+                verdict=one.verdict,
+                model=one.model,
+                audit=one.audit_id,
+                moment=one.closed_utc[:16].replace("T", " "),
+            )
+            for one in view.audits
+        ),
+        count("answer.at", view.checkpoint, extract=f"{view.entries:,}"),
+    ]
+    emit(json_, plain(view), "\n".join(lines), aloud_first=view.sentences)
+    say(tell("answer.check"))
 
 
 @evidence.command("ls")

@@ -24,6 +24,7 @@ from appliance.errors import IntegrityError
 from appliance.evidence.verify_evidence import (
     Checkpoint,
     Key,
+    answer_text,
     compose_note,
     manifest_text,
     retention_text,
@@ -107,6 +108,10 @@ class NoteSigner:
     def manifest(self, manifest: bytes) -> bytes:
         """The signed note over a pack's manifest."""
         return self._sign(manifest_text(manifest))
+
+    def answer(self, manifest: bytes) -> bytes:
+        """The signed note over the manifest of an answer to an auditor."""
+        return self._sign(answer_text(manifest))
 
     def retention(self, certificate: bytes) -> bytes:
         """The signed note over a retention certificate."""

@@ -166,6 +166,10 @@ class Queries:
         """The signed note over an evidence pack's manifest."""
         return self._signer.manifest(manifest)
 
+    def sign_answer(self, manifest: bytes) -> bytes:
+        """The signed note over the manifest of an answer to an auditor."""
+        return self._signer.answer(manifest)
+
     def sign_retention(self, certificate: bytes) -> bytes:
         """The signed note over a retention certificate."""
         return self._signer.retention(certificate)

@@ -1,0 +1,159 @@
+"""An answer to an auditor as one file: the packs of a span, the log's entries about it, and a page.
+
+The same ZIP as a pack, its manifest signed under a first line of its own: neither can be taken for the other.
+Every pack in it verifies alone; `log/proofs.json` proves that each pack's log grew into the answer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from appliance.cases.views import CaseState
+from appliance.errors import IntegrityError, UsageError
+from appliance.evidence import verify_evidence as checked
+from appliance.evidence.log import EvidenceLog
+from appliance.evidence.verify import verifier_source
+from appliance.pack import building
+from appliance.pack.answer_pages import index_html, index_text, said
+from appliance.pack.answer_views import AnsweredAudit, AnswerView
+from appliance.pack.building import put
+from appliance.pack.facts import PackInput
+from appliance.pack.pages import wording
+from appliance.pack.quarter import Quarter, missed
+from appliance.views import Progress, VerdictWord
+from appliance.words.table import tell
+
+__all__ = ["build", "put", "reading", "view"]
+FORMAT = checked.ANSWER_FORMAT
+_EACH = 256  # entries between two reports
+Step = Callable[[Progress], None]
+
+
+def build(log: EvidenceLog, quarter: Quarter, pack_of: Callable[[str], PackInput], step: Step) -> bytes:
+    """The answer, under the state of the log that the quarter speaks of.
+
+    Args:
+        pack_of: a finished audit as its pack needs it.
+        step: told what was done; may raise to stop.
+
+    Raises:
+        UsageError: more than one file takes.
+        IntegrityError: an audit is not the one that was closed, or the answer does not verify.
+    """
+    packs, audits = _packs(log, quarter, pack_of, step)
+    document = {**quarter.document, "audits": audits, "extract": len(quarter.extract), "format": FORMAT}
+    words = log.key_words, log.state_words(quarter.size)
+    members = {
+        "README.txt": tell("answer.readme", words=log.key_words).encode(),
+        "answer.json": checked.canonical(building.decimal_strings(document)),
+        "index.html": index_html(document, *words).encode(),
+        "index.txt": index_text(document, *words).encode(),
+        "verify_evidence.py": verifier_source(),
+        **packs,
+        **_extract(log, quarter, packs, step),
+    }
+    digests = {name: sha256(data).hexdigest() for name, data in members.items()}
+    members["manifest.json"] = checked.canonical({"format": FORMAT, "members": digests})
+    members["manifest.note"] = log.sign_answer(members["manifest.json"])
+    if sum(map(len, members.values())) > checked.MAX_PACK:
+        raise UsageError("the answer is larger than one file may be", "ask for a shorter span")
+    answer = checked.build_zip(members)
+    try:
+        checked.check_pack(answer)
+    except checked.Broken as broken:  # what would not verify elsewhere must not leave here
+        raise IntegrityError(
+            f"the answer does not verify: {broken}", "run `gradaudit log verify`"
+        ) from broken
+    return answer
+
+
+def _packs(
+    log: EvidenceLog, quarter: Quarter, pack_of: Callable[[str], PackInput], step: Step
+) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    """The pack of every audit by its name in the answer, and what the page says of each."""
+    members, audits = {}, []
+    for done, (audit_id, closing) in enumerate(quarter.closings.items()):
+        step(_progress("packs", done, len(quarter.closings)))
+        given = pack_of(audit_id)
+        pack, name = building.build(log, given), f"packs/{audit_id}.zip"
+        members[name] = pack
+        audits.append(
+            {
+                "audit": audit_id,
+                "closed_utc": closing.claimed_utc,
+                "cohort": given.view.row.cohort,
+                "entry": closing.index,
+                "exposure": wording.exposure(given.view.result, given.view.verdict.word),
+                "model": given.view.row.model,
+                "pack": name,
+                "policy_digest": given.view.policy_digest,
+                "sha256": sha256(pack).hexdigest(),
+                "tier": given.view.result.tier.name,
+                "verdict": str(given.view.verdict.word),
+            }
+        )
+    step(_progress("packs", len(members), len(members)))
+    return members, audits
+
+
+def _extract(log: EvidenceLog, quarter: Quarter, packs: Mapping[str, bytes], step: Step) -> dict[str, bytes]:
+    """The span's entries, the proof of each, and that every pack's log is the beginning of this one."""
+    inclusion, lines, size = [], [], quarter.size
+    for done, index in enumerate(quarter.extract):
+        if done % _EACH == 0:
+            step(_progress("proofs", done, len(quarter.extract)))
+        lines.append(log.raw(index) + b"\n")
+        inclusion.append([node.hex() for node in log.prove_entry(index, size)])
+    grown = {
+        name: [node.hex() for node in log.prove_growth(checked.check_pack(pack).checkpoint.size, size)]
+        for name, pack in packs.items()
+    }
+    step(_progress("proofs", len(lines), len(lines)))
+    return {
+        "log/checkpoint": log.checkpoint_at(size),
+        "log/entries.jsonl": b"".join(lines),
+        "log/proofs.json": checked.canonical({"inclusion": inclusion, "packs": grown}),
+        "log/verifier-key": log.verifier_key,
+        **building.cosigned_members(log, size),
+    }
+
+
+def _progress(phase: str, done: int, total: int) -> Progress:
+    unit = "packs" if phase == "packs" else "entries"
+    return Progress(tell(f"answer.phase.{phase}"), done, total, tell(f"answer.unit.{unit}"))
+
+
+def reading(done: int, total: int) -> Progress:
+    """How far the log was read."""
+    return _progress("log", done, total)
+
+
+def view(quarter: Quarter, answer: bytes, path: Path, key_words: str) -> AnswerView:
+    """What was written, for screens and commands."""
+    document = quarter.document
+    not_finished, late = len(document["not_finished"]), missed(document)
+    open_cases = sum(one["state"] != CaseState.CLOSED for one in document["cases"])
+    window_open = document["log"]["window_open"]
+    verdicts = [entry.outcome for entry in quarter.closings.values()]
+    return AnswerView(
+        file=path.name,
+        model=quarter.asked.model,
+        since=quarter.asked.since,
+        until=quarter.asked.until,
+        window_open=window_open,
+        audits=tuple(
+            AnsweredAudit(audit, quarter.models[audit], VerdictWord(entry.outcome), entry.claimed_utc)
+            for audit, entry in quarter.closings.items()
+        ),
+        not_finished=not_finished,
+        missed=late,
+        open_cases=open_cases,
+        entries=len(quarter.extract),
+        checkpoint=quarter.size,
+        size=len(answer),
+        key_words=key_words,
+        sentences=tuple(said(verdicts, not_finished, late, open_cases, window_open)),
+    )
