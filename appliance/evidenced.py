@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from appliance.cased import Cased
 from appliance.claimed import Claimed
 from appliance.scheduled import Scheduled
-from appliance.views import LogHealth, Progress
+from appliance.views import Progress
 from appliance.watch import versions
 
 if TYPE_CHECKING:
-    from appliance.evidence.views import PackRow
+    from appliance.evidence.views import CheckedFile, PackRow
     from appliance.pack.answer_views import AnswerView
     from appliance.pack.facts import PackInput
     from appliance.pack.quarter import Site
     from appliance.registry import ModelRecord
 
 Step = Callable[[Progress], None]
-ANSWER = "evidence.answer"
+ANSWER: Final = "evidence.answer"
+EXPORT: Final = "evidence.export"
+EXPORTS: Final = {"full": EXPORT, "vendor": f"{EXPORT}.vendor"}
+"""Edition of a pack -> the act in the log that wrote it."""
 
 
 class Evidenced(Cased, Claimed, Scheduled):
     """Evidence of one site, for those who never see this software."""
 
-    def export_pack(self, audit_id: str, path: Path) -> Path:
+    def export_pack(
+        self, audit_id: str, path: Path, edition: str = "full", withhold: Collection[str] = ()
+    ) -> Path:
         """Write the evidence pack of an audit: no patient data, verifiable alone.
 
+        Args:
+            edition: "full", or "vendor": without anything about patients, counts included.
+            withhold: what is withheld besides: `data.json`, or `results.json#/result/exposure` for a part.
+
         Raises:
-            UsageError: no such audit, or the folder is not there.
+            UsageError: no such audit, edition or part, or the folder is not there.
         """
         from appliance.pack.building import write
 
         given = self._pack_input(audit_id)
-        with self._act("evidence.export", audit_id):
-            return write(self._log, given, path.absolute())
+        with self._act(EXPORTS.get(edition, EXPORT), audit_id):
+            return write(self._log, given, path.absolute(), edition, withhold)
+
+    def not_made(self) -> str:
+        """What packs lack because of this machine, as a sentence; "" where they lack nothing."""
+        from appliance.pack.pages import pdf
+
+        return pdf.absent()
 
     def answer_auditor(
         self, model: str, since: str, until: str, path: Path, step: Step = lambda _: None
@@ -78,13 +93,15 @@ class Evidenced(Cased, Claimed, Scheduled):
 
         audits = {self._log.identifier(row.audit_id): row for row in self._workspace.catalogue.audit_heads()}
         self._log.refresh()
-        return tuple(
-            PackRow(audits[entry.object].audit_id, entry.index, entry.claimed_utc, entry.actor)
-            for entry in reversed(self._log.acts("evidence.export"))
+        rows = [
+            PackRow(audits[entry.object].audit_id, entry.index, entry.claimed_utc, entry.actor, edition)
+            for edition, act in EXPORTS.items()
+            for entry in self._log.acts(act)
             if entry.outcome == "done" and entry.object in audits
-        )
+        ]
+        return tuple(sorted(rows, key=lambda row: row.entry, reverse=True))
 
-    def verify_pack(self, path: Path) -> LogHealth:
+    def verify_pack(self, path: Path) -> CheckedFile:
         """Check a pack or an answer in a file, of this site or another, with no key needed.
 
         Raises:

@@ -140,6 +140,7 @@ RULES: Final[dict[str, Rule]] = {
     "audit_series": Rule("audit.show", _AT_WORK),
     "export_pack": Rule("evidence.export", _READING),
     "answer_auditor": Rule("evidence.answer", _READING),
+    "not_made": Rule("evidence.show", _READING),
     "packs": Rule("evidence.show", _READING),
     "verify_pack": Rule("evidence.verify", _READING),
     # cases: what became of a FAIL or REVIEW

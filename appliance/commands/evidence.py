@@ -19,16 +19,26 @@ def evidence_pack(
     context: typer.Context,
     audit_id: str,
     output: Annotated[Path, typer.Option("-o", "--output", help="The pack to write.")],
+    vendor: Annotated[bool, typer.Option(help="Without anything about patients, counts included.")] = False,
+    withhold: Annotated[
+        list[str] | None,
+        typer.Option(help="A member to withhold, or a part of one: results.json#/result/exposure."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Write the evidence pack of an audit: one file, no patient data, verifiable alone."""
+    from appliance.views import plain
+
+    edition = "vendor" if vendor else "full"
     with opened(context) as appliance:
-        path = appliance.export_pack(audit_id, output)
-    emit(json_, {"pack": str(path)}, str(path))
-    say(
-        "verify anywhere with bare Python: take verify_evidence.py out of the pack (or your own copy), then "
-        f"python3 verify_evidence.py {path.name}"
+        path = appliance.export_pack(audit_id, output, edition, withhold or ())
+        found, lacks = appliance.verify_pack(path), appliance.not_made()
+    words = tell(
+        "evidence.written", file=path, edition=edition, size=f"{found.size:,}", words=found.key_words
     )
+    made = {"pack": str(path), "edition": edition, "not_made": lacks, **plain(found)}
+    emit(json_, made, "\n".join([words, *found.withheld, *([lacks] if lacks else [])]))
+    say(tell("evidence.how", file=path.name))
 
 
 @evidence.command("answer")
@@ -73,13 +83,17 @@ def evidence_ls(context: typer.Context, json_: Json = False) -> None:
 
 @evidence.command("verify")
 def evidence_verify(context: typer.Context, file: Path, json_: Json = False) -> None:
-    """Check a pack, of this site or another; exit 20 and the place where it is broken."""
+    """Check a pack or an answer, of this site or another; exit 20 and every place where it is broken."""
+    from appliance.errors import IntegrityError
+    from appliance.evidence.verify import problems
     from appliance.views import plain
 
     with opened(context) as appliance:
-        health = appliance.verify_pack(file)
-    emit(
-        json_,
-        plain(health),
-        count("pack.as_signed", health.entries, file=file.name, words=health.key_words),
-    )
+        try:
+            found = appliance.verify_pack(file)
+        except IntegrityError as broken:
+            for place in problems(broken)[1:]:  # the first is in the error itself
+                say(tell("evidence.broken_at", place=place))
+            raise
+    told = count("pack.as_signed", found.entries, file=file.name, words=found.key_words)
+    emit(json_, plain(found), "\n".join([told, *found.said]))

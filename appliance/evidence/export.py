@@ -9,33 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import UsageError
-from appliance.evidence.entries import Entry
+from appliance.evidence.audit_events import audit_event
 from appliance.evidence.log import EvidenceLog
-
-_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
-_OWN = "urn:gradaudit"
-# act or its first word -> DICOM code (PS3.16, CID 400) and its meaning
-_TYPES = {
-    "workspace": ("110114", "User Authentication"),
-    "log": ("110101", "Audit Log Used"),
-    "studies.ingest": ("110107", "Import"),
-    "studies.export": ("110106", "Export"),
-    "evidence.export": ("110106", "Export"),
-    "log.export": ("110106", "Export"),
-    "log.hold": ("110113", "Security Alert"),
-    "log.prune": ("110113", "Security Alert"),
-    "log.cut": ("110113", "Security Alert"),
-    "log.full": ("110113", "Security Alert"),
-    "clock.back": ("110113", "Security Alert"),
-    "clock.forward": ("110113", "Security Alert"),
-}
-_LOOKS = (
-    "findings.list", "findings.reveal", "findings.reveals", "findings.show",
-    "log.view", "pairs.show", "patient.show", "report.show", "studies.show",
-)  # fmt: skip
-_ELSE = ("110100", "Application Activity")
-_MINOR, _SERIOUS = ("refused", "cancelled", "cut"), ("failed",)  # AuditEvent.outcome 4 and 8
-_DIGESTS = ("policy_digest", "detail_digest", "result_root")
 
 
 def write(log: EvidenceLog, path: Path, form: str, first: int, last: int) -> bool:
@@ -103,39 +78,3 @@ _FORMS: dict[str, Callable[[EvidenceLog, int, int], Iterator[dict[str, Any]]]] =
     "jsonl": _jsonl,
     "fhir": _fhir,
 }
-
-
-def audit_event(entry: Entry, observer: str) -> dict[str, Any]:
-    """One entry as an AuditEvent (FHIR R4B §6.4).
-
-    Args:
-        observer: name of the log.
-    """
-    code, display = _TYPES.get(entry.act) or _TYPES.get(entry.act.partition(".")[0]) or _ELSE
-    outcome = "4" if entry.outcome in _MINOR else "8" if entry.outcome in _SERIOUS else "0"
-    event: dict[str, Any] = {
-        "resourceType": "AuditEvent",
-        "id": f"entry-{entry.index}",
-        "type": {"system": _DICOM, "code": code, "display": display},
-        "subtype": [{"system": f"{_OWN}:act", "code": entry.act}],
-        "action": "R" if entry.act in _LOOKS else "E",
-        "recorded": entry.claimed_utc,
-        "outcome": outcome,
-        "outcomeDesc": entry.outcome,
-        "agent": [{"who": _named("actor", entry.actor), "requestor": True}],
-        "source": {"observer": _named("log", observer)},
-    }
-    details = [
-        {"type": name, "valueString": getattr(entry, name)} for name in _DIGESTS if getattr(entry, name)
-    ]
-    if entry.object:
-        event["entity"] = [
-            {"what": _named("object", entry.object), **({"detail": details} if details else {})}
-        ]
-    elif details:
-        event["entity"] = [{"detail": details}]
-    return event
-
-
-def _named(kind: str, value: str) -> dict[str, Any]:
-    return {"identifier": {"system": f"{_OWN}:{kind}", "value": value}}

@@ -6,16 +6,18 @@ from pathlib import Path
 
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence import verify_evidence as checked
-from appliance.views import LogHealth
+from appliance.evidence.views import CheckedFile
 
 SOURCE = Path(checked.__file__)  # the file that travels in every pack
+_LACKS = ("withheld ", "left out ")
+_PAPER = "verdict.pdf"
 
 
-def verify(path: Path) -> LogHealth:
-    """Check a pack, a log or the log of a workspace with no key needed.
+def verify(path: Path) -> CheckedFile:
+    """Check a pack, an answer, a log or the log of a workspace with no key needed.
 
     Returns:
-        Size, root and ten words of the key; always intact.
+        State of the log, ten words of the key, and what is withheld; always intact.
 
     Raises:
         IntegrityError: broken; the message names the file and the place.
@@ -30,8 +32,22 @@ def verify(path: Path) -> LogHealth:
         raise UsageError(
             f"{path.name}: {unreadable}", "name an evidence pack or a log directory"
         ) from unreadable
-    head = report.checkpoint
-    return LogHealth(True, head.size, head.root.hex(), checked.ten_words(report.key.public), "")
+    head, data = report.checkpoint, b"" if path.is_dir() else path.read_bytes()
+    return CheckedFile(
+        intact=True,
+        entries=head.size,
+        root=head.root.hex(),
+        key_words=checked.ten_words(report.key.public),
+        said=report.lines,
+        size=len(data),
+        withheld=tuple(line for line in report.lines if line.startswith(_LACKS)),
+        paper=bool(data) and _PAPER in checked.split_zip(data)[0],
+    )
+
+
+def problems(error: BaseException) -> tuple[str, ...]:
+    """Every place where a file is broken, of the error that `verify` raised; empty of any other."""
+    return tuple(str(error.__cause__).split("; ")) if isinstance(error.__cause__, checked.Broken) else ()
 
 
 def verifier_source() -> bytes:

@@ -114,9 +114,35 @@ class PackRow:
     Attributes:
         entry: number of the entry that says so.
         by: role, and which person among several.
+        edition: full, or vendor: without anything about patients.
     """
 
     audit_id: str
     entry: int
     written_utc: str
     by: str
+    edition: str = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A pack, an answer or a log that was found to be what was signed.
+
+    Attributes:
+        entries: of the log's state that it speaks of.
+        root: of that state, hex.
+        key_words: ten words of the key that signed it.
+        said: what the verifier says of it, line by line.
+        size: bytes; 0 of a log.
+        withheld: what of a pack is withheld or left out, and provably was there, line by line.
+        paper: whether a PDF of the verdict is in it.
+    """
+
+    intact: bool
+    entries: int
+    root: str
+    key_words: str
+    said: tuple[str, ...] = ()
+    size: int = 0
+    withheld: tuple[str, ...] = ()
+    paper: bool = False

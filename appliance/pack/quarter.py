@@ -234,7 +234,7 @@ def _written(
     return [
         {"audit": known[row.object], "by": _role(row.actor), "entry": row.index, "utc": row.claimed_utc}
         for row in rows
-        if row.act == "evidence.export" and row.outcome == "done" and known.get(row.object) in ours
+        if row.act.startswith("evidence.export") and row.outcome == "done" and known.get(row.object) in ours
     ]
 
 

@@ -57,7 +57,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "answer.outcome.done": "done, without a verdict in the log",
     "answer.outcome.refused": "refused",
     "answer.closings": (
-        "The log closed {ours} audits of this model in this span, {others} of other models, and {unknown} "
+        "Audits that the log closed in this span: {ours} of this model, {others} of other models, {unknown} "
         "that the catalogue does not know. Each of these entries is in log/entries.jsonl."
     ),
     # schedules
@@ -110,7 +110,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "answer.review.when": "when (UTC)",
     "answer.reviews": "Reviews of the log",
     "answer.reviews.none": "Nobody reviewed the log in this span.",
-    "answer.covered": "Of {entries} entries of this span, {covered} lie in what somebody has reviewed so far.",
+    "answer.covered": "Of {entries} entries of this span, {covered} lie in what was reviewed so far.",
     "answer.activity": "What the whole site did, as the log counts it",
     "answer.activity.none": "Nothing: the log holds no entry of this span.",
     "answer.act": "act",
@@ -133,9 +133,9 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "own page on what it does not prove."
     ),
     "answer.not_shown.complete": (
-        "Every entry in here is proven to be in the log. That no entry about this model was left out, and the "
-        "counts above, rest on the site's word: identifiers in entries are keyed digests. Whoever has to "
-        "know reads the log itself."
+        "Every entry in here is proven to be in the log. That no entry about this model was left out, and "
+        "the counts above, rest on the site's word: identifiers in entries are keyed digests. Whoever has "
+        "to know reads the log itself."
     ),
     "answer.not_shown.clock": (
         "Times are what the site's clock said. A witness's cosignature, where there is one, says when the "
@@ -187,4 +187,16 @@ This supports, and does not certify, compliance. It is not legal advice.
         "As of one entry of the log; {extract} of them go along.",
         "As of {number} entries of the log; {extract} of them go along.",
     ),
+    # packs on the command line
+    "evidence.written": "{file}: {edition} edition, {size} bytes, intact, signed by <{words}>",
+    "evidence.broken_at": "broken: {place}",
+    "evidence.how": (
+        "Verify anywhere with bare Python: take verify_evidence.py out of it (or your own copy), then "
+        "python3 verify_evidence.py {file}"
+    ),
+    # on the screen
+    "evidence.edition": "edition",
+    "evidence.withhold": "withhold",
+    "evidence.withhold.hint": "data.json, results.json#/result/exposure (may stay empty)",
+    "evidence.lacks": "{said}; {number} lines of what is withheld",
 }
