@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -16,6 +19,7 @@ from appliance.designs.shelf import assignments
 from appliance.pack.facts import PackInput
 from appliance.policies.shelf import about
 from appliance.registry import ModelRecord
+from appliance.sanitise import safe
 from appliance.views import AuditView
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.workspace import Workspace
@@ -25,6 +29,8 @@ from medio.records import Cohort
 _PACKAGES = ("torch", "transformers", "monai", "pydicom", "scikit-learn", "numpy", "scipy", "cryptography")
 _SMALL = 5  # patients; a smaller group could point at one
 _CODE = ("audit_core", "medio", "appliance", "tui")
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_PIN = re.compile(r"^([a-z0-9._-]+)==([a-z0-9.]+)$", re.MULTILINE)
 
 
 def described(workspace: Workspace, model: ModelRecord, cohort: Cohort, seed: int) -> dict[str, Any]:
@@ -117,18 +123,59 @@ def _run(seed: int) -> dict[str, Any]:
         "code": code_digest(),
         "appliance": version("gradaudit-appliance"),
         "packages": {name: version(name) for name in _PACKAGES},
+        "lock": _locked(),
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "hardware": _hardware(),
         "seed": seed,
     }
 
 
 @cache
+def _locked() -> dict[str, Any]:
+    """Digest of the lock file, the packages it pins in the versions found, and those found in others.
+
+    An installation without the file has neither: nobody can say then what should be there.
+    """
+    file = _ROOT / "requirements.lock"
+    if not file.is_file():
+        return {"sha256": "", "packages": {}, "not_as_locked": []}
+    pins = dict(_PIN.findall(file.read_text()))
+    found = {}
+    for pin in pins:
+        with suppress(PackageNotFoundError):  # it stands among those not as locked
+            found[pin] = version(pin).partition("+")[0]
+    return {
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "packages": found,
+        "not_as_locked": sorted(pin for pin, wanted in pins.items() if found.get(pin) != wanted),
+    }
+
+
+def _hardware() -> dict[str, Any]:
+    """Processor, cores this process may use and memory; no name of the machine."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory / 2**30),
+    }
+
+
+def _processor() -> str:
+    """As the kernel calls it; "" where it does not say."""
+    file = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", file.read_text(), re.MULTILINE) if file.exists() else None
+    return safe(found[1], 80) if found else ""
+
+
+@cache
 def code_digest() -> str:
     """Hex SHA-256 over every source file of the four packages, by path."""
-    root = Path(__file__).resolve().parent.parent.parent
     digest = hashlib.sha256()
     for package in _CODE:
-        for file in sorted((root / package).rglob("*.py")):
-            digest.update(f"{file.relative_to(root)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+        for file in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(
+                f"{file.relative_to(_ROOT)}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
+            )
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from appliance.api import Appliance
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence import keeping
 from appliance.evidence import verify_evidence as checked
-from appliance.evidence.export import audit_event
+from appliance.evidence.audit_events import audit_event
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.verify import verify
 from appliance.workspace.workspace import Workspace

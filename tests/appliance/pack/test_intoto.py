@@ -1,0 +1,144 @@
+"""The run as in-toto provenance: signed as DSSE says, read by in-toto's own messages, and of this pack."""
+
+from __future__ import annotations
+
+import copy
+import json
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from appliance.evidence import verify_evidence as checked
+from appliance.evidence.log import EvidenceLog
+from appliance.pack.facts import PackInput
+from tests.appliance.evidence_case import AUDIT, small_log
+from tests.appliance.pack.interop_case import MODEL, RUN, document, packed
+
+NAME = "run.intoto.json"
+
+
+def statement(members: dict[str, bytes]) -> Any:
+    """What the envelope holds."""
+    return json.loads(b64decode(document(members, NAME)["payload"]))
+
+
+def signer(log: EvidenceLog) -> Any:
+    """The log's key as securesystemslib has keys, from the verifier key that a pack carries."""
+    signers = pytest.importorskip("securesystemslib.signer", reason="not shown: needs securesystemslib")
+    key = checked.parse_key(log.verifier_key, "log/verifier-key")
+    return signers.SSlibKey(log.key_id, "ed25519", "ed25519", {"public": key.public.hex()})
+
+
+def verified(envelope: dict[str, Any], log: EvidenceLog) -> bytes:
+    """The payload, once the library has checked its signature."""
+    dsse = pytest.importorskip("securesystemslib.dsse", reason="not shown: needs securesystemslib")
+    found = dsse.Envelope.from_dict(copy.deepcopy(envelope))
+    found.verify([signer(log)], 1)
+    payload: bytes = found.payload
+    return payload
+
+
+def read(document: dict[str, Any]) -> Any:
+    """A statement through in-toto's messages: Statement v1, SLSA provenance v1; raises where it is none."""
+    pytest.importorskip("in_toto_attestation", reason="not shown: needs in-toto-attestation")
+    from google.protobuf.json_format import ParseDict
+    from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+    from in_toto_attestation.v1 import statement_pb2
+    from in_toto_attestation.v1.statement import Statement
+
+    Statement.copy_from_pb(ParseDict(document, statement_pb2.Statement())).validate()
+    return ParseDict(document["predicate"], provenance_pb2.Provenance())
+
+
+def test_the_signature_is_dsse_by_the_logs_key(
+    site: tuple[EvidenceLog, PackInput], members: dict[str, bytes], tmp_path: Any
+) -> None:
+    """securesystemslib verifies it; not with a changed payload, another type, or another log's key."""
+    exceptions = pytest.importorskip(
+        "securesystemslib.exceptions", reason="not shown: needs securesystemslib"
+    )
+    log, _ = site
+    envelope = document(members, NAME)
+    assert b64decode(envelope["payload"]) == verified(envelope, log)
+    changed = b64decode(envelope["payload"]).replace(b'"seed":7', b'"seed":8')
+    for broken, key in (
+        (envelope | {"payload": b64encode(changed).decode()}, log),
+        (envelope | {"payloadType": "application/json"}, log),
+        (envelope, small_log(tmp_path / "other")),
+    ):
+        with pytest.raises(exceptions.VerificationError):
+            verified(broken, key)
+
+
+def test_in_totos_messages_take_it_and_refuse_a_broken_one(members: dict[str, bytes]) -> None:
+    """Statement and provenance by their own messages; not without a digest, of another type, or with more."""
+    whole = statement(members)
+    found = read(whole)
+    assert "urn:gradaudit:run:1" == found.build_definition.build_type
+    assert found.run_details.metadata.started_on.seconds > 0
+    for break_it, said in (
+        (lambda one: one["subject"][0]["digest"].clear(), "digest"),
+        (lambda one: one.update(_type="https://in-toto.io/Statement/v0.1"), "type"),
+        (lambda one: one["predicate"].update(verdict="PASS"), "no field named"),
+        (lambda one: one["predicate"]["runDetails"]["metadata"].update(startedOn="yesterday"), "startedOn"),
+    ):
+        broken = copy.deepcopy(whole)
+        break_it(broken)
+        with pytest.raises(Exception, match=said):
+            read(broken)
+
+
+def test_it_is_about_this_packs_members_and_these_model_files(members: dict[str, bytes]) -> None:
+    """Subject and dependencies by digests of the bytes beside it; every file of model, base and adapter."""
+    whole = statement(members)
+    digests = {name: sha256(data).hexdigest() for name, data in members.items()}
+    assert [{"name": "results.json", "digest": {"sha256": digests["results.json"]}}] == whole["subject"]
+    definition = whole["predicate"]["buildDefinition"]
+    made_from = {
+        one["name"]: one.get("digest", {}).get("sha256") for one in definition["resolvedDependencies"]
+    }
+    for name in ("data.json", "model.json", "policy.toml"):
+        assert digests[name] == made_from[name]
+    for key, part in (("files", "model"), ("base_files", "base"), ("adapter_files", "adapter")):
+        for name, value in MODEL[key].items():  # type: ignore[attr-defined]
+            assert value == made_from[f"{part}/{name}"]
+    assert RUN["lock"]["sha256"] == made_from["requirements.lock"]  # type: ignore[index]
+    by_products = whole["predicate"]["runDetails"]["byproducts"]
+    assert all(digests[one["name"]] == one["digest"]["sha256"] for one in by_products)
+
+
+def test_it_says_how_to_run_it_again_and_who_ran_it(members: dict[str, bytes]) -> None:
+    """The command, the seed, both clocks, and the operator by role and pseudonym."""
+    lines = [json.loads(line) for line in members["log/entries.jsonl"].splitlines()]
+    predicate = statement(members)["predicate"]
+    asked = predicate["buildDefinition"]["externalParameters"]
+    assert "gradaudit audit run --cohort demo --model lumen-vlm --policy demo" == asked["replay"]
+    inside = predicate["buildDefinition"]["internalParameters"]
+    assert (7, "P") == (inside["seed"], inside["hardware"]["processor"])
+    assert inside["operator"].startswith("officer:")
+    closes = inside["log"]["closes"]
+    assert (lines[-1]["boot"], lines[-1]["utc"]) == (closes["boot_ns"], closes["utc"])
+    ran = predicate["runDetails"]["metadata"]
+    assert (f"urn:gradaudit:audit:{AUDIT}", lines[-1]["utc"]) == (ran["invocationId"], ran["finishedOn"])
+
+
+def test_a_vendor_sees_no_cohort_and_only_what_its_pack_shows(site: tuple[EvidenceLog, PackInput]) -> None:
+    """Digests of withheld members are guesses made checkable: they are not there. The signature holds."""
+    log, given = site
+    full, vendor = packed(log, given), packed(log, given, "vendor")
+    assert verified(document(vendor, NAME), log)
+    text = b64decode(document(vendor, NAME)["payload"]).decode()
+    read(json.loads(text))
+    for name in ("results.json", "data.json", "model.json"):
+        assert sha256(full[name]).hexdigest() not in text
+    assert given.view.cohort_digest not in text
+    assert "replay" not in text
+    assert ["results.disclosed.json"] == [one["name"] for one in json.loads(text)["subject"]]
+    assert NAME not in packed(log, given, withhold=("results.json",))
+
+
+def test_the_same_bytes_each_time(site: tuple[EvidenceLog, PackInput], members: dict[str, bytes]) -> None:
+    """Built again, it is the same, signature and all."""
+    assert members[NAME] == packed(*site)[NAME]
