@@ -42,6 +42,18 @@ def done(log: EvidenceLog) -> list[Entry]:
     return [entry for entry in log.acts(ACT) if entry.outcome == "done"]
 
 
+def window(entry: Entry, content: str | None) -> tuple[int, int] | None:
+    """First and last entry that a review went through; None where its record is not the one logged."""
+    if content is None or not _is_logged(entry, content):
+        return None
+    fields = json.loads(content)
+    return int(fields["first"]), int(fields["last"])
+
+
+def _is_logged(entry: Entry, content: str) -> bool:
+    return sha256(content.encode()).hexdigest() == entry.detail_digest
+
+
 def reviews(log: EvidenceLog, kept: Callable[[str], str | None]) -> tuple[ReviewRow, ...]:
     """Every review, oldest first.
 
@@ -55,7 +67,7 @@ def reviews(log: EvidenceLog, kept: Callable[[str], str | None]) -> tuple[Review
     rows = []
     for entry in done(log):
         content = kept(entry.detail_digest) or ""
-        if sha256(content.encode()).hexdigest() != entry.detail_digest:
+        if not _is_logged(entry, content):
             raise IntegrityError(
                 f"the review of entry {entry.index} is not the one that was logged",
                 "Restore the workspace from a backup.",

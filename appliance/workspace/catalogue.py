@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from appliance.errors import CannotWrite, IntegrityError, UsageError
-from appliance.workspace.database import check_pages, damaged, open_engine, translated, writing
+from appliance.workspace.database import check_pages, ciphers, damaged, open_engine, translated, writing
 from appliance.workspace.durable import FILE_MODE, sync_directory
 from appliance.workspace.keys import SecretKey
 from appliance.workspace.stored_results import StoredResults
@@ -91,6 +91,11 @@ class Catalogue(StoredStudies, StoredResults):
         """
         with self._reading(any_schema=True) as connection:
             check_pages(connection, self._path)
+
+    def ciphers(self) -> dict[str, str]:
+        """How the pages are sealed, as the open file says it."""
+        with self._reading() as connection:
+            return ciphers(connection)
 
     def snapshot(self, target: Path) -> None:
         """Write this state to a new file under the same key; it is on disk when this returns.

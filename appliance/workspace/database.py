@@ -106,6 +106,13 @@ def check_pages(connection: Connection, path: Path) -> None:
         raise damaged(path)
 
 
+def ciphers(connection: Connection) -> dict[str, str]:
+    """What SQLCipher says of itself and of this file; not of deriving keys: ours is raw."""
+    asked = ("version", "provider", "provider_version", "page_size", "hmac_algorithm")
+    said = {name: connection.exec_driver_sql(f"PRAGMA cipher_{name}").scalar() for name in asked}
+    return {name: str(value) for name, value in said.items()}
+
+
 def damaged(path: Path) -> IntegrityError:
     """The error for a file that SQLCipher does not accept."""
     return IntegrityError(f"{path.name} is damaged or was exchanged", "Restore the workspace from a backup.")
