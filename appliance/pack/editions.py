@@ -28,7 +28,7 @@ SHOWN_TO_VENDOR: Final[Mapping[str, tuple[str, ...]]] = {
     "policy.toml": ("",),
     "model.json": (
         "format", "digest", "name", "family", "architecture", "parameters", "preprocessor", "vendor",
-        "released", "line", "version", "replaces", "changed", "changed/*",
+        "released", "line", "version", "replaces", "found", "changed", "changed/*",
         "files", "files/*", "base_files", "base_files/*", "adapter_files", "adapter_files/*",
     ),
     "results.json": (
@@ -52,6 +52,9 @@ MADE_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "records/": ("records.json",),
     "model.cdx.json": ("model.json", "results.json"),
     "run.intoto.json": ("model.json", "results.json"),
+    "crosswalk.json": ("records.json", "results.json"),
+    "crosswalk.html": ("records.json", "results.json"),
+    "crosswalk.oscal.json": ("records.json", "results.json"),
 }
 """Which committed members another member is made of; one that is not named here is made of all."""
 

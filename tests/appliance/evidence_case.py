@@ -117,10 +117,9 @@ def view(word: VerdictWord = VerdictWord.FAIL, model: str = "lumen-vlm") -> Audi
     )
 
 
-def closed_audit(directory: Path, word: VerdictWord = VerdictWord.FAIL) -> tuple[EvidenceLog, pack.PackInput]:
-    """A log in which an audit began and closed, with other acts around it."""
-    log = small_log(directory)
-    given = pack.PackInput(
+def given(word: VerdictWord = VerdictWord.FAIL) -> pack.PackInput:
+    """What a pack of the audit is made of."""
+    return pack.PackInput(
         view=view(word),
         site="St. Example",
         policy_text=POLICY,
@@ -135,11 +134,16 @@ def closed_audit(directory: Path, word: VerdictWord = VerdictWord.FAIL) -> tuple
         salt_seed=bytes(range(32)),
         related=("model 1",),
     )
-    log.append("audit.run", log.identifier(AUDIT), "begins", policy_digest=given.view.policy_digest)
+
+
+def closed_audit(directory: Path, word: VerdictWord = VerdictWord.FAIL) -> tuple[EvidenceLog, pack.PackInput]:
+    """A log in which an audit began and closed, with other acts around it."""
+    log, audit = small_log(directory), given(word)
+    log.append("audit.run", log.identifier(AUDIT), "begins", policy_digest=audit.view.policy_digest)
     log.append("models.add", log.identifier("model 9"), "refused")
-    pack.close_audit(log, given, "officer")
-    log.append("audit.run", log.identifier(AUDIT), "done", policy_digest=given.view.policy_digest)
-    return log, given
+    pack.close_audit(log, audit, "officer")
+    log.append("audit.run", log.identifier(AUDIT), "done", policy_digest=audit.view.policy_digest)
+    return log, audit
 
 
 def renamed(given: pack.PackInput, model: str) -> pack.PackInput:
