@@ -1,5 +1,7 @@
 """`gradaudit serve`: looks every minute for runs that are due, and starts them. systemd supervises it.
 
+What a receiver has sealed meanwhile it takes into the workspace.
+
 It never trusts a long sleep: whatever clocks do, it looks again within a minute. What goes wrong is said,
 counted and tried again later, further apart each time; only a log or workspace that is not what was signed
 ends it, since going on would write into what has to be kept as it is.
@@ -81,13 +83,13 @@ class Service:
             self._close(failed=failed)
 
     def look(self) -> float:
-        """Start what is due, once; returns seconds to wait until the next look.
+        """Start what is due and take in what was received, once; returns seconds to wait until the next look.
 
         Raises:
             IntegrityError: log or workspace are not what was signed.
         """
         try:
-            started = self._opened().run_due(self._step)
+            self._tell(self._opened().run_due(self._step))
             self._opened().take_received(self._step)
         except Stopped:
             return 0.0
@@ -96,7 +98,6 @@ class Service:
         except Exception as error:  # noqa: BLE001 - a daemon goes on; a fault id may be said, no value
             return self._failed(error)
         self._failures = 0
-        self._tell(started)
         return _to_next_minute()
 
     # -- how it is done --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from appliance.receiver.tally import REFUSED, Tally
 from appliance.supervisor import Supervisor
 from appliance.words.table import count, tell
 
-_TURN_S: Final = 1.0
+_TURN_S: Final = 0.25
 _SAY_S: Final = 60.0
 _LEAVE_S: Final = 10.0  # for those inside, when it ends
 _LONGEST: Final = 20  # times the quiet time: a study to which something is always added is handed over too

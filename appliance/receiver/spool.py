@@ -74,7 +74,7 @@ class Spool:
             make_directory(root / folder)
         self._most_bytes, self._keep_free = most_bytes, keep_free
         self._turn = threading.Lock()
-        self._looked_s, self._has_room = -_LOOK_S, False
+        self._looked_s, self._left = -_LOOK_S, 0
         self._lock = -1
 
     # -- receiving -------------------------------------------------------------------------------------
@@ -102,13 +102,17 @@ class Spool:
         self._lock = -1
 
     def has_room(self) -> bool:
-        """Whether more may be received; a look at the disk every two seconds, and after every refusal."""
-        if not self._has_room or time.monotonic() - self._looked_s >= _LOOK_S:
+        """Whether more may be received: a look at the disk every two seconds, less what came since."""
+        if time.monotonic() - self._looked_s >= _LOOK_S:
             facts = os.statvfs(self.root)
-            free = facts.f_bavail * facts.f_frsize > self._keep_free
-            self._has_room = free and self.used_bytes() < self._most_bytes
+            free = facts.f_bavail * facts.f_frsize - self._keep_free
+            self._left = min(free, self._most_bytes - self.used_bytes())
             self._looked_s = time.monotonic()
-        return self._has_room
+        return self._left > 0
+
+    def grown(self, size: int) -> None:
+        """So many bytes were written."""
+        self._left -= size
 
     def begin(self, limit: int) -> Incoming:
         """Something that arrives, of at most `limit` bytes.
@@ -227,6 +231,7 @@ class Incoming:
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
+        self._spool.grown(len(data))
 
 
 def create(root: Path, address: Address) -> None:

@@ -57,6 +57,9 @@ class Opened:
             raise answer
         return answer
 
+    def take_received(self, step: Callable[[Progress], None]) -> None:
+        """Nothing was received."""
+
 
 class Daemon(Service):
     """One that waits for nothing, and remembers for how long it would have."""
