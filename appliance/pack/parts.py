@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from appliance.pack.crosswalk import members as crosswalk
 from appliance.pack.facts import Part
+from appliance.pack.interop import cyclonedx, fhir, intoto
 from appliance.pack.pages import members as pages
+from appliance.pack.records import members as records
 
-PARTS: Final[tuple[Part, ...]] = (pages.members,)
+PARTS: Final[tuple[Part, ...]] = (
+    records.members,
+    intoto.members,
+    cyclonedx.members,
+    fhir.members,
+    pages.members,
+    crosswalk.members,
+)

@@ -15,6 +15,7 @@ from appliance.errors import PolicyError
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
 from appliance.pack import building as pack
+from appliance.pack.facts import PackInput
 from appliance.pack.records.gathered import gathered
 from appliance.pack.records.members import CERTIFICATE, FILES, NOTE
 from appliance.policies import demands
@@ -79,7 +80,7 @@ RECORDS = {
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, pack.PackInput, dict[str, bytes]]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, PackInput, dict[str, bytes]]:
     log, given = closed_audit(tmp_path_factory.mktemp("retention") / "log")
     given = replace(given, records=RECORDS)
     pack.close_audit(log, given)
@@ -87,7 +88,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, pack.Pa
 
 
 def test_each_record_repeats_what_the_log_committed_to(
-    kept: tuple[EvidenceLog, pack.PackInput, dict[str, bytes]],
+    kept: tuple[EvidenceLog, PackInput, dict[str, bytes]],
 ) -> None:
     """Every part of records.json has its file, with the same content, under the audit's name."""
     _, given, members = kept
@@ -100,7 +101,7 @@ def test_each_record_repeats_what_the_log_committed_to(
 
 
 def test_the_certificate_is_signed_for_this_purpose_alone(
-    kept: tuple[EvidenceLog, pack.PackInput, dict[str, bytes]],
+    kept: tuple[EvidenceLog, PackInput, dict[str, bytes]],
 ) -> None:
     """The note verifies over this certificate, over no other byte, and not as the note of a manifest."""
     log, _, members = kept
@@ -115,7 +116,7 @@ def test_the_certificate_is_signed_for_this_purpose_alone(
 
 
 def test_a_changed_or_missing_certificate_breaks_the_pack(
-    kept: tuple[EvidenceLog, pack.PackInput, dict[str, bytes]],
+    kept: tuple[EvidenceLog, PackInput, dict[str, bytes]],
 ) -> None:
     """Another year under the old note, or a certificate without its note, is refused and named."""
     log, _, members = kept
@@ -135,7 +136,7 @@ def test_a_changed_or_missing_certificate_breaks_the_pack(
 
 
 def test_an_audit_from_before_has_no_records_and_a_vendor_sees_none(
-    kept: tuple[EvidenceLog, pack.PackInput, dict[str, bytes]], tmp_path: Path
+    kept: tuple[EvidenceLog, PackInput, dict[str, bytes]], tmp_path: Path
 ) -> None:
     """Nothing is invented where nothing was kept; the vendor's edition has none."""
     log, given, _ = kept
