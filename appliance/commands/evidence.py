@@ -19,7 +19,9 @@ def evidence_pack(
     context: typer.Context,
     audit_id: str,
     output: Annotated[Path, typer.Option("-o", "--output", help="The pack to write.")],
-    vendor: Annotated[bool, typer.Option(help="Without anything about patients, counts included.")] = False,
+    vendor: Annotated[
+        bool, typer.Option("--vendor", help="Without anything about patients, counts included.")
+    ] = False,
     withhold: Annotated[
         list[str] | None,
         typer.Option(help="A member to withhold, or a part of one: results.json#/result/exposure."),

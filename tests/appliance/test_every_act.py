@@ -312,6 +312,13 @@ WITH_A_MODEL: dict[str, Act] = {
     "export_pack": lambda site, visit: site.export_pack(site.audits()[-1].audit_id, visit.room / "pack.zip"),
     "packs": lambda site, visit: _same(site.packs()[0].audit_id, site.audits()[-1].audit_id),
     "verify_pack": lambda site, visit: site.verify_pack(visit.room / "pack.zip"),
+    "not_made": lambda site, visit: site.not_made(),
+    "answer_auditor": lambda site, visit: _same(
+        bool(
+            site.answer_auditor("tiny", "2026-01-01", "2099-12-31", visit.room / "answer.zip", _no).audits
+        ),
+        True,
+    ),
     "run_audit": _cut_off,
     "resume_audit": _gone_on,
     "queue_audit": _queued,

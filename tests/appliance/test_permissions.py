@@ -39,7 +39,7 @@ EXPECTED = {
     "queue_audit": "OPM", "runs": "OPAM", "pause_run": "OP", "resume_run": "OPM", "first_run": "OP",
     "cancel_run": "OP",
     "audits": "OPAM", "audit": "OPAM", "audit_series": "OPAM", "export_pack": "OPA", "packs": "OPA",
-    "verify_pack": "OPA",
+    "verify_pack": "OPA", "answer_auditor": "OPA", "not_made": "OPA",
     "cases": "OPA", "case": "OPA", "assign_case": "O", "decide_case": "O", "reopen_case": "O",
     "new_design": "O", "designs": "OP", "design": "OP", "release_list": "O", "reveal_design": "O",
     "schedules": "OPAM", "coming_runs": "OPAM", "add_schedule": "OP", "remove_schedule": "OP",

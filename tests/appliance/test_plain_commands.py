@@ -26,6 +26,8 @@ DRAWN = re.compile("[\u2500-\u25ff\u2190-\u21ff✓✔✗✕∅⊘|]|  ")
 SCHEDULE = ("weekly", "--cron", "0 2 * * 0", "--cohort", ward.COHORT)
 GIVEN: dict[str, tuple[str, ...]] = {
     "doctor": (),
+    "health": (),
+    "config show": ("--origin",),
     "serve": ("--once",),
     "glossary": (),
     "users ls": (),
@@ -98,15 +100,17 @@ BEFORE = {  # what is done first
 }
 CHANGING = {  # say something else, or do something, the second time
     *("backup", "ingest", "studies export", "audit abandon", "findings reveal", "findings reveals", "doctor"),
+    "health",
     *("log ls", "log verify", "log checkpoint", "log export", "log review", "log witness init"),
     *("case assign", "case decide", "case reopen", "case show", "policy propose"),
     *("schedule add", "schedule rm", "schedule run", "serve", "schedule ls", "case ls", "workspace verify"),
 }
 ELSEWHERE = {  # need a model, a design or another site; they speak by the same functions, see the last test
+    "config check",
     *("receive check", "receive run", "receive retry", "receive status"),
     *("init", "restore", "demo", "models add", "models show", "models verify", "models diff"),
     *("cohort create", "cohort show", "pairs duplicates", "design new", "design show", "design reveal"),
-    *("audit run", "audit resume", "evidence pack", "evidence verify", "log prune"),
+    *("audit run", "audit resume", "evidence pack", "evidence answer", "evidence verify", "log prune"),
     *("log witness sign", "log witness accept", "log witness trust"),
     *("policy approve", "policy reject"),
     *("runs ls", "runs show", "runs pause", "runs resume", "runs first"),
