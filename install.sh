@@ -26,7 +26,7 @@ usage: ./install.sh [install | demo | test | service | bundle | offline FILE | r
   test      install with the test tools, then run every check of this project
 
   service   write systemd units that start what is due (docs/service.md), as root, for an appliance that is installed:
-            --workspace DIR --user NAME --credential FILE [--vendor DIR]... [--print] [--enable[=daemon|timer]]
+            --workspace DIR --user NAME --credential FILE [--vendor DIR]... [--receiver] [--print] [--enable[=daemon|timer]]
             --remove takes them away again
 
   bundle    on a machine with a network: write one signed file for machines without one (docs/air-gap.md)
@@ -209,6 +209,7 @@ run_checks() {
 # --- units of systemd ---------------------------------------------------------------------------------------
 
 UNITS=(gradaudit-serve.service gradaudit-schedule.service gradaudit-schedule.timer)
+RECEIVER=gradaudit-receive.service # only where it is asked for
 UNIT_FOLDER=${GRADAUDIT_UNIT_FOLDER:-/etc/systemd/system}
 HIDDEN=${GRADAUDIT_HIDDEN-/home /root /run/user /tmp /var/tmp} # what ProtectHome and PrivateTmp take away
 
@@ -291,9 +292,9 @@ remove_units() {
     local unit
     expect_systemd
     if [[ -d /run/systemd/system && $UNIT_FOLDER == /etc/systemd/system ]]; then
-        systemctl disable --now gradaudit-serve.service gradaudit-schedule.timer || true # one may not be there
+        systemctl disable --now gradaudit-serve.service gradaudit-schedule.timer "$RECEIVER" || true # one may not be there
     fi
-    for unit in "${UNITS[@]}"; do
+    for unit in "${UNITS[@]}" "$RECEIVER"; do
         rm -f "$UNIT_FOLDER/$unit"
     done
     say "the units are removed; audits that run go on, and the workspace is as it was"
@@ -308,6 +309,7 @@ run_service() {
             --user) SERVICE_USER=${2:?--user needs a name}; shift 2 ;;
             --credential) CREDENTIAL=${2:?--credential needs a file}; shift 2 ;;
             --vendor) VENDORS+=("${2:?--vendor needs a folder}"); shift 2 ;;
+            --receiver) UNITS+=("$RECEIVER"); shift ;;
             --print) print=yes; shift ;;
             --remove) remove=yes; shift ;;
             --enable | --enable=daemon) enable=daemon; shift ;;
@@ -341,6 +343,7 @@ run_service() {
         switch_on "$enable"
     else
         say "next: systemctl daemon-reload && systemctl enable --now gradaudit-serve.service"
+        [[ " ${UNITS[*]} " != *" $RECEIVER "* ]] || say "and, when docs/receiver.md is done: systemctl enable --now $RECEIVER"
     fi
 }
 
