@@ -10,11 +10,22 @@ from appliance.evidence.verify_evidence import disclosed
 from appliance.isolation import LAYERS, ON
 from appliance.pack.crosswalk.table import Clause, State
 from appliance.pack.facts import Members, PackFacts
+from appliance.pack.records.members import COMMITTED
 from appliance.policies.governance import SHORTEST_LOG
 from appliance.words.table import tell
 from audit_core.results import VerdictWord
 
 _COUNTS: Final = (VerdictWord.PASS, VerdictWord.REVIEW, VerdictWord.FAIL)
+RECORDED: Final[Mapping[str, str]] = {
+    "approval": "access",
+    "autolock": "access",
+    "backup": "retention",
+    "box": "egress",
+    "keys": "encryption",
+    "review": "log_review",
+    "years": "retention",
+}
+"""Need -> the part of `records.json` that it rests on."""
 _COSIGNED: Final = "log/cosigned.json"
 
 
@@ -54,11 +65,19 @@ def judged(clause: Clause, facts: PackFacts, members: Members) -> Judged:
         ("crosswalk.withheld_part", cut),
     )
     said = [clause.why] if clause.why else []
-    said += [tell(f"crosswalk.unmet.{need}", word=facts.view.verdict.word.value) for need in unmet]
+    said += dict.fromkeys(_unmet(need, facts) for need in unmet)
     said += [tell(key, names=", ".join(names)) for key, names in lacks if names]
     whole = not unmet and not absent and not cut
     state = clause.state if whole else State.PARTIAL
     return Judged(clause, state, tuple(filter(None, there.values())), (*absent, *cut), unmet, " ".join(said))
+
+
+def _unmet(need: str, facts: PackFacts) -> str:
+    """Why a need is not met; of one that rests on a record first whether the record is there to look at."""
+    if need in RECORDED and not _part(facts, RECORDED[need]):
+        hidden = any(one.member == COMMITTED for one in facts.withheld)
+        return tell("crosswalk.unmet.withheld" if hidden else "crosswalk.unmet.not_kept")
+    return tell(f"crosswalk.unmet.{need}", word=facts.view.verdict.word.value)
 
 
 def standing_for(name: str, members: Members) -> str:

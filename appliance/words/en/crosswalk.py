@@ -46,20 +46,20 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "crosswalk.not_here": "Not in this pack: {names}.",
     "crosswalk.withheld": "Withheld from this pack, provably there: {names}.",
     "crosswalk.withheld_part": "Shown in part: {names}.",
-    "crosswalk.unmet.answer": "This audit ended without an answer that counts ({word}): it shows that it "
-    "was tried, and nothing about exposure in either direction.",
-    "crosswalk.unmet.approval": "The policy in force was shipped with the product and not approved by "
-    "officers of the site, or the approvals were not kept.",
-    "crosswalk.unmet.autolock": "An unlocked workspace did not lock itself, or this was not kept.",
-    "crosswalk.unmet.backup": "No backup had been made when the audit closed, or it was not kept.",
-    "crosswalk.unmet.box": "A layer of the box was missing when the audit ran, or its self-probe is not "
-    "kept.",
+    "crosswalk.unmet.answer": "This audit ended without an answer that counts ({word}): it shows that it was "
+    "tried, and nothing about exposure in either direction.",
+    "crosswalk.unmet.approval": "No officer of the site approved the policy: it came with the product, or "
+    "from a file.",
+    "crosswalk.unmet.autolock": "An unlocked workspace did not lock itself.",
+    "crosswalk.unmet.backup": "No backup had been made when the audit closed.",
+    "crosswalk.unmet.box": "A layer of the box was missing when the audit ran.",
     "crosswalk.unmet.claims": "The vendor's claims were not recorded for this audit.",
-    "crosswalk.unmet.keys": "A passphrase is kept by a derivation below the floor, or this was not kept.",
-    "crosswalk.unmet.review": "Nobody had reviewed the log when the audit closed, or it was not kept.",
+    "crosswalk.unmet.keys": "A passphrase was kept by a derivation below the floor.",
+    "crosswalk.unmet.not_kept": "The record that it rests on was not kept when this audit closed.",
+    "crosswalk.unmet.review": "Nobody had reviewed the log when the audit closed.",
+    "crosswalk.unmet.withheld": "The record that it rests on is withheld from this pack.",
     "crosswalk.unmet.witness": "No witness has cosigned the log since the audit closed.",
-    "crosswalk.unmet.years": "A policy in force could not be read, so no year was promised, or this was not "
-    "kept.",
+    "crosswalk.unmet.years": "A policy in force could not be read, so no year was promised.",
     "crosswalk.later": "Without a digest here, since they are made after this table: {names}.",
     "crosswalk.of": "another form of {name}",
     "crosswalk.docs_needs": "Needs: {needs}.",

@@ -17,7 +17,7 @@ from appliance.evidence import verify_evidence as checked
 from appliance.pack import building as pack
 from appliance.pack.crosswalk import docs
 from appliance.pack.crosswalk import members as crosswalk
-from appliance.pack.crosswalk.judged import NEEDS, judged
+from appliance.pack.crosswalk.judged import NEEDS, RECORDED, judged
 from appliance.pack.crosswalk.page import LATER
 from appliance.pack.crosswalk.table import State, clauses, frameworks, supports
 from appliance.pack.facts import PackFacts, Withheld, digest
@@ -186,9 +186,15 @@ def test_an_audit_from_before_records_were_kept_covers_nothing_by_them(
     """No records at all: every clause that rests on one is partial, and nothing is invented."""
     old = replace(facts, given=replace(facts.given, records={}))
     members = {name: data for name, data in whole.items() if not name.startswith("records")}
+    hidden = replace(old, withheld=(Withheld("records.json", 5, 5),))
     for one in clauses():
-        now = judged(one, old, members)
-        assert now.state is not State.COVERED or not [name for name in one.items if "records" in name]
+        now, vendors = judged(one, old, members), judged(one, hidden, members)
+        rests = set(one.needs) & set(RECORDED)
+        assert now.state is not State.COVERED or not (
+            rests or [name for name in one.items if "records" in name]
+        )
+        assert (tell("crosswalk.unmet.not_kept") in now.why) == bool(rests)
+        assert (tell("crosswalk.unmet.withheld") in vendors.why) == bool(rests)
 
 
 class Page(HTMLParser):
