@@ -977,9 +977,9 @@ def split_zip(data: bytes) -> tuple[dict[str, bytes], list[str]]:
     if not whole:
         return {}, ["pack: cut, lengthened or damaged; " + _where_it_ends(data, layouts[1])]
     # Names and sizes are written twice; of two readings the one with the names we know is the undamaged one.
-    layout = max(whole, key=lambda names: sum(name in REQUIRED for name, _ in names))
+    layout = max(whole, key=lambda names: sum(name in _KNOWN for name, _ in names))
     members: dict[str, bytes] = {}
-    problems: list[str] = []
+    problems = _two_names(*whole) if len(whole) == 2 else []
     pieces: list[tuple[str, int, bytes]] = []
     at, line = 0, len(data) - _END.size - sum(_CENTRAL.size + len(name) for name, _ in layout)
     directory = line
@@ -1001,6 +1001,11 @@ def split_zip(data: bytes) -> tuple[dict[str, bytes], list[str]]:
         ("pack: the end of its ZIP directory", line, _end(len(layout), line - directory, directory))
     )
     return members, problems + [problem for piece in pieces for problem in _difference(data, *piece)]
+
+
+def _two_names(directory: Layout, headers: Layout) -> list[str]:
+    pairs = [(_shown(one[0]), _shown(other[0])) for one, other in zip(directory, headers)]  # noqa: B905
+    return [f"{one}: called {other} where it begins" for one, other in pairs if one != other]
 
 
 def _difference(data: bytes, place: str, start: int, expected: bytes) -> Iterator[str]:
@@ -1042,6 +1047,7 @@ REQUIRED = (
     "log/verifier-key",
     "verify_evidence.py",
 )
+_KNOWN = {*COMMITTED, *VERDICTS, *REQUIRED, DISCLOSURE}
 FORMATS = {  # of the manifest -> what such a pack needs besides
     "gradaudit-pack-1": (*COMMITTED, *VERDICTS),
     "gradaudit-pack-2": (DISCLOSURE,),
@@ -1106,7 +1112,7 @@ def check_pack(data: bytes) -> Report:
     except Broken as broken:
         if not any(str(broken).split(":")[0] == problem.split(":")[0] for problem in problems):
             problems.append(str(broken))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError):
         problems.append("pack: signed, but its parts do not have the form of a pack")
     if problems:
         raise Broken("; ".join(problems))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
 from appliance.evidence import verify_evidence as checked
+from appliance.evidence.log import EvidenceLog
 from appliance.pack import building
 from appliance.pack.facts import Members, PackFacts
 
@@ -33,3 +35,13 @@ def problem_of(data: bytes) -> str:
     except checked.Broken as broken:
         return str(broken)
     return ""
+
+
+def signed_again(log: EvidenceLog, members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The members of a forger who has the log's key: the manifest lists what there is, and is signed."""
+    manifest = json.loads(members["manifest.json"])
+    manifest["members"] = {
+        name: checked.sha256(data).hex() for name, data in members.items() if name not in checked.SEALS
+    }
+    text = checked.canonical(manifest)
+    return {**members, "manifest.json": text, "manifest.note": log.sign_manifest(text)}

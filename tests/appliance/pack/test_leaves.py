@@ -17,6 +17,7 @@ from appliance.evidence.log import EvidenceLog
 from appliance.pack import building
 from appliance.pack.leaves import Document
 from tests.appliance.evidence_case import AUDIT, closed_audit
+from tests.appliance.pack import small_pack
 from tests.appliance.pack.small_pack import problem_of, small_parts
 
 Case = tuple[EvidenceLog, building.PackInput]
@@ -173,15 +174,8 @@ def test_the_log_commits_to_the_records_where_they_are_kept(tmp_path: Path) -> N
 
 
 def signed_again(log: EvidenceLog, members: dict[str, bytes]) -> bytes:
-    """The pack of a forger who has the log's key: the manifest lists what there is, and is signed."""
-    manifest = json.loads(members["manifest.json"])
-    seals = ("manifest.json", "manifest.note")
-    manifest["members"] = {
-        name: checked.sha256(data).hex() for name, data in members.items() if name not in seals
-    }
-    members["manifest.json"] = checked.canonical(manifest)
-    members["manifest.note"] = log.sign_manifest(members["manifest.json"])
-    return checked.build_zip(members)
+    """The pack of a forger who has the log's key."""
+    return checked.build_zip(small_pack.signed_again(log, members))
 
 
 def test_nothing_committed_can_be_exchanged_even_with_the_key(case: Case) -> None:
