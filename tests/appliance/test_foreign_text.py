@@ -18,7 +18,7 @@ import pytest
 
 import appliance
 from appliance import narration
-from appliance.pack.pages import page
+from appliance.pack.pages import shell
 from appliance.sanitise import Tainted, safe
 from appliance.views import Progress, plain
 
@@ -123,7 +123,7 @@ def test_json_says_the_same_to_a_program(words: str) -> None:
 @pytest.mark.parametrize("words", PAYLOADS)
 def test_reports_show_what_passed(words: str) -> None:
     """A cell of the HTML report holds no character that acts and no tag."""
-    shown = page._text(f"<b>{words}</b>")
+    shown = shell.text(f"<b>{words}</b>")
     assert acting(shown) == []
     assert "<b>" not in shown
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from appliance import codec
+from appliance.pack.pages.method import method_page
 from appliance.pack.pages.page import PageFacts, verdict_page
 from appliance.pack.pages.text import verdict_text
 from audit_core.results import AuditResult, Limit
@@ -22,10 +23,11 @@ HEADING = "What this audit could not do"
 def test_text_and_page_print_every_limit_and_nothing_foreign() -> None:
     """What, why and remedy in both; markup and escape sequences of a worker's words are inert."""
     limited = replace(view(), result=replace(view().result, limits=LIMITS))
-    text, page = verdict_text(limited), verdict_page(limited, FACTS)
+    text, page, sheet = verdict_text(limited), method_page(limited, FACTS), verdict_page(limited, FACTS)
     for words in ("PASS is out of reach.", "Nobody named members.", "Run it with `--spike-in`.", HEADING):
         assert words in text and words in page
-    assert "\x1b" not in text + page and "<b>No base" not in page
+    assert "\x1b" not in text + page + sheet and "<b>No base" not in page + sheet
+    assert HEADING in sheet and "PASS is out of reach." in sheet
     assert "why: \n" not in text
 
 

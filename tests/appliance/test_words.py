@@ -15,7 +15,7 @@ from audit_core import alike
 from audit_core.results import ControlStatus, Exposure, Interval
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOK_UPS = {"tell", "count", "_own", "_heads", "_detectors"}  # functions that take keys
+LOOK_UPS = {"tell", "count", "own", "_own", "_heads", "_detectors", "_more"}  # functions that take keys
 
 
 def calls() -> Iterator[tuple[Path, ast.Call]]:

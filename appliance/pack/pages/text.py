@@ -13,9 +13,16 @@ _WIDTH = 18
 _STATUS = 15
 
 
-def verdict_text(view: AuditView) -> str:
-    """One audit as lines, no boxes, no colour; ends in a line break."""
-    lines = [*_head(view), "", *(_fact(name, value) for name, value in _facts(view) if value)]
+def verdict_text(view: AuditView, *, whole: bool = True) -> str:
+    """One audit as lines, no boxes, no colour; ends in a line break.
+
+    Args:
+        whole: False leaves out what counts or describes patients, and says so.
+    """
+    facts = _facts(view) if whole else _shown_to_all(view)
+    lines = [*_head(view), "", *(_fact(name, value) for name, value in facts if value)]
+    if not whole:
+        return _without_patients(view, lines)
     reasons = [safe(reason, 400) for reason in view.verdict.reasons]
     lines += _part(
         tell("text.reasons", line=view.verdict.line),
@@ -34,6 +41,26 @@ def verdict_text(view: AuditView) -> str:
     beside = wording.beside(view.result, view.verdict.word)
     if beside:
         lines += _part(tell("text.beside"), [f"{name}: {safe(sentence, 400)}" for name, sentence in beside])
+    return _whole([*lines, *_says_always(view)])
+
+
+def _without_patients(view: AuditView, lines: list[str]) -> str:
+    """What a vendor reads: controls by outcome, and its own claims."""
+    states = [(tell(f"control.{control.status}"), control.name) for control in view.result.controls]
+    width = max([_STATUS, *(len(state) + 1 for state, _ in states)])
+    lines += _part(tell("text.controls"), [f"{state:{width}}{name}" for state, name in states])
+    claims = wording.claimed(view.result)
+    if claims:
+        lines += _part(tell("text.claims"), [f"{name}: {safe(sentence, 800)}" for name, sentence in claims])
+    return _whole([*lines, "", tell("report.withheld"), *_says_always(view)])
+
+
+def _says_always(view: AuditView) -> list[str]:
+    """What every page ends in."""
+    return ["", wording.does_not_prove(view.result.tier), tell("report.not_legal_advice")]
+
+
+def _whole(lines: Sequence[str]) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -81,6 +108,17 @@ def _facts(view: AuditView) -> list[tuple[str, str]]:
         (tell("text.detectable"), safe(result.detectable.sentence, 300)),
         (tell("text.cohort"), f"{safe(row.cohort)}: {wording.DESIGN[result.design]}"),
         (tell("text.references"), f"{result.references}: {wording.REFERENCES[result.references]}"),
+        (tell("text.policy"), f"{safe(view.policy)} ({view.policy_digest})"),
+    ]
+
+
+def _shown_to_all(view: AuditView) -> list[tuple[str, str]]:
+    """The same without cohort, exposure and what could have been seen."""
+    result, row = view.result, view.row
+    return [
+        (tell("text.model"), f"{safe(row.model)} ({view.model_digest})"),
+        (tell("text.audit"), tell("text.audit_of", audit=row.audit_id, started=row.started_utc)),
+        (tell("text.tier"), f"{result.tier.name}: {wording.TIER_PROVES[result.tier]}"),
         (tell("text.policy"), f"{safe(view.policy)} ({view.policy_digest})"),
     ]
 

@@ -47,12 +47,16 @@ COMPARE_WORDS = tell("report.compare_words")
 def meaning(word: VerdictWord, why: str) -> str:
     """What a verdict says in one sentence; a FAIL for a vendor's claim alone is not one for exposure.
 
+    Where the reason is withheld, the sentence covers both.
+
     Args:
         word: the verdict's.
         why: its first reason.
     """
     if word is VerdictWord.FAIL and why.startswith(REASON):
         return tell("verdict.claim")
+    if word is VerdictWord.FAIL and why == tell("pack.withheld"):
+        return tell("verdict.fail_withheld")
     return MEANING[word]
 
 
@@ -204,6 +208,25 @@ def claims(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...
         (
             tell("claims.name", claim=check.claim, kind=check.kind),
             " ".join(filter(None, [_claimed(check), _recomputed(check), _answered(check, word)])),
+        )
+        for check in result.claims
+    )
+
+
+def answers(result: AuditResult, word: VerdictWord) -> tuple[tuple[str, str], ...]:
+    """(name, sentence) of every vendor claim with what this audit says of it, without its source."""
+    return tuple(
+        (tell("claims.name", claim=check.claim, kind=check.kind), _answered(check, word))
+        for check in result.claims
+    )
+
+
+def claimed(result: AuditResult) -> tuple[tuple[str, str], ...]:
+    """(name, sentence) of every vendor claim, as the vendor made it: nothing of what an audit found."""
+    return tuple(
+        (
+            tell("claims.name", claim=check.claim, kind=check.kind),
+            " ".join(filter(None, [_claimed(check), _recomputed(check)])),
         )
         for check in result.claims
     )

@@ -28,7 +28,6 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "80 % of simulated audits; of fewer it says nothing."
     ),
     # in a report
-    "report.claims": "What the vendor claimed, against this audit",
     "text.claims": "What the vendor claimed, against this audit:",
     "claims.name": "{claim}, {kind}",
     "claims.source": "Source: {source}.",

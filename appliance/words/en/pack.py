@@ -31,8 +31,9 @@ What is withheld was committed to when the audit closed, and cannot be changed s
 file whose name ends in .disclosed.json.
 
 HOW IT HANGS TOGETHER. The last entry of log/entries.jsonl closed the audit. Its "result" is a digest over
-data.json, model.json, policy.toml, results.json and, where they were kept, records.json: the log stood by these
-before there was a pack. manifest.json lists the digest of every other file, and manifest.note is its signature.
+data.json, model.json, policy.toml, results.json and, where they were kept, records.json: the log stood by
+these before there was a pack. manifest.json lists the digest of every other file; manifest.note is its
+signature.
 Identifiers in entries are keyed digests. There is no patient and no pseudonym in this pack.
 {pdf}
 WHAT IT DOES NOT PROVE. {open}
@@ -63,7 +64,7 @@ This pack supports, and does not certify, compliance. It is not legal advice.
     "pack.about.tables": "curve, detectors and controls as CSV, for a spreadsheet",
     "pack.about.figures": "the drawings of the pages, one file each",
     "pack.about.cdx": "the model as CycloneDX ML-BOM: the vendor's claims against measurement",
-    "pack.about.intoto": "how the audit was run: in-toto statement in a DSSE envelope, signed by the log's key",
+    "pack.about.intoto": "how the audit was run: in-toto statement in DSSE, signed by the log's key",
     "pack.about.crosswalk": "clause by clause: covered, in part, or out of scope, by which file",
     "pack.about.oscal": "the same as OSCAL assessment results",
     "pack.about.drafts": "prefilled drafts; every decision is left blank",

@@ -7,6 +7,10 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "verdict.REVIEW": "A test fired. A person has to look before this model is used further.",
     "verdict.FAIL": "Patients of this cohort were used to train this model, beyond the policy's limit.",
     "verdict.claim": "This audit contradicts what the vendor claims about training. The reasons say how.",
+    "verdict.fail_withheld": (
+        "This model fails the policy: patients were used to train it beyond the limit, or a claim of its "
+        "vendor about training is contradicted."
+    ),
     "verdict.INCONCLUSIVE": "This audit cannot tell. It is not a PASS and cannot become one.",
     "verdict.VOID": "A control failed: nothing may be concluded from this run.",
     "verdict.none": "none yet",

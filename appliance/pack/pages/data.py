@@ -1,0 +1,97 @@
+"""The data page: how members, controls and targets were chosen, in counts; in the full edition alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from appliance.pack.pages import wording
+from appliance.pack.pages.shell import PageFacts, closing, document, heading, listed, own, part, table, text
+from appliance.views import AuditView
+from appliance.words.table import tell
+from audit_core.results import ControlName
+
+_SMALL: Final = 5  # patients; a smaller group could point at one
+_BLIND: Final = (ControlName.BLIND_MEMBERS, ControlName.BLIND_TARGETS, ControlName.CONDITIONAL)
+
+
+def data_page(view: AuditView, facts: PageFacts) -> str:
+    """The page."""
+    result, data = view.result, facts.data
+    years = data.get("study_years", ())
+    said = {
+        tell("report.cohort"): view.row.cohort,
+        tell("report.cohort_digest"): view.cohort_digest,
+        tell("report.design"): f"{result.design}: {wording.DESIGN[result.design]}",
+        tell("report.references"): f"{result.references}: {wording.REFERENCES[result.references]}",
+        tell("report.study_years"): tell("report.years", first=years[0], last=years[-1]) if years else "",
+        tell("report.seed"): str(data.get("seed", "")),
+        tell("report.committed_design"): ", ".join(data.get("committed_design", {})),
+    }
+    main = (
+        f"<p>{own('data.chosen')}</p>",
+        part(
+            own("report.chosen"),
+            listed(said, (tell("report.cohort_digest"), tell("report.committed_design"))),
+        ),
+        _roles(view, data),
+        _modalities(data),
+        _blind(view),
+        f"<p>{own('data.small')}</p>",
+    )
+    return document(
+        tell("report.data_of", model=view.row.model),
+        heading(own("report.data_title"), view.row.model, view, facts),
+        main,
+        closing(facts, wording.does_not_prove(result.tier)),
+        str(view.verdict.word),
+        facts.closed_utc,
+    )
+
+
+def _roles(view: AuditView, data: Mapping[str, Any]) -> str:
+    """Patients and pairs by role, and what each is for; patients as judged where the cohort names none."""
+    patients = data.get("patients_by_role") or view.result.counts
+    pairs = data.get("pairs_by_role", {})
+    rows = [
+        (
+            text(wording.ROLE.get(role, role)),
+            own(f"data.role.{role}") if role in wording.ROLE else "",
+            few(number),
+            few(pairs[role]) if role in pairs else text(tell("number.not_measured")),
+        )
+        for role, number in sorted(patients.items())
+        if number
+    ]
+    if not rows:
+        return ""
+    heads = [own("data.role"), own("data.purpose"), own("data.patients"), own("data.pairs")]
+    return part(own("data.roles"), table(own("data.roles_caption"), heads, rows, "num"))
+
+
+def few(number: object) -> str:
+    """A count of patients as HTML; under five it is not told."""
+    small = isinstance(number, int) and 0 < number < _SMALL
+    return text(f"< {_SMALL}" if small else f"{number:,}" if isinstance(number, int) else number, 20)
+
+
+def _modalities(data: Mapping[str, Any]) -> str:
+    rows = [(text(term, 20), few(number)) for term, number in data.get("patients_by_modality", {}).items()]
+    heads = [own("data.modality"), own("data.patients")]
+    return part(own("data.modalities"), table(own("data.modalities_caption"), heads, rows) if rows else "")
+
+
+def _blind(view: AuditView) -> str:
+    """Can roles be told without the model? What this asks, and what was seen."""
+    rows = [
+        (
+            f'{text(one.name)}<span class="ask">{text(wording.CONTROL_ASKS[ControlName(one.name)])}</span>',
+            own(f"control.{one.status}"),
+            text(one.sentence, 400),
+        )
+        for one in view.result.controls
+        if one.name in _BLIND
+    ]
+    heads = [own("report.control"), own("report.outcome"), own("report.seen")]
+    said = f"<p>{own('data.blind')}</p>"
+    return part(own("data.blind_title"), said, table(own("data.blind_caption"), heads, rows)) if rows else ""
