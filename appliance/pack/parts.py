@@ -6,7 +6,7 @@ from typing import Final
 
 from appliance.pack.crosswalk import members as crosswalk
 from appliance.pack.facts import Part
-from appliance.pack.interop import cyclonedx, fhir, intoto
+from appliance.pack.interop import cyclonedx, fhir, intoto, oscal
 from appliance.pack.pages import members as pages
 from appliance.pack.records import members as records
 
@@ -17,4 +17,5 @@ PARTS: Final[tuple[Part, ...]] = (
     fhir.members,
     pages.members,
     crosswalk.members,
+    oscal.members,
 )

@@ -15,7 +15,7 @@ from appliance.evidence.entries import Entry
 from appliance.evidence.verify_evidence import canonical
 from appliance.pack.editions import FULL
 from appliance.pack.facts import Members, PackFacts, digest
-from appliance.pack.interop.naming import OWN, committed
+from appliance.pack.interop.naming import OWN, committed, opening
 
 NAME: Final = "run.intoto.json"
 PAYLOAD: Final = "application/vnd.in-toto+json"
@@ -75,19 +75,13 @@ def _asked(facts: PackFacts) -> dict[str, Any]:
 def _inside(facts: PackFacts) -> dict[str, Any]:
     """What the run was under: seed, machine, box, who asked for it, and both clocks of the log."""
     run = facts.given.run
-    opening = _opening(facts)
+    first = opening(facts)
     return {
         **{name: run[name] for name in ("seed", "python", "machine", "hardware") if name in run},
         "isolation": dict(facts.view.isolation),
-        "operator": opening.actor,
-        "log": {"begins": _moment(opening), "closes": _moment(facts.closing)},
+        "operator": first.actor,
+        "log": {"begins": _moment(first), "closes": _moment(facts.closing)},
     }
-
-
-def _opening(facts: PackFacts) -> Entry:
-    """The audit's own first entry; the closing one where the extract has no earlier."""
-    own = (entry for entry in facts.entries if entry.object == facts.closing.object)
-    return next(own, facts.closing)
 
 
 def _moment(entry: Entry) -> dict[str, Any]:
@@ -119,7 +113,7 @@ def _ran(facts: PackFacts, so_far: Members) -> dict[str, Any]:
         "builder": builder | ({"version": {"gradaudit-appliance": version}} if version else {}),
         "metadata": {
             "invocationId": f"{OWN}:audit:{facts.view.row.audit_id}",
-            "startedOn": _opening(facts).claimed_utc,
+            "startedOn": opening(facts).claimed_utc,
             "finishedOn": facts.closed_utc,
         },
         "byproducts": [

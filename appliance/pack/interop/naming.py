@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from appliance.evidence import verify_evidence as checked
+from appliance.evidence.entries import Entry
 from appliance.pack.facts import Members, PackFacts, digest
 
 OWN: Final = "urn:gradaudit"
@@ -27,6 +27,6 @@ def stable_uuid(facts: PackFacts, so_far: Members, *what: str) -> str:
     return str(uuid5(_SPACE, "\n".join([facts.edition, facts.closing.result_root, *shown, *what])))
 
 
-def to_the_second(utc: str) -> str:
-    """A moment of the log, cut to the second, as `2026-11-22T01:02:03Z`."""
-    return f"{datetime.fromisoformat(utc):%Y-%m-%dT%H:%M:%S}Z"
+def opening(facts: PackFacts) -> Entry:
+    """The audit's own first entry: when it began, and who asked for it."""
+    return next(entry for entry in facts.entries if entry.object == facts.closing.object)

@@ -40,5 +40,6 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "oscal.observation": "The member {member} was made when the audit closed. SHA-256 {digest}.",
     "oscal.result": "Audit {audit} of the model {model} ended in {verdict}.",
     "oscal.finding.none": "Nothing in the pack bears on it.",
+    "oscal.tool": "Measured the model, judged by the policy and made the pack.",
     "oscal.component": "The audited model, by the digest over all its files: {digest}.",
 }
