@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from appliance.doctor import Check
     from appliance.dry_run import IngestTrial
     from appliance.evidence.views import (
+        CheckedFile,
         ExportedLog,
         LogFilter,
         LogPage,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         Second,
     )
     from appliance.members import UserView
+    from appliance.pack.answer_views import AnswerView
     from appliance.policies.views import (
         ApprovalNeed,
         DryRunView,
@@ -361,8 +363,18 @@ class Backend(Protocol):
     def cancel_run(self, run_id: str) -> None:
         """Give a run up for good: what it has measured is removed."""
 
-    def export_pack(self, audit_id: str, path: Path) -> Path:
+    def export_pack(
+        self, audit_id: str, path: Path, edition: str = "full", withhold: Collection[str] = ()
+    ) -> Path:
         """Write the evidence pack of an audit and return where it lies."""
+
+    def not_made(self) -> str:
+        """What packs lack because of this machine; "" for nothing."""
+
+    def answer_auditor(
+        self, model: str, since: str, until: str, path: Path, step: Callable[[Progress], None]
+    ) -> AnswerView:
+        """Write all audits of a model in a span of days, with packs and log entries, into one file."""
 
     def cases(self) -> tuple[CaseRow, ...]:
         """Every case, open and overdue ones first."""
@@ -382,7 +394,7 @@ class Backend(Protocol):
     def packs(self) -> tuple[PackRow, ...]:
         """Every evidence pack that was written, newest first."""
 
-    def verify_pack(self, path: Path) -> LogHealth:
+    def verify_pack(self, path: Path) -> CheckedFile:
         """Check a pack in a file with no key needed; one that is broken raises."""
 
     def lock(self) -> None:

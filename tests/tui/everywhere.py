@@ -61,6 +61,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "RejectDialog": ("7", "x"),
     "EvidenceScreen": ("8",),
     "VerifyDialog": ("8", "v"),
+    "AuditorDialog": ("8", "w"),
     "CompareScreen": ("c",),
     "ComparisonScreen": ("c", "enter", "end", "enter"),
     "RunDialog": ("r",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +18,19 @@ from appliance.cases.views import CaseRow, CaseState, CaseView
 from appliance.doctor import Check
 from appliance.errors import ApplianceError, IntegrityError, Locked, NotPermitted, UsageError
 from appliance.evidence.index import asked, fits
-from appliance.evidence.views import ExportedLog, LogFilter, LogPage, PackRow, StateView, WitnessRow
+from appliance.evidence.views import (
+    CheckedFile,
+    ExportedLog,
+    LogFilter,
+    LogPage,
+    PackRow,
+    StateView,
+    WitnessRow,
+)
 from appliance.finding_views import Second
 from appliance.members import UserView
+from appliance.pack.answer_pages import said
+from appliance.pack.answer_views import AnsweredAudit, AnswerView
 from appliance.permissions import RULES
 from appliance.runs.views import RunState, RunView
 from appliance.setup_view import STEPS, SetupView
@@ -38,6 +48,7 @@ from appliance.views import (
     OverviewView,
     PairingRow,
     PairingView,
+    Progress,
     QuarantineRow,
 )
 from appliance.workspace.paper import words_of
@@ -393,6 +404,9 @@ class Simulator(Arrivals, SimulatedWatch, SimulatedPolicies, PlantedFindings):
     queue_: SimulatedRuns | None = None
     calls: list[str] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
+    editions: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    asked_for: list[tuple[str, str, str]] = field(default_factory=list)  # model and days of answers
+    lacking: str = ""  # what packs lack on this machine
     requested: list[tuple[int, int]] = field(default_factory=list)
     aside: tuple[QuarantineRow, ...] = (
         QuarantineRow("truncated-pixels", 2, "the pixel data end too early", "2026-11-20T13:58:02Z"),
@@ -535,13 +549,17 @@ class Simulator(Arrivals, SimulatedWatch, SimulatedPolicies, PlantedFindings):
         self._enter("packs")
         return self.packs_
 
-    def verify_pack(self, path: Path) -> LogHealth:
+    def verify_pack(self, path: Path) -> CheckedFile:
         self._enter("verify_pack")
         if "broken" in path.name:
             raise IntegrityError(
                 f"{path.name} is broken: verdict.json differs", "ask its sender for a fresh copy"
             )
-        return replace(self.view.log, entries=self.entries)
+        held = ("withheld 18 of 18 leaves of data.json", "withheld 292 of 365 leaves of results.json")
+        log, vendor = self.view.log, "vendor" in path.name
+        return CheckedFile(
+            True, self.entries, log.root, log.key_words, withheld=held if vendor else (), paper=not vendor
+        )
 
     def log_count(self) -> int:
         self._enter("log_count")
@@ -640,10 +658,35 @@ class Simulator(Arrivals, SimulatedWatch, SimulatedPolicies, PlantedFindings):
         self._enter("cancel_run")
         self.queue.drop(run_id)
 
-    def export_pack(self, audit_id: str, path: Path) -> Path:
+    def export_pack(
+        self, audit_id: str, path: Path, edition: str = "full", withhold: Collection[str] = ()
+    ) -> Path:
         self._enter("export_pack")
         self.written.append(path)
+        self.editions.append((edition, tuple(withhold)))
         return path
+
+    def not_made(self) -> str:
+        self._enter("not_made")
+        return self.lacking
+
+    def answer_auditor(
+        self, model: str, since: str, until: str, path: Path, step: Callable[[Progress], None]
+    ) -> AnswerView:
+        self._enter("answer_auditor")
+        self.asked_for.append((model, since, until))
+        self.written.append(path)
+        step(Progress("building packs", 1, 1, "packs"))
+        rows = [one for one in self.audits_.values() if one.row.model == model]
+        audits = tuple(
+            AnsweredAudit(one.row.audit_id, model, one.verdict.word, one.row.started_utc) for one in rows
+        )
+        found = sorted(one.verdict.value for one in audits)
+        sentences = tuple(said(found, 1, 0, 1, False))
+        return AnswerView(
+            path.name, model, since, until, False, audits, 1, 0, 1, 24, self.entries, 1_234_567,
+            self.view.log.key_words, sentences,
+        )  # fmt: skip
 
     def auto_lock_minutes(self) -> int:
         return 15

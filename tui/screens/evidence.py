@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from textual.content import Content
 
 from appliance.errors import ApplianceError
 from appliance.views import AuditRow
-from tui.screens.export import ExportDialog, VerifyDialog
+from appliance.words.table import tell
+from tui.screens.export import AuditorDialog, Export, ExportDialog, VerifyDialog
 from tui.screens.section import Section, navigation
 from tui.text import foreign, line
 from tui.widgets.chrome import Notice
@@ -31,26 +33,30 @@ _AUDITS = (
     Column("Packs", 5),
     Column("Last one (UTC)", 16, drop=2),
 )
-_PACKS = (Column("Written (UTC)", 16), Column("By", 16, flex=True), Column("Log entry", 10))
+_PACKS = (
+    Column("Written (UTC)", 16),
+    Column("By", 16, flex=True),
+    Column("Edition", 8),
+    Column("Log entry", 10),
+)
+_QUARTERS = (1, 4, 7, 10)  # months in which one begins
 
 
 class EvidenceScreen(Section):
     """Packs of audits."""
 
     TITLE = "Evidence"
-    HELP_TEXT = (
-        "An evidence pack is one file about one audit: verdict, numbers, policy, log extract with proofs, "
-        "and the script that checks it. It holds no patients' data. e writes the pack of the audit under "
-        "the cursor and checks it at once; v checks any pack file, of this site or another. Where a pack "
-        "was written to is not kept, only when and by whom: that is an entry of the log. Whoever gets a "
-        "pack compares its ten words with the ones the site gave them."
-    )
+    HELP_TEXT = tell("evidence.help")
     DEFAULT_CSS = """
     EvidenceScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
     EvidenceScreen Heading { margin: 0 1; }
     """
     BINDINGS = navigation(
-        "evidence", Binding("e,f6", "export", "Export"), Binding("v", "verify", "Check"), run=False
+        "evidence",
+        Binding("e,f6", "export", "Export"),
+        Binding("v", "verify", "Check"),
+        Binding("w", "answer", "Answer"),
+        run=False,
     )
 
     def __init__(self) -> None:
@@ -95,6 +101,7 @@ class EvidenceScreen(Section):
         return (
             foreign(moment(pack.written_utc)),
             foreign(pack.by),
+            foreign(pack.edition),
             Content.styled(f"{pack.entry:>10,}", "$muted"),
         )
 
@@ -121,21 +128,31 @@ class EvidenceScreen(Section):
         if self.audits:
             audit_id = self.audits[self.query_one("#audited", Rows).cursor].audit_id
 
-            def chosen(path: str | None) -> None:
-                if path:
-                    self.run_worker(self._write(audit_id, Path(path).expanduser()), group="export")
+            def chosen(wanted: Export | None) -> None:
+                if wanted:
+                    self.run_worker(self._write(audit_id, wanted), group="export")
 
             self.app.push_screen(ExportDialog(f"evidence-{line(audit_id)}.zip"), chosen)
 
-    async def _write(self, audit_id: str, path: Path) -> None:
+    async def _write(self, audit_id: str, wanted: Export) -> None:
         self.query_one(Notice).confirm("writing the evidence pack …")
+        path, backend = Path(wanted.path).expanduser(), self.app.backend
         try:
-            written = await self.ask(self.app.backend.export_pack, audit_id, path)
+            written = await self.ask(backend.export_pack, audit_id, path, wanted.edition, wanted.withhold)
+            lacks = await self.ask(backend.not_made)
         except ApplianceError as error:
             self.complain(error)
             return
-        await self._checked(written, "written and verified")
+        await self._checked(written, "written and verified", lacks)
         self.reload()
+
+    def action_answer(self) -> None:
+        """Ask for model and days, as the audit under the cursor suggests them, then collect it."""
+        model, since, until = "", "", ""
+        if self.audits:
+            audit = self.audits[self.query_one("#audited", Rows).cursor]
+            model, (since, until) = line(audit.model).partition("@")[0], quarter_of(audit.started_utc)
+        self.app.push_screen(AuditorDialog(model, since, until), lambda changed: self.reload())
 
     def action_verify(self) -> None:
         """Ask which file, then check it."""
@@ -146,15 +163,26 @@ class EvidenceScreen(Section):
             self.query_one(Notice).confirm("verifying the pack …")
             self.run_worker(self._checked(Path(path).expanduser(), "verified"), group="verify")
 
-    async def _checked(self, path: Path, done: str) -> None:
+    async def _checked(self, path: Path, done: str, lacks: str = "") -> None:
         try:
-            health = await self.ask(self.app.backend.verify_pack, path)
+            found = await self.ask(self.app.backend.verify_pack, path)
         except ApplianceError as error:
             self.complain(error)
             return
         known = self.app.known
-        ours = known is not None and known.log.key_words == health.key_words
+        ours = known is not None and known.log.key_words == found.key_words
         whose = "signed by this workspace" if ours else "signed by another key: compare its ten words"
-        self.query_one(Notice).confirm(
-            f"{path.name} {done}: {health.entries:,} log entries, {whose} ({health.key_words})"
-        )
+        said = f"{path.name} {done}: {found.entries:,} log entries, {whose} ({found.key_words})"
+        if found.withheld:
+            said = tell("evidence.lacking", said=said, number=len(found.withheld))
+        if lacks and not found.paper:
+            said = tell("evidence.no_paper", said=said, why=lacks)
+        self.query_one(Notice).confirm(said)
+
+
+def quarter_of(utc: str) -> tuple[str, str]:
+    """First and last day of the quarter in which a moment lies."""
+    first = date.fromisoformat(utc[:10]).replace(day=1)
+    first = first.replace(month=max(month for month in _QUARTERS if month <= first.month))
+    following = (first + timedelta(days=100)).replace(day=1)  # past three months, within the fourth
+    return first.isoformat(), (following - timedelta(days=1)).isoformat()

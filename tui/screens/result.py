@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from appliance.views import AuditResult, AuditView, DetectorReport
 from appliance.words.table import tell
-from tui.screens.export import ExportDialog
+from tui.screens.export import Export, ExportDialog
 from tui.screens.section import DEMO_NOTE, Section, navigation
 from tui.text import foreign, line
 from tui.widgets.bars import Bars
@@ -183,16 +183,17 @@ class ResultScreen(Section):
             suggestion = f"evidence-{line(self.audit_id)}.zip"
             self.app.push_screen(ExportDialog(suggestion), self._export)
 
-    def _export(self, path: str | None) -> None:
-        if path:
-            self.run_worker(self._write(Path(path).expanduser()), group="export")
+    def _export(self, wanted: Export | None) -> None:
+        if wanted:
+            self.run_worker(self._write(wanted), group="export")
 
-    async def _write(self, path: Path) -> None:
+    async def _write(self, wanted: Export) -> None:
         from appliance.errors import ApplianceError
 
         self.query_one(Notice).confirm(tell("result.writing"))
         try:
-            written = await self.ask(self.app.backend.export_pack, self.audit_id, path)
+            path, write = Path(wanted.path).expanduser(), self.app.backend.export_pack
+            written = await self.ask(write, self.audit_id, path, wanted.edition, wanted.withhold)
         except ApplianceError as error:
             self.complain(error)
         else:

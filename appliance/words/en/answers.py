@@ -198,5 +198,39 @@ This supports, and does not certify, compliance. It is not legal advice.
     "evidence.edition": "edition",
     "evidence.withhold": "withhold",
     "evidence.withhold.hint": "data.json, results.json#/result/exposure (may stay empty)",
-    "evidence.lacks": "{said}; {number} lines of what is withheld",
+    "evidence.help": (
+        "An evidence pack is one file about one audit: verdict, numbers, policy, log extract with proofs, "
+        "and the script that checks it. It holds no patients' data. e writes the pack of the audit under "
+        "the cursor and checks it at once, whole or in the vendor's edition; v checks any pack or answer, "
+        "of this site or another. w answers an auditor: every audit of a model in a span of days, in one "
+        "file. Where a file was written to is not kept, only when and by whom: that is an entry of the log. "
+        "Whoever gets one compares its ten words with the ones the site gave them."
+    ),
+    "evidence.export.help": (
+        "The full edition holds everything but patients: for a regulator. The vendor edition says nothing "
+        "about patients, counts included, and nothing of the site; what it withholds is shown as withheld, "
+        "and provably was there. Withhold names members to leave out besides, or parts of them."
+    ),
+    "evidence.lacking": "{said}; {number} members withheld or left out, each proven to be there",
+    "evidence.no_paper": "{said}. {why}",
+    "evidence.answer.title": "Answer an auditor",
+    "evidence.answer.note": (
+        "Every audit of a model in a span of days with its pack, what was missed, and the log's entries: "
+        "one file without patients' data."
+    ),
+    "evidence.answer.act": "Write",
+    "evidence.answer.work": "answer",
+    "evidence.answer.help": (
+        "A name is a line with all its versions, NAME@2 one of them. Days are UTC, both included; an audit "
+        "belongs to the span in which the log closed it. Enter writes the file from any field. Audits "
+        "without a verdict, scheduled runs that were missed, cases, changes, claims and reviews of the log "
+        "are said openly; a span without an audit is no pass. python3 verify_evidence.py checks the file "
+        "and every pack inside it."
+    ),
+    "evidence.answer.model": "model",
+    "evidence.answer.from": "from",
+    "evidence.answer.to": "to",
+    "evidence.answer.file": "file",
+    "evidence.answer.lacks": "model, days and file are needed",
+    "evidence.answer.lacks.hint": "fill in what is empty",
 }
