@@ -13,6 +13,8 @@ from appliance.evidence.log import EvidenceLog
 from appliance.pack import building
 from appliance.pack.facts import Members, PackFacts
 
+DEEP = b"[" * 100_000 + b"]" * 100_000  # deeper than any reader of JSON goes
+
 
 def pages(facts: PackFacts, so_far: Members) -> Members:
     """What every pack has beside what the log committed to, one line each, and one page of a part's own."""

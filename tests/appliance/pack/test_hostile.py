@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import random
@@ -23,7 +24,7 @@ from appliance.evidence.log import EvidenceLog
 from appliance.evidence.verify import verify
 from appliance.pack import building
 from tests.appliance import evidence_case
-from tests.appliance.pack.small_pack import problem_of, signed_again, small_parts
+from tests.appliance.pack.small_pack import DEEP, problem_of, signed_again, small_parts
 
 Case = tuple[EvidenceLog, bytes, dict[str, bytes]]
 
@@ -231,7 +232,6 @@ def test_too_many_members_are_refused_quickly(case: Case) -> None:
     assert "pack: cut" in refused(one + line * 1_000_000 + checked._end(0xFFFF, 0, len(one)))
 
 
-DEEP = b"[" * 100_000 + b"]" * 100_000
 BAD_JSON = {
     "twice": b'{"a":1,"a":2}',
     "deep": DEEP,
@@ -284,6 +284,60 @@ def test_fields_of_disclosed_documents_bear_any_type(case: Case) -> None:
                         name,
                         key,
                     )
+
+
+def test_what_the_key_signs_besides_is_checked(case: Case) -> None:
+    """The statement of the run, and the retention certificate: another text, signature, type or digest."""
+    log, _, members = case
+
+    def pack(statement: object, certificate: bytes, kind: str = checked.STATEMENT_TYPE) -> bytes:
+        payload = checked.canonical(statement)
+        envelope = {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": kind,
+            "signatures": [
+                {"keyid": log.key_id, "sig": base64.b64encode(log.sign_statement(kind, payload)).decode()}
+            ],
+        }
+        signed = {
+            checked.STATEMENT: checked.canonical(envelope),
+            checked.RETENTION: certificate,
+            checked.RETENTION_NOTE: log.sign_retention(certificate),
+        }
+        return checked.build_zip(signed_again(log, {**members, **signed}))
+
+    digest = checked.sha256(members["results.json"]).hex()
+    right = {"subject": [{"name": "results.json", "digest": {"sha256": digest}}]}
+    assert refused(pack(right, b"{}")) == ""
+    wrong = {"subject": [{"name": "results.json", "digest": {"sha256": "00" * 32}}]}
+    assert refused(pack(wrong, b"{}")) == "run.intoto.json: states another results.json"
+    assert "not one signature over an in-toto" in refused(pack(right, b"{}", "text/plain"))
+    whole = checked.split_zip(pack(right, b"{}"))[0]
+    envelope = whole[checked.STATEMENT]
+    other = checked.split_zip(pack(wrong, b"{}"))[0][checked.STATEMENT]
+    mixed = json.loads(envelope) | {"signatures": json.loads(other)["signatures"]}
+    for change, said in (
+        ({checked.STATEMENT: checked.canonical(mixed)}, "the signature does not match the statement"),
+        ({checked.RETENTION: b"[]"}, "records/retention.json: not the certificate that was signed"),
+        ({checked.RETENTION_NOTE: log.sign_manifest(b"{}")}, "not the certificate that was signed"),
+    ):
+        assert said in refused(checked.build_zip(signed_again(log, {**whole, **change})))
+    del whole[checked.RETENTION_NOTE]
+    assert refused(checked.build_zip(signed_again(log, whole))) == "records/retention.note: missing"
+
+
+def test_texts_of_one_purpose_are_never_those_of_another() -> None:
+    """What the key signs begins differently for each purpose, so no signature serves for two."""
+    key = checked.Key("gradaudit/log-0123456789abcdef", bytes(32))
+    texts = [
+        checked.Checkpoint(1, bytes(32)).text(key),
+        checked.manifest_text(b""),
+        checked.answer_text(b""),
+        checked.retention_text(b""),
+        checked.statement_text("a", b""),
+    ]
+    for one in texts:
+        assert [other for other in texts if other.split(b"\n")[0] == one.split(b"\n")[0]] == [one]
 
 
 def test_two_audits_of_one_site_cannot_be_mixed(case: Case, tmp_path: Path) -> None:
