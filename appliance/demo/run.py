@@ -22,6 +22,7 @@ from appliance.api import Appliance
 from appliance.cohort_request import CohortRequest
 from appliance.errors import ApplianceError
 from appliance.views import AuditView, Progress
+from appliance.words.table import tell
 from appliance.worker import Worker
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -87,6 +88,7 @@ class DemoOutcome:
             "",
             f"took {self.seconds['total']:.0f} s; attempts to reach a network: {self.egress_attempts}",
         ]
+        lines.append(tell("demo.auditor"))
         lines.append(f'screens: gradaudit --workspace "{self.workspace}"   (passphrase: {PASSPHRASE})')
         return "\n".join(lines)
 

@@ -194,6 +194,9 @@ This supports, and does not certify, compliance. It is not legal advice.
         "Verify anywhere with bare Python: take verify_evidence.py out of it (or your own copy), then "
         "python3 verify_evidence.py {file}"
     ),
+    "demo.auditor": (
+        "auditor: opens verdict.html of an evidence file first; python3 verify_evidence.py FILE checks it all"
+    ),
     # on the screen
     "evidence.edition": "edition",
     "evidence.withhold": "withhold",
