@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import re
 import signal
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -213,3 +215,27 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+class Sender:
+    """A PACS as a process of its own."""
+
+    def __init__(self, site: Site, port: int, **asked: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.appliance.receiver.sender"],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        who = {"certificate": str(site.peer.certificate), "key": str(site.peer.key)}
+        titles = {"authority": str(site.authority.certificate), "titles": ["PACS", "GRADAUDIT"]}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(who | titles | {"port": port, "size": 20_000} | asked))
+        self._process.stdin.close()
+
+    def answers(self) -> Iterator[tuple[str, int]]:
+        """Instance and status, as soon as they are there."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            if "uid" in said:
+                yield said["uid"], said["status"]
+        self._process.wait(PATIENCE_S)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,7 @@ from appliance.errors import IntegrityError
 from appliance.receiver import spool, tally
 from appliance.receiver.sealing import Address
 from appliance.workspace.workspace import Workspace
-from tests.appliance.receiver.case import PATIENCE_S, ROOT, VAULT, Running, Site
+from tests.appliance.receiver.case import PATIENCE_S, ROOT, VAULT, Running, Sender, Site
 from tests.appliance.receiver.test_mllp import MESSAGE, exchanged
 
 STUDIES = ROOT / "appliance" / "demo" / "assets" / "studies"
@@ -28,30 +25,6 @@ DCMTK = Path("/usr/bin/storescu")
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
-
-
-class Sender:
-    """A PACS as a process of its own."""
-
-    def __init__(self, site: Site, port: int, **asked: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.appliance.receiver.sender"],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        who = {"certificate": str(site.peer.certificate), "key": str(site.peer.key)}
-        titles = {"authority": str(site.authority.certificate), "titles": ["PACS", "GRADAUDIT"]}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(who | titles | {"port": port, "size": 20_000} | asked))
-        self._process.stdin.close()
-
-    def answers(self) -> Iterator[tuple[str, int]]:
-        """Instance and status, as soon as they are there."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            said = json.loads(line)
-            if "uid" in said:
-                yield said["uid"], said["status"]
-        self._process.wait(PATIENCE_S)
 
 
 def everything_on_disk(root: Path) -> bytes:

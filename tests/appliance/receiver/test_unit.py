@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.appliance import like_systemd
-from tests.appliance.receiver.case import ROOT, Running, Site
-from tests.appliance.receiver.test_receiving import Sender
+from tests.appliance.receiver.case import ROOT, Running, Sender, Site
 
 NAME = "gradaudit-receive.service"
 GIVEN = (
