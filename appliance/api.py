@@ -31,6 +31,7 @@ from appliance.views import (
     Progress,
 )
 from appliance.watch import versions
+from appliance.words.table import tell
 from appliance.workspace.rows import StoredCohort
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Appliance(Evidenced, Erased, FirstRun, Governed, Inspected, Receiving, Saf
     def _needs(self, health: LogHealth, rows: tuple[OverviewRow, ...]) -> list[tuple[str, str]]:
         """What needs a person, each with the place of the screens where that is done; "" for the first."""
         asked: tuple[tuple[str, Iterable[str]], ...] = (
+            ("", self._room_needs()),
             ("", self._due_after_erasures()),
             ("findings", self._batches_set_aside()),
             ("policies", self._policies_waiting()),
@@ -146,6 +148,13 @@ class Appliance(Evidenced, Erased, FirstRun, Governed, Inspected, Receiving, Saf
             ("", filter(None, map(shown.needs_a_person, rows))),
         )
         return [(need, place) for place, needs in asked for need in needs]
+
+    def _room_needs(self) -> tuple[str, ...]:
+        """That nothing is taken in, for want of room on the disk."""
+        from appliance.site.room import room
+
+        found = room(self._workspace.root)
+        return (tell("room.need", told=found.told),) if found.short else ()
 
 
 def _now() -> str:

@@ -5,6 +5,7 @@ Each group of commands is one file in `appliance.commands`.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -17,6 +18,7 @@ from appliance.commands.audits import EXIT_BY_VERDICT, audit
 from appliance.commands.cases import case
 from appliance.commands.claims import claim
 from appliance.commands.cohorts import cohort, pairs
+from appliance.commands.configuration import configuration
 from appliance.commands.designs import design
 from appliance.commands.evidence import evidence
 from appliance.commands.findings import findings
@@ -24,7 +26,7 @@ from appliance.commands.first_run import init
 from appliance.commands.glossary import glossary
 from appliance.commands.library import reports, studies
 from appliance.commands.log import log
-from appliance.commands.machine import demo, doctor
+from appliance.commands.machine import demo, doctor, health
 from appliance.commands.models import models
 from appliance.commands.plainly import Plain, whole
 from appliance.commands.policies import policy
@@ -53,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Audit medical vision-language models for exposure of your patients' data, on site and offline.",
 )
-for command in (init, unlock, lock, backup, restore, recover, ingest, serve, doctor, demo, glossary):
+for command in (init, unlock, lock, backup, restore, recover, ingest, serve, doctor, health, demo, glossary):
     app.command()(command)
 for name, group in (
     ("users", users),
@@ -74,6 +76,7 @@ for name, group in (
     ("receive", receive),
     ("schedule", schedule),
     ("log", log),
+    ("config", configuration),
     ("evidence", evidence),
 ):
     app.add_typer(group, name=name)
@@ -86,12 +89,17 @@ def start(
     passphrase_fd: Annotated[
         int | None, typer.Option(help="Read the passphrase from this file descriptor.")
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The site's configuration; otherwise /etc/gradaudit/site.toml.")
+    ] = None,
     user: Annotated[str, typer.Option(help="Who you are, where several users can open it.")] = "",
     plain: Plain = False,
 ) -> None:
     """Without a command: open the terminal UI; with --plain: say the overview."""
     context.obj = session = Session()
     speak_plainly(plain)
+    if config is not None:
+        os.environ["GRADAUDIT_CONFIG"] = str(config.absolute())  # workers and audits go by the same
     session.workspace, session.passphrase_fd, session.user = workspace, passphrase_fd, user
     if context.invoked_subcommand is None:
         raise typer.Exit(_say_overview(context) if plain else _open_screens(session))

@@ -1,4 +1,7 @@
-"""Where this site's workspace is and how its secrets come in. Never as an argument (DESIGN §6)."""
+"""Where this site's workspace is and how its secrets come in. Never as an argument (DESIGN §6).
+
+Values come from `appliance.site.settings`; secrets themselves stand in no setting.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ import stat
 from pathlib import Path
 
 from appliance.errors import Locked
+from appliance.site.settings import DEFAULT, settings
 
-WORKSPACE_VARIABLE = "GRADAUDIT_WORKSPACE"
-USER_VARIABLE = "GRADAUDIT_USER"
 MACHINE_CREDENTIAL = "gradaudit-machine"
 PASSPHRASE_FILE_VARIABLE = "GRADAUDIT_PASSPHRASE_FILE"
 MINIMUM_PASSPHRASE = 8
@@ -17,18 +19,21 @@ _LONGEST = 4096  # characters of a secret
 
 
 def workspace_root(option: Path | None = None) -> Path:
-    """`--workspace`, else `GRADAUDIT_WORKSPACE`, else the user's data folder."""
-    if option is not None:
-        return option.expanduser().absolute()
-    if WORKSPACE_VARIABLE in os.environ:
-        return Path(os.environ[WORKSPACE_VARIABLE]).expanduser().absolute()
+    """`--workspace`, else `GRADAUDIT_WORKSPACE`, else the site's file, else the user's data folder.
+
+    Raises:
+        UsageError: environment or file hold what they may not.
+    """
+    found = settings()["workspace"].value
+    if option is not None or found:
+        return Path(option or str(found)).expanduser().absolute()
     data_home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(data_home) / "gradaudit"
 
 
 def prepare(root: Path) -> None:
     """Make the user's data folder (XDG: mode 0700) where `root` is the usual place below it."""
-    if root == workspace_root() and WORKSPACE_VARIABLE not in os.environ:
+    if root == workspace_root() and settings()["workspace"].origin == DEFAULT:
         root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -43,7 +48,7 @@ def passphrase_given(descriptor: int | None = None) -> str | None:
     try:
         for source in _passphrase_files():
             with source.open(encoding="utf-8") as file:
-                if PASSPHRASE_FILE_VARIABLE in os.environ:  # systemd guards its own
+                if os.environ.get(PASSPHRASE_FILE_VARIABLE):  # systemd guards its own
                     _expect_private(source, os.fstat(file.fileno()).st_mode)
                 return file.read(_LONGEST).splitlines()[0]
     except (OSError, UnicodeDecodeError, IndexError) as unreadable:
@@ -78,7 +83,7 @@ def secret_from(descriptor: int, *, whole: bool = False) -> str:
 
 def user_given(option: str = "") -> str:
     """`--user`, else `GRADAUDIT_USER`; empty where neither says who."""
-    return option or os.environ.get(USER_VARIABLE, "")
+    return option or str(settings()["user"].value)
 
 
 def machine_credential() -> tuple[str, str] | None:
@@ -101,7 +106,7 @@ def machine_credential() -> tuple[str, str] | None:
 
 
 def _passphrase_files() -> list[Path]:
-    if PASSPHRASE_FILE_VARIABLE in os.environ:
-        return [Path(os.environ[PASSPHRASE_FILE_VARIABLE])]
+    if given := settings()["passphrase_file"].value:
+        return [Path(str(given))]
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / "gradaudit-passphrase"
     return [credential] if "CREDENTIALS_DIRECTORY" in os.environ and credential.is_file() else []

@@ -21,6 +21,7 @@ from appliance.listing import Listing
 from appliance.readers import Readers
 from appliance.reading import PATIENT_ERASED, Reading
 from appliance.sealed import REPORT_TEXT
+from appliance.site.room import expect_room
 from appliance.views import IngestView, Progress
 from appliance.worker import Worker
 from appliance.workspace import erasing
@@ -108,9 +109,11 @@ class Intake:
 
         Raises:
             ApplianceError: no worker can be started, or the disk refuses.
+            NotNow: less is free than the site keeps free; what was stored stays, and a later ingest goes on.
         """
         from appliance.joining import settle
 
+        expect_room(self._workspace.root)
         done = 0
         try:
             with closing(self._readers.read(files)) as readings:
@@ -118,6 +121,7 @@ class Intake:
                     self._take(sealed)
                     if self._batch.full:
                         self._store()
+                        expect_room(self._workspace.root)
                     done += 1
                     self._step(Progress("ingest", done, max(done, files.total), "files"))
             self._store()

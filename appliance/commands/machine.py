@@ -1,4 +1,4 @@
-"""`gradaudit doctor | demo`: does it work here, and what does it do."""
+"""`gradaudit doctor | health | demo`: does it work here, how does it stand, and what does it do."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ def doctor(
     emit(json_, {"checks": [plain(check) for check in results]}, "\n".join(lines))
     if any(check.status == "failure" for check in results):
         raise typer.Exit(1)
+
+
+def health(context: typer.Context, json_: Json = False) -> None:
+    """How this site stands, for monitoring: needs no passphrase. Exit code 0 ok, 1 warning, 2 critical."""
+    from appliance.config import workspace_root
+    from appliance.site.health import STATUSES, health
+    from appliance.views import plain
+
+    view = health(workspace_root(context.obj.workspace))
+    lines = [f"{view.status}: gradaudit {view.version}"]
+    lines += [f"{check.status:8} {check.name}: {check.told}" for check in view.checks]
+    emit(json_, plain(view), "\n".join(lines))
+    raise typer.Exit(STATUSES.index(view.status))
 
 
 def demo(

@@ -1,0 +1,221 @@
+"""`gradaudit health`: worst of all checks, from what lies in clear text, without a key or a patient."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner
+
+from appliance import beat, cli
+from appliance.api import Appliance
+from appliance.errors import NotNow
+from appliance.leases import Machine
+from appliance.site.health import HealthCheck, health
+from appliance.workspace.workspace import Workspace
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SECRET = "four random words"
+RECEIVER = f"""[receiver]
+certificate = "own.pem"
+key = "own.key"
+authorities = "authorities.pem"
+[hl7]
+listen = "127.0.0.1:2575"
+[[peer]]
+name = "engine"
+certificate_sha256 = "{"0" * 64}"
+hl7 = true
+"""
+
+
+class Gone(Machine):
+    """A machine on which no process lives."""
+
+    def lives(self, process: int, began: int) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a few entries in its log."""
+    root = tmp_path_factory.mktemp("health") / "workspace"
+    with Appliance(Workspace.create(root, SECRET, "Ward of Mia Muster", unsafe_fast_kdf=True)) as appliance:
+        appliance.studies()
+        appliance.reports()
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """The same to oneself."""
+    shutil.copytree(made, tmp_path / "workspace")
+    return tmp_path / "workspace"
+
+
+def _check(root: Path, name: str, now: datetime = NOW, machine: Machine | None = None) -> HealthCheck:
+    return next(one for one in health(root, now, machine).checks if one.name == name)
+
+
+def test_a_sound_site_is_ok_and_no_key_was_asked_for(root: Path) -> None:
+    """Exit code 0, one object, every check by its name."""
+    done = CliRunner().invoke(cli.app, ["--workspace", str(root), "health", "--json"])
+    assert 0 == done.exit_code, done.output
+    told = json.loads(done.stdout)
+    assert "ok" == told["status"]
+    page = (Path(__file__).resolve().parents[2] / "docs" / "monitoring.md").read_text()
+    named = re.findall(r"^\| (\w+) \|(?: [^|]*\|){4}$", page, re.MULTILINE)
+    assert named[1:] == [check["name"] for check in told["checks"]]
+    assert {"ok"} == {check["status"] for check in told["checks"]}
+
+
+def test_it_says_nothing_of_the_site_and_its_patients(root: Path) -> None:
+    """Neither the site's name nor a path, whatever the status is."""
+    (root / "quarantine").mkdir(exist_ok=True)
+    (root / "log" / "checkpoint").write_text("Mia Muster")
+    told = repr(health(root, NOW))
+    assert "critical" in told
+    assert "Muster" not in told and str(root) not in told
+
+
+def test_it_writes_nothing(root: Path) -> None:
+    """No file is made or touched."""
+    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+    health(root, NOW)
+    assert before == {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+
+
+def test_without_a_workspace_it_is_critical(tmp_path: Path) -> None:
+    """Exit code 2, as monitoring systems take it."""
+    done = CliRunner().invoke(cli.app, ["--workspace", str(tmp_path / "none"), "health"])
+    assert 2 == done.exit_code
+    assert done.stdout.startswith("critical: gradaudit ")
+    assert "critical workspace: there is none" in done.stdout
+
+
+@pytest.mark.parametrize("damage", ["journal cut", "journal gone", "checkpoint", "key"])
+def test_a_log_that_is_not_as_signed_is_critical(damage: str, root: Path) -> None:
+    """Cut off at its end, or signed by nobody."""
+    assert ("ok", "entries") == (_check(root, "log").status, _check(root, "log").unit)
+    log = root / "log"
+    if damage == "journal cut":
+        os.truncate(log / "journal", (log / "journal").stat().st_size - 10)
+    elif damage == "journal gone":
+        (log / "journal").unlink()
+    elif damage == "checkpoint":
+        text = (log / "checkpoint").read_bytes()
+        (log / "checkpoint").write_bytes(text.replace(b"\n", b"\n1", 1))
+    else:
+        (log / "verifier-key").write_bytes((log / "verifier-key").read_bytes()[:-2] + b"A\n")
+    assert "critical" == _check(root, "log").status
+    assert "critical" == health(root, NOW).status
+
+
+def test_a_daemon_that_ended_is_a_warning_and_silence_is_critical(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site where nobody ever looked may have no schedules."""
+    assert "ok" == _check(root, "service").status
+    beat.write(root, beat.DAEMON, Machine(), NOW - timedelta(hours=2))
+    assert ("ok", 7200) == (_check(root, "service").status, _check(root, "service").value)
+    assert "warning" == _check(root, "service", machine=Gone()).status
+    assert "critical" == _check(root, "service", NOW + timedelta(days=1), Gone()).status
+    monkeypatch.setenv("GRADAUDIT_HEALTH_SILENT_HOURS", "2")
+    assert "critical" == _check(root, "service", machine=Gone()).status
+
+
+def test_the_last_run_that_was_due_is_told(root: Path) -> None:
+    """By its entry; a refused one is a warning, and what came before it is forgotten."""
+    assert ("ok", -1) == (_check(root, "schedule").status, _check(root, "schedule").value)
+    with Appliance.unlock(root, SECRET) as appliance:
+        appliance._log.append("schedule.run", "", "failed")
+        assert "warning" == _check(root, "schedule", datetime.now(UTC)).status
+        appliance._log.append("schedule.run", "", "ok")
+    assert "ok" == _check(root, "schedule", datetime.now(UTC)).status
+    assert _check(root, "schedule", datetime.now(UTC)).value in range(600)
+
+
+def test_a_short_disk_stops_what_comes_in_and_is_told(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Critical here, a need on the overview, and `ingest` refuses before it reads anything."""
+    (tmp_path / "file").write_text("no study")
+    monkeypatch.setenv("GRADAUDIT_DISK_MINIMUM_FREE_GIB", "1000000")
+    assert "critical" == _check(root, "disk").status
+    with Appliance.unlock(root, SECRET) as appliance:
+        assert any("nothing is taken in: only" in need for need in appliance.overview().needs_me)
+        with pytest.raises(NotNow, match=r"the site keeps 1000000\.0 GiB free"):
+            appliance.ingest([tmp_path / "file"], lambda _: None)
+        monkeypatch.setenv("GRADAUDIT_DISK_MINIMUM_FREE_GIB", "0")
+        assert not any("nothing is taken in" in need for need in appliance.overview().needs_me)
+    assert "ok" == _check(root, "disk").status
+
+
+def test_files_are_counted_by_what_they_wait_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed findings, files set aside, and the receiver's spool."""
+    for name, files in {
+        "evidence/waiting": 3,
+        "quarantine": 2,
+        "spool/ready": 4,
+        "spool/arriving": 1,
+    }.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(files):
+            (root / name / f"{number}.sealed").touch()
+    counted = [
+        (_check(root, name).value, _check(root, name).status)
+        for name in ("findings", "quarantine", "receiver")
+    ]
+    assert [(3, "ok"), (2, "ok"), (5, "ok")] == counted
+    monkeypatch.setenv("GRADAUDIT_HEALTH_SPOOL_FILES", "5")
+    assert "warning" == _check(root, "receiver").status
+    for name in ("evidence/damaged", "spool/quarantine"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name / "1.sealed").touch()
+    assert [("findings", 1), ("receiver", 1)] == [
+        (one.name, one.value) for one in health(root, NOW).checks if one.status == "warning"
+    ]
+
+
+def test_a_keyring_that_others_may_open_is_a_warning(root: Path) -> None:
+    """And its age is told in days."""
+    keyring = root / "keyring.json"
+    os.utime(keyring, (NOW.timestamp() - 90_000, NOW.timestamp() - 90_000))
+    assert ("ok", 1, "days") == tuple(
+        getattr(_check(root, "keys"), name) for name in ("status", "value", "unit")
+    )
+    keyring.chmod(keyring.stat().st_mode | stat.S_IRGRP)
+    assert "warning" == _check(root, "keys").status
+
+
+def _certificate(path: Path, ends: datetime) -> None:
+    key, name = Ed25519PrivateKey.generate(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    begins = datetime(2020, 1, 1, tzinfo=UTC)
+    made = builder.not_valid_before(begins).not_valid_after(ends).sign(key, None)
+    path.write_bytes(made.public_bytes(Encoding.PEM))
+
+
+@pytest.mark.parametrize(("days", "status"), [(31, "ok"), (29, "warning"), (0, "critical"), (-1, "critical")])
+def test_the_certificate_that_ends_first_is_told(
+    days: int, status: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the receiver's own and its authorities'."""
+    _certificate(tmp_path / "own.pem", NOW + timedelta(days=900))
+    _certificate(tmp_path / "authorities.pem", NOW + timedelta(days=days))
+    file = tmp_path / "receiver.toml"
+    file.write_text(RECEIVER)
+    monkeypatch.setenv("GRADAUDIT_RECEIVER_FILE", str(file))
+    assert (status, days) == (_check(root, "certificates").status, _check(root, "certificates").value)
+    (tmp_path / "own.pem").write_text("no certificate")
+    assert "critical" == _check(root, "certificates").status
