@@ -109,7 +109,7 @@ class _Results:
         found: dict[bool, list[dict[str, str]]] = {True: [], False: []}
         for row in self._clauses:
             found[row["state"] != State.OUT].append({"control-id": _token(row)})
-        chosen = {"include-controls": found[True]} if found[True] else {"include-all": {}}
+        chosen: dict[str, Any] = {"include-controls": found[True]} if found[True] else {"include-all": {}}
         return chosen | ({"exclude-controls": found[False]} if found[False] else {})
 
     def _observation(self, name: str) -> dict[str, Any]:

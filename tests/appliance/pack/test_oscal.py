@@ -110,4 +110,15 @@ def test_the_same_bytes_each_time_and_less_for_a_vendor(
     vendor = packed(*site, "vendor")
     validated(document(vendor, NAME))
     assert {one["title"] for one in result_of(document(vendor, NAME))["observations"]} <= set(vendor)
-    assert NAME not in packed(*site, withhold=("policy.toml",))
+
+
+def test_a_withheld_plan_is_named_and_not_enclosed(site: tuple[EvidenceLog, PackInput]) -> None:
+    """A pack without its policy has a resource for it, in words, and a valid document."""
+    results = document(packed(*site, withhold=("policy.toml",)), NAME)
+    validated(results)
+    plan = results["assessment-results"]["import-ap"]["href"].removeprefix("#")
+    (found,) = (
+        one for one in results["assessment-results"]["back-matter"]["resources"] if one["uuid"] == plan
+    )
+    assert "withholds it" in found["description"]
+    assert "rlinks" not in found
