@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.pack.crosswalk import members as crosswalk
+from appliance.pack.drafts import members as drafts
 from appliance.pack.facts import Part
 from appliance.pack.interop import cyclonedx, fhir, intoto, oscal
 from appliance.pack.pages import members as pages
@@ -16,6 +17,7 @@ PARTS: Final[tuple[Part, ...]] = (
     cyclonedx.members,
     fhir.members,
     pages.members,
+    drafts.members,
     crosswalk.members,
     oscal.members,
 )

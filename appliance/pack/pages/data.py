@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from appliance.pack.pages import wording
-from appliance.pack.pages.shell import PageFacts, closing, document, heading, listed, own, part, table, text
+from appliance.pack.pages.shell import (
+    PageFacts,
+    closing,
+    document,
+    heading,
+    listed,
+    note,
+    own,
+    part,
+    table,
+    text,
+)
 from appliance.views import AuditView
 from appliance.words.table import tell
 from audit_core.results import ControlName
@@ -29,6 +40,7 @@ def data_page(view: AuditView, facts: PageFacts) -> str:
         tell("report.committed_design"): ", ".join(data.get("committed_design", {})),
     }
     main = (
+        note(view),
         f"<p>{own('data.chosen')}</p>",
         part(
             own("report.chosen"),

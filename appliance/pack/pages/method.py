@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.pack.pages import wording
-from appliance.pack.pages.shell import PageFacts, closing, document, heading, listed, own, part, table, text
+from appliance.pack.pages.results import controls, layers
+from appliance.pack.pages.shell import (
+    PageFacts,
+    closing,
+    document,
+    heading,
+    listed,
+    note,
+    own,
+    part,
+    table,
+    text,
+)
 from appliance.views import AuditView
 from appliance.words.table import tell
 
@@ -15,12 +27,13 @@ _STEPS = ("capture", "slices", "detectors", "judge", "controls", "decide")
 
 
 def method_page(view: AuditView, facts: PageFacts) -> str:
-    """The page. A vendor's leaves out the cohort's design and the limits, which count patients."""
+    """The page. A vendor's has controls and layers in place of the limits, which count patients."""
     main = (
+        note(view),
         _statement(view),
         part(own("report.method"), _how(view, facts)),
-        _limits(view) if facts.whole else "",
-        _settings(facts) if facts.whole else "",
+        _limits(view) if facts.whole else _for_vendor(view, facts),
+        _settings(facts),
         _model(view, facts),
         _software(view, facts),
     )
@@ -32,6 +45,12 @@ def method_page(view: AuditView, facts: PageFacts) -> str:
         str(view.verdict.word),
         facts.closed_utc,
     )
+
+
+def _for_vendor(view: AuditView, facts: PageFacts) -> str:
+    """What the results page holds elsewhere, as far as it speaks of the model alone."""
+    claims = part(own("report.claims"), listed(dict(wording.claimed(view.result)), limit=800))
+    return controls(view, facts) + claims + layers(view)
 
 
 def _statement(view: AuditView) -> str:
@@ -133,7 +152,5 @@ def _software(view: AuditView, facts: PageFacts) -> str:
         tell("report.policy"): view.policy,
         tell("report.policy_digest"): view.policy_digest,
     }
-    if not facts.whole:
-        del said[tell("report.policy")]
     mono = (tell("report.code"), tell("report.cohort_digest"), tell("report.policy_digest"))
     return part(own("report.software"), listed(said, mono))

@@ -11,7 +11,7 @@ from html import escape
 from typing import Final
 
 from appliance.pack.pages import plots, wording
-from appliance.pack.pages.shell import PageFacts, closing, document, heading, items, listed, own, text
+from appliance.pack.pages.shell import PageFacts, closing, document, heading, items, listed, note, own, text
 from appliance.sanitise import safe
 from appliance.views import AuditView, ControlOutcome, ControlStatus, DetectorReport
 from appliance.words.table import count, tell
@@ -29,7 +29,7 @@ _CLOSE: Final = ((2300, "closest"), (1500, "close"))  # signs of free text from 
 def verdict_page(view: AuditView, facts: PageFacts) -> str:
     """The whole sheet. Every foreign string passes `safe()` and is escaped."""
     main = (
-        _note(view),
+        note(view),
         _strip(view, facts),
         _cards(view, facts),
         _open(view),
@@ -67,10 +67,6 @@ def _said(html: str) -> str:
         if not inside:
             said.append(words)
     return "".join(said)
-
-
-def _note(view: AuditView) -> str:
-    return f'<p class="demo">{text(view.sample_note, 110)}</p>' if view.sample_note else ""
 
 
 def _strip(view: AuditView, facts: PageFacts) -> str:
@@ -204,8 +200,6 @@ def _identity(view: AuditView, facts: PageFacts) -> str:
         tell("report.policy_digest"): view.policy_digest,
         tell("report.verifier"): facts.verifier_digest,
     }
-    if not facts.whole:
-        del shown[tell("report.policy")]
     mono = (tell("report.model_digest"), tell("report.policy_digest"), tell("report.verifier"))
     check = escape(tell("report.how_to_check", command=_COMMAND))
     check = check.replace(_COMMAND, f"<code>{_COMMAND}</code>")

@@ -14,6 +14,7 @@ from appliance.pack.pages.shell import (
     heading,
     items,
     listed,
+    note,
     own,
     part,
     table,
@@ -30,8 +31,9 @@ _SHOWN: Final = 200  # pairs without a score in the page's list; all of them are
 
 
 def results_page(view: AuditView, facts: PageFacts) -> str:
-    """The page. A vendor's has neither counts nor scores: controls by outcome, and where memory sits."""
-    whole = (
+    """The page; in the full edition alone."""
+    main = (
+        note(view),
         _headline(view),
         part(own("report.why", line=view.verdict.line), f"<ol>{items(view.verdict.reasons)}</ol>"),
         _scores(view),
@@ -43,17 +45,12 @@ def results_page(view: AuditView, facts: PageFacts) -> str:
         part(own("report.claims"), listed(dict(wording.claims(view.result, view.verdict.word)), limit=800)),
         part(own("report.beside"), listed(dict(wording.beside(view.result, view.verdict.word)))),
         _canaries(view),
-        _layers(view),
-    )
-    vendor = (
-        controls(view, facts),
-        part(own("report.claims"), listed(dict(wording.claimed(view.result)), limit=800)),
-        _layers(view),
+        layers(view),
     )
     return document(
         tell("report.results_of", model=view.row.model),
         heading(own("report.results"), view.row.model, view, facts),
-        whole if facts.whole else vendor,
+        main,
         closing(facts, wording.does_not_prove(view.result.tier)),
         str(view.verdict.word),
         facts.closed_utc,
@@ -232,17 +229,19 @@ def _canaries(view: AuditView) -> str:
     return part(own("report.canaries_title"), f"<p>{text(found.sentence, 600)}</p>", doses)
 
 
-def _layers(view: AuditView) -> str:
+def layers(view: AuditView) -> str:
     """Where memory sits, by layer: what a vendor needs to mend an adapter."""
     result = view.result
     kept = {layer: (some, total) for layer, some, total in result.slices_by_layer}
+    gaps = dict(result.memory_by_layer)
+    unknown = text(tell("number.not_measured"))
     rows = [
         (
             text(layer, 120),
-            f"{gap:.3f}",
-            "{:,} / {:,}".format(*kept[layer]) if layer in kept else text(tell("number.not_measured")),
+            f"{gaps[layer]:.3f}" if layer in gaps else unknown,
+            "{:,} / {:,}".format(*kept[layer]) if layer in kept else unknown,
         )
-        for layer, gap in result.memory_by_layer
+        for layer in [*gaps, *(layer for layer in kept if layer not in gaps)]
     ]
     if not rows:
         return ""

@@ -107,6 +107,11 @@ def heading(kind: str, name: str, view: AuditView, facts: PageFacts) -> str:
     )
 
 
+def note(view: AuditView) -> str:
+    """What the policy has said on every page, as of a small sample; else nothing."""
+    return f'<p class="demo">{text(view.sample_note, 110)}</p>' if view.sample_note else ""
+
+
 def closing(facts: PageFacts, *sentences: str) -> str:
     """Footer of a page: what it leaves open, and what every page says."""
     said = [escape(sentence) for sentence in sentences if sentence]

@@ -19,7 +19,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "cohort, limits, the site's records and drafts)."
     ),
     "report.elsewhere": "Every number: results.html. How: method.html. Who was chosen: data.html.",
-    "report.elsewhere_vendor": "Controls and layers: results.html. How: method.html.",
+    "report.elsewhere_vendor": "Controls, layers and how it was done: method.html.",
     "report.compare_words": (
         "The ten words name the key that signed this. Compare them with the ones the site gave you."
     ),
