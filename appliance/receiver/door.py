@@ -136,10 +136,11 @@ class Door:
             return False
         return True
 
-    def _leave(self, guest: socket.socket, address: str) -> None:
+    def _leave(self, guest: socket.socket, *address: str) -> None:
         with self.guests.turn:
             self.guests.sockets.pop(id(guest), None)
-            self._gone(address)
+            for one in address:
+                self._gone(one)
         guest.close()
 
     def _gone(self, who: str) -> None:
@@ -149,12 +150,12 @@ class Door:
 
     def _meet(self, guest: socket.socket, address: str) -> None:
         """One connection, from its first byte to its last."""
-        known = NOBODY
+        known, place = NOBODY, [address]
         try:
             with self._greeted(guest) as talking:
                 peer = self._peer_of(talking)
                 known = peer.name
-                with self._counted(peer):
+                with self._counted(peer, place):
                     self._serve(talking, peer)
         except Refused as refused:
             self._tally.add(REFUSED, known, refused.reason)
@@ -166,7 +167,7 @@ class Door:
             fault_of(error)
             self._tally.add(REFUSED, known, "fault")
         finally:
-            self._leave(guest, address)
+            self._leave(guest, *place)
 
     @contextmanager
     def _greeted(self, guest: socket.socket) -> Iterator[ssl.SSLSocket]:
@@ -194,12 +195,14 @@ class Door:
         return peer
 
     @contextmanager
-    def _counted(self, peer: Peer) -> Iterator[None]:
+    def _counted(self, peer: Peer, place: list[str]) -> Iterator[None]:
+        """From now on it counts as this peer, and no longer by its address: several may share one."""
         who = f"peer {peer.name}"
         with self.guests.turn:
             if self.guests.of[who] >= self._limits.connections_per_peer:
                 raise Refused("too-many")
             self.guests.of[who] += 1
+            self._gone(place.pop())
         try:
             yield
         finally:
