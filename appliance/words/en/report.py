@@ -36,6 +36,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "report.deciding": "Detector that decides, named beforehand by the policy: {detector}.",
     "report.auroc": "AUROC {area}",
     "report.roc_file": "The curve's points: results/roc.csv.",
+    "report.patients": "patients",
     "report.rank_test": "Rank test, patients in question against controls: {p}.",
     "report.flagged": "Flagged patients, {number}: {expected}.",
     "report.controls_short": "Controls:",
@@ -207,9 +208,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "data.role.target": "whose exposure is asked",
     "data.role.bank": "independent pairs that a contrastive loss needs",
     "data.role.post_release": "examined after the model's release: they cannot be in it, and must stay clean",
-    "data.modalities": "Modalities",
-    "data.modalities_caption": "Patients by modality",
-    "data.modality": "Modality",
+    "data.modalities": "Patients by modality",
     "data.blind_title": "Could the roles be told without the model?",
     "data.blind": (
         "If scanner, year or wording of a report give a role away, a difference in scores need not be "
