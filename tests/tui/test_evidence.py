@@ -156,6 +156,7 @@ def test_an_answer_that_could_not_be_written_is_not_said_to_be() -> None:
         ("2026-06-30T23:59:59Z", ("2026-04-01", "2026-06-30")),
         ("2026-08-31T12:00:00Z", ("2026-07-01", "2026-09-30")),
         ("2028-12-31T12:00:00Z", ("2028-10-01", "2028-12-31")),
+        ("[@click=app.quit]", ("", "")),
     ],
 )
 def test_quarters(utc: str, days: tuple[str, str]) -> None:

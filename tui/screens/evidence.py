@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ _PACKS = (
     Column("Log entry", 10),
 )
 _QUARTERS = (1, 4, 7, 10)  # months in which one begins
+_MONTH = re.compile("[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-")
 
 
 class EvidenceScreen(Section):
@@ -181,8 +183,10 @@ class EvidenceScreen(Section):
 
 
 def quarter_of(utc: str) -> tuple[str, str]:
-    """First and last day of the quarter in which a moment lies."""
-    first = date.fromisoformat(utc[:10]).replace(day=1)
+    """First and last day of the quarter in which a moment lies; nothing of what is no moment."""
+    if not _MONTH.match(utc):
+        return "", ""
+    first = date.fromisoformat(f"{utc[:7]}-01")
     first = first.replace(month=max(month for month in _QUARTERS if month <= first.month))
     following = (first + timedelta(days=100)).replace(day=1)  # past three months, within the fourth
     return first.isoformat(), (following - timedelta(days=1)).isoformat()

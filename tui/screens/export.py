@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -165,7 +166,6 @@ class AuditorDialog(WorkDialog):
 
 
 def _file_name(*parts: str) -> str:
-    """Of an answer about this model and these days."""
-    return (
-        "-".join(["answer", *(part.replace("@", "_").replace("/", "_") for part in parts if part)]) + ".zip"
-    )
+    """Of an answer about this model and these days, whatever was typed."""
+    named = (re.sub(r"[^A-Za-z0-9.-]+", "_", part) for part in parts if part)
+    return "-".join(["answer", *named]) + ".zip"
