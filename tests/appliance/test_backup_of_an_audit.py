@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from appliance.api import Appliance
@@ -17,7 +19,7 @@ def silent(*_: object) -> None:
 
 
 def test_an_audited_site_comes_back_with_its_verdict(tmp_path: Path) -> None:
-    """From the restored workspace: the same result and findings, nothing damaged, a pack that verifies."""
+    """From the restored workspace: the same result, findings, records, and a pack that verifies."""
     root = small_site.build(tmp_path)
     with Appliance.unlock(root, small_site.PASSPHRASE) as appliance:
         audit_id = appliance.run_audit("tiny", "spring", "default", silent).row.audit_id
@@ -35,3 +37,8 @@ def test_an_audited_site_comes_back_with_its_verdict(tmp_path: Path) -> None:
         appliance.backup(tmp_path / "again.tar", silent)
     command = [sys.executable, str(ROOT / "verify_evidence.py"), str(pack)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    with zipfile.ZipFile(pack) as archive:
+        records = json.loads(archive.read("records.json"))
+        egress = json.loads(archive.read("records/egress.json"))
+    assert egress["record"] == records["egress"] and egress["record"]["probe"]["got_out"] == 0
+    assert records["access"]["users_by_role"]["officer"] == len(records["encryption"]["key_slots"]) == 1

@@ -40,5 +40,4 @@ def encryption(workspace: Workspace) -> dict[str, Any]:
         "grants": {**_GRANTS, "kinds": {kind: kinds[kind] for kind in _KINDS}},
         "run_key_epoch": keyring.epoch,
         "log": {"encrypted": False, "signature": "Ed25519", "tree": "RFC 6962, SHA-256"},
-        "in_transit": "nothing is sent: see egress",
     }
