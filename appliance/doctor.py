@@ -6,9 +6,11 @@ installation is broken.
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -27,6 +29,7 @@ Status = Literal["ok", "warning", "failure"]
 DISTRIBUTION = "gradaudit-appliance"
 PACKAGES = ("audit_core", "medio", "appliance", "tui")
 _OPTIONAL = {"reports": "reading SR, FHIR, HL7 and PDF reports", "codecs": "reading every DICOM compression"}
+_LIBRARIES = {"pango-1.0": "the pack's pages as PDF"}
 _GIB = 1 << 30
 _UNITS = Path("/etc/systemd/system")
 _ISOLATION_TIMEOUT_S = 4.0
@@ -64,6 +67,7 @@ def checks(workspace: Path | None = None) -> tuple[Check, ...]:
     root = workspace or workspace_root()
     looks: tuple[Callable[[], Check], ...] = (
         python_version,
+        system,
         required_packages,
         optional_packages,
         torch_build,
@@ -92,6 +96,22 @@ def python_version() -> Check:
     if sys.version_info >= (3, 14):
         return Check("python", "warning", f"Python {found} is newer than what was tried (3.11 to 3.13)")
     return Check("python", "ok", f"Python {found}")
+
+
+def system() -> Check:
+    """The C library that wheels are built for, and the tools that make other things possible."""
+    library = " ".join(platform.libc_ver()) or "a C library of unknown version"
+    kernel = platform.release()
+    sentence = f"Linux {kernel} on {platform.machine()}, {library}"
+    if not library.startswith("glibc"):
+        return Check(
+            "system", "failure", f"{sentence}: packages are built for glibc", "use a system with glibc"
+        )
+    lacking = [purpose for name, purpose in _LIBRARIES.items() if ctypes.util.find_library(name) is None]
+    if lacking:
+        hint = "sudo apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+        return Check("system", "warning", f"{sentence}; not possible here: {'; '.join(lacking)}", hint)
+    return Check("system", "ok", sentence)
 
 
 def required_packages() -> Check:

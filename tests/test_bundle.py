@@ -464,6 +464,18 @@ def test_the_list_of_ingredients_names_each_wheel(made: Site) -> None:
     assert {part["bom-ref"] for part in told["components"]} == set(told["dependencies"][0]["dependsOn"])
 
 
+def test_the_list_of_ingredients_is_cyclonedx(made: Site) -> None:
+    """By the schema of version 1.6, strictly."""
+    schemas = pytest.importorskip("cyclonedx.schema", reason="not shown: needs cyclonedx-python-lib")
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    data = made.bundles["1.0"].read_bytes()
+    content = data[_member(data, b"sbom.cdx.json")][512:].rstrip(b"\0").decode()
+    assert JsonStrictValidator(schemas.SchemaVersion.V1_6).validate_str(content) is None
+    wrong = content.replace('"SHA-256"', '"SHA-0"')
+    assert JsonStrictValidator(schemas.SchemaVersion.V1_6).validate_str(wrong) is not None
+
+
 def test_what_checks_a_bundle_needs_nothing_but_python(made: Site) -> None:
     """The folder in front of a bundle starts with an interpreter that sees no other package."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); import appliance.site.offline"

@@ -40,8 +40,7 @@ def config_show(
     found = settings(options=given)
     found["workspace"] = replace(found["workspace"], value=str(workspace_root(context.obj.workspace)))
     rows = [
-        ConfigRow(one.key, one.value, one.origin, one.place, KEYS[one.key].decides)
-        for one in found.values()
+        ConfigRow(one.key, one.value, one.origin, one.place, KEYS[one.key].decides) for one in found.values()
     ]
     table(json_, rows, ("key", "value", "origin", "place") if origin else ("key", "value"))
 

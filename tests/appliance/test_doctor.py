@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +37,23 @@ print(len(lines), time.monotonic() - start)
 def test_this_installation_has_no_failure(tmp_path: Path) -> None:
     """The environment that runs the suite is one an audit may run in."""
     assert [] == [check for check in checks(tmp_path) if check.status == "failure" and check.name != "memory"]
+
+
+def test_the_c_library_and_what_pages_need_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wheels run on glibc alone; without Pango there is no PDF, and that is said."""
+    assert "glibc" in doctor.system().sentence
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
+    assert ("warning", True) == (doctor.system().status, "pages as PDF" in doctor.system().sentence)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert "failure" == doctor.system().status
+
+
+def test_the_installation_alone_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the machine is asked, so that an installer can go by it."""
+    monkeypatch.setattr(doctor, "disk_space", lambda _: pytest.fail("asked"))
+    assert {"packages", "extras", "torchvision", "own packages", "SQLCipher"} == {
+        check.name for check in doctor.installation()
+    }
 
 
 def _distribution(folder: Path, name: str, version: str, package: str) -> None:
