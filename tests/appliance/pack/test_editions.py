@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -91,25 +92,29 @@ def readable(members: Members) -> dict[str, str]:
     for name, data in members.items():
         if name.endswith(".pdf"):
             pypdf = pytest.importorskip("pypdf", reason="not shown: needs pypdf")
-            import io
-
-            pages = pypdf.PdfReader(io.BytesIO(data)).pages
+                    pages = pypdf.PdfReader(io.BytesIO(data)).pages
             found[name] = "\n".join(page.extract_text() for page in pages)
         else:
             found[name] = data.decode("utf-8", "replace")
     return found
 
 
+def marks_in(value: Any) -> set[int]:
+    """The marks that stand in a document."""
+    return found_in(checked.canonical(building.decimal_strings(value)).decode())
+
+
+def found_in(text: str) -> set[int]:
+    """The marks in a text."""
+    numbers = re.findall(r"(?<![0-9A-Za-z+/])(?:0\.|" + SECRET + r")?([0-9]{6})(?![0-9A-Za-z+/])", text)
+    return {int(one) for one in numbers} & set(NUMBERS)
+
+
 def leaks(members: Members, given: building.PackInput) -> set[str]:
     """The members in which a mark or the cohort's digest turns up."""
     found = set()
     for name, text in readable(members).items():
-        numbers = {
-            int(one) for one in re.findall(r"(?<![0-9A-Za-z+/])(?:0\.)?([0-9]{6})(?![0-9A-Za-z+/])", text)
-        }
-        if SECRET in text or given.view.cohort_digest in text:
-            found.add(name)
-        if numbers & set(NUMBERS):
+        if SECRET in text or given.view.cohort_digest in text or found_in(text):
             found.add(name)
     return found
 
@@ -278,3 +283,24 @@ def test_small_packs_are_small() -> None:
     with small_parts():
         assert building.PARTS != before
     assert building.PARTS == before
+
+
+def test_what_is_made_of_what_is_withheld_is_left_out(
+    audit: tuple[EvidenceLog, building.PackInput],
+) -> None:
+    """With the members' real pages: nothing of the data, of the records, or of the exposure is elsewhere."""
+    log, given = audit
+    for member, marks in (
+        ("data.json", marks_in(given.data)),
+        ("records.json", marks_in({"kept": given.records["of_the_site"]})),
+    ):
+        pack = building.build(log, given, withhold=[member])
+        assert {
+            name for name, text in readable(checked.split_zip(pack)[0]).items() if marks & found_in(text)
+        } == set()
+        assert "verdict.html" in checked.split_zip(pack)[0]
+    exposure = "results.json#/result/exposure"
+    members = checked.split_zip(building.build(log, given, withhold=[exposure]))[0]
+    hidden = marks_in(building.plain(given.view.result.exposure))
+    assert {name for name, text in readable(members).items() if hidden & found_in(text)} == set()
+    assert not {"verdict.html", "results.html", "verdict.pdf"} & set(members)
