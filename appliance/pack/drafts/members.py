@@ -15,7 +15,7 @@ from appliance.pack.facts import Members, PackFacts, digest
 from appliance.pack.pages import wording
 from appliance.pack.pages.data import few
 from appliance.pack.pages.members import page_facts
-from appliance.pack.pages.shell import FULL, closing, document, heading, note, own, part, table, text
+from appliance.pack.pages.shell import FULL, closing, document, heading, listed, note, own, part, table, text
 from appliance.words.table import tell
 
 _LIMIT_MS = {clock.name: clock.limit_ms for clock in CLOCKS}
@@ -33,10 +33,11 @@ def _page(form: Form, facts: PackFacts, so_far: Members) -> str:
     title = tell(f"draft.{form.name}_title")
     known = known_facts(facts)
     rows = [
-        (own(f"draft.fact_{name}"), value, _source(item, so_far))
+        (own(f"draft.fact_{name}"), value, text(item))
         for name, (value, item) in ((name, known[name]) for name in form.facts)
         if value
     ]
+    items = {item: so_far[item] for _, item in known.values() if item in so_far}
     heads = [own("draft.fact"), own("draft.value"), own("draft.item")]
     main = (
         f'<p class="demo">{own("draft.banner")}</p>',
@@ -44,7 +45,7 @@ def _page(form: Form, facts: PackFacts, so_far: Members) -> str:
         f"<p>{own(f'draft.{form.name}_why')}</p>",
         f"<p>{own('draft.clauses', clauses=tell(f'draft.{form.name}_clauses'))}</p>",
         f'<p class="open">{own(f"draft.word_{view.verdict.word}")}</p>',
-        part(own("draft.known"), table(own("draft.known_caption"), heads, rows)),
+        part(own("draft.known"), table(own("draft.known_caption"), heads, rows), _digests(items)),
         *(_step(form, number, facts) for number in range(1, form.steps + 1)),
     )
     return document(
@@ -82,11 +83,9 @@ def _clocks(facts: PackFacts) -> dict[str, str]:
     }
 
 
-def _source(item: str, so_far: Members) -> str:
-    """The file that a fact is from, with its digest where the pack shows it whole."""
-    held = so_far.get(item)
-    mark = f'<br><span class="mono">{digest(held)}</span>' if held is not None else ""
-    return f"{text(item)}{mark}"
+def _digests(items: Members) -> str:
+    """Which files these were, to the last byte; one that the pack does not show whole is not among them."""
+    return listed({item: digest(held) for item, held in sorted(items.items())}, tuple(items))
 
 
 def known_facts(facts: PackFacts) -> dict[str, tuple[str, str]]:
@@ -125,7 +124,7 @@ def _roles(facts: PackFacts) -> str:
     """Patients by role as HTML; groups under five are not told apart."""
     counted: Mapping[str, int] = facts.given.data.get("patients_by_role") or facts.view.result.counts
     told = [
-        f"{text(wording.ROLE.get(role, role))}: {few(number)}"
+        f"{text(wording.ROLE.get(role, role))}: {text(few(number))}"
         for role, number in sorted(counted.items())
         if number
     ]

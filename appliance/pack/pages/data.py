@@ -69,8 +69,8 @@ def _roles(view: AuditView, data: Mapping[str, Any]) -> str:
         (
             text(wording.ROLE.get(role, role)),
             own(f"data.role.{role}") if role in wording.ROLE else "",
-            few(number),
-            few(pairs[role]) if role in pairs else text(tell("number.not_measured")),
+            text(few(number)),
+            text(few(pairs[role]) if role in pairs else tell("number.not_measured")),
         )
         for role, number in sorted(patients.items())
         if number
@@ -82,15 +82,14 @@ def _roles(view: AuditView, data: Mapping[str, Any]) -> str:
 
 
 def few(number: object) -> str:
-    """A count of patients as HTML; under five it is not told."""
+    """A count of patients in words; under five it is not told."""
     small = isinstance(number, int) and 0 < number < _SMALL
-    return text(f"< {_SMALL}" if small else f"{number:,}" if isinstance(number, int) else number, 20)
+    return f"< {_SMALL}" if small else f"{number:,}" if isinstance(number, int) else str(number)
 
 
 def _modalities(data: Mapping[str, Any]) -> str:
-    rows = [(text(term, 20), few(number)) for term, number in data.get("patients_by_modality", {}).items()]
-    heads = [own("data.modality"), own("data.patients")]
-    return part(own("data.modalities"), table(own("data.modalities_caption"), heads, rows) if rows else "")
+    counted = {term: few(number) for term, number in data.get("patients_by_modality", {}).items()}
+    return part(own("data.modalities"), listed(counted))
 
 
 def _blind(view: AuditView) -> str:

@@ -66,7 +66,7 @@ def _how(view: AuditView, facts: PageFacts) -> str:
         tell("report.design"): f"{result.design}: {wording.DESIGN[result.design]}",
         tell("report.references"): f"{result.references}: {wording.REFERENCES[result.references]}",
     }
-    weights = ", ".join(f"{signal} {weight:+.2f}" for signal, weight in result.decision_weights[:8])
+    weights = "; ".join(f"{signal} {weight:+.2f}" for signal, weight in result.decision_weights[:8])
     said = {
         **(whole if facts.whole else {}),
         tell("report.decided_by"): result.deciding_detector,

@@ -1,7 +1,7 @@
 """The verdict page as PDF/A, where WeasyPrint and the system's Pango are; elsewhere it is said to be absent.
 
 Imported lazily: it costs a second, and most commands never need it. Nothing is fetched: the page names no
-outside resource, and whatever would be asked for is refused. Same page, same fonts, same bytes.
+outside resource, and whatever would be asked for, from a file or a network, is refused. Same page, same fonts, same bytes.
 """
 
 from __future__ import annotations
@@ -43,10 +43,7 @@ def sheets(page: str, paper: str = "A4") -> int:
 
 def _laid_out(page: str, paper: str = _PAPER, **options: Any) -> Any:
     weasyprint = import_module("weasyprint")
-    source = weasyprint.HTML(string=page, url_fetcher=_refused)
-    return source.render(stylesheets=[weasyprint.CSS(string=paper, url_fetcher=_refused)], **options)
-
-
-def _refused(url: str, *_: Any, **__: Any) -> Any:
-    """Stands where resources would be fetched."""
-    raise ValueError(f"a page of a pack names no outside resource, and this is one: {url[:80]!r}")
+    refusing = import_module("weasyprint.urls").URLFetcher(allowed_protocols=())
+    source = weasyprint.HTML(string=page, url_fetcher=refusing)
+    sheet = weasyprint.CSS(string=paper, url_fetcher=refusing)
+    return source.render(stylesheets=[sheet], **options)

@@ -11,6 +11,7 @@ from appliance.words.table import tell
 
 _WIDTH: Final = 32
 _FULL: Final = "full"  # no other edition has it
+_VENDOR: Final = "vendor"
 _MEMBERS: Final = (
     ("verdict.html, verdict.txt", tell("pack.about.verdict"), ""),
     ("verdict.pdf", tell("pack.about.pdf"), "pdf"),
@@ -22,7 +23,8 @@ _MEMBERS: Final = (
     ("drafts/", tell("pack.about.drafts"), _FULL),
     ("results/*.csv", tell("pack.about.tables"), _FULL),
     ("figures/*.svg", tell("pack.about.figures"), _FULL),
-    ("results.json", tell("pack.about.results_json"), ""),
+    ("results.json", tell("pack.about.results_json"), _FULL),
+    ("results.disclosed.json", tell("pack.about.results_disclosed"), _VENDOR),
     ("policy.toml", tell("pack.about.policy"), ""),
     ("model.json", tell("pack.about.model_json"), ""),
     ("data.json", tell("pack.about.data_json"), _FULL),
@@ -40,7 +42,7 @@ _MEMBERS: Final = (
     ("log/cosigned.json", tell("pack.about.cosigned"), ""),
     ("verify_evidence.py", tell("pack.about.verifier"), ""),
 )
-"""Name or names, what it is, and what it takes: the full edition, a PDF, or nothing."""
+"""Name or names, what it is, and what it takes: an edition, a PDF, or nothing."""
 
 
 def readme(view: AuditView, key_words: str, *, whole: bool = True) -> str:
@@ -50,7 +52,7 @@ def readme(view: AuditView, key_words: str, *, whole: bool = True) -> str:
         whole: whether this is the full edition.
     """
     why = pdf.absent()
-    taken = {_FULL: whole, "pdf": not why, "": True}
+    taken = {_FULL: whole, _VENDOR: not whole, "pdf": not why, "": True}
     listed = [f"    {name:{_WIDTH}}{about}" for name, about, takes in _MEMBERS if taken[takes]]
     return tell(
         "pack.readme",

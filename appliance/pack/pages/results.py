@@ -93,10 +93,13 @@ def _scores(view: AuditView) -> str:
 def _points(view: AuditView) -> str:
     """Shares found at rates of false alarms that the controls resolve, and what is missing for the others."""
     rows = [
-        (text(one.name), text(wording.operating_point(point)), _realised(point.realised_fpr))
+        (
+            text(one.name),
+            "<br>".join(text(wording.operating_point(point)) for point in one.operating_points),
+            "<br>".join(_realised(point.realised_fpr) for point in one.operating_points),
+        )
         for one in view.result.detectors
-        if _is_measured(one)
-        for point in one.operating_points
+        if _is_measured(one) and one.operating_points
     ]
     if not rows:
         return ""
@@ -105,11 +108,7 @@ def _points(view: AuditView) -> str:
 
 
 def _realised(interval: Any) -> str:
-    return (
-        text(wording.percent_interval(interval))
-        if interval is not None
-        else text(tell("number.not_measured"))
-    )
+    return text(wording.percent_interval(interval)) if interval is not None else "–"
 
 
 def _heads(*keys: str) -> list[str]:
@@ -162,7 +161,7 @@ def _control(control: ControlOutcome, facts: PageFacts) -> str:
     costs = own(f"control.costs.{control.consequence.name}")
     return (
         f'<tr class="{_ROW_CLASS[control.status]}"><th scope="row">{text(control.name)}{asks}</th>'
-        f'<td class="state">{state}</td>{seen}<td>{costs}</td></tr>'
+        f'<td class="state">{state}</td>{seen}<td class="state costs">{costs}</td></tr>'
     )
 
 

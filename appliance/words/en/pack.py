@@ -55,6 +55,7 @@ This pack supports, and does not certify, compliance. It is not legal advice.
     "pack.about.method": "how the audit was done, its settings and limits, and the model's files",
     "pack.about.data": "how members, controls and patients in question were chosen, in counts",
     "pack.about.results_json": "every number of the audit; fractions are decimal strings",
+    "pack.about.results_disclosed": "what a vendor is shown of results.json, with proof of what is withheld",
     "pack.about.policy": "the policy in force, byte for byte",
     "pack.about.model_json": "which model: digests of its files, base, vendor",
     "pack.about.data_json": "how patients were chosen and counted",
