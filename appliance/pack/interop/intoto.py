@@ -16,12 +16,14 @@ from appliance.evidence.verify_evidence import canonical
 from appliance.pack.editions import FULL
 from appliance.pack.facts import Members, PackFacts, digest
 from appliance.pack.interop.naming import OWN, committed, opening
+from appliance.policy_file import SPIKE_IN_NAME
 
 NAME: Final = "run.intoto.json"
 PAYLOAD: Final = "application/vnd.in-toto+json"
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
 RUN: Final = f"{OWN}:run:1"
+_POLICY: Final = "policy.toml"
 _RESULTS: Final = ("results.json", "results.disclosed.json")
 _PARTS: Final = (("files", "model"), ("base_files", "base"), ("adapter_files", "adapter"))
 _CODE: Final = "gradaudittree"  # SHA-256 over path and digest of each source file; no digest of one file
@@ -58,18 +60,15 @@ def members(facts: PackFacts, so_far: Members) -> Members:
 
 
 def _asked(facts: PackFacts) -> dict[str, Any]:
-    """What somebody chose, and the command that asks for the same again."""
+    """What somebody chose, and the command that asks for the same again, beside this pack's policy."""
     row = facts.view.row
     chosen = {"model": row.model, "policy": row.policy}
     if facts.edition != FULL:
         return chosen
-    chosen["cohort"] = row.cohort
-    words = ["gradaudit", "audit", "run"]
-    for option, value in sorted(chosen.items()):
-        words += [f"--{option}", shlex.quote(value)]
-    if facts.view.result.as_published:
-        words.append("--as-published")
-    return {**chosen, "replay": " ".join(words)}
+    words = ["gradaudit", "audit", "run", "--model", row.model, "--cohort", row.cohort, "--policy", _POLICY]
+    if row.policy.endswith(SPIKE_IN_NAME):
+        words.append("--spike-in")
+    return {**chosen, "cohort": row.cohort, "replay": shlex.join(words)}
 
 
 def _inside(facts: PackFacts) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import copy
 import json
 from typing import Any
 
+import pack_standards
 import pytest
 
 from appliance.evidence.audit_events import audit_event
@@ -22,16 +23,17 @@ ACTIONS = {
 }  # fmt: skip
 
 
-def validated(bundle: dict[str, Any]) -> Any:
-    """The bundle as the library's model; raises ValueError where it is none."""
-    bundles = pytest.importorskip("fhir.resources.R4B.bundle", reason="not shown: needs fhir.resources")
-    return bundles.Bundle.model_validate(bundle)
+def validated(bundle: dict[str, Any]) -> None:
+    """The bundle by the library's model; raises Refused where it is none."""
+    pytest.importorskip("fhir.resources.R4B.bundle", reason="not shown: needs fhir.resources")
+    pack_standards.fhir(bundle, {})
 
 
 def test_the_library_accepts_it_and_refuses_a_broken_one(members: dict[str, bytes]) -> None:
     """R4B's own model takes the bundle; without a time, with an unknown element or of no kind it does not."""
     bundle = document(members, NAME)
-    assert "collection" == validated(bundle).type
+    validated(bundle)
+    assert "collection" == bundle["type"]
     for break_it in (
         lambda one: one["entry"][0]["resource"].pop("recorded"),
         lambda one: one["entry"][0]["resource"]["source"].pop("observer"),
@@ -40,7 +42,7 @@ def test_the_library_accepts_it_and_refuses_a_broken_one(members: dict[str, byte
     ):
         broken = copy.deepcopy(bundle)
         break_it(broken)
-        with pytest.raises(ValueError, match="validation error"):
+        with pytest.raises(pack_standards.Refused, match="validation error"):
             validated(broken)
 
 
@@ -92,4 +94,4 @@ def test_codes_are_those_of_dicom(act: str, outcome: str, actor: str, said: tupl
     assert said == (*found, event["agent"][0]["type"]["coding"][0]["code"])
     assert event["action"] in ACTIONS[event["type"]["code"]]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": event}]}
-    assert 1 == len(validated(bundle).entry)
+    validated(bundle)

@@ -8,9 +8,9 @@ from base64 import b64decode, b64encode
 from hashlib import sha256
 from typing import Any
 
+import pack_standards
 import pytest
 
-from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
 from appliance.pack.facts import PackInput
 from tests.appliance.evidence_case import AUDIT, small_log
@@ -24,60 +24,40 @@ def statement(members: dict[str, bytes]) -> Any:
     return json.loads(b64decode(document(members, NAME)["payload"]))
 
 
-def signer(log: EvidenceLog) -> Any:
-    """The log's key as securesystemslib has keys, from the verifier key that a pack carries."""
-    signers = pytest.importorskip("securesystemslib.signer", reason="not shown: needs securesystemslib")
-    key = checked.parse_key(log.verifier_key, "log/verifier-key")
-    return signers.SSlibKey(log.key_id, "ed25519", "ed25519", {"public": key.public.hex()})
+def verified(envelope: dict[str, Any], log: EvidenceLog) -> None:
+    """The signature by the library, under the key that a pack of this log carries; raises Refused."""
+    pytest.importorskip("securesystemslib.dsse", reason="not shown: needs securesystemslib")
+    pack_standards.envelope(envelope, {"log/verifier-key": log.verifier_key})
 
 
-def verified(envelope: dict[str, Any], log: EvidenceLog) -> bytes:
-    """The payload, once the library has checked its signature."""
-    dsse = pytest.importorskip("securesystemslib.dsse", reason="not shown: needs securesystemslib")
-    found = dsse.Envelope.from_dict(copy.deepcopy(envelope))
-    found.verify([signer(log)], 1)
-    payload: bytes = found.payload
-    return payload
-
-
-def read(document: dict[str, Any]) -> Any:
-    """A statement through in-toto's messages: Statement v1, SLSA provenance v1; raises where it is none."""
+def read(said: dict[str, Any]) -> None:
+    """A statement through the messages of in-toto and SLSA; raises Refused where it is none."""
     pytest.importorskip("in_toto_attestation", reason="not shown: needs in-toto-attestation")
-    from google.protobuf.json_format import ParseDict
-    from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
-    from in_toto_attestation.v1 import statement_pb2
-    from in_toto_attestation.v1.statement import Statement
-
-    Statement.copy_from_pb(ParseDict(document, statement_pb2.Statement())).validate()
-    return ParseDict(document["predicate"], provenance_pb2.Provenance())
+    pack_standards.statement({"payload": b64encode(json.dumps(said).encode())}, {})
 
 
 def test_the_signature_is_dsse_by_the_logs_key(
     site: tuple[EvidenceLog, PackInput], members: dict[str, bytes], tmp_path: Any
 ) -> None:
     """securesystemslib verifies it; not with a changed payload, another type, or another log's key."""
-    exceptions = pytest.importorskip(
-        "securesystemslib.exceptions", reason="not shown: needs securesystemslib"
-    )
     log, _ = site
     envelope = document(members, NAME)
-    assert b64decode(envelope["payload"]) == verified(envelope, log)
+    verified(envelope, log)
     changed = b64decode(envelope["payload"]).replace(b'"seed":7', b'"seed":8')
     for broken, key in (
         (envelope | {"payload": b64encode(changed).decode()}, log),
         (envelope | {"payloadType": "application/json"}, log),
         (envelope, small_log(tmp_path / "other")),
     ):
-        with pytest.raises(exceptions.VerificationError):
+        with pytest.raises(pack_standards.Refused):
             verified(broken, key)
 
 
 def test_in_totos_messages_take_it_and_refuse_a_broken_one(members: dict[str, bytes]) -> None:
     """Statement and provenance by their own messages; not without a digest, of another type, or with more."""
     whole = statement(members)
-    found = read(whole)
-    assert "urn:gradaudit:run:1" == found.build_definition.build_type
-    assert found.run_details.metadata.started_on.seconds > 0
+    read(whole)
+    assert "urn:gradaudit:run:1" == whole["predicate"]["buildDefinition"]["buildType"]
     for break_it, said in (
         (lambda one: one["subject"][0]["digest"].clear(), "digest"),
         (lambda one: one.update(_type="https://in-toto.io/Statement/v0.1"), "type"),
@@ -86,7 +66,7 @@ def test_in_totos_messages_take_it_and_refuse_a_broken_one(members: dict[str, by
     ):
         broken = copy.deepcopy(whole)
         break_it(broken)
-        with pytest.raises(Exception, match=said):
+        with pytest.raises(pack_standards.Refused, match=said):
             read(broken)
 
 
@@ -114,7 +94,7 @@ def test_it_says_how_to_run_it_again_and_who_ran_it(members: dict[str, bytes]) -
     lines = [json.loads(line) for line in members["log/entries.jsonl"].splitlines()]
     predicate = statement(members)["predicate"]
     asked = predicate["buildDefinition"]["externalParameters"]
-    assert "gradaudit audit run --cohort demo --model lumen-vlm --policy demo" == asked["replay"]
+    assert "gradaudit audit run --model lumen-vlm --cohort demo --policy policy.toml" == asked["replay"]
     inside = predicate["buildDefinition"]["internalParameters"]
     assert (7, "P") == (inside["seed"], inside["hardware"]["processor"])
     assert inside["operator"].startswith("officer:")
@@ -128,7 +108,7 @@ def test_a_vendor_sees_no_cohort_and_only_what_its_pack_shows(site: tuple[Eviden
     """Digests of withheld members are guesses made checkable: they are not there. The signature holds."""
     log, given = site
     full, vendor = packed(log, given), packed(log, given, "vendor")
-    assert verified(document(vendor, NAME), log)
+    verified(document(vendor, NAME), log)
     text = b64decode(document(vendor, NAME)["payload"]).decode()
     read(json.loads(text))
     withheld = {"results.json", "data.json"}
