@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -87,13 +88,15 @@ def marked(given: building.PackInput) -> building.PackInput:
 
 
 def readable(members: Members) -> dict[str, str]:
-    """Members as text; of a PDF the words on its pages."""
+    """Members as text; of a PDF the words on its pages, of an envelope its payload."""
     found = {}
     for name, data in members.items():
         if name.endswith(".pdf"):
             pypdf = pytest.importorskip("pypdf", reason="not shown: needs pypdf")
-                    pages = pypdf.PdfReader(io.BytesIO(data)).pages
+            pages = pypdf.PdfReader(io.BytesIO(data)).pages
             found[name] = "\n".join(page.extract_text() for page in pages)
+        elif name == checked.STATEMENT:
+            found[name] = base64.b64decode(json.loads(data)["payload"]).decode()
         else:
             found[name] = data.decode("utf-8", "replace")
     return found
