@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import random
 import re
@@ -391,6 +392,38 @@ def test_a_machine_it_is_not_for_is_told_what_it_lacks(
     assert not (tmp_path / "site").exists()
 
 
+def test_the_python_of_the_bundle_goes_on_where_it_is_there(
+    made: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started by a newer one, it is the one that wheels are for that installs, with the same words."""
+    begun: list[tuple[str, list[str]]] = []
+
+    def begin(path: str, given: list[str]) -> None:
+        begun.append((path, given))
+
+    with Bundle(made.bundles["1.0"]) as found:
+        wanted = found.manifest.needs.python
+    monkeypatch.setattr(machine, "python_here", lambda: "3.99")
+    monkeypatch.setattr(os, "execv", begin)
+    monkeypatch.setenv("GRADAUDIT_PYTHON", sys.executable)
+    asked = ["offline", str(made.bundles["1.0"]), "--key", made.words, "--into", str(tmp_path / "site")]
+    assert 1 == offline.main(asked)  # the stand-in for exec comes back
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" == wanted
+    assert (sys.executable, [sys.executable, *sys.orig_argv[1:]]) == begun[0]
+
+
+def test_two_do_not_install_at_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second one is told, and nothing happens."""
+    descriptor = os.open(site.folder / "site", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert 1 == _offline(site, site.bundles["2.0"])
+    finally:
+        os.close(descriptor)
+    assert "error: somebody else installs into" in capsys.readouterr().err
+    assert "version 1.0 here" == _in_use(site)
+
+
 def test_a_kernel_without_seccomp_is_refused_and_one_without_landlock_warned_about(
     made: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -471,9 +504,9 @@ def test_the_list_of_ingredients_is_cyclonedx(made: Site) -> None:
 
     data = made.bundles["1.0"].read_bytes()
     content = data[_member(data, b"sbom.cdx.json")][512:].rstrip(b"\0").decode()
-    assert JsonStrictValidator(schemas.SchemaVersion.V1_6).validate_str(content) is None
-    wrong = content.replace('"SHA-256"', '"SHA-0"')
-    assert JsonStrictValidator(schemas.SchemaVersion.V1_6).validate_str(wrong) is not None
+    validator = JsonStrictValidator(schemas.SchemaVersion.V1_6)
+    assert validator.validate_str(content) is None
+    assert validator.validate_str(content.replace('"SHA-256"', '"SHA-0"')) is not None
 
 
 def test_what_checks_a_bundle_needs_nothing_but_python(made: Site) -> None:

@@ -300,7 +300,8 @@ def _text(path: Path) -> str:
 
 def _lines(text: str) -> dict[str, int]:
     """Key with its table -> the line it stands on."""
-    found, table = {}, ""
+    found: dict[str, int] = {}
+    table = ""
     for place, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]", line):
             table = f"{header[1]}."
