@@ -107,7 +107,7 @@ CHANGING = {  # say something else, or do something, the second time
 }
 ELSEWHERE = {  # need a model, a design or another site; they speak by the same functions, see the last test
     "config check",
-    *("receive check", "receive run", "receive retry", "receive status"),
+    *("receive check", "receive retry", "receive status"),
     *("init", "restore", "demo", "models add", "models show", "models verify", "models diff"),
     *("cohort create", "cohort show", "pairs duplicates", "design new", "design show", "design reveal"),
     *("audit run", "audit resume", "evidence pack", "evidence answer", "evidence verify", "log prune"),
