@@ -33,7 +33,7 @@ def _page(form: Form, facts: PackFacts, so_far: Members) -> str:
     title = tell(f"draft.{form.name}_title")
     known = known_facts(facts)
     rows = [
-        (own(f"draft.fact_{name}"), value, text(item))
+        (own(f"draft.fact.{name}"), value, text(item))
         for name, (value, item) in ((name, known[name]) for name in form.facts)
         if value
     ]
@@ -44,7 +44,7 @@ def _page(form: Form, facts: PackFacts, so_far: Members) -> str:
         note(view),
         f"<p>{own(f'draft.{form.name}_why')}</p>",
         f"<p>{own('draft.clauses', clauses=tell(f'draft.{form.name}_clauses'))}</p>",
-        f'<p class="open">{own(f"draft.word_{view.verdict.word}")}</p>',
+        f'<p class="open">{own(f"draft.word.{view.verdict.word}")}</p>',
         part(own("draft.known"), table(own("draft.known_caption"), heads, rows), _digests(items)),
         *(_step(form, number, facts) for number in range(1, form.steps + 1)),
     )

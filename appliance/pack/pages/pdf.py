@@ -1,7 +1,8 @@
 """The verdict page as PDF/A, where WeasyPrint and the system's Pango are; elsewhere it is said to be absent.
 
 Imported lazily: it costs a second, and most commands never need it. Nothing is fetched: the page names no
-outside resource, and whatever would be asked for, from a file or a network, is refused. Same page, same fonts, same bytes.
+outside resource, and whatever would be asked for, from a file or a network, is refused. The same page in the
+same fonts gives the same bytes.
 """
 
 from __future__ import annotations

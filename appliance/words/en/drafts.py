@@ -22,43 +22,43 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "draft.fill": "To be filled in",
     "draft.clauses": "Clauses: {clauses}",
     # what an audit's word means in a draft
-    "draft.word_PASS": (
+    "draft.word.PASS": (
         "PASS: this audit found no exposure of the size it could have seen. It is no finding that nobody was "
         "used, and none about other models, other patients or other ways in which data may have left."
     ),
-    "draft.word_REVIEW": (
+    "draft.word.REVIEW": (
         "REVIEW: a test fired and a person has to look. The audit neither shows nor excludes that patients "
         "were used."
     ),
-    "draft.word_FAIL": (
+    "draft.word.FAIL": (
         "FAIL: the audit exceeded the policy's limit. Its reasons say whether for exposure of patients or "
         "for a vendor's claim."
     ),
-    "draft.word_INCONCLUSIVE": (
+    "draft.word.INCONCLUSIVE": (
         "INCONCLUSIVE: this audit cannot tell. Nothing about the absence of a breach follows from it, and it "
         "must not be read as an all-clear."
     ),
-    "draft.word_VOID": (
+    "draft.word.VOID": (
         "VOID: a control failed and nothing may be concluded from this run. Nothing about the absence of a "
         "breach follows from it, and it must not be read as an all-clear."
     ),
     # facts
-    "draft.fact_model": "Model",
-    "draft.fact_vendor": "Vendor",
-    "draft.fact_verdict": "Verdict",
-    "draft.fact_exposure": "Exposure",
-    "draft.fact_share": "Share",
-    "draft.fact_tier": "Evidence tier",
-    "draft.fact_proof": "Not proven",
-    "draft.fact_reasons": "Reasons",
-    "draft.fact_claims": "Claims of the vendor",
-    "draft.fact_policy": "Policy",
-    "draft.fact_closed": "Audit closed",
-    "draft.fact_data": "Data audited",
-    "draft.fact_years": "Years of studies",
-    "draft.fact_modalities": "Modalities",
-    "draft.fact_isolation": "Isolation of the audit",
-    "draft.fact_retention": "Log kept",
+    "draft.fact.model": "Model",
+    "draft.fact.vendor": "Vendor",
+    "draft.fact.verdict": "Verdict",
+    "draft.fact.exposure": "Exposure",
+    "draft.fact.share": "Share",
+    "draft.fact.tier": "Evidence tier",
+    "draft.fact.proof": "Not proven",
+    "draft.fact.reasons": "Reasons",
+    "draft.fact.claims": "Claims of the vendor",
+    "draft.fact.policy": "Policy",
+    "draft.fact.closed": "Audit closed",
+    "draft.fact.data": "Data audited",
+    "draft.fact.years": "Years of studies",
+    "draft.fact.modalities": "Modalities",
+    "draft.fact.isolation": "Isolation of the audit",
+    "draft.fact.retention": "Log kept",
     "draft.closed_at": "{moment} UTC, log entry {entry}",
     "draft.pairs": "Each pair is an image and its report.",
     "draft.years": "at least {years} years, by the policy in force",

@@ -202,7 +202,7 @@ def test_the_readme_names_what_is_in_the_pack(
     sometimes = {"log/cosigned.json", "records.json", "records/", "verdict.pdf"}
     for held in (members, vendors):
         listed = re.findall(
-            r"^    ([a-z][\w./*]*(?:, [\w./]+)*)  +\w", held["README.txt"].decode(), re.MULTILINE
+            r"^    ([a-z][\w./*-]*(?:, [\w./-]+)*)  +\w", held["README.txt"].decode(), re.MULTILINE
         )
         names = {name for line in listed for name in line.split(", ")}
         for name in names - sometimes:
