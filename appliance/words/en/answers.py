@@ -200,7 +200,7 @@ This supports, and does not certify, compliance. It is not legal advice.
     # on the screen
     "evidence.edition": "edition",
     "evidence.withhold": "withhold",
-    "evidence.withhold.hint": "data.json, results.json#/result/exposure (may stay empty)",
+    "evidence.withhold.hint": "such as data.json (may stay empty)",
     "evidence.help": (
         "An evidence pack is one file about one audit: verdict, numbers, policy, log extract with proofs, "
         "and the script that checks it. It holds no patients' data. e writes the pack of the audit under "
