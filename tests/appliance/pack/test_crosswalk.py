@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
@@ -215,18 +214,19 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, bytes], dict[str, bytes]]]:
-    """Members of a real pack, and of the vendor's edition of it."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], ...]:
+    """Members of a real pack, of the vendor's edition of it, and of one with data.json withheld."""
     log, given = closed_audit(tmp_path_factory.mktemp("built") / "log")
     given = replace(given, records=RECORDS)
     pack.close_audit(log, given)
-    yield tuple(dict(checked.split_zip(pack.build(log, given, one))[0]) for one in ("full", "vendor"))  # type: ignore[misc]
+    asked: tuple[tuple[str, tuple[str, ...]], ...] = (("full", ()), ("vendor", ()), ("full", ("data.json",)))
+    return tuple(dict(checked.split_zip(pack.build(log, given, *one))[0]) for one in asked)
 
 
 def test_every_item_of_a_pack_is_in_its_crosswalk(
-    built: tuple[dict[str, bytes], dict[str, bytes]],
+    built: tuple[dict[str, bytes], ...],
 ) -> None:
-    """Each member is named by a clause or is support with a role, under its own digest; in both editions."""
+    """Each member is named by a clause or is support with a role, under its own digest; in each pack."""
     for members in built:
         document = json.loads(members[crosswalk.JSON])
         named = {item["member"] for row in document["clauses"] for item in row["items"]}
@@ -239,23 +239,31 @@ def test_every_item_of_a_pack_is_in_its_crosswalk(
 
 
 def test_a_full_pack_has_every_item_that_the_table_names(
-    built: tuple[dict[str, bytes], dict[str, bytes]],
+    built: tuple[dict[str, bytes], ...],
 ) -> None:
     """No clause names a member that no part makes; only a witness's answer may be absent."""
     rows = json.loads(built[0][crosswalk.JSON])["clauses"]
     assert {name for row in rows for name in row["missing"]} == {"log/cosigned.json"}
 
 
-def test_a_vendors_crosswalk_covers_less(built: tuple[dict[str, bytes], dict[str, bytes]]) -> None:
+def test_a_vendors_crosswalk_covers_less(built: tuple[dict[str, bytes], ...]) -> None:
     """Without data, records and drafts fewer clauses are covered, and none that rests on them."""
-    full, vendor = (json.loads(members[crosswalk.JSON])["clauses"] for members in built)
+    full, vendor = (json.loads(members[crosswalk.JSON])["clauses"] for members in built[:2])
     covered = [[row["clause"] for row in rows if row["state"] == "covered"] for rows in (full, vendor)]
     assert set(covered[1]) < set(covered[0])
     assert not [row for row in vendor if row["state"] == "covered" and row["missing"]]
 
 
+def test_what_is_withheld_by_name_leaves_no_digest(built: tuple[dict[str, bytes], ...]) -> None:
+    """A pack without data.json has its crosswalk, which says so and holds no digest to guess against."""
+    full, _, cut = built
+    assert digest(full["data.json"]).encode() not in cut[crosswalk.JSON] + cut[crosswalk.HTML]
+    rows = [row for row in json.loads(cut[crosswalk.JSON])["clauses"] if "data.json" in row["missing"]]
+    assert rows and all("Withheld" in row["why"] and row["state"] == "partial" for row in rows)
+
+
 def test_the_page_is_read_by_its_structure_and_loads_nothing(
-    built: tuple[dict[str, bytes], dict[str, bytes]],
+    built: tuple[dict[str, bytes], ...],
 ) -> None:
     """One first heading, a caption and scopes for each table; no script, no link, and the notice."""
     page = built[0][crosswalk.HTML].decode()
