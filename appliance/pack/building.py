@@ -61,6 +61,7 @@ def close_audit(
 
     Raises: as `EvidenceLog.append`.
     """
+    committed = committed_members(given)
     return log.append(
         checked.CLOSING_ACT.decode(),
         log.identifier(given.view.row.audit_id),
@@ -68,7 +69,7 @@ def close_audit(
         actor=actor,
         policy_digest=given.view.policy_digest,
         detail_digest=findings_digest,
-        result_root=commitment(given.salt_seed, committed_members(given)),
+        result_root=commitment(committed, documents(given.salt_seed, committed)),
     )
 
 
@@ -87,12 +88,12 @@ def build(log: EvidenceLog, given: PackInput, edition: str = FULL, withhold: Col
     committed = committed_members(given)
     entries = _entries(log, given)
     closing = entries[-1]
-    if closing.result_root != commitment(given.salt_seed, committed):
+    parted = documents(given.salt_seed, committed)
+    if closing.result_root != commitment(committed, parted):
         raise IntegrityError(
             "the stored audit is not the one whose verdict was logged",
             "run `gradaudit log verify`; do not export",
         )
-    parted = documents(given.salt_seed, committed) if given.salt_seed else {}
     shown = cut(given, parted, committed, edition, withhold)
     size = _checkpoint_after(log, closing.index)
     facts = PackFacts(shown.given, log, tuple(entries), size, edition, shown.withheld)

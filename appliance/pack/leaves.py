@@ -78,12 +78,12 @@ class Document:
 
 
 def documents(salt_seed: bytes, members: Mapping[str, bytes]) -> dict[str, Document]:
-    """The committed members as leaves."""
-    return {name: Document.of(salt_seed, name, data) for name, data in members.items()}
+    """The committed members as leaves; none without a seed: of audits that closed before there were leaves."""
+    return {name: Document.of(salt_seed, name, data) for name, data in members.items() if salt_seed}
 
 
-def commitment(salt_seed: bytes, members: Mapping[str, bytes]) -> str:
-    """What the log signs when an audit closes; without a seed, what it signed before there were leaves."""
-    if not salt_seed:
+def commitment(members: Mapping[str, bytes], parted: Mapping[str, Document]) -> str:
+    """What the log signs when an audit closes: over its leaves, or without them over the members' digests."""
+    if not parted:
         return checked.commitment(dict(members))
-    return checked.leaf_commitment({name: one.root() for name, one in documents(salt_seed, members).items()})
+    return checked.leaf_commitment({name: one.root() for name, one in parted.items()})
