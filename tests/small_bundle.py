@@ -9,7 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -46,6 +46,16 @@ def main():
 """
 PARTS: Final = ("install.sh", "appliance/__init__.py", "appliance/evidence/__init__.py")
 FOLDERS: Final = ("appliance/site", "appliance/isolation")
+
+
+class Made(NamedTuple):
+    """Bundles by version, their key with its words, and, where one was installed, its calls for a network."""
+
+    folder: Path
+    bundles: dict[str, Path]
+    key: Ed25519PrivateKey
+    words: str
+    calls: list[str] | None = None
 
 
 def wheels(folder: Path) -> Path:
