@@ -78,7 +78,7 @@ class Document:
 
 
 def documents(salt_seed: bytes, members: Mapping[str, bytes]) -> dict[str, Document]:
-    """The committed members as leaves; none without a seed: of audits that closed before there were leaves."""
+    """The committed members as leaves; none without a seed: of audits older than leaves."""
     return {name: Document.of(salt_seed, name, data) for name, data in members.items() if salt_seed}
 
 
