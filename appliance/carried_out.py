@@ -228,10 +228,11 @@ class CarriedOut(Watched):
         """Findings sealed, verdict into the log, result into the catalogue."""
         from appliance import auditing, findings
         from appliance.pack.building import close_audit
-        from appliance.pack.gathering import described, pack_input
+        from appliance.pack.gathering import described, pack_input, unscored
         from appliance.pack.records.gathered import gathered
 
         pack = described(self._workspace, record, document, loaded.policy.seed)
+        pack["data"]["unscored"] = unscored(self._log, audit.audit_id, outcome.findings)
         pack["records"] = gathered(self._workspace, self._log, loaded, outcome.isolation)
         name, digest = findings.keep(self._workspace, audit.audit_id, outcome.findings)
         finished = shown.noted(auditing.finished(audit, outcome, loaded, pack, name), self._workspace.demo)

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from appliance.designs.shelf import assignments
+from appliance.evidence.log import EvidenceLog
 from appliance.pack.facts import PackInput
 from appliance.policies.shelf import about
 from appliance.registry import ModelRecord
@@ -23,6 +24,7 @@ from appliance.sanitise import safe
 from appliance.views import AuditView
 from appliance.workspace.rows import StoredAudit
 from appliance.workspace.workspace import Workspace
+from audit_core.results import Finding, Role, Score
 from medio.projection import modality, year
 from medio.records import Cohort
 
@@ -41,6 +43,24 @@ def described(workspace: Workspace, model: ModelRecord, cohort: Cohort, seed: in
         "run": _run(seed),
         "salt_seed": token_hex(32),  # of the leaves that the log commits to; it leaves the site in no pack
     }
+
+
+def unscored(log: EvidenceLog, audit_id: str, found: Iterable[Finding]) -> list[dict[str, str]]:
+    """Pairs that some detector could not score though it ran, each by a digest that hangs on the log's key.
+
+    Why a score is missing stays sealed with the finding, as the reason may name a pseudonym.
+    """
+    pairs = [one for one in found if one.role is not Role.CANARY]
+    ran = {name for one in pairs for name, score in one.scores.items() if isinstance(score, Score)}
+    missing = {
+        log.identifier(f"unscored {audit_id} {one.pair_id}"): sorted(
+            name for name in ran if not isinstance(one.scores.get(name), Score)
+        )
+        for one in pairs
+    }
+    return [
+        {"pair": digest, "detectors": ", ".join(names)} for digest, names in sorted(missing.items()) if names
+    ]
 
 
 def pack_input(workspace: Workspace, stored: StoredAudit, view: AuditView) -> PackInput:

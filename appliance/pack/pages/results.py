@@ -193,14 +193,10 @@ def _unscored(view: AuditView, facts: PageFacts) -> str:
     if not kept:
         return part(title, f"<p>{own('report.unscored_none')}</p>")
     rows = [
-        (
-            f'<span class="mono">{text(one["pair"], 80)}</span>',
-            text(one["detectors"], 200),
-            text(one["why"], 200),
-        )
+        (f'<span class="mono">{text(one["pair"], 80)}</span>', text(one["detectors"], 300))
         for one in kept[:_SHOWN]
     ]
-    heads = _heads("report.unscored_pair", "report.unscored_by", "report.limit.why")
+    heads = _heads("report.unscored_pair", "report.unscored_by")
     more = len(kept) - _SHOWN
     rest = f"<p>{own('report.unscored_more', number=more)}</p>" if more > 0 else ""
     return part(

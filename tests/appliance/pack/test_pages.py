@@ -16,6 +16,7 @@ from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
 from appliance.pack import building
 from appliance.pack.facts import PackInput
+from appliance.pack.gathering import unscored
 from appliance.pack.pages import style, wording
 from appliance.pack.pages.method import method_page
 from appliance.pack.pages.page import verdict_page
@@ -23,7 +24,7 @@ from appliance.pack.pages.results import results_page
 from appliance.pack.pages.tables import csv_tables, figures, table
 from appliance.pack.pages.text import verdict_text
 from appliance.views import VerdictWord
-from audit_core.results import ControlStatus
+from audit_core.results import ControlStatus, Finding, Role, Score, Unscored
 from tests.appliance import evidence_case
 from tests.appliance.pack.page_case import all_of, calibrated, facts, longest, parsed, said
 from tui.widgets.exposure import ExposureBlock
@@ -225,6 +226,31 @@ def test_no_cell_of_a_table_acts() -> None:
     assert sorted(found) == ["results/controls.csv", "results/detectors.csv", "results/roc.csv"]
     rows = list(csv.reader(io.StringIO(found["results/roc.csv"].decode())))
     assert rows[2] == ["fused", "0.025", "0.5"] and len(rows) == 1 + 8
+
+
+def test_pairs_without_a_score_are_keyed_digests(site: Site) -> None:
+    """Neither pair, pseudonym nor reason; a detector that scored nobody is not missed; canaries are no pairs."""
+    none, some = Unscored("P-1 broke"), Score(0.5)
+    rows = (
+        ("pair-1", Role.TARGET, {"loss": none, "fused": some, "zlib": none}),
+        ("pair-2", Role.MEMBER, {"loss": some, "fused": some, "zlib": none}),
+        ("pair-3", Role.CANARY, {"loss": none, "fused": none, "zlib": none}),
+    )
+    found = [Finding(pair, "P-1", role, True, scores, None, False, {}) for pair, role, scores in rows]
+    kept = unscored(site[0], "A-1", found)
+    assert [one["detectors"] for one in kept] == ["loss"]
+    assert (
+        kept[0]["pair"]
+        == unscored(site[0], "A-1", found)[0]["pair"]
+        != unscored(site[0], "A-2", found)[0]["pair"]
+    )
+    assert not re.search("pair-1|P-1|broke", json.dumps(kept))
+    view = evidence_case.view()
+    for held, told in ((kept, kept[0]["pair"]), ([], "Every pair of the cohort was scored")):
+        page = results_page(view, replace(facts(), data={"unscored": held}))
+        assert told in said(page)
+        parsed(page)
+    assert "was not kept when this audit closed" in said(results_page(view, facts()))
 
 
 def test_drawings_stand_alone() -> None:
