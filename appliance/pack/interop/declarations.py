@@ -109,9 +109,8 @@ def _own_claim(facts: PackFacts, evidence: list[str]) -> dict[str, Any]:
     why = tell("pack.withheld")
     if facts.edition == FULL:
         meaning = wording.meaning(word, view.verdict.reasons[0])
-        why = " ".join(
-            [meaning, wording.exposure(view.result, word), wording.does_not_prove(view.result.tier)]
-        )
+        seen = f"{wording.exposure(view.result, word).rstrip('.')}."
+        why = " ".join([meaning, seen, wording.does_not_prove(view.result.tier)])
     return {
         "bom-ref": _AUDIT,
         "target": TARGET,
