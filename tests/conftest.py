@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
+
 TESTS = Path(__file__).resolve().parent
 DATA_VARIABLE = "GRADAUDIT_TEST_DATA"
 NOT_SHOWN = "not shown:"
 
 LONG = (
+    "tui/test_officer.py",
     "appliance/designs/test_design_main_job.py",
     "appliance/test_main_job.py",
     "appliance/test_spike_in.py",
@@ -24,9 +27,21 @@ LONG = (
     "appliance/test_users_commands.py",
     "appliance/test_intake.py",
     "appliance/runs/test_runner.py",
+    "appliance/test_units.py",
+    "appliance/test_watch.py",
+    "tui/test_contrast.py",
     "audit_core/families/test_lora_generative.py",
 )
 """Files of few and slow tests: they begin first, so that no process is alone with one of them at the end."""
+
+WARM = (
+    "appliance/runs/test_runner.py",
+    "appliance/test_asking_for_secrets.py",
+    "appliance/test_every_act.py",
+    "appliance/test_models.py",
+    "appliance/test_users_commands.py",
+)
+"""Files about what a worker or a command does, not about how it starts: they fork theirs (tests/warm)."""
 
 _guard_file = pytest.StashKey[Path]()
 
@@ -47,7 +62,27 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "data-home"))
     for name in ("GRADAUDIT_WORKSPACE", "GRADAUDIT_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GRADAUDIT_CONFIG", "")  # not this machine's
     yield
+
+
+@pytest.fixture(scope="session")
+def warm_processes() -> Iterator[warm.Warm]:
+    """One process of ours that others are forked from."""
+    started = warm.Warm.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Workers, runners and commands of the files in `WARM` are forked."""
+    if request.path not in {TESTS / name for name in WARM}:
+        yield
+        return
+    warm.install(request.getfixturevalue("warm_processes"))
+    yield
+    warm.remove()
 
 
 @pytest.hookimpl(trylast=True)

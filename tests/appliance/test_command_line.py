@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance import policy_file
+from tests import warm
 
 PASSPHRASE = "four random words here"
 STUDIES = Path(__file__).resolve().parents[2] / "appliance" / "demo" / "assets" / "studies"
@@ -34,15 +35,7 @@ class Site:
             "GRADAUDIT_PASSPHRASE_FILE": str(secret or self.secret),
             "OMP_NUM_THREADS": "1",
         }
-        return subprocess.run(
-            [sys.executable, "-m", "appliance.cli", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            timeout=120,
-            check=False,
-        )
+        return warm.command(arguments, environment)
 
     def refused(self, code: int, *arguments: str | Path, secret: Path | None = None) -> str:
         """The error line of a command that must fail with `code`: one error, one hint, nothing on stdout."""

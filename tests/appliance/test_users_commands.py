@@ -6,13 +6,13 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.appliance import members_site as case
 
 
@@ -33,16 +33,8 @@ class Site:
         own = ["--user", user, "--passphrase-fd", names[0]] if user else []
         command = [*own, *(argument.format(*names[1:]) for argument in arguments)]
         try:
-            return subprocess.run(
-                [sys.executable, "-m", "appliance.cli", *command],
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                env=os.environ | {"GRADAUDIT_WORKSPACE": str(self.root)} | environment,
-                pass_fds=descriptors,
-                timeout=120,
-                check=False,
-            )
+            known = os.environ | {"GRADAUDIT_WORKSPACE": str(self.root)} | environment
+            return warm.command(command, known, pass_fds=descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
