@@ -129,8 +129,12 @@ def test_pip_has_no_socket(tmp_path: Path) -> None:
 def test_upgrade_and_rollback_move_a_link(site: Made) -> None:
     """The second version needs no words: the key is kept; going back is a link, and forward again too.
 
-    What an earlier attempt left half made is no version: neither way takes it for one.
+    What an earlier attempt left half made is no version: neither way takes it for one. A workspace beside it
+    is as it was.
     """
+    (site.folder / "workspace").mkdir()
+    (site.folder / "workspace" / "keyring.json").write_text("keys")
+    kept = digest_of(site.folder / "workspace")
     assert "version 1.0 here" == _in_use(site)
     with Bundle(site.bundles["2.0"]) as found:
         half = site.folder / "site" / "versions" / found.identity
@@ -146,6 +150,7 @@ def test_upgrade_and_rollback_move_a_link(site: Made) -> None:
     assert "version 1.0 here" == _in_use(site)
     assert 0 == offline.main(back)
     assert "version 2.0 here" == _in_use(site)
+    assert kept == digest_of(site.folder / "workspace")
     names = {path.name for path in (site.folder / "site").iterdir()}
     assert {"bundle.key", "current", "previous", "versions"} == names
 
