@@ -94,16 +94,19 @@ def index_text(document: Mapping[str, Any], key_words: str, state_words: str) ->
 
 
 def _section_html(section: Section) -> str:
-    tables = "".join(map(_table_html, section.tables))
+    tables = "".join(_table_html(table, section.title) for table in section.tables)
     says = "".join(f"<p>{shell.text(said, 1000)}</p>" for said in section.says)
     return shell.part(shell.text(section.title), tables, says)
 
 
-def _table_html(table: Table) -> str:
+def _table_html(table: Table, title: str) -> str:
+    """A table under the heading of its section; its caption does not say the heading again."""
+    own = "" if table.caption == title else table.caption
     if not table.rows:
-        return f"<p>{shell.text(table.caption)}: {shell.text(table.empty)}</p>"
+        return f"<p>{shell.text(f'{own}: {table.empty}' if own else table.empty)}</p>"
     rows = [[shell.text(value, _LONGEST) for value in row] for row in table.rows]
-    return shell.table(shell.text(table.caption), [shell.text(head) for head in table.heads], rows)
+    caption = shell.text(own or count("answer.rows", len(rows)))
+    return shell.table(caption, [shell.text(head) for head in table.heads], rows)
 
 
 def _foot() -> tuple[str, ...]:
@@ -153,13 +156,12 @@ def said(
         for word, number in sorted(Counter(verdicts).items())
     )
     yield count("answer.found", len(verdicts), verdicts=words) if verdicts else tell("answer.none")
-    for key, number in (
-        ("answer.unfinished", not_finished),
-        ("answer.missed", late),
-        ("answer.cases_open", open_cases),
-    ):
-        if number:
-            yield count(key, number)
+    if not_finished:
+        yield count("answer.unfinished", not_finished)
+    if late:
+        yield count("answer.missed", late)
+    if open_cases:
+        yield count("answer.cases_open", open_cases)
     if window_open:
         yield tell("answer.open")
 
@@ -198,7 +200,9 @@ def _audits(document: Mapping[str, Any]) -> Section:
         )
         for one in document["audits"]
     ]
-    heads = _heads("verdict", "model", "closed", "entry", "result", "pack")
+    heads = _heads(
+        "answer.verdict", "answer.model", "answer.closed", "answer.entry", "answer.result", "answer.pack"
+    )
     told = tell(
         "answer.closings",
         ours=f"{closings['of_this_model']:,}",
@@ -220,7 +224,7 @@ def _unfinished(document: Mapping[str, Any]) -> Section:
         )
         for one in document["not_finished"]
     ]
-    heads = _heads("audit", "model", "began", "tries", "outcome")
+    heads = _heads("answer.audit", "answer.model", "answer.began", "answer.tries", "answer.outcome")
     return Section(title, (Table(title, heads, tuple(rows), tell("answer.unfinished.none")),))
 
 
@@ -234,8 +238,15 @@ def _schedules(document: Mapping[str, Any]) -> Section:
         )
         for one in document["schedules"]
     ]
-    parts = ("begun", "late", "passed", "failed", "partly", "waiting")
-    heads = _heads("schedule", *(f"schedule.{part}" for part in parts))
+    heads = _heads(
+        "answer.schedule",
+        "answer.schedule.begun",
+        "answer.schedule.late",
+        "answer.schedule.passed",
+        "answer.schedule.failed",
+        "answer.schedule.partly",
+        "answer.schedule.waiting",
+    )
     return Section(title, (Table(title, heads, tuple(rows), tell("answer.schedules.none")),))
 
 
@@ -251,7 +262,9 @@ def _cases(document: Mapping[str, Any]) -> Section:
         )
         for one in cases
     ]
-    heads = _heads("verdict", "audit", "case.known", "case.state", "case.steps")
+    heads = _heads(
+        "answer.verdict", "answer.audit", "answer.case.known", "answer.case.state", "answer.case.steps"
+    )
     limits = [tell("answer.limit", **clock) for clock in cases[0]["clocks"]] if cases else []
     told = (tell("answer.cases.clocks", limits=", ".join(limits)),) if cases else ()
     return Section(title, (Table(title, heads, tuple(rows), tell("answer.cases.none")),), told)
@@ -276,8 +289,14 @@ def _changes(document: Mapping[str, Any]) -> Section:
         )
         for one in document["changes"]
     ]
-    parts = ("version", "replaces", "seen", "found", "parts", "answered")
-    heads = _heads(*(f"change.{part}" for part in parts))
+    heads = _heads(
+        "answer.change.version",
+        "answer.change.replaces",
+        "answer.change.seen",
+        "answer.change.found",
+        "answer.change.parts",
+        "answer.change.answered",
+    )
     return Section(title, (Table(title, heads, tuple(rows), tell("answer.changes.none")),))
 
 
@@ -299,7 +318,9 @@ def _claims(document: Mapping[str, Any]) -> Section:
         )
         for one in document["claims"]
     ]
-    heads = _heads("claim", "model", "claim.says", "claim.added", "claim.withdrawn")
+    heads = _heads(
+        "answer.claim", "answer.model", "answer.claim.says", "answer.claim.added", "answer.claim.withdrawn"
+    )
     told = (tell("answer.claims.packs"),) if rows else ()
     return Section(title, (Table(title, heads, tuple(rows), tell("answer.claims.none")),), told)
 
@@ -311,8 +332,8 @@ def _controls(document: Mapping[str, Any]) -> Section:
         for one in reviews["rows"]
     ]
     acts = [(one["act"], one["outcome"], f"{one['number']:,}") for one in document["activity"]]
-    by_review = _heads("review.when", "review.by", "review.window", "review")
-    by_act = _heads("act", "act.outcome", "act.number")
+    by_review = _heads("answer.review.when", "answer.review.by", "answer.review.window", "answer.review")
+    by_act = _heads("answer.act", "answer.act.outcome", "answer.act.number")
     covered = {name: f"{reviews[name]:,}" for name in ("entries", "covered")}
     return Section(
         tell("answer.controls"),
@@ -327,12 +348,14 @@ def _controls(document: Mapping[str, Any]) -> Section:
 def _versions(document: Mapping[str, Any]) -> Section:
     title = tell("answer.versions")
     rows = [(one["name"], one["digest"], one["vendor"], one["released"]) for one in document["versions"]]
-    heads = _heads("version", "version.digest", "version.vendor", "version.released")
+    heads = _heads(
+        "answer.version", "answer.version.digest", "answer.version.vendor", "answer.version.released"
+    )
     return Section(title, (Table(title, heads, tuple(rows), ""),))
 
 
 def _heads(*keys: str) -> tuple[str, ...]:
-    return tuple(tell(f"answer.{key}") for key in keys)
+    return tuple(tell(key) for key in keys)
 
 
 def _moment(utc: str) -> str:

@@ -6,7 +6,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "answer.by": "{role} {person}",
     "answer.title": "Evidence about {model}, {since} to {until}",
     "answer.kind": "Answer to an auditor",
-    "answer.demo": "DEMO. Everything in here is made up.",
+    "answer.demo": "DEMO. Toy models and a small sample: this says nothing about a real product.",
     "answer.site": "site",
     "answer.model": "model",
     "answer.window": "span of days (UTC, both included)",
@@ -21,22 +21,23 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "here says that patients are not exposed."
     ),
     "answer.found": (
-        "One audit of this model finished in this span: {verdicts}.",
+        "{number} audit of this model finished in this span: {verdicts}.",
         "{number} audits of this model finished in this span: {verdicts}.",
     ),
     "answer.verdict_of": "{number} {word}",
     "answer.unfinished": (
-        "One more was begun and has no verdict.",
+        "{number} more was begun and has no verdict.",
         "{number} more were begun and have no verdict.",
     ),
     "answer.missed": (
-        "One scheduled run was late, passed over or failed.",
+        "{number} scheduled run was late, passed over or failed.",
         "{number} scheduled runs were late, passed over or failed.",
     ),
     "answer.cases_open": (
-        "One case about this model is open.",
+        "{number} case about this model is open.",
         "{number} cases about this model are open.",
     ),
+    "answer.rows": ("{number} row.", "{number} rows."),
     # audits
     "answer.audits": "Audits that finished, each with its own evidence pack",
     "answer.audits.none": "None.",
@@ -117,7 +118,8 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "answer.act.outcome": "outcome",
     "answer.act.number": "times",
     "answer.extract": (
-        "log/entries.jsonl holds one entry about this model, or about how the log is kept, with its proof.",
+        "log/entries.jsonl holds {number} entry about this model, or about how the log is kept, with its "
+        "proof.",
         "log/entries.jsonl holds {number} entries about this model, or about how the log is kept, each with "
         "its proof.",
     ),
@@ -184,7 +186,7 @@ This supports, and does not certify, compliance. It is not legal advice.
     "answer.written": "{file}: {size} bytes, intact, signed by <{words}>",
     "answer.audit_line": "{verdict} {model} {audit}, closed {moment} UTC",
     "answer.at": (
-        "As of one entry of the log; {extract} of them go along.",
+        "As of {number} entry of the log; {extract} go along.",
         "As of {number} entries of the log; {extract} of them go along.",
     ),
     # packs on the command line

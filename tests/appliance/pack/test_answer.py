@@ -93,9 +93,9 @@ def test_what_has_no_verdict_or_was_missed_is_said_first(answer: bytes) -> None:
     assert nightly["not_begun_utc"][0] == "2026-09-23T02:00:00+00:00", "due since the last run that was begun"
     assert lines[2:6] == [
         "2 audits of this model finished in this span: 1 FAIL, 1 PASS.",
-        "One more was begun and has no verdict.",
+        "1 more was begun and has no verdict.",
         f"{quarter.missed(said)} scheduled runs were late, passed over or failed.",
-        "One case about this model is open.",
+        "1 case about this model is open.",
     ]
     assert quarter.missed(said) == 1 + 2 + len(nightly["not_begun_utc"])
 
