@@ -33,7 +33,7 @@ def _page(form: Form, facts: PackFacts, so_far: Members) -> str:
     title = tell(f"draft.{form.name}_title")
     known = known_facts(facts)
     rows = [
-        (own(f"draft.fact.{name}"), value, text(item))
+        (own(f"draft.fact.{name}"), value, f'<span class="whole">{text(item)}</span>')
         for name, (value, item) in ((name, known[name]) for name in form.facts)
         if value
     ]

@@ -22,7 +22,7 @@ from appliance.pack.pages.shell import (
 )
 from appliance.views import AuditView, ControlOutcome, ControlStatus, DetectorReport
 from appliance.words.table import tell
-from audit_core.results import ControlName, ReliabilityBin, VerdictWord
+from audit_core.results import ControlName, OperatingPoint, ReliabilityBin, VerdictWord
 
 _ROW_CLASS = {ControlStatus.PASSED: "ok", ControlStatus.FAILED: "failed", ControlStatus.NOT_APPLICABLE: "na"}
 _SIGN = {ControlStatus.PASSED: "✓", ControlStatus.FAILED: "✕", ControlStatus.NOT_APPLICABLE: "–"}
@@ -95,7 +95,7 @@ def _points(view: AuditView) -> str:
     rows = [
         (
             text(one.name),
-            "<br>".join(text(wording.operating_point(point)) for point in one.operating_points),
+            "<br>".join(map(_point, one.operating_points)),
             "<br>".join(_realised(point.realised_fpr) for point in one.operating_points),
         )
         for one in view.result.detectors
@@ -105,6 +105,10 @@ def _points(view: AuditView) -> str:
         return ""
     heads = _heads("report.detector", "report.found", "report.realised")
     return part(own("report.points"), table(own("report.points_caption"), heads, rows))
+
+
+def _point(point: OperatingPoint) -> str:
+    return f'<span class="whole">{text(wording.operating_point(point))}</span>'
 
 
 def _realised(interval: Any) -> str:

@@ -95,7 +95,7 @@ thead th{{text-align:left;color:var(--soft);font-weight:600;font-size:12px;verti
 border-bottom:1.5px solid var(--line);padding:4px 12px 4px 0}}
 tbody th{{text-align:left;font-weight:600}}
 td,tbody th{{vertical-align:top;border-bottom:1px solid var(--line);padding:6px 12px 6px 0}}
-.state{{white-space:nowrap;font-weight:650}}.costs{{font-weight:400}}
+.state{{white-space:nowrap;font-weight:650}}.costs{{font-weight:400}}.whole{{white-space:nowrap}}
 .ask{{display:block;color:var(--soft);font-size:12px;font-weight:400}}
 tr.failed td,tr.failed th{{background:var(--badwash)}}tr.failed .state{{color:var(--bad)}}
 tr.na .state{{color:var(--soft);font-weight:400}}
