@@ -245,4 +245,7 @@ def layers(view: AuditView) -> str:
     if not rows:
         return ""
     heads = _heads("report.layer", "report.layer_gap", "report.layer_slices")
+    if not gaps:  # withheld: a gap is one between groups of patients
+        bare = [(layer, slices) for layer, _, slices in rows]
+        return part(own("report.layers"), table(own("report.layers_bare"), [heads[0], heads[2]], bare, "num"))
     return part(own("report.layers"), table(own("report.layers_caption"), heads, rows, "num"))

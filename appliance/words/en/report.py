@@ -110,6 +110,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "report.canary_p": "Rank test against the never planted",
     "report.layers": "Where memory sits",
     "report.layers_caption": "Audited layers, most sensitive first",
+    "report.layers_bare": "Audited layers",
     "report.layer": "Layer",
     "report.layer_gap": "Gap between members and controls",
     "report.layer_slices": "Slices kept / all",
