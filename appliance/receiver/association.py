@@ -11,6 +11,7 @@ import logging
 import re
 import ssl
 import time
+import warnings
 from typing import Any, Final
 
 from pydicom.filewriter import write_file_meta_info
@@ -20,6 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, DIMSEMessage
 from pynetdicom.dsutils import create_file_meta
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AddressInformation
@@ -56,6 +58,7 @@ class Storage:
     """
 
     def __init__(self, spool: Spool, ae_title: str, limits: Limits, tally: Tally, arrived: Any) -> None:
+        warnings.simplefilter("ignore")  # of what pydicom thinks of a peer's words
         logging.getLogger("pynetdicom").disabled = True
         for name in list(logging.root.manager.loggerDict):
             if name.startswith(("pynetdicom.", "pydicom")):
@@ -80,6 +83,7 @@ class Storage:
         request = association_request(talking, peer, self._ae.ae_title, self._limits)
         association = Association(self._ae, MODE_ACCEPTOR)
         association.dul.daemon = True
+        association.dul.state_machine = _States(association.dul)
         guarded = GuardedSocket(association, talking, request, self._limits)
         association.set_socket(guarded)
         association.acceptor.maximum_length = MAXIMUM_PDU
@@ -210,6 +214,17 @@ class _Instance:
     def _refuse(self, status: int, reason: str) -> None:
         self.close()
         self._incoming, self.status, self.reason = None, status, reason
+
+
+class _States(StateMachine):  # type: ignore[misc]
+    """The states of PS3.8 §9.2; an end may be heard twice, and an answer may come after it."""
+
+    def do_action(self, event: str) -> None:
+        """One step; an event that its state does not know ends the association, and is no fault."""
+        if (event, self.current_state) in TRANSITION_TABLE:
+            super().do_action(event)
+        else:
+            self.dul.kill_dul()
 
 
 class _Provider(DIMSEServiceProvider):  # type: ignore[misc]

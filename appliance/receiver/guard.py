@@ -104,6 +104,7 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]
             poll.register(talking, select.POLLIN)
             return bool(poll.poll(_ACTIVITY_S))
         except (OSError, ValueError):
+            self._is_connected = False
             self.event_queue.put("Evt17")
             return False
 
@@ -113,9 +114,16 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]
         Raises:
             OSError: the PDU may not be read, or does not come; the association is over.
         """
+        try:
+            return bytearray(self._measured(nr_bytes))
+        except OSError:
+            self._is_connected = False  # else pynetdicom would ask again, and hear of the same end twice
+            raise
+
+    def _measured(self, nr_bytes: int) -> bytes:
         if self._inside:
             self._inside = False
-            return bytearray(self._read(nr_bytes))
+            return self._read(nr_bytes)
         self._end = time.monotonic() + self._limits.pdu_s
         header = self._read(_HEADER)
         length = int.from_bytes(header[2:], "big")
@@ -124,7 +132,7 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]
             self.refused = "pdu-length"
             raise OSError("a PDU longer than it may be")
         self._inside = header[0] <= 7  # else pynetdicom reads no further
-        return bytearray(header)
+        return header
 
     def _read(self, length: int) -> bytes:
         if self._first:

@@ -20,7 +20,7 @@ MESSAGE = (
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("hl7"), idle_s=2, message_kib=64, complete_s=3600)
+    return Site(tmp_path_factory.mktemp("hl7"), idle_s=10, message_kib=64, complete_s=3600)
 
 
 @pytest.fixture(scope="module")
