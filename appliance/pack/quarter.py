@@ -191,10 +191,7 @@ def _handles(log: EvidenceLog, site: Site, asked: Asked, ours: Mapping[str, Stor
 def _activity(rows: Iterable[LogRow]) -> list[dict[str, Any]]:
     """How often each act came to each outcome, of the whole site."""
     counted = Counter((row.act, row.outcome) for row in rows)
-    return [
-        {"act": act, "number": number, "outcome": outcome}
-        for (act, outcome), number in sorted(counted.items())
-    ]
+    return [{"act": act, "number": number, "outcome": how} for (act, how), number in sorted(counted.items())]
 
 
 # -- audits -------------------------------------------------------------------------------------------
@@ -385,17 +382,15 @@ def _reviews(reviews: Iterable[ReviewRow], rows: Sequence[LogRow], asked: Asked,
         "covered": covered,
         "entries": len(rows),
         "rows": [
-            {
-                "by": _role(one.by),
-                "entry": one.entry,
-                "first": one.first,
-                "last": one.last,
-                "utc": one.reviewed_utc,
-            }
+            {"by": _role(one.by), "entry": one.entry, "utc": one.reviewed_utc, **_window(one)}
             for one in known
             if asked.holds(one.reviewed_utc)
         ],
     }
+
+
+def _window(review: ReviewRow) -> dict[str, int]:
+    return {"first": review.first, "last": review.last}
 
 
 def _role(actor: str) -> str:
