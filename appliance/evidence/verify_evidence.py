@@ -1233,6 +1233,8 @@ def _check_committed(members: dict[str, bytes]) -> tuple[Sequence[str], str, tup
     for name in COMMITTED:
         if name not in stated:
             raise Broken(f"{DISCLOSURE}: says nothing of {name}")
+    if not set(stated) <= {*COMMITTED, RECORDS}:
+        raise Broken(f"{DISCLOSURE}: lists what no audit commits to")
     for name in (*COMMITTED, RECORDS):
         if name not in stated and (name in members or disclosed(name) in members):
             raise Broken(f"{name}: not among what {DISCLOSURE} lists")

@@ -286,6 +286,22 @@ def test_fields_of_disclosed_documents_bear_any_type(case: Case) -> None:
                     )
 
 
+def test_no_control_sign_reaches_the_terminal(case: Case) -> None:
+    """Names and words of a key's holder are told as ASCII, whatever he writes into his tables."""
+    log, _, members = case
+    escape = "\x1b]52;c;eA==\x07.json"
+    disclosure = json.loads(members["disclosure.json"])
+    row = {"leaves": 2, "root": "00" * 32}
+    for bent in (
+        {**disclosure, "members": {**disclosure["members"], escape: row}},
+        {**disclosure, "left_out": [escape]},
+    ):
+        forged = signed_again(log, {**members, "disclosure.json": checked.canonical(bent)})
+        pack = checked.build_zip(forged)
+        said = refused(pack) or "".join(checked.check_pack(pack).lines)
+        assert said.isascii() and said.isprintable()
+
+
 def test_what_the_key_signs_besides_is_checked(case: Case) -> None:
     """The statement of the run, and the retention certificate: another text, signature, type or digest."""
     log, _, members = case
