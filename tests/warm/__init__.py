@@ -14,7 +14,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from types import SimpleNamespace
@@ -95,6 +97,7 @@ class Process:
         self.stdin = self._file(stdin, theirs, "wb")
         self.stdout = self._file(stdout, theirs, "rb")
         self.stderr = self._file(stderr, theirs, "rb")
+        self._waiting = threading.Lock()
         self._reply, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wish = {
             "module": module,
@@ -132,13 +135,18 @@ class Process:
         Raises:
             subprocess.TimeoutExpired: it goes on.
         """
-        if self.returncode is None:
-            self._reply.settimeout(timeout)
-            try:
-                self.returncode = int(self._reply.recv(64))
-            except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired(self.args, timeout or 0.0) from None
-            self._reply.close()
+        if not self._waiting.acquire(timeout=-1 if timeout is None else timeout):  # another thread waits
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        try:
+            if self.returncode is None:
+                self._reply.settimeout(timeout)
+                try:
+                    self.returncode = int(self._reply.recv(64))
+                except (TimeoutError, BlockingIOError):
+                    raise subprocess.TimeoutExpired(self.args, timeout or 0.0) from None
+                self._reply.close()
+        finally:
+            self._waiting.release()
         return self.returncode
 
     def communicate(self, given: bytes, timeout: float | None = None) -> None:
@@ -151,7 +159,8 @@ class Process:
     def send_signal(self, number: int) -> None:
         """Unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended since
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """At once."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,16 @@ def test_it_can_be_killed(forked: warm.Warm) -> None:
     assert process.poll() is None
     process.kill()
     assert process.wait(20.0) == -signal.SIGKILL
+
+
+def test_two_threads_learn_of_its_end(forked: warm.Warm) -> None:
+    """One waits while another kills it, as the readers of an ingest do: both get the status."""
+    process = _process(forked)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(process.wait, 20.0) for _ in range(2)]
+        process.kill()
+        assert [one.result() for one in waiting] == [-signal.SIGKILL] * 2
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_it_ends_when_its_pipe_closes(forked: warm.Warm) -> None:
