@@ -217,13 +217,13 @@ def make(source: Path, wheels: Path, output: Path | None, key: Ed25519PrivateKey
         public = Key(KEY_NAME, key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
         text = bundle.signed_text(manifest)
         output = output or Path(f"gradaudit-{version}-py{needs.python}-{needs.machine}.bundle")
-        beside = output.with_name(f".{output.name}.part")
+        partial = output.with_name(f".{output.name}.part")
         try:
-            with beside.open("wb") as out:
+            with partial.open("wb") as out:
                 bundle.written(out, manifest, public, compose_note(text, public, key.sign(text)), files)
-            beside.replace(output)
+            partial.replace(output)
         finally:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
     return output
 
 
