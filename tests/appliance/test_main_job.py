@@ -12,9 +12,11 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pack_standards
 import pydicom
 import pytest
 
+from appliance.evidence import verify_evidence as checked
 from tests.appliance.test_command_line import MODELS, STUDIES, Site
 
 ASSETS = STUDIES.parent
@@ -138,6 +140,11 @@ def test_the_pack_verifies_alone_and_names_a_flipped_byte(job: Job, tmp_path: Pa
     again = tmp_path / "again.zip"
     assert job.run("evidence", "pack", job.audit_id, "-o", again).returncode == 0
     assert again.read_bytes() == pack.read_bytes()
+    members, _ = checked.split_zip(pack.read_bytes())
+    answers = [answer for _, _, answer in pack_standards.looked_at(members)]
+    assert 5 == len(answers)
+    assert [] == [answer for answer in answers if answer and not answer.startswith("not shown")]
+    assert not [name for name, data in members.items() if CANARY_ID.encode() in data]
     script = tmp_path / "verify_evidence.py"
     script.write_bytes(
         subprocess.run(["unzip", "-p", pack, script.name], capture_output=True, check=True).stdout
