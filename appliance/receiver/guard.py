@@ -26,7 +26,6 @@ _REQUEST, _DATA = 1, 4
 _REQUEST_BYTES: Final = (68, 64 << 10)  # the fixed part of an A-ASSOCIATE-RQ; a hundred contexts take 20 KiB
 _OTHER_BYTES: Final = 4  # of a release or an abort
 _ABORT: Final = bytes([7, 0, 0, 0, 0, 4, 0, 0, 2, 0])
-_ACTIVITY_S: Final = 0.0
 
 
 def association_request(talking: ssl.SSLSocket, peer: Peer, ae_title: str, limits: Limits) -> bytes:
@@ -82,11 +81,13 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]
         refused: why it was ended from here, else empty.
     """
 
+    socket: ssl.SSLSocket | None
+    _is_connected: bool
+
     def __init__(self, assoc: Association, talking: ssl.SSLSocket, request: bytes, limits: Limits) -> None:
         super().__init__(assoc, client_socket=talking)
         self._first = memoryview(request)
         self._limits = limits
-        self._left = 0  # bytes of the PDU whose header was read
         self._inside = False
         self._end = 0.0
         self.refused = ""
@@ -102,7 +103,7 @@ class GuardedSocket(AssociationSocket):  # type: ignore[misc]
         try:
             poll = select.poll()
             poll.register(talking, select.POLLIN)
-            return bool(poll.poll(_ACTIVITY_S))
+            return bool(poll.poll(0))
         except (OSError, ValueError):
             self._is_connected = False
             self.event_queue.put("Evt17")
