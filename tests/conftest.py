@@ -35,11 +35,25 @@ LONG = (
 """Files of few and slow tests: they begin first, so that no process is alone with one of them at the end."""
 
 WARM = (
+    "appliance/designs/test_audits_verify.py",
     "appliance/runs/test_runner.py",
+    "appliance/runs/test_runs_commands.py",
+    "appliance/runs/test_scheduled_runs.py",
     "appliance/test_asking_for_secrets.py",
+    "appliance/test_audit_as_published.py",
+    "appliance/test_backup_of_an_audit.py",
+    "appliance/test_claims_commands.py",
+    "appliance/test_erasure.py",
     "appliance/test_every_act.py",
+    "appliance/test_intake.py",
     "appliance/test_models.py",
+    "appliance/test_models_killed.py",
+    "appliance/test_spike_in.py",
+    "appliance/test_tables.py",
     "appliance/test_users_commands.py",
+    "appliance/test_watch_audited.py",
+    "appliance/test_watch_commands.py",
+    "appliance/test_without_vendor.py",
 )
 """Files about what a worker or a command does, not about how it starts: they fork theirs (tests/warm)."""
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from appliance.workspace.evidence_store import EvidenceStore, engine_of, file_of
 from appliance.workspace.rows import StoredModel
 from appliance.workspace.workspace import Workspace
 from medio.records import Outcome, Report, ReportSource
+from tests import warm
 from tests.appliance import ward
 from tests.appliance.test_workspace_canaries import Canaries
 
@@ -387,13 +386,7 @@ print(steps)
 
 
 def killed_at(root: Path, turn: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", ERASE, str(root), str(turn)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+    return warm.program(ERASE, root, str(turn))
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ from appliance import sealed
 from appliance.api import Appliance
 from appliance.workspace.vault import Vault
 from appliance.workspace.workspace import Workspace
+from tests import warm
 
-ROOT = Path(__file__).parents[2]
 PASSPHRASE = "four random words"
 FILES = 60
 BATCH = 8
@@ -83,8 +81,7 @@ def test_after_a_kill_the_next_ingest_does_the_rest(
     """Whole batches are there and open, half of one is not; the second ingest adds the missing files only."""
     root = tmp_path / "workspace"
     created(root).close()
-    command = [sys.executable, "-c", INGEST, root, inbox, place, str(turn)]
-    assert -9 == subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
+    assert -9 == warm.program(INGEST, root, inbox, place, str(turn)).returncode
     with Appliance.unlock(root, PASSPHRASE) as appliance:
         before = all_whole(appliance)
         assert before == stored

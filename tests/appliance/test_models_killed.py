@@ -17,6 +17,7 @@ from appliance.run_folder import PREFIX, RunFolder, sweep
 from appliance.worker import Worker
 from appliance.workspace.catalogue import Catalogue
 from appliance.workspace.workspace import Workspace
+from tests import warm
 from tests.appliance.sealed_by_hand import objects
 from tests.audit_core import engine_models as tiny
 
@@ -114,8 +115,7 @@ def test_after_a_kill_the_model_is_there_whole_or_not_at_all(
     """The next `models add` sweeps what was left, and the vault holds what the record names and no more."""
     root = tmp_path / "workspace"
     created(root).close()
-    command = [sys.executable, "-c", ADD, root, vendor / "model", vendor / "base", place]
-    assert DIES == subprocess.run(command, cwd=ROOT, check=False, timeout=300).returncode
+    assert DIES == warm.program(ADD, root, vendor / "model", vendor / "base", place).returncode
     with Appliance.unlock(root, PASSPHRASE) as appliance:
         there = appliance.models()
         assert bool(there) is (place == "after the row")
@@ -139,8 +139,7 @@ def test_after_a_kill_a_changed_model_is_the_next_version_or_the_next_watch_make
     with created(root) as appliance:
         appliance.add_model("m", model, base=base, worker=auditor)
     tiny.write_llava(model, seed=2)
-    command = [sys.executable, "-c", ADD, root, model, base, place]
-    assert DIES == subprocess.run(command, cwd=ROOT, check=False, timeout=300).returncode
+    assert DIES == warm.program(ADD, root, model, base, place).returncode
     with Appliance.unlock(root, PASSPHRASE) as appliance:
         names = [view.name for view in appliance.models()]
         assert names == (["m@2"] if place == "after the row" else ["m"])
