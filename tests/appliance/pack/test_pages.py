@@ -229,7 +229,7 @@ def test_no_cell_of_a_table_acts() -> None:
 
 
 def test_pairs_without_a_score_are_keyed_digests(site: Site) -> None:
-    """Neither pair, pseudonym nor reason; a detector that scored nobody is not missed; canaries are no pairs."""
+    """No pair, pseudonym or reason; a detector that scored nobody is not missed; canaries are no pairs."""
     none, some = Unscored("P-1 broke"), Score(0.5)
     rows = (
         ("pair-1", Role.TARGET, {"loss": none, "fused": some, "zlib": none}),
