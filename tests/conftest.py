@@ -17,6 +17,7 @@ DATA_VARIABLE = "GRADAUDIT_TEST_DATA"
 NOT_SHOWN = "not shown:"
 
 LONG = (
+    "test_demo_offline.py",
     "tui/test_officer.py",
     "appliance/designs/test_design_main_job.py",
     "appliance/test_main_job.py",
@@ -28,6 +29,8 @@ LONG = (
     "appliance/test_intake.py",
     "appliance/runs/test_runner.py",
     "appliance/test_units.py",
+    "appliance/test_kill_and_canaries.py",
+    "benchmarks/test_year.py",
     "appliance/test_watch.py",
     "tui/test_contrast.py",
     "audit_core/families/test_lora_generative.py",

@@ -32,8 +32,8 @@ SHOWN_TO_VENDOR: Final[Mapping[str, tuple[str, ...]]] = {
         "files", "files/*", "base_files", "base_files/*", "adapter_files", "adapter_files/*",
     ),
     "results.json": (
-        "format", "audit", "started_utc", "model/name", "model/digest", "policy/name", "policy/digest",
-        "isolation/*", "verdict/word", "verdict/line",
+        "format", "audit", "started_utc", "sample_note", "model/name", "model/digest", "policy/name",
+        "policy/digest", "isolation/*", "verdict/word", "verdict/line",
         "result/deciding_detector", "result/references", "result/design", "result/tier",
         "result/as_published", "result/slices_kept", "result/slices_total", "result/audited_layers",
         "result/slices_by_layer", "result/timings", "result/detectors/*/name", "result/detectors/*/decides",
@@ -223,7 +223,6 @@ def _view(view: AuditView) -> AuditView:
         verdict=replace(view.verdict, reasons=(withheld,)),
         result=_result(view.result),
         cohort_digest="",
-        sample_note="",
     )
 
 

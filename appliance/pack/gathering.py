@@ -31,6 +31,8 @@ from medio.records import Cohort
 _PACKAGES = ("torch", "transformers", "monai", "pydicom", "scikit-learn", "numpy", "scipy", "cryptography")
 _SMALL = 5  # patients; a smaller group could point at one
 _CODE = ("audit_core", "medio", "appliance", "tui")
+_KINDS = frozenset({".json", ".py", ".service", ".tcss", ".timer", ".toml"})
+_APART = frozenset({"__pycache__", "assets"})  # what Python writes; studies and models of the demonstration
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PIN = re.compile(r"^([a-z0-9._-]+)==([a-z0-9.]+)$", re.MULTILINE)
 
@@ -191,11 +193,23 @@ def _processor() -> str:
 
 @cache
 def code_digest() -> str:
-    """Hex SHA-256 over every source file of the four packages, by path."""
+    """Hex SHA-256 over every source file of the four packages and the data that is installed with them, by path."""
     digest = hashlib.sha256()
-    for package in _CODE:
-        for file in sorted((_ROOT / package).rglob("*.py")):
-            digest.update(
-                f"{file.relative_to(_ROOT)}\0".encode() + hashlib.sha256(file.read_bytes()).digest()
-            )
+    for name, content in code_files(_ROOT).items():
+        digest.update(f"{name}\0".encode() + content)
     return digest.hexdigest()
+
+
+def code_files(root: Path) -> dict[str, bytes]:
+    """Path below `root` -> SHA-256, of all files that the digest of the code is over, in its order."""
+    found = [
+        file.relative_to(root)
+        for package in _CODE
+        for file in (root / package).rglob("*")
+        if file.suffix in _KINDS and file.is_file()
+    ]
+    return {
+        file.as_posix(): hashlib.sha256((root / file).read_bytes()).digest()
+        for file in sorted(found, key=Path.as_posix)
+        if not _APART & set(file.parts)
+    }

@@ -314,9 +314,7 @@ WITH_A_MODEL: dict[str, Act] = {
     "verify_pack": lambda site, visit: site.verify_pack(visit.room / "pack.zip"),
     "not_made": lambda site, visit: site.not_made(),
     "answer_auditor": lambda site, visit: _same(
-        bool(
-            site.answer_auditor("tiny", "2026-01-01", "2099-12-31", visit.room / "answer.zip", _no).audits
-        ),
+        bool(site.answer_auditor("tiny", "2026-01-01", "2099-12-31", visit.room / "answer.zip", _no).audits),
         True,
     ),
     "run_audit": _cut_off,

@@ -78,7 +78,7 @@ def marked(given: building.PackInput) -> building.PackInput:
             row=replace(view.row, cohort=marks.over("c"), why=marks.over("w")),
             verdict=replace(view.verdict, reasons=marks.over(view.verdict.reasons)),
             result=result,
-            sample_note=marks.over("note"),
+            sample_note="DEMO",
             cohort_digest=sha256(b"marked").hexdigest(),
         ),
         data=marks.over({"cohort": "c", "patients_by_role": {"target": 3}, "share": 0.5}),

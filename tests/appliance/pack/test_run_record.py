@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 
@@ -40,3 +41,51 @@ def test_the_machine_is_told_without_its_name() -> None:
     assert run["hardware"]["memory_gib"] >= 1
     assert {"processor", "cores", "memory_gib"} == set(run["hardware"])
     assert str(ROOT) not in json.dumps(run)
+
+
+def digest_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(gathering, "_ROOT", root)
+    digest: str = gathering.code_digest.__wrapped__()
+    return digest
+
+
+def test_the_digest_of_the_code_is_over_all_that_is_installed() -> None:
+    """Every module, and every file that pyproject installs beside them; nothing that Python wrote, no study."""
+    covered = gathering.code_files(ROOT)
+    packages = ("audit_core", "medio", "appliance", "tui")
+    modules = {one.relative_to(ROOT).as_posix() for name in packages for one in (ROOT / name).rglob("*.py")}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    data = {
+        one.relative_to(ROOT).as_posix()
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for one in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    assert data >= {"tui/app.tcss", "appliance/pack/crosswalk/clauses.toml"}
+    assert any(name.endswith(".timer") for name in data) and len(modules) > 500
+    assert set(covered) == modules | data
+    assert list(covered) == sorted(covered)
+
+
+@pytest.mark.parametrize(
+    "name", ["clauses.toml", "words.json", "app.tcss", "serve.service", "run.timer", "x.py"]
+)
+def test_one_byte_of_code_or_of_its_data_is_another_digest(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another byte, another name and another file each tell; a cache and the demonstration's models do not."""
+    folder = tmp_path / "appliance" / "deep"
+    folder.mkdir(parents=True)
+    (folder / name).write_text("one")
+    first = digest_of(tmp_path, monkeypatch)
+    for aside in ("__pycache__", "assets"):
+        (folder / aside).mkdir()
+        (folder / aside / name).write_text("one")
+    (folder / "notes.txt").write_text("one")
+    assert digest_of(tmp_path, monkeypatch) == first
+    (folder / name).write_text("two")
+    changed = digest_of(tmp_path, monkeypatch)
+    (folder / name).rename(folder / f"other-{name}")
+    renamed = digest_of(tmp_path, monkeypatch)
+    (folder / name).write_text("one")
+    assert len({first, changed, renamed, digest_of(tmp_path, monkeypatch)}) == 4
