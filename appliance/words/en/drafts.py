@@ -128,15 +128,15 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "draft.ropa.1_open": "Names and contacts. The site calls itself {site}.",
     "draft.ropa.2": "Purposes (b)",
     "draft.ropa.2_open": (
-        "Filled in: to find out whether a model was trained on this site's patients, and to keep evidence of "
-        "that. The legal basis is not known from the audit."
+        "The legal basis. The audit itself serves to find out whether a model was trained on this site's "
+        "patients, and to keep evidence of that."
     ),
     "draft.ropa.3": "Categories of persons and of data (c)",
     "draft.ropa.3_open": "Whether other categories are processed beside the audit.",
     "draft.ropa.4": "Recipients and transfers (d), (e)",
     "draft.ropa.4_open": (
-        "Filled in: the audit ran on site and sent nothing. Who is given this pack, and whether the vendor "
-        "transfers data, is not known from the audit."
+        "Who is given this pack, and whether the vendor transfers data. The audit itself ran on site and "
+        "sent nothing."
     ),
     "draft.ropa.5": "Time limits (f)",
     "draft.ropa.5_open": "Time limits of studies, findings and backups.",
