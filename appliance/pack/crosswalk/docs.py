@@ -34,15 +34,20 @@ def _counts() -> str:
 
 def _framework(name: str) -> str:
     said = [f"## {name}\n"]
-    for source, checked in dict.fromkeys((one.source, one.checked) for one in _of(name)):
-        rows = [_row(one) for one in _of(name) if (one.source, one.checked) == (source, checked)]
-        said.append(tell("crosswalk.checked_on", source=source, checked=checked) + "\n")
+    for known in dict.fromkeys(_known(one) for one in _of(name)):
+        source, compared, checked = known
+        rows = [_row(one) for one in _of(name) if _known(one) == known]
+        said.append(tell(f"crosswalk.compared.{compared}", source=source, checked=checked) + "\n")
         said.append(_table(("clause", "state", "shows", "items"), rows))
     return "\n".join(said)
 
 
 def _of(framework: str) -> list[Clause]:
     return [one for one in clauses() if one.framework == framework]
+
+
+def _known(one: Clause) -> tuple[str, str, str]:
+    return one.source, one.compared, one.checked
 
 
 def _row(one: Clause) -> Sequence[str]:

@@ -51,6 +51,7 @@ def _row(row: Judged, so_far: Members) -> dict[str, Any]:
         "certain": not clause.doubt,
         "checked": clause.checked,
         "clause": clause.clause,
+        "compared": str(clause.compared),
         "doubt": clause.doubt,
         "framework": clause.framework,
         "items": [{"member": name, "sha256": digest(so_far[name])} for name in row.items],

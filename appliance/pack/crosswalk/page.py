@@ -54,14 +54,20 @@ def _counts(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _framework(name: str, rows: Sequence[Row]) -> str:
-    """One framework; a table for each source, so that the source is said once."""
+    """One framework; a table for each source and what was compared with it, so that it is said once."""
     heads = [own(f"crosswalk.{head}") for head in ("clause", "state", "shows", "items")]
     tables = []
-    for source, checked in dict.fromkeys((row["source"], row["checked"]) for row in rows):
-        caption = own("crosswalk.checked_on", source=source, checked=checked)
-        of = [row for row in rows if (row["source"], row["checked"]) == (source, checked)]
+    for known in dict.fromkeys(_known(row) for row in rows):
+        source, compared, checked = known
+        caption = own(f"crosswalk.compared.{compared}", source=source, checked=checked)
+        of = [row for row in rows if _known(row) == known]
         tables.append(table(caption, heads, [_row(row) for row in of], "crosswalk"))
     return part(text(name), *tables)
+
+
+def _known(row: Row) -> tuple[str, str, str]:
+    """Where the number of a clause is from, and how far that was looked at."""
+    return row["source"], row["compared"], row["checked"]
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -21,6 +21,14 @@ class State(StrEnum):
     OUT = "out of scope"
 
 
+class Compared(StrEnum):
+    """What the number of a clause was compared with."""
+
+    TEXT = "text"
+    LISTS = "lists"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
     """One clause.
@@ -33,7 +41,8 @@ class Clause:
         why: what is missing, or whose it is; "" where it is covered.
         needs: what of the audit the state rests on; words of `judged.NEEDS`.
         doubt: why the number is not certain, "" where it is.
-        checked: day on which the number was compared with its source.
+        compared: what the number was compared with.
+        checked: on which day, "" where with nothing.
         source: official citation and address.
     """
 
@@ -45,6 +54,7 @@ class Clause:
     why: str
     needs: tuple[str, ...]
     doubt: str
+    compared: Compared
     checked: str
     source: str
 
@@ -81,6 +91,7 @@ def clauses() -> tuple[Clause, ...]:
             why=row["why"],
             needs=tuple(row.get("needs", ())),
             doubt=row.get("doubt", ""),
+            compared=Compared(row.get("compared", group["compared"])),
             checked=row.get("checked", group["checked"]),
             source=row.get("source", group["source"]),
         )

@@ -142,7 +142,8 @@ class _Results:
             "props": [
                 _property("crosswalk-state", row["state"]),
                 _property("number-certain", "yes" if row.get("certain", True) else "no"),
-                _property("number-checked", row["checked"]),
+                _property("number-compared-with", row.get("compared", "text")),
+                *([_property("number-checked", row["checked"])] if row["checked"] else []),
                 _property("source", row["source"]),
             ],
             "target": {

@@ -28,7 +28,11 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "crosswalk.state": "State",
     "crosswalk.shows": "What the items show, and what is missing",
     "crosswalk.items": "Items",
-    "crosswalk.checked_on": "Source: {source}. Numbers compared on {checked} with public copies or lists.",
+    "crosswalk.compared.lists": "Source: {source}. Numbers compared on {checked} with public lists of its "
+    "numbers and titles; the text itself was not at hand.",
+    "crosswalk.compared.nothing": "Source: {source}. Numbers not compared.",
+    "crosswalk.compared.text": "Source: {source}. Numbers compared on {checked} with public copies of the "
+    "text.",
     "crosswalk.state.covered": "✓ covered",
     "crosswalk.state.partial": "• partial",
     "crosswalk.state.out of scope": "– out of scope",

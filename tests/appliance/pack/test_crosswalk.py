@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import date
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from appliance.pack.crosswalk import docs
 from appliance.pack.crosswalk import members as crosswalk
 from appliance.pack.crosswalk.judged import NEEDS, RECORDED, judged
 from appliance.pack.crosswalk.page import LATER
-from appliance.pack.crosswalk.table import State, clauses, frameworks, supports
+from appliance.pack.crosswalk.table import Compared, State, clauses, frameworks, supports
 from appliance.pack.facts import PackFacts, Withheld, digest
 from appliance.views import AuditView, VerdictWord
 from appliance.words.table import tell
@@ -69,7 +70,10 @@ def test_every_clause_has_all_its_fields() -> None:
     for one in clauses():
         about = f"{one.framework} {one.clause}"
         assert one.framework and one.clause and "https://" in one.source and len(one.source) < 300, about
-        assert date(2026, 1, 1) <= date.fromisoformat(one.checked) <= date(2027, 1, 1), about
+        if one.compared is Compared.NOTHING:
+            assert one.doubt and not one.checked, about
+        else:
+            assert date(2026, 1, 1) <= date.fromisoformat(one.checked) <= date(2027, 1, 1), about
         assert bool(one.why) == (one.state is not State.COVERED), about
         assert bool(one.items) == bool(one.shows) == (one.state is not State.OUT), about
         assert set(one.needs) <= set(NEEDS) and not (one.needs and one.state is State.OUT), about
@@ -277,6 +281,22 @@ def test_the_page_is_read_by_its_structure_and_loads_nothing(
     for one in clauses():
         assert one.clause.replace("&", "&amp;") in page
         assert not one.doubt or one.doubt in page
+
+
+def test_a_number_counts_as_compared_only_with_what_it_was_compared_with(
+    built: tuple[dict[str, bytes], ...],
+) -> None:
+    """Page, documentation and rows: each way stands over its own clauses, and one that was not has no day."""
+    page, rows = built[0][crosswalk.HTML].decode(), json.loads(built[0][crosswalk.JSON])["clauses"]
+    assert {row["compared"] for row in rows} == set(Compared)
+    for row in rows:
+        said = tell(f"crosswalk.compared.{row['compared']}", source=row["source"], checked=row["checked"])
+        assert escape(said) in page and said in docs.written()
+        assert row["certain"] or not row["checked"]
+    tables = page.split("<table")[1:]
+    open_ones = [one for one in tables if tell("crosswalk.compared.nothing", source="")[8:] in one]
+    unread = [row["clause"] for row in rows if row["compared"] == Compared.NOTHING]
+    assert open_ones and sum(one.count('class="state"') for one in open_ones) == len(unread)
 
 
 def test_a_foreign_name_does_not_act_on_the_page(facts: PackFacts, whole: dict[str, bytes]) -> None:
