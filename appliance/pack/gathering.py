@@ -193,7 +193,7 @@ def _processor() -> str:
 
 @cache
 def code_digest() -> str:
-    """Hex SHA-256 over every source file of the four packages and the data that is installed with them, by path."""
+    """Hex SHA-256 over every source file of the four packages and the data installed with them, by path."""
     digest = hashlib.sha256()
     for name, content in code_files(_ROOT).items():
         digest.update(f"{name}\0".encode() + content)

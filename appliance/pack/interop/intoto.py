@@ -26,7 +26,7 @@ RUN: Final = f"{OWN}:run:1"
 _POLICY: Final = "policy.toml"
 _RESULTS: Final = ("results.json", "results.disclosed.json")
 _PARTS: Final = (("files", "model"), ("base_files", "base"), ("adapter_files", "adapter"))
-_CODE: Final = "gradaudittree"  # SHA-256 over path and digest of each source file; no digest of one file
+_CODE: Final = "gradaudittree"  # SHA-256 over path and digest of each file of the code; no digest of one file
 
 
 def members(facts: PackFacts, so_far: Members) -> Members:

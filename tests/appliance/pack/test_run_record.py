@@ -50,7 +50,7 @@ def digest_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_digest_of_the_code_is_over_all_that_is_installed() -> None:
-    """Every module, and every file that pyproject installs beside them; nothing that Python wrote, no study."""
+    """Every module, and every file that pyproject installs beside them; no cache, no study."""
     covered = gathering.code_files(ROOT)
     packages = ("audit_core", "medio", "appliance", "tui")
     modules = {one.relative_to(ROOT).as_posix() for name in packages for one in (ROOT / name).rglob("*.py")}
@@ -73,7 +73,7 @@ def test_the_digest_of_the_code_is_over_all_that_is_installed() -> None:
 def test_one_byte_of_code_or_of_its_data_is_another_digest(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another byte, another name and another file each tell; a cache and the demonstration's models do not."""
+    """Another byte, name or file each tell; a cache and the models of the demonstration do not."""
     folder = tmp_path / "appliance" / "deep"
     folder.mkdir(parents=True)
     (folder / name).write_text("one")
