@@ -14,9 +14,9 @@ from appliance.watch import versions
 
 if TYPE_CHECKING:
     from appliance.evidence.views import CheckedFile, PackRow
-    from appliance.pack.answer_views import AnswerView
+    from appliance.pack.answer.quarter import Site
+    from appliance.pack.answer.views import AnswerView
     from appliance.pack.facts import PackInput
-    from appliance.pack.quarter import Site
     from appliance.registry import ModelRecord
 
 Step = Callable[[Progress], None]
@@ -72,7 +72,8 @@ class Evidenced(Cased, Claimed, Scheduled):
             UsageError: no such model, a day is none, the folder is not there, or it is more than one file.
             IntegrityError: something is not what was logged.
         """
-        from appliance.pack import answering, quarter
+        from appliance.pack.answer import building as answering
+        from appliance.pack.answer import quarter
 
         asked = quarter.checked(quarter.Asked(model, since, until))
         records = self._asked_versions(model)
@@ -132,7 +133,7 @@ class Evidenced(Cased, Claimed, Scheduled):
         return (named,) if "@" in model else tuple(map(shown.model_record, rows))
 
     def _site(self, records: tuple[ModelRecord, ...]) -> Site:
-        from appliance.pack.quarter import Site
+        from appliance.pack.answer.quarter import Site
 
         catalogue = self._workspace.catalogue
         return Site(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         Second,
     )
     from appliance.members import UserView
-    from appliance.pack.answer_views import AnswerView
+    from appliance.pack.answer.views import AnswerView
     from appliance.policies.views import (
         ApprovalNeed,
         DryRunView,

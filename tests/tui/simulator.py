@@ -29,8 +29,8 @@ from appliance.evidence.views import (
 )
 from appliance.finding_views import Second
 from appliance.members import UserView
-from appliance.pack.answer_pages import said
-from appliance.pack.answer_views import AnsweredAudit, AnswerView
+from appliance.pack.answer.pages import said
+from appliance.pack.answer.views import AnsweredAudit, AnswerView
 from appliance.permissions import RULES
 from appliance.runs.views import RunState, RunView
 from appliance.setup_view import STEPS, SetupView

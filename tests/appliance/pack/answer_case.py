@@ -10,7 +10,9 @@ from appliance.cases import steps
 from appliance.cases.standing import Cases
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.views import ReviewRow
-from appliance.pack import answering, building, quarter
+from appliance.pack import building
+from appliance.pack.answer import building as answering
+from appliance.pack.answer import quarter
 from appliance.pack.facts import PackInput
 from appliance.registry import ModelRecord
 from appliance.schedule_records import Kept, Run

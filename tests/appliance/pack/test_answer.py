@@ -16,7 +16,7 @@ import pytest
 from appliance.errors import UsageError
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.verify import SOURCE, verify
-from appliance.pack import quarter
+from appliance.pack.answer import quarter
 from appliance.views import Progress
 from tests.appliance.pack import answer_case as case
 from tests.appliance.pack.small_pack import problem_of, small_parts

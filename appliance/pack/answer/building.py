@@ -17,12 +17,12 @@ from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.verify import verifier_source
 from appliance.pack import building
-from appliance.pack.answer_pages import index_html, index_text, said
-from appliance.pack.answer_views import AnsweredAudit, AnswerView
+from appliance.pack.answer.pages import index_html, index_text, said
+from appliance.pack.answer.quarter import Quarter, missed
+from appliance.pack.answer.views import AnsweredAudit, AnswerView
 from appliance.pack.building import put
 from appliance.pack.facts import PackInput
 from appliance.pack.pages import wording
-from appliance.pack.quarter import Quarter, missed
 from appliance.views import Progress, VerdictWord
 from appliance.words.table import tell
 

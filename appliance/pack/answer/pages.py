@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.cases.views import CaseState
+from appliance.pack.answer.quarter import missed
 from appliance.pack.pages import shell
 from appliance.pack.pages.wording import GLYPH
-from appliance.pack.quarter import missed
 from appliance.sanitise import safe
 from appliance.views import VerdictWord
 from appliance.words.table import count, tell
