@@ -137,6 +137,7 @@ class Appliance(Evidenced, Erased, FirstRun, Governed, Inspected, Receiving, Saf
         """What needs a person, each with the place of the screens where that is done; "" for the first."""
         asked: tuple[tuple[str, Iterable[str]], ...] = (
             ("", self._room_needs()),
+            ("", self._receiver_needs()),
             ("", self._due_after_erasures()),
             ("findings", self._batches_set_aside()),
             ("policies", self._policies_waiting()),

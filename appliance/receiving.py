@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from appliance.collected import Collected
 from appliance.errors import Busy, CannotWrite, IntegrityError, NotNow, UsageError
@@ -69,11 +70,11 @@ class Receiving(Collected):
         self._give_up_waiting(spool)
         taken, lacking = TakenView(), None
         for batch in batches(spool.listed(places.READY)):
-            groups = list(dict.fromkeys(one.group for one in batch))
+            groups = Counter(one.group for one in batch)
             try:
                 with self._act(_TAKE, *groups):
-                    for group in groups:
-                        self._record(_STUDY, group, "noted")
+                    for group, files in groups.items():
+                        self._record(_STUDY, group, "noted", detail_digest=_digest({"files": files}))
                     taken = _sum(taken, take(self._workspace, spool, batch, parser, step, workers))
             except NotNow as error:
                 lacking = error
@@ -107,6 +108,12 @@ class Receiving(Collected):
 
     # -- how it is done --------------------------------------------------------------------------------
 
+    def _receiver_needs(self) -> tuple[str, ...]:
+        """What of the receiver needs a person: by what lies in clear text, for every role."""
+        from appliance.site.health import receiver_needs
+
+        return receiver_needs(self._workspace.root, datetime.now(UTC))
+
     def _receivers_address(self) -> Address:
         return Address.of_vault(self._workspace.keys.vault, bytes.fromhex(self._workspace.workspace_id))
 
@@ -139,9 +146,8 @@ class Receiving(Collected):
             return
         with self._act("receiver.door", self._workspace.workspace_id):
             for key in new:
-                told = canonical({"peer": key[1], "reason": key[2], "number": counts[key]})
-                digest = hashlib.sha256(told).hexdigest()
-                self._record(_DOOR, "\0".join(key), "refused", detail_digest=digest)
+                told = {"peer": key[1], "reason": key[2], "number": counts[key]}
+                self._record(_DOOR, "\0".join(key), "refused", detail_digest=_digest(told))
             rows = [[*key, number] for key, number in sorted(counts.items())]
             self._workspace.catalogue.set_settings({_TALLY: json.dumps(rows)})
 
@@ -156,6 +162,10 @@ class Receiving(Collected):
             spool.move(old, places.READY)
         finally:
             spool.release()
+
+
+def _digest(told: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(told)).hexdigest()
 
 
 def _age_s(path: Path) -> float:

@@ -121,7 +121,7 @@ class Storage:
         except OSError:
             self._tally.add(REFUSED, peer.name, "no-room")
             return OUT_OF_RESOURCES
-        self._tally.add(RECEIVED if kept else AGAIN, peer.name)
+        self._tally.received(RECEIVED if kept else AGAIN, peer.name)
         self._arrived(group)
         return SUCCESS
 

@@ -159,7 +159,7 @@ class Messages:
         except OSError:
             self._tally.add(REFUSED, peer.name, "no-room")
             return answer("AE", header)
-        self._tally.add(MESSAGE if kept else AGAIN, peer.name)
+        self._tally.received(MESSAGE if kept else AGAIN, peer.name)
         self._arrived(group)
         return answer("AA", header)
 

@@ -27,6 +27,8 @@ from appliance.words.table import count, tell
 
 _TURN_S: Final = 0.25
 _SAY_S: Final = 60.0
+_BEAT_S: Final = 15.0
+_HOLD_S: Final = 5.0  # `serve` looks for a moment whether somebody receives
 _LEAVE_S: Final = 10.0  # for those inside, when it ends
 _LONGEST: Final = 20  # times the quiet time: a study to which something is always added is handed over too
 
@@ -91,7 +93,7 @@ class Receiver:
         self._spool = Spool(root, most_bytes=limits.spool_mib << 20, keep_free=limits.keep_free_mib << 20)
         context = settings.context()
         self._stop = threading.Event()
-        self._spool.hold()
+        self._spool.hold(_HOLD_S)
         try:
             self._tally = Tally(root / TALLY)
             self._handover = Handover(self._spool, limits.complete_s)
@@ -100,7 +102,7 @@ class Receiver:
             self._spool.release()
             raise
         self._said: Counter[tuple[str, str, str]] = self._tally.counts()
-        self._said_s = time.monotonic()
+        self._said_s = self._beat_s = time.monotonic()
 
     @property
     def ports(self) -> dict[str, int]:
@@ -115,12 +117,16 @@ class Receiver:
         """Listen until it is stopped."""
         for door in self._doors.values():
             door.open()
+        self._spool.beat()
         self._supervisor.ready()
         for name, door in self._doors.items():
             self._say(tell(f"receiver.{name}", port=door.port))
         try:
             while not self._stop.wait(_TURN_S):
                 self._turn()
+        except KeyboardInterrupt:
+            self.stop()
+            raise
         finally:
             self._supervisor.stopping()
             self._end()
@@ -155,6 +161,9 @@ class Receiver:
             self._handover.look()
         self._tally.write()
         self._supervisor.alive()
+        if time.monotonic() - self._beat_s >= _BEAT_S:
+            self._beat_s = time.monotonic()
+            self._spool.beat()
         if time.monotonic() - self._said_s >= _SAY_S:
             self._say_what_was_refused()
 
@@ -179,4 +188,6 @@ class Receiver:
             time.sleep(0.05)
         first.send_away()
         self._tally.write()
+        if self._stop.is_set():
+            self._spool.beat(ending=True)
         self._spool.release()

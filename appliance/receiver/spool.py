@@ -38,6 +38,7 @@ INCOMING, ARRIVING, READY, QUARANTINE = "incoming", "arriving", "ready", "quaran
 FOLDERS: Final = (INCOMING, ARRIVING, READY, QUARANTINE)
 GROUP_DIGITS: Final = 32
 _NAME: Final = re.compile(rf"([0-9a-f]{{{GROUP_DIGITS}}})-([0-9a-f]{{64}})\.sealed")
+_HOLD_S: Final = 0.05  # between two tries
 _LOOK_S: Final = 2.0  # between two looks at how full it is
 
 
@@ -79,21 +80,38 @@ class Spool:
 
     # -- receiving -------------------------------------------------------------------------------------
 
-    def hold(self) -> None:
+    def hold(self, patience_s: float = 0.0) -> None:
         """Be the only receiver of this spool, and remove what one that was killed has left half done.
+
+        Args:
+            patience_s: for whoever only looks whether there is one.
 
         Raises:
             Busy: another one receives.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._lock = os.open(self.root / LOCK, flags, FILE_MODE)
+        end = time.monotonic() + patience_s
+        while not self._held():
+            if time.monotonic() >= end:
+                self.release()
+                raise Busy("another receiver uses this spool", "Stop that one first.")
+            time.sleep(_HOLD_S)
+        for left in (self.root / INCOMING).iterdir():
+            left.unlink(missing_ok=True)
+
+    def _held(self) -> bool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self.release()
-            raise Busy("another receiver uses this spool", "Stop that one first.") from None
-        for left in (self.root / INCOMING).iterdir():
-            left.unlink(missing_ok=True)
+            return False
+        return True
+
+    def beat(self, *, ending: bool = False) -> None:
+        """Say, in the lock, that its receiver lives; or that it ends because somebody stopped it."""
+        with suppress(OSError):  # a disk that takes nothing is told elsewhere
+            os.ftruncate(self._lock, 0 if ending else 1)
+            os.utime(self._lock)
 
     def release(self) -> None:
         """Let another one receive."""

@@ -35,7 +35,7 @@ class Tally:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._turn = threading.Lock()
+        self._turn, self._writing = threading.Lock(), threading.Lock()
         self._counts = read(path)
         self._written = Counter(self._counts)
 
@@ -49,9 +49,17 @@ class Tally:
         with self._turn:
             return Counter(self._counts)
 
+    def received(self, what: str, peer: str) -> None:
+        """One more that is kept; the file says so before the sender hears of it."""
+        self.add(what, peer)
+        self.write()
+
     def write(self) -> None:
         """Replace the file where there is something new; a full disk keeps the counts in memory."""
-        counts = self.counts()
+        with self._writing:
+            self._write(self.counts())
+
+    def _write(self, counts: Counter[Key]) -> None:
         if counts == self._written:
             return
         beside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")

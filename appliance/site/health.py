@@ -10,6 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -32,6 +33,8 @@ _TAIL: Final = 1 << 20  # bytes of the journal that are looked at
 _MOST_COUNTED: Final = 1_000_000
 _RUN: Final = b'"act":"schedule.run"'
 _FAILED: Final = ("failed", "refused")
+_BEATS: Final = timedelta(minutes=2)  # a receiver that lives says so every quarter of one
+_WAITED: Final = timedelta(minutes=10)  # `serve` takes in every minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,33 @@ def health(root: Path, now: datetime | None = None, machine: Machine | None = No
         ("findings", lambda: _findings(root)),
         ("quarantine", lambda: _quarantine(root)),
         ("keys", lambda: _keys(root, at)),
-        ("receiver", lambda: _receiver(root)),
+        ("receiver", lambda: _receiver(root, at)),
+        ("listening", lambda: _listening(root, at)),
         ("certificates", lambda: _certificates(at)),
     )
     found = tuple(_looked(name, look) for name, look in looks)
     worst = max((check.status for check in found), key=STATUSES.index)
     return HealthView(worst, version("gradaudit-appliance"), at.isoformat(timespec="seconds"), found)
+
+
+def receiver_needs(root: Path, now: datetime) -> tuple[str, ...]:
+    """What of the receiver needs a person, a sentence each; none where there is no receiver.
+
+    Args:
+        root: the workspace.
+        now: by the settable clock.
+    """
+    late, aside = _late(root / "spool", now)[0], _files(root / "spool" / "quarantine")
+    needs = [count("receiver.need.late", late)] * bool(late) + [count("receiver.need.aside", aside)] * bool(
+        aside
+    )
+    for check in (
+        _looked("listening", lambda: _listening(root, now)),
+        _looked("certificates", lambda: _certificates(now)),
+    ):
+        if check.status != "ok":
+            needs.append(tell(f"receiver.need.{check.name}", told=check.told))
+    return tuple(needs)
 
 
 def _looked(name: str, look: Callable[[], HealthCheck]) -> HealthCheck:
@@ -200,7 +224,7 @@ def _keys(root: Path, now: datetime) -> HealthCheck:
     return HealthCheck("keys", "ok", count("health.keys", days), days, "days")
 
 
-def _receiver(root: Path) -> HealthCheck:
+def _receiver(root: Path, now: datetime) -> HealthCheck:
     """What was received and waits to be taken in, and what could not be."""
     spool = root / "spool"
     if not spool.is_dir():
@@ -209,9 +233,39 @@ def _receiver(root: Path) -> HealthCheck:
     refused = _files(spool / "quarantine")
     if refused:
         return HealthCheck("receiver", "warning", count("health.receiver.refused", refused), refused, "files")
-    many = waiting >= int(settings()["health.spool_files"].value)
-    told = count("health.receiver", waiting)
+    studies, since = _late(spool, now)
+    many = studies or waiting >= int(settings()["health.spool_files"].value)
+    told = count("health.receiver.late" if studies else "health.receiver", waiting, ago=span(since))
     return HealthCheck("receiver", "warning" if many else "ok", told, waiting, "files")
+
+
+def _late(spool: Path, now: datetime) -> tuple[int, timedelta]:
+    """How many studies and messages are complete and not taken in, and since when; none before a while."""
+    groups, since = set(), timedelta()
+    if (spool / "ready").is_dir():
+        with os.scandir(spool / "ready") as found:
+            for one in found:
+                groups.add(one.name.partition("-")[0])
+                with suppress(FileNotFoundError):  # taken in meanwhile
+                    moved = datetime.fromtimestamp(one.stat(follow_symlinks=False).st_ctime, UTC)
+                    since = max(since, now - moved)
+    return (len(groups), since) if since >= _WAITED else (0, since)
+
+
+def _listening(root: Path, now: datetime) -> HealthCheck:
+    """Whether a receiver that should run does: one that nobody has stopped, or that the site names."""
+    lock, named = root / "spool" / "lock", settings()["receiver.file"].value
+    if not lock.is_file():
+        told = tell("health.listening.never" if named else "health.receiver.none")
+        return HealthCheck("listening", "critical" if named else "ok", told)
+    found = lock.stat()
+    ago = max(now - datetime.fromtimestamp(found.st_mtime, UTC), timedelta())
+    stopped = not found.st_size
+    if not stopped and ago < _BEATS:
+        return HealthCheck("listening", "ok", tell("health.listening"), int(ago.total_seconds()), "seconds")
+    told = tell("health.listening.stopped" if stopped else "health.listening.ended", ago=span(ago))
+    status: Status = "critical" if named or not stopped else "ok"
+    return HealthCheck("listening", status, told, int(ago.total_seconds()), "seconds")
 
 
 def _certificates(now: datetime) -> HealthCheck:

@@ -21,10 +21,12 @@ from appliance import beat, cli
 from appliance.api import Appliance
 from appliance.errors import NotNow
 from appliance.leases import Machine
-from appliance.site.health import HealthCheck, health
+from appliance.receiver.spool import Spool
+from appliance.site.health import HealthCheck, health, receiver_needs
 from appliance.workspace.workspace import Workspace
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+LATER = datetime(2126, 6, 1, tzinfo=UTC)  # than any file here
 SECRET = "four random words"
 RECEIVER = f"""[receiver]
 certificate = "own.pem"
@@ -187,6 +189,46 @@ def test_files_are_counted_by_what_they_wait_for(root: Path, monkeypatch: pytest
     ]
 
 
+def test_a_receiver_that_should_run_and_does_not_is_critical(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended without being stopped, or stopped where the site names one; the overview says so too."""
+    (root / "spool").mkdir()
+    spool, lock = Spool.__new__(Spool), root / "spool" / "lock"
+    spool.root = root / "spool"
+    (spool.root / "incoming").mkdir()
+    assert ("ok", "there is none") == (_check(root, "listening").status, _check(root, "listening").told)
+    spool.hold()
+    spool.beat()
+    beaten = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
+    told = [_check(root, "listening", beaten + timedelta(minutes=past)).status for past in (1, 3)]
+    assert ["ok", "critical"] == told
+    assert receiver_needs(root, beaten + timedelta(minutes=1)) == ()
+    assert ["nothing is received from the network" in need for need in receiver_needs(root, LATER)] == [True]
+    spool.beat(ending=True)
+    spool.release()
+    assert "ok" == _check(root, "listening", LATER).status
+    monkeypatch.setenv("GRADAUDIT_RECEIVER_FILE", "/nowhere/receiver.toml")
+    assert "critical" == _check(root, "listening", LATER).status
+    lock.unlink()
+    assert "never run" in _check(root, "listening", LATER).told
+
+
+def test_what_was_received_and_nobody_takes_in_needs_somebody(root: Path) -> None:
+    """By studies, once they have waited for a while; and what could not be taken in, at once."""
+    for name in ("ready", "quarantine"):
+        (root / "spool" / name).mkdir(parents=True)
+    for study in "aab":
+        (root / "spool" / "ready" / f"{study * 32}-{len(list(root.rglob('*'))):064}.sealed").touch()
+    assert ("ok", 3) == (_check(root, "receiver").status, _check(root, "receiver").value)
+    assert receiver_needs(root, datetime.now(UTC)) == ()
+    assert "warning" == _check(root, "receiver", LATER).status
+    assert [need.partition(" and ")[0] for need in receiver_needs(root, LATER)] == ["2 received studies wait"]
+    (root / "spool" / "quarantine" / "1.sealed").touch()
+    with Appliance.unlock(root, SECRET) as appliance:
+        assert any("1 received file could not" in need for need in appliance.overview().needs_me)
+
+
 def test_a_keyring_that_others_may_open_is_a_warning(root: Path) -> None:
     """And its age is told in days."""
     keyring = root / "keyring.json"
@@ -217,5 +259,7 @@ def test_the_certificate_that_ends_first_is_told(
     file.write_text(RECEIVER)
     monkeypatch.setenv("GRADAUDIT_RECEIVER_FILE", str(file))
     assert (status, days) == (_check(root, "certificates").status, _check(root, "certificates").value)
+    told = [need for need in receiver_needs(root, NOW) if "certificates" in need]
+    assert len(told) == (status != "ok")
     (tmp_path / "own.pem").write_text("no certificate")
     assert "critical" == _check(root, "certificates").status

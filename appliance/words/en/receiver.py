@@ -13,5 +13,15 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "receiver.taken": ("{number} received file taken in", "{number} received files taken in"),
     "receiver.aside": ("{number} stays in the quarantine", "{number} stay in the quarantine"),
     "receiver.again": ("{number} will be tried again", "{number} will be tried again"),
+    "receiver.need.late": (
+        "{number} received study waits and nobody takes it in: does `gradaudit serve` run?",
+        "{number} received studies wait and nobody takes them in: does `gradaudit serve` run?",
+    ),
+    "receiver.need.aside": (
+        "{number} received file could not be taken in: `gradaudit quarantine ls` says why",
+        "{number} received files could not be taken in: `gradaudit quarantine ls` says why",
+    ),
+    "receiver.need.listening": "nothing is received from the network: the receiver does not run; {told}",
+    "receiver.need.certificates": "the receiver's certificates: {told}",
     "receiver.nothing": "nothing has been received that is complete",
 }

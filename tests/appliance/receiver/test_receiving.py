@@ -79,6 +79,8 @@ def test_killed_right_after_an_answer(site: Site) -> None:
     found = uids(site)
     assert len(acknowledged) >= 15
     assert acknowledged <= set(found) and len(found) == len(set(found))
+    counts = tally.read(site.root / spool.TALLY)
+    assert counts[tally.RECEIVED, "pacs", "-"] + counts[tally.AGAIN, "pacs", "-"] >= len(acknowledged)
     with Running(site) as running:  # what was half done is swept, what was whole is handed over
         assert list((site.root / spool.INCOMING).iterdir()) == []
         running.end()
