@@ -31,7 +31,7 @@ _PRIVATE: Final = "gradaudit received v1: private key"
 _NAMES: Final = "gradaudit received v1: names"
 _FORMAT: Final = "gradaudit-received"
 _MOST_BYTES: Final = 4096
-_FOREIGN: Final = "Set the receiver up anew: `gradaudit receive setup`."
+_FOREIGN: Final = "Set the receiver up: `gradaudit receive setup`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ A peer is a certificate: its SHA-256 stands here beside the one AE title that it
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import ssl
 import stat
@@ -131,15 +132,20 @@ class Settings:
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
         context.num_tickets = 0
         context.verify_mode = ssl.CERT_REQUIRED
-        try:
-            if self.key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        for name in ("certificate", "key", "authorities"):
+            try:
+                with getattr(self, name).open("rb") as file:
+                    mode = os.fstat(file.fileno()).st_mode
+            except OSError as error:
+                raise UsageError(f"the receiver's {name} cannot be read: {error.strerror}", _HINT) from None
+            if name == "key" and mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise UsageError("other accounts may open the receiver's key", "chmod 600 the file.")
+        try:
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
             context.load_verify_locations(self.authorities)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            what = (
-                error.strerror if isinstance(error, OSError) and error.strerror else "not PEM, or encrypted"
-            )
+            mixed = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
+            what = "the key is of another certificate" if mixed else "not PEM, or encrypted"
             raise UsageError(f"the receiver's certificates cannot be used: {what}", _HINT) from None
         return context
 

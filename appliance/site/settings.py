@@ -141,7 +141,7 @@ KEYS: Final[Mapping[str, Key]] = {
         "GRADAUDIT_RECEIVER_FILE",
         Line(path=True),
         "",
-        "the receiver's file, whose certificates `gradaudit health` looks at",
+        "the receiver's file: that it should run, and whose certificates `gradaudit health` looks at",
     ),
 }
 """Key in the file, with its table -> what is known of it; in the order of the page."""

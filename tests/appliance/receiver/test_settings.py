@@ -82,10 +82,11 @@ def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="other accounts"):
         checked(site.file)
     site.own.key.chmod(0o600)
-    for text in (site.peer.key.read_text(), "no key", ""):
+    given = {site.peer.key.read_text(): "of another certificate", "no key": "not PEM", "": "not PEM"}
+    for text, why in given.items():
         site.own.key.write_text(text)
-        with pytest.raises(UsageError, match="certificates"):
+        with pytest.raises(UsageError, match=why):
             checked(site.file)
     site.own.key.unlink()
-    with pytest.raises(UsageError, match="certificates"):
+    with pytest.raises(UsageError, match="key cannot be read: No such file"):
         checked(site.file)
