@@ -81,9 +81,12 @@ def test_killed_right_after_an_answer(site: Site) -> None:
     assert acknowledged <= set(found) and len(found) == len(set(found))
     counts = tally.read(site.root / spool.TALLY)
     assert counts[tally.RECEIVED, "pacs", "-"] + counts[tally.AGAIN, "pacs", "-"] >= len(acknowledged)
+    lock = site.root / spool.LOCK
+    assert lock.stat().st_size == 1  # it ended, and nobody stopped it
     with Running(site) as running:  # what was half done is swept, what was whole is handed over
         assert list((site.root / spool.INCOMING).iterdir()) == []
         running.end()
+    assert lock.stat().st_size == 0
 
 
 @pytest.mark.parametrize("limits", [{"keep_free_mib": 1 << 29}, {"spool_mib": 1}])

@@ -16,6 +16,7 @@ import pytest
 
 from appliance.api import Appliance
 from appliance.receiver import spool
+from appliance.site.health import health
 from appliance.workspace.workspace import Workspace
 from tests.appliance.receiver.case import PATIENCE_S, ROOT, Running, Sender, Site
 from tests.appliance.receiver.sender import associated
@@ -68,6 +69,12 @@ def until(there: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def listening(root: Path) -> str:
+    """What monitoring hears of the receiver."""
+    (told,) = [check.told for check in health(root).checks if check.name == "listening"]
+    return told
+
+
 def statuses(site: Site, running: Running, **asked: object) -> set[int]:
     """What a PACS is answered."""
     return {status for _, status in Sender(site, running.dicom, **asked).answers()}
@@ -83,7 +90,9 @@ def test_from_the_sender_to_the_workspace(root: Path, tmp_path: Path) -> None:
         assert statuses(site, running, numbers=[0, 5]) == {0}
         assert b"MSA|AA" in exchanged(site, running.hl7, MESSAGE)
         until(lambda: not site.files())
+        assert listening(root) == "it listens"
         assert "CANARY" not in running.end()
+    assert listening(root).startswith("it was stopped")
     with Running(site) as running:
         assert statuses(site, running, numbers=[5, 10]) == {0}
         until(lambda: len(list(ready.iterdir())) == 5)
