@@ -180,6 +180,8 @@ class DueRuns(Queued):
             audits = tuple(one.audit for one in told if one.queued)
             why = "; ".join(f"{one.model}: {one.why}" for one in told if one.why)
             with self._act("schedule.started", name, turn=nullcontext()):
+                if why:
+                    self._record("schedule.failed", name, "noted")
                 self._with_run(
                     name, replace(run, audits=audits, why=why, over=True, planned=None, lease=None)
                 )

@@ -34,11 +34,11 @@ def doctor(
 
 def health(context: typer.Context, json_: Json = False) -> None:
     """How this site stands, for monitoring: needs no passphrase. Exit code 0 ok, 1 warning, 2 critical."""
-    from appliance.config import workspace_root
-    from appliance.site.health import STATUSES, health
+    from appliance.site.checks import STATUSES
+    from appliance.site.health import site_health
     from appliance.views import plain
 
-    view = health(workspace_root(context.obj.workspace))
+    view = site_health(context.obj.workspace)
     lines = [f"{view.status}: gradaudit {view.version}"]
     lines += [f"{check.status:8} {check.name}: {check.told}" for check in view.checks]
     emit(json_, plain(view), "\n".join(lines))

@@ -15,44 +15,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from appliance import beat
+from appliance.config import workspace_root
 from appliance.errors import UsageError
-from appliance.evidence.verify_evidence import ENTRY, Broken, Checkpoint, read_head, ten_words
+from appliance.evidence.verify_evidence import (
+    ENTRY,
+    Broken,
+    Checkpoint,
+    Key,
+    closed_segments,
+    open_checkpoint,
+    read_head,
+    read_log_file,
+    read_start,
+    ten_words,
+)
 from appliance.leases import Machine
 from appliance.schedule_words import span
+from appliance.site.checks import STATUSES, HealthCheck, Status, files
+from appliance.site.health_receiver import certificates, late, listening, received
 from appliance.site.room import room
 from appliance.site.settings import settings
 from appliance.words.table import count, tell
 
-Status = Literal["ok", "warning", "critical"]
-STATUSES: Final[tuple[Status, ...]] = ("ok", "warning", "critical")
-"""In the order of their exit codes: 0, 1, 2, as monitoring systems take them."""
 _TAIL: Final = 1 << 20  # bytes of the journal that are looked at
-_MOST_COUNTED: Final = 1_000_000
-_RUN: Final = b'"act":"schedule.run"'
-_FAILED: Final = ("failed", "refused")
-_BEATS: Final = timedelta(minutes=2)  # a receiver that lives says so every quarter of one
-_WAITED: Final = timedelta(minutes=10)  # `serve` takes in every minute
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """One thing that was looked at.
-
-    Attributes:
-        name: fixed, for rules of the monitoring system.
-        status: `ok`, `warning` or `critical`.
-        told: one sentence without names, paths or patient data.
-        value: the number it goes by, in `unit`; -1 where there is none.
-    """
-
-    name: str
-    status: Status
-    told: str
-    value: int = -1
-    unit: str = ""
+_OF_RUNS: Final = b'"act":"schedule.'
+_FAILED: Final = ("failed", "cancelled", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +55,36 @@ class HealthView:
     checks: tuple[HealthCheck, ...]
 
 
-def health(root: Path, now: datetime | None = None, machine: Machine | None = None) -> HealthView:
+def site_health(option: Path | None = None) -> HealthView:
+    """The health of the workspace that a command would open; also where the configuration names none.
+
+    Args:
+        option: of the command line.
+    """
+    try:
+        root = workspace_root(option)
+    except UsageError:
+        root = option.expanduser().absolute() if option else None
+    return health(root)
+
+
+def health(root: Path | None, now: datetime | None = None, machine: Machine | None = None) -> HealthView:
     """Look at everything that needs no key.
 
     Args:
-        root: the workspace.
+        root: the workspace; None where nobody can say which.
         now: by the settable clock.
         machine: whose processes may live.
     """
     at, here = now or datetime.now(UTC), machine or Machine()
-    looks: tuple[tuple[str, Callable[[], HealthCheck]], ...] = (
+    looks = _looks(root, at, here) if root is not None else _looks(Path(), at, here)
+    found = tuple(_looked(name, look if name == "configuration" or root else _unset) for name, look in looks)
+    worst = max((check.status for check in found), key=STATUSES.index)
+    return HealthView(worst, version("gradaudit-appliance"), at.isoformat(timespec="seconds"), found)
+
+
+def _looks(root: Path, at: datetime, here: Machine) -> tuple[tuple[str, Callable[[], HealthCheck]], ...]:
+    return (
         ("configuration", _configuration),
         ("workspace", lambda: _workspace(root)),
         ("disk", lambda: _disk(root)),
@@ -82,15 +92,11 @@ def health(root: Path, now: datetime | None = None, machine: Machine | None = No
         ("service", lambda: _service(root, at, here)),
         ("schedule", lambda: _schedule(root / "log", at)),
         ("findings", lambda: _findings(root)),
-        ("quarantine", lambda: _quarantine(root)),
         ("keys", lambda: _keys(root, at)),
-        ("receiver", lambda: _receiver(root, at)),
-        ("listening", lambda: _listening(root, at)),
-        ("certificates", lambda: _certificates(at)),
+        ("receiver", lambda: received(root, at)),
+        ("listening", lambda: listening(root, at)),
+        ("certificates", lambda: certificates(at)),
     )
-    found = tuple(_looked(name, look) for name, look in looks)
-    worst = max((check.status for check in found), key=STATUSES.index)
-    return HealthView(worst, version("gradaudit-appliance"), at.isoformat(timespec="seconds"), found)
 
 
 def receiver_needs(root: Path, now: datetime) -> tuple[str, ...]:
@@ -100,13 +106,17 @@ def receiver_needs(root: Path, now: datetime) -> tuple[str, ...]:
         root: the workspace.
         now: by the settable clock.
     """
-    late, aside = _late(root / "spool", now)[0], _files(root / "spool" / "quarantine")
-    needs = [count("receiver.need.late", late)] * bool(late) + [count("receiver.need.aside", aside)] * bool(
-        aside
-    )
+    spool, waiting, aside = _looked("receiver", lambda: received(root, now)), 0, 0
+    with suppress(OSError):  # then the look has said so
+        waiting, aside = late(root / "spool", now)[0], files(root / "spool" / "quarantine")
+    needs = [count("receiver.need.late", waiting)] * bool(waiting) + [
+        count("receiver.need.aside", aside)
+    ] * bool(aside)
+    if spool.status == "critical" and not waiting:
+        needs.append(tell("receiver.need.spool", told=spool.told))
     for check in (
-        _looked("listening", lambda: _listening(root, now)),
-        _looked("certificates", lambda: _certificates(now)),
+        _looked("listening", lambda: listening(root, now)),
+        _looked("certificates", lambda: certificates(now)),
     ):
         if check.status != "ok":
             needs.append(tell(f"receiver.need.{check.name}", told=check.told))
@@ -114,13 +124,23 @@ def receiver_needs(root: Path, now: datetime) -> tuple[str, ...]:
 
 
 def _looked(name: str, look: Callable[[], HealthCheck]) -> HealthCheck:
-    """A look that the machine or the configuration refuses is a finding, not an end."""
+    """A look that does not come to its end is a finding, critical by itself; it keeps no other from it.
+
+    What a configuration holds and where it lies is not said here: `gradaudit config show` says it.
+    """
     try:
         return look()
-    except UsageError as wrong:
-        return HealthCheck(name, "critical", str(wrong) if name == "configuration" else tell("health.unset"))
+    except UsageError:
+        which = "health.configuration.wrong" if name == "configuration" else "health.unset"
+        return HealthCheck(name, "critical", tell(which))
     except OSError as refused:
         return HealthCheck(name, "critical", tell("health.unreadable", why=os.strerror(refused.errno or 5)))
+    except Exception:  # noqa: BLE001 - what lies there may be anything; a monitoring system needs an answer
+        return HealthCheck(name, "critical", tell("health.fault"))
+
+
+def _unset() -> HealthCheck:
+    raise UsageError("nobody says which workspace")
 
 
 def _configuration() -> HealthCheck:
@@ -144,7 +164,7 @@ def _log(folder: Path) -> HealthCheck:
     """The head is signed, and the last entry it speaks of is there; `log verify` re-derives all of it."""
     try:
         key, head = read_head(folder)
-        if not _ends_there(folder, head):
+        if not _ends_there(folder, key, head):
             raise Broken("journal: the last entry that the checkpoint signed is not there")
     except Broken as broken:
         return HealthCheck("log", "critical", tell("health.log.broken", problem=str(broken)))
@@ -152,19 +172,26 @@ def _log(folder: Path) -> HealthCheck:
     return HealthCheck("log", "ok", count("health.log", head.size, words=words), head.size, "entries")
 
 
-def _ends_there(folder: Path, head: Checkpoint) -> bool:
-    data, whole = _tail(folder / "journal")
-    last = f'"id":{head.size - 1},'.encode()
-    written = any(last in entry for entry in _entries(data))
-    return written or not head.size or (whole and not any(_entries(data)))  # a year that has just begun
+def _ends_there(folder: Path, key: Key, head: Checkpoint) -> bool:
+    """Whether the journal begins as one does and has the last entry, or its year begins where `head` is."""
+    with (folder / "journal").open("rb") as journal:
+        start = read_start(journal, key, "journal")
+    if start.checkpoint != head:
+        last = f'"id":{head.size - 1},'.encode()
+        return any(last in entry for entry in _entries(_tail(folder / "journal")))
+    if not head.size:
+        return True
+    closed = closed_segments(folder)[-1:]  # removing years is an entry, so the one before is there
+    return any(
+        head == open_checkpoint(read_log_file(year, "checkpoint", 1024), key, "checkpoint") for year in closed
+    )
 
 
-def _tail(journal: Path) -> tuple[bytes, bool]:
-    """The end of the journal, and whether that is all of it."""
+def _tail(journal: Path) -> bytes:
     with journal.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - _TAIL))
-        return file.read(_TAIL), size <= _TAIL
+        return file.read(_TAIL)
 
 
 def _entries(data: bytes) -> Iterator[bytes]:
@@ -184,32 +211,40 @@ def _service(root: Path, now: datetime, machine: Machine) -> HealthCheck:
 
 
 def _schedule(log: Path, now: datetime) -> HealthCheck:
-    """The last run that was due, among the last entries of the log."""
+    """The last run of each schedule among the last entries of the log; `schedule.failed` is one's failure."""
     if not (log / "journal").is_file():
         return HealthCheck("schedule", "ok", tell("health.schedule.none"))
-    last: dict[str, Any] = {}
-    for entry in _entries(_tail(log / "journal")[0]):
-        if _RUN in entry and b'"outcome":"begun"' not in entry:
-            last = json.loads(entry)
+    last: dict[str, datetime] = {}
+    failed: set[str] = set()
+    for entry in _entries(_tail(log / "journal")):
+        if _OF_RUNS in entry:
+            _follow(json.loads(entry), last, failed)
     if not last:
         return HealthCheck("schedule", "ok", tell("health.schedule.none"))
-    ago = max(now - datetime.fromisoformat(last["utc"]), timedelta())
-    failed = last["outcome"] in _FAILED
+    ago = max(now - max(last[name] for name in failed or last), timedelta())
     told = tell("health.schedule.failed" if failed else "health.schedule", ago=span(ago))
     return HealthCheck("schedule", "warning" if failed else "ok", told, int(ago.total_seconds()), "seconds")
 
 
+def _follow(entry: dict[str, Any], last: dict[str, datetime], failed: set[str]) -> None:
+    """What one entry says of its schedule's last run."""
+    act, name = entry["act"].removeprefix("schedule."), entry["object"]
+    if act == "run" and entry["outcome"] == "begins":
+        last[name] = datetime.fromisoformat(entry["utc"])
+        failed.discard(name)
+    elif act == "remove" and entry["outcome"] == "done":
+        last.pop(name, None)
+        failed.discard(name)
+    elif name in last and (act == "failed" or entry["outcome"] in _FAILED):
+        failed.add(name)
+
+
 def _findings(root: Path) -> HealthCheck:
     """Batches that wait for an officer's key, and those that were set aside because they do not open."""
-    waiting, damaged = _files(root / "evidence" / "waiting"), _files(root / "evidence" / "damaged")
+    waiting, damaged = files(root / "evidence" / "waiting"), files(root / "evidence" / "damaged")
     if damaged:
         return HealthCheck("findings", "warning", count("health.findings.damaged", damaged), damaged, "files")
     return HealthCheck("findings", "ok", count("health.findings", waiting), waiting, "files")
-
-
-def _quarantine(root: Path) -> HealthCheck:
-    files = _files(root / "quarantine")
-    return HealthCheck("quarantine", "ok", count("health.quarantine", files), files, "files")
 
 
 def _keys(root: Path, now: datetime) -> HealthCheck:
@@ -222,79 +257,3 @@ def _keys(root: Path, now: datetime) -> HealthCheck:
         return HealthCheck("keys", "warning", tell("health.keys.open"))
     days = max(0, (now - datetime.fromtimestamp(status.st_mtime, UTC)).days)
     return HealthCheck("keys", "ok", count("health.keys", days), days, "days")
-
-
-def _receiver(root: Path, now: datetime) -> HealthCheck:
-    """What was received and waits to be taken in, and what could not be."""
-    spool = root / "spool"
-    if not spool.is_dir():
-        return HealthCheck("receiver", "ok", tell("health.receiver.none"))
-    waiting = sum(_files(spool / name) for name in ("arriving", "ready"))
-    refused = _files(spool / "quarantine")
-    if refused:
-        return HealthCheck("receiver", "warning", count("health.receiver.refused", refused), refused, "files")
-    studies, since = _late(spool, now)
-    many = studies or waiting >= int(settings()["health.spool_files"].value)
-    told = count("health.receiver.late" if studies else "health.receiver", waiting, ago=span(since))
-    return HealthCheck("receiver", "warning" if many else "ok", told, waiting, "files")
-
-
-def _late(spool: Path, now: datetime) -> tuple[int, timedelta]:
-    """How many studies and messages are complete and not taken in, and since when; none before a while."""
-    groups, since = set(), timedelta()
-    if (spool / "ready").is_dir():
-        with os.scandir(spool / "ready") as found:
-            for one in found:
-                groups.add(one.name.partition("-")[0])
-                with suppress(FileNotFoundError):  # taken in meanwhile
-                    moved = datetime.fromtimestamp(one.stat(follow_symlinks=False).st_ctime, UTC)
-                    since = max(since, now - moved)
-    return (len(groups), since) if since >= _WAITED else (0, since)
-
-
-def _listening(root: Path, now: datetime) -> HealthCheck:
-    """Whether a receiver that should run does: one that nobody has stopped, or that the site names."""
-    lock, named = root / "spool" / "lock", settings()["receiver.file"].value
-    if not lock.is_file():
-        told = tell("health.listening.never" if named else "health.receiver.none")
-        return HealthCheck("listening", "critical" if named else "ok", told)
-    found = lock.stat()
-    ago = max(now - datetime.fromtimestamp(found.st_mtime, UTC), timedelta())
-    stopped = not found.st_size
-    if not stopped and ago < _BEATS:
-        return HealthCheck("listening", "ok", tell("health.listening"), int(ago.total_seconds()), "seconds")
-    told = tell("health.listening.stopped" if stopped else "health.listening.ended", ago=span(ago))
-    status: Status = "critical" if named or not stopped else "ok"
-    return HealthCheck("listening", status, told, int(ago.total_seconds()), "seconds")
-
-
-def _certificates(now: datetime) -> HealthCheck:
-    """The receiver's own certificate and those of its authorities: the one that ends first."""
-    given = settings()["receiver.file"].value
-    if not given:
-        return HealthCheck("certificates", "ok", tell("health.certificates.none"))
-    from cryptography.x509 import load_pem_x509_certificates
-
-    from appliance.receiver.settings import read
-
-    try:
-        receiver = read(Path(str(given)))
-        pems = [path.read_bytes() for path in (receiver.certificate, receiver.authorities)]
-        ends = min(one.not_valid_after_utc for pem in pems for one in load_pem_x509_certificates(pem))
-    except (UsageError, ValueError):
-        return HealthCheck("certificates", "critical", tell("health.certificates.unreadable"))
-    left = ends - now
-    near = left < timedelta(days=int(settings()["health.certificate_days"].value))
-    status: Status = "critical" if left <= timedelta() else "warning" if near else "ok"
-    sentence = (
-        tell("health.certificates.over") if left <= timedelta() else count("health.certificates", left.days)
-    )
-    return HealthCheck("certificates", status, sentence, left.days, "days")
-
-
-def _files(folder: Path) -> int:
-    """How many files lie in a folder; none where there is no folder."""
-    if not folder.is_dir():
-        return 0
-    with os.scandir(folder) as found:
-        return min(_MOST_COUNTED, sum(1 for one in found if not one.name.startswith(".")))

@@ -20,9 +20,15 @@ from typer.testing import CliRunner
 from appliance import beat, cli
 from appliance.api import Appliance
 from appliance.errors import NotNow
+from appliance.evidence.verify_evidence import JOURNAL_MAGIC, Tree, compose_start, leaf_hash, read_head
 from appliance.leases import Machine
-from appliance.receiver.spool import Spool
-from appliance.site.health import HealthCheck, health, receiver_needs
+from appliance.receiver.sealing import Address
+from appliance.receiver.spool import Spool, create
+from appliance.schedule_records import Kept, packed
+from appliance.schedule_views import Schedule
+from appliance.site.checks import HealthCheck
+from appliance.site.health import health, receiver_needs
+from appliance.workspace.keys import SecretKey
 from appliance.workspace.workspace import Workspace
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -65,6 +71,12 @@ def root(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "workspace"
 
 
+def _spool(root: Path) -> Spool:
+    """A spool whose receiver seals to somebody."""
+    create(root / "spool", Address.of_vault(SecretKey(bytes(range(32))), bytes(16)))
+    return Spool(root / "spool")
+
+
 def _check(root: Path, name: str, now: datetime = NOW, machine: Machine | None = None) -> HealthCheck:
     return next(one for one in health(root, now, machine).checks if one.name == name)
 
@@ -105,7 +117,10 @@ def test_without_a_workspace_it_is_critical(tmp_path: Path) -> None:
     assert "critical workspace: there is none" in done.stdout
 
 
-@pytest.mark.parametrize("damage", ["journal cut", "journal gone", "checkpoint", "key"])
+@pytest.mark.parametrize(
+    "damage",
+    ["journal cut", "journal gone", "journal wiped", "journal of noise", "a year", "checkpoint", "key"],
+)
 def test_a_log_that_is_not_as_signed_is_critical(damage: str, root: Path) -> None:
     """Cut off at its end, or signed by nobody."""
     assert ("ok", "entries") == (_check(root, "log").status, _check(root, "log").unit)
@@ -114,6 +129,12 @@ def test_a_log_that_is_not_as_signed_is_critical(damage: str, root: Path) -> Non
         os.truncate(log / "journal", (log / "journal").stat().st_size - 10)
     elif damage == "journal gone":
         (log / "journal").unlink()
+    elif damage == "journal wiped":
+        (log / "journal").write_bytes(b"")
+    elif damage == "journal of noise":
+        (log / "journal").write_bytes(bytes(range(256)) * 3)
+    elif damage == "a year":  # soundly begun at the checkpoint, but no year was closed there
+        _begin_a_year(log, closed=False)
     elif damage == "checkpoint":
         text = (log / "checkpoint").read_bytes()
         (log / "checkpoint").write_bytes(text.replace(b"\n", b"\n1", 1))
@@ -121,6 +142,56 @@ def test_a_log_that_is_not_as_signed_is_critical(damage: str, root: Path) -> Non
         (log / "verifier-key").write_bytes((log / "verifier-key").read_bytes()[:-2] + b"A\n")
     assert "critical" == _check(root, "log").status
     assert "critical" == health(root, NOW).status
+
+
+def _begin_a_year(log: Path, *, closed: bool) -> None:
+    """What the log looks like before the first entry of a year."""
+    frontier = Tree()
+    with (log / "journal").open("rb") as journal:
+        for _ in range(read_head(log)[1].size):
+            journal.seek(max(journal.tell(), len(JOURNAL_MAGIC)))
+            frontier.push(leaf_hash(journal.read(int.from_bytes(journal.read(4), "big"))))
+    if closed:
+        (log / "segments" / "2026").mkdir(parents=True)
+        shutil.copy(log / "checkpoint", log / "segments" / "2026")
+    note = (log / "checkpoint").read_bytes()
+    (log / "journal").write_bytes(compose_start(note, frontier.frontier, 2027))
+
+
+def test_a_year_that_has_just_begun_is_ok(root: Path) -> None:
+    """Its journal has no entry, and the year before was closed where the checkpoint is."""
+    _begin_a_year(root / "log", closed=True)
+    assert "ok" == _check(root, "log").status
+
+
+def test_a_look_that_fails_is_a_finding_and_not_an_end(root: Path) -> None:
+    """A time that is none, somewhere in the log: critical, exit code 2, and every other check is there."""
+    with Appliance.unlock(root, SECRET) as appliance:
+        appliance._log.append("schedule.run", "", "begins")
+    journal = root / "log" / "journal"
+    data = journal.read_bytes()
+    place = data.index(b'"utc":"', data.index(b'"act":"schedule.run"')) + len(b'"utc":"0000-')
+    journal.write_bytes(data[:place] + b"99" + data[place + 2 :])
+    done = CliRunner().invoke(cli.app, ["--workspace", str(root), "health", "--json"])
+    assert 2 == done.exit_code
+    told = {check["name"]: check["status"] for check in json.loads(done.stdout)["checks"]}
+    assert {"schedule": "critical"} == {name: status for name, status in told.items() if status != "ok"}
+
+
+def test_a_configuration_that_cannot_be_used_is_told_as_a_finding(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One object on stdout, exit code 2, and neither the file's place nor its content anywhere."""
+    file = tmp_path / "secret-place.toml"
+    file.write_text("[disk]\nminimum_free = 'secret-value'\n")
+    monkeypatch.setenv("GRADAUDIT_CONFIG", str(file))
+    for option in (["--workspace", str(root)], []):
+        done = CliRunner().invoke(cli.app, [*option, "health", "--json"])
+        assert 2 == done.exit_code
+        told = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+        assert "critical" == told["configuration"]["status"]
+        assert ("ok" if option else "critical") == told["log"]["status"]
+        assert "secret" not in done.output
 
 
 def test_a_daemon_that_ended_is_a_warning_and_silence_is_critical(
@@ -136,15 +207,23 @@ def test_a_daemon_that_ended_is_a_warning_and_silence_is_critical(
     assert "critical" == _check(root, "service", machine=Gone()).status
 
 
-def test_the_last_run_that_was_due_is_told(root: Path) -> None:
-    """By its entry; a refused one is a warning, and what came before it is forgotten."""
+def test_the_last_run_that_was_due_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the entries of a real one: what kept it from its audit is a warning until it is removed, or runs."""
     assert ("ok", -1) == (_check(root, "schedule").status, _check(root, "schedule").value)
+    now = datetime.now(UTC)
     with Appliance.unlock(root, SECRET) as appliance:
-        appliance._log.append("schedule.run", "", "failed")
-        assert "warning" == _check(root, "schedule", datetime.now(UTC)).status
-        appliance._log.append("schedule.run", "", "ok")
-    assert "ok" == _check(root, "schedule", datetime.now(UTC)).status
-    assert _check(root, "schedule", datetime.now(UTC)).value in range(600)
+        monkeypatch.setattr(appliance, "_now", lambda: now + timedelta(days=2))
+        added = now.isoformat(timespec="seconds")
+        wanted = Schedule("nightly", "0 2 * * *", "UTC", "gone", "panel", "default", added_utc=added)
+        appliance._workspace.catalogue.set_settings(packed({"nightly": Kept(wanted)}))
+        assert [""] == [run.audit for run in appliance.run_due()]
+        found = _check(root, "schedule", now)
+        assert ("warning", "seconds") == (found.status, found.unit)
+        assert found.value in range(600)
+        appliance._log.append("schedule.run", appliance._log.identifier("other"), "begins")
+        assert "warning" == _check(root, "schedule", now).status
+        appliance._log.append("schedule.run", appliance._log.identifier("nightly"), "begins")
+        assert "ok" == _check(root, "schedule", now).status
 
 
 def test_a_short_disk_stops_what_comes_in_and_is_told(
@@ -164,21 +243,18 @@ def test_a_short_disk_stops_what_comes_in_and_is_told(
 
 
 def test_files_are_counted_by_what_they_wait_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sealed findings, files set aside, and the receiver's spool."""
+    """Sealed findings, and the receiver's spool."""
+    _spool(root)
     for name, files in {
         "evidence/waiting": 3,
-        "quarantine": 2,
         "spool/ready": 4,
         "spool/arriving": 1,
     }.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         for number in range(files):
             (root / name / f"{number}.sealed").touch()
-    counted = [
-        (_check(root, name).value, _check(root, name).status)
-        for name in ("findings", "quarantine", "receiver")
-    ]
-    assert [(3, "ok"), (2, "ok"), (5, "ok")] == counted
+    counted = [(_check(root, name).value, _check(root, name).status) for name in ("findings", "receiver")]
+    assert [(3, "ok"), (5, "ok")] == counted
     monkeypatch.setenv("GRADAUDIT_HEALTH_SPOOL_FILES", "5")
     assert "warning" == _check(root, "receiver").status
     for name in ("evidence/damaged", "spool/quarantine"):
@@ -193,18 +269,20 @@ def test_a_receiver_that_should_run_and_does_not_is_critical(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ended without being stopped, or stopped where the site names one; the overview says so too."""
-    (root / "spool").mkdir()
-    spool, lock = Spool.__new__(Spool), root / "spool" / "lock"
-    spool.root = root / "spool"
-    (spool.root / "incoming").mkdir()
+    spool, lock = _spool(root), root / "spool" / "lock"
     assert ("ok", "there is none") == (_check(root, "listening").status, _check(root, "listening").told)
     spool.hold()
     spool.beat()
     beaten = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
     told = [_check(root, "listening", beaten + timedelta(minutes=past)).status for past in (1, 3)]
     assert ["ok", "critical"] == told
+    assert "is there and has said nothing" in _check(root, "listening", LATER).told
     assert receiver_needs(root, beaten + timedelta(minutes=1)) == ()
     assert ["nothing is received from the network" in need for need in receiver_needs(root, LATER)] == [True]
+    spool.release()  # as a kill does it: nobody need wait until it is silent for long
+    ended = _check(root, "listening", beaten + timedelta(minutes=1))
+    assert ("critical", True) == (ended.status, "without being stopped" in ended.told)
+    spool.hold()
     spool.beat(ending=True)
     spool.release()
     assert "ok" == _check(root, "listening", LATER).status
@@ -216,17 +294,61 @@ def test_a_receiver_that_should_run_and_does_not_is_critical(
 
 def test_what_was_received_and_nobody_takes_in_needs_somebody(root: Path) -> None:
     """By studies, once they have waited for a while; and what could not be taken in, at once."""
-    for name in ("ready", "quarantine"):
-        (root / "spool" / name).mkdir(parents=True)
+    spool = _spool(root)
     for study in "aab":
         (root / "spool" / "ready" / f"{study * 32}-{len(list(root.rglob('*'))):064}.sealed").touch()
     assert ("ok", 3) == (_check(root, "receiver").status, _check(root, "receiver").value)
     assert receiver_needs(root, datetime.now(UTC)) == ()
-    assert "warning" == _check(root, "receiver", LATER).status
+    soon = datetime.now(UTC) + timedelta(minutes=20)
+    assert ["warning", "critical"] == [_check(root, "receiver", when).status for when in (soon, LATER)]
     assert [need.partition(" and ")[0] for need in receiver_needs(root, LATER)] == ["2 received studies wait"]
     (root / "spool" / "quarantine" / "1.sealed").touch()
     with Appliance.unlock(root, SECRET) as appliance:
         assert any("1 received file could not" in need for need in appliance.overview().needs_me)
+    for one in spool.listed("ready"):
+        one.path.rename(spool.root / "arriving" / one.path.name)
+    assert "critical" == _check(root, "receiver", LATER).status  # nobody is there to hand them over
+    spool.hold()
+    assert "warning" == _check(root, "receiver", LATER).status
+    spool.release()
+
+
+def test_a_spool_with_another_thing_in_its_place_is_critical(root: Path) -> None:
+    """No address, one that is none, or a link to somewhere else: nothing of it is followed."""
+    spool = _spool(root)
+    assert "ok" == _check(root, "receiver").status
+    address = (spool.root / "receiver.json").read_bytes()
+    for text in (b"{}", b""):
+        (spool.root / "receiver.json").write_bytes(text)
+        assert "critical" == _check(root, "receiver").status
+        assert ["what is received: its address"] == [
+            need[: len("what is received: its address")] for need in receiver_needs(root, NOW)
+        ]
+    (spool.root / "receiver.json").write_bytes(address)
+    (spool.root / "ready").rmdir()
+    (spool.root / "ready").symlink_to("/etc")
+    assert ("critical", -1) == (_check(root, "receiver").status, _check(root, "receiver").value)
+    (spool.root / "ready").unlink()
+    shutil.move(spool.root, root.parent / "elsewhere")
+    spool.root.symlink_to(root.parent / "elsewhere")
+    assert "critical" == _check(root, "receiver").status
+    with Appliance.unlock(root, SECRET) as appliance:
+        assert any("what is received: " in need for need in appliance.overview().needs_me)
+
+
+def test_a_spool_that_is_full_is_told_before_senders_tell_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what the receiver's file lets it hold, and keeps free."""
+    spool, file = _spool(root), tmp_path / "receiver.toml"
+    file.write_text(f"{RECEIVER}[limits]\nspool_mib = 10\nkeep_free_mib = 0\n")
+    monkeypatch.setenv("GRADAUDIT_RECEIVER_FILE", str(file))
+    for mib, status in ((7, "ok"), (9, "warning"), (10, "critical")):
+        with (spool.root / "arriving" / f"{0:032}-{0:064}.sealed").open("wb") as sealed:
+            sealed.truncate(mib << 20)
+        assert status == _check(root, "receiver", datetime.now(UTC)).status
+    file.write_text(f"{RECEIVER}[limits]\nkeep_free_mib = {1 << 30}\n")
+    assert "critical" == _check(root, "receiver", datetime.now(UTC)).status
 
 
 def test_a_keyring_that_others_may_open_is_a_warning(root: Path) -> None:

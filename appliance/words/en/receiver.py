@@ -21,6 +21,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "{number} received file could not be taken in: `gradaudit quarantine ls` says why",
         "{number} received files could not be taken in: `gradaudit quarantine ls` says why",
     ),
+    "receiver.need.spool": "what is received: {told}",
     "receiver.need.listening": "nothing is received from the network: the receiver does not run; {told}",
     "receiver.need.certificates": "the receiver's certificates: {told}",
     "receiver.nothing": "nothing has been received that is complete",
