@@ -2,7 +2,8 @@
 # Set up the appliance in .venv beside this file, without root, and run one thing in it. See usage below.
 set -euo pipefail
 
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+unset CDPATH # of whoever calls: it leads elsewhere, and prints where
+HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 VENV=$(realpath -m "${GRADAUDIT_VENV:-$HERE/.venv}")
 MINIMUM_FREE_GIB=4
 TORCH_INDEX=""
@@ -194,7 +195,7 @@ run_checks() {
         say "== $name"
         "$@" || failed+=("$name")
     }
-    cd "$HERE"
+    cd -- "$HERE"
     check "ruff check" "$VENV/bin/ruff" check .
     check "ruff format" "$VENV/bin/ruff" format --check .
     check "mypy" "$VENV/bin/mypy"
@@ -353,7 +354,7 @@ run_site() { # run_site PYTHON MODULE ARGUMENT...: one of our modules that need 
     local python=$1 module=$2
     shift 2
     exec "$python" -I -c "import sys; sys.path.insert(0, sys.argv.pop(1)); from appliance.site.$module import main
-raise SystemExit(main())" "$(cd "$HERE" && pwd -P)" "$@"
+raise SystemExit(main())" "$(cd -- "$HERE" && pwd -P)" "$@"
 }
 
 run_offline() { # run_offline offline|rollback ARGUMENT...

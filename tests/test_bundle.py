@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -166,6 +166,91 @@ def test_a_version_that_does_not_start_is_not_switched_to(
     assert "version 1.0 here" == _in_use(site)
 
 
+def test_a_version_that_is_here_is_compared_with_a_bundle_that_is_checked(
+    site: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tampered bundle is refused also then; what is no longer as signed is made anew, beside."""
+    assert 0 == _offline(site, site.bundles["1.0"])
+    first = (site.folder / "site" / "current").resolve()
+    data = bytearray(site.bundles["1.0"].read_bytes())
+    data[-5000] ^= 1
+    for content in (bytes(data), bytes(data[:-4096])):
+        (tmp_path / "tampered").write_bytes(content)
+        assert 20 == _offline(site, tmp_path / "tampered")
+    assert "wheels/small-1.0" in capsys.readouterr().err
+    (first / "source" / "standin.py").write_text("def main():\n    print('other')\n")
+    assert 0 == _offline(site, site.bundles["1.0"])
+    assert "standin.py; it is made once more" in capsys.readouterr().err
+    second = (site.folder / "site" / "current").resolve()
+    assert f"{first.name}-1" == second.name
+    assert "version 1.0 here" == _in_use(site)
+    assert first == (site.folder / "site" / "previous").resolve()
+    (first / "source" / "more.py").touch()
+    assert 0 == _offline(site, site.bundles["1.0"])
+    assert second == (site.folder / "site" / "current").resolve()
+
+
+class Cut(BaseException):
+    """The power goes."""
+
+
+@pytest.mark.parametrize("act", ["rollback", "upgrade"])
+def test_a_switch_that_is_cut_off_loses_no_way(
+    act: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every step on the disk: something is in use, and the next rollback comes to the other version."""
+    for step in range(20):
+        folder, left = tmp_path / str(step), [step]
+        for name in "abc":
+            (folder / "versions" / name).mkdir(parents=True)
+            (folder / "versions" / name / "complete").touch()
+        (folder / "current").symlink_to("versions/b")
+        (folder / "previous").symlink_to("versions/a")
+
+        def counted(name: str, left: list[int] = left) -> Callable[..., object]:
+            real = getattr(Path, name)
+
+            def act_of(*given: object, **more: object) -> object:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Cut
+                return real(*given, **more)
+
+            return act_of
+
+        with monkeypatch.context() as patch:
+            for name in ("replace", "symlink_to", "unlink"):
+                patch.setattr(Path, name, counted(name))
+            try:
+                if act == "rollback":
+                    offline.roll_back(folder)
+                else:
+                    offline._switch(folder, folder / "versions" / "c")
+                ended = True
+            except Cut:
+                ended = False
+        used = (folder / "current").resolve().name
+        assert used in ("ab" if act == "rollback" else "bc")
+        offline.roll_back(folder)
+        other = {"a": "b", "b": "a", "c": "b"}[used]
+        assert (other, used) == tuple((folder / link).resolve().name for link in ("current", "previous"))
+        if ended:
+            break
+    assert ended and step > 3
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(3)", "import time; time.sleep(60)", "print('none')"])
+def test_layers_that_cannot_be_tried_refuse(
+    code: str, monkeypatch: pytest.MonkeyPatch, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line and a hint, whatever the trial does."""
+    monkeypatch.setattr(machine, "_LAYERS", code)
+    monkeypatch.setattr(machine, "_TIMEOUT_S", 0.5)
+    asked = ["offline", str(made.bundles["1.0"]), "--key", made.words, "--into", str(tmp_path), "--check"]
+    assert 1 == offline.main(asked)
+    assert "error: the kernel's layers of isolation could not be tried: " in capsys.readouterr().err
+
+
 def test_without_a_version_before_there_is_no_way_back(
     site: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,7 +277,7 @@ def test_an_older_bundle_is_taken_only_when_asked_for(
 def test_a_bundle_serves_units_by_the_link(site: Made) -> None:
     """`install.sh service` of an installed version names `current`, so units follow an upgrade."""
     command = [
-        site.folder / "site" / "current" / "source" / "install.sh",
+        "site/current/source/install.sh",
         "service",
         "--print",
         "--user",
@@ -201,9 +286,12 @@ def test_a_bundle_serves_units_by_the_link(site: Made) -> None:
     shutil.copytree(
         Path(bundle.__file__).parent.parent / "units", site.folder / "site/current/source/appliance/units"
     )
+    elsewhere = site.folder / "elsewhere"  # whoever calls goes there by CDPATH
+    (elsewhere / "site/current/source").mkdir(parents=True)
     done = subprocess.run(
         [*command, "--workspace", "/srv/w", "--credential", "/etc/c.cred"],
-        env=os.environ | {"GRADAUDIT_HIDDEN": ""},
+        cwd=site.folder,
+        env=os.environ | {"GRADAUDIT_HIDDEN": "", "CDPATH": str(elsewhere)},
         capture_output=True,
         text=True,
         check=True,

@@ -209,6 +209,10 @@ class Bundle:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def rewind(self) -> None:
+        """Be ready for another `unpack`."""
+        self._file.seek(self.begins)
+
     @property
     def words(self) -> str:
         """The ten words of the key that signed it."""

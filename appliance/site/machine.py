@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from appliance.site.bundle import Needs
+from appliance.site.bundle import Needs, Refused
 
 _GIB: Final = 1 << 30
 _TIMEOUT_S: Final = 10.0
@@ -87,15 +87,24 @@ def layers(code: Path) -> dict[str, str]:
 
     Args:
         code: folder with our packages.
+
+    Raises:
+        Refused: they could not be tried.
     """
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _LAYERS, str(code)],
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=True,
-    )
-    told: dict[str, str] = json.loads(done.stdout)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _LAYERS, str(code)],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+        )
+        told: dict[str, str] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError) as failed:
+        why = "it took too long" if isinstance(failed, subprocess.TimeoutExpired) else "the trial ended early"
+        raise Refused(
+            f"the kernel's layers of isolation could not be tried: {why}", "try again; nothing was installed"
+        ) from failed
     return told
 
 

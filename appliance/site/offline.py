@@ -5,8 +5,9 @@
     FOLDER/bundle.key               the key whose bundles are taken here
 
 A version is made in its own place and looked at before the link is moved, so an installation that fails or is
-cut off changes nothing that is in use. A workspace is nowhere near: neither act knows where one is. Standard
-library alone.
+cut off changes nothing that is in use. One that is there already is compared with the bundle; where it is not
+the same any more, it is made once more, beside, as DIGEST-1. A workspace is nowhere near: neither act knows
+where one is. Standard library alone.
 """
 
 from __future__ import annotations
@@ -14,21 +15,25 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from appliance.site import machine
-from appliance.site.bundle import KEY, MANIFEST, Bundle, Refused, parse
+from appliance.site.bundle import KEY, MANIFEST, Bundle, Refused, measured, parse
 
 FOLDER: Final = "/opt/gradaudit"
 CURRENT, PREVIOUS, VERSIONS, COMPLETE = "current", "previous", "versions", "complete"
 HASHES: Final = "requirements.hashed"
 _TAIL: Final = 15
+_MADE_THERE: Final = re.compile(r"/__pycache__/|\.egg-info/")
+"""What Python and pip leave beside the sources."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,9 +101,8 @@ def install(file: Path, folder: Path, words: str, *, older: bool = False, check:
             return
         with _alone(folder):
             _expect_newer(bundle, folder, allowed=older)
-            version = folder / VERSIONS / bundle.identity
-            if not (version / COMPLETE).exists():
-                _make(bundle, version)
+            _settle(folder)
+            version = _installed(bundle, folder)
             _write(folder / KEY, bundle.key.line())
             _switch(folder, version)
     say(f"in use: version {bundle.manifest.version} of {bundle.manifest.made}, {version}")
@@ -168,6 +172,48 @@ def _expect_newer(bundle: Bundle, folder: Path, *, allowed: bool) -> None:
         )
 
 
+def _installed(bundle: Bundle, folder: Path) -> Path:
+    """The version of a bundle that was checked whole: the one here if it is as signed, else a new one."""
+    in_use = (folder / CURRENT).resolve()
+    checked = False
+    for number in count():
+        version = folder / VERSIONS / (bundle.identity + (f"-{number}" if number else ""))
+        if not (version / COMPLETE).exists() and version.resolve() != in_use:
+            break
+        if not checked:
+            bundle.unpack(None)
+            bundle.rewind()
+            checked = True
+        if why := _differs(bundle, version):
+            say(f"not as it was installed: {why}; it is made once more, beside")
+        else:
+            return version
+    _make(bundle, version)
+    return version
+
+
+def _differs(bundle: Bundle, version: Path) -> str:
+    """What of an installed version is not as the bundle has it, or does not start; empty where nothing is."""
+    source = version / "source"
+    listed = {one.name: one for one in bundle.manifest.files if one.name.startswith("source/")}
+    there = {
+        path.relative_to(version).as_posix()
+        for path in source.rglob("*")
+        if (path.is_symlink() or not path.is_dir()) and not _MADE_THERE.search(path.as_posix())
+    }
+    if odd := sorted(there ^ set(listed)):
+        return f"{version / odd[0]}"
+    for name, member in listed.items():
+        path = version / name
+        if path.is_symlink() or not path.is_file() or measured(name, path) != member:
+            return f"{path}"
+    try:
+        _look(version)
+    except (Refused, OSError):
+        return f"{version / 'venv'}"
+    return ""
+
+
 def _make(bundle: Bundle, version: Path) -> None:
     """Everything of one version, in its own folder; nothing of it stays where that fails."""
     if version.exists():
@@ -181,7 +227,8 @@ def _make(bundle: Bundle, version: Path) -> None:
         _environment(version)
         shutil.rmtree(version / "wheels")
         shutil.rmtree(version / "start")
-        subprocess.run(["sync", "-f", str(version)], check=True)
+        if subprocess.run(["sync", "-f", str(version)], check=False).returncode:
+            raise Refused("what was written does not reach the disk", "look at it with dmesg; try again")
         _write(version / COMPLETE, b"")
     except BaseException:
         shutil.rmtree(version, ignore_errors=True)
@@ -209,10 +256,14 @@ def _environment(version: Path) -> None:
     _run("the pinned packages", version, [*quiet, *hashed, "--requirement", str(version / HASHES)])
     _run("the appliance", version, [*quiet, "--no-build-isolation", "--editable", str(source)])
     say("looking whether it starts")
+    _look(version)
+
+
+def _look(version: Path) -> None:
     _run(
         "the look at what was installed",
         version,
-        [str(venv / "bin" / "gradaudit"), "doctor", "--installation"],
+        [str(version / "venv" / "bin" / "gradaudit"), "doctor", "--installation"],
     )
 
 
@@ -243,6 +294,7 @@ def roll_back(folder: Path) -> None:
         Refused: there is none.
     """
     with _alone(folder):
+        _settle(folder)
         before = folder / PREVIOUS
         if not (before / COMPLETE).exists() or before.resolve() == (folder / CURRENT).resolve():
             raise Refused("there is no version before this one", f"look into {folder / VERSIONS}")
@@ -253,21 +305,38 @@ def roll_back(folder: Path) -> None:
 
 
 def _switch(folder: Path, version: Path) -> None:
-    """Move the links; whoever looks sees the old version or the new one, never none."""
+    """Move the links; whoever looks sees the old version or the new one, never none.
+
+    `previous` moves after `current` has, and where it will go is written down before: see `_settle`.
+    """
     current = folder / CURRENT
     if current.is_symlink() and current.resolve() == version.resolve():
         return
     if current.is_symlink():
-        _link(folder / PREVIOUS, current.readlink())
-    _link(current, Path(VERSIONS) / version.name)
+        _beside(folder / PREVIOUS, current.readlink())
+        _sync(folder)
+    _beside(current, Path(VERSIONS) / version.name).replace(current)
+    _sync(folder)
+    _settle(folder)
 
 
-def _link(link: Path, target: Path) -> None:
+def _settle(folder: Path) -> None:
+    """End what a switch that was cut off has begun: forward where `current` has moved, else back."""
+    before = folder / f".{PREVIOUS}.new"
+    if not before.is_symlink():
+        return
+    if before.resolve() == (folder / CURRENT).resolve():
+        before.unlink()
+    else:
+        before.replace(folder / PREVIOUS)
+    _sync(folder)
+
+
+def _beside(link: Path, target: Path) -> Path:
     beside = link.with_name(f".{link.name}.new")
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
-    beside.replace(link)
-    _sync(link.parent)
+    return beside
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -311,7 +380,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _say_what_next(folder: Path) -> None:
     bin_ = folder / CURRENT / "venv" / "bin" / "gradaudit"
     say(f"next:\n  {bin_} doctor        # what this machine still lacks")
-    say("  systemctl restart gradaudit-serve.service   # where it runs: still the version before")
+    say("  systemctl try-restart gradaudit-serve.service gradaudit-receive.service   # still the other one")
 
 
 def _code() -> Path:

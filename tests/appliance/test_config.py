@@ -230,7 +230,7 @@ def test_the_commands_show_and_check(tmp_path: Path) -> None:
     assert list(KEYS) == list(rows)
     assert 0 == _gradaudit("config", "check", str(file)).returncode
     _file(tmp_path, "[disk]\nminimum_free = 4\n")
-    for given in (("config", "check", str(file)), ("--config", str(file), "health")):
+    for given in (("config", "check", str(file)), ("--config", str(file), "config", "show")):
         done = _gradaudit(*given)
         assert 2 == done.returncode
         assert f"error: {file}:2: there is no key 'disk.minimum_free'\nhint: did you mean" in done.stderr
