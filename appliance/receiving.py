@@ -8,22 +8,24 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.collected import Collected
-from appliance.errors import Busy, CannotWrite, IntegrityError, NotNow, UsageError
+from appliance.errors import Busy, CannotWrite, NotNow, UsageError
 from appliance.receiver import spool as places
 from appliance.receiver import tally
 from appliance.receiver.sealing import Address
 from appliance.receiver.views import CountRow, ReceivedView, SpoolView, TakenView
+from appliance.site.room import expect_room
 from appliance.views import Progress
 from appliance.workspace.keyslots import canonical
 
 if TYPE_CHECKING:
-    from appliance.receiver.spool import Spool
+    from appliance.receiver.spool import Received, Spool
 
 Step = Callable[[Progress], None]
 _TALLY: Final = "receiver_tally"  # setting: counts that have their entries
@@ -57,30 +59,49 @@ class Receiving(Collected):
 
         Raises:
             Busy: another command is writing; the next call goes on.
-            NotNow: no memory for a batch; the others were taken in.
-            IntegrityError: somebody else has put another address into the spool.
+            NotNow: the disk is nearly full; or no memory for a batch, and the others were taken in.
+            ForeignSpool: somebody else has put another address into the spool.
+            UsageError: the address in the spool is none.
         """
-        from appliance.readers import parser
-        from appliance.receiver.taking import batches, take
+        from appliance.receiver.taking import batches
 
-        spool = self._spool()
+        try:
+            spool = self._spool()
+        except (places.ForeignSpool, UsageError):
+            with self._act(_TAKE, self._workspace.workspace_id):
+                raise
         if spool is None:
             return TakenView()
         self._log_door(spool)
         self._give_up_waiting(spool)
         taken, lacking = TakenView(), None
         for batch in batches(spool.listed(places.READY)):
-            groups = Counter(one.group for one in batch)
+            expect_room(self._workspace.root)  # before an entry that would say no more than that
             try:
-                with self._act(_TAKE, *groups):
-                    for group, files in groups.items():
-                        self._record(_STUDY, group, "noted", detail_digest=_digest({"files": files}))
-                    taken = _sum(taken, take(self._workspace, spool, batch, parser, step, workers))
+                with self._workspace.writing():
+                    taken = _sum(taken, self._take_batch(spool, batch, step, workers))
             except NotNow as error:
                 lacking = error
         if lacking is not None:
             raise lacking
         return taken
+
+    def _take_batch(self, spool: Spool, listed: list[Received], step: Step, workers: int) -> TakenView:
+        """Take in what is still there of a batch; the caller holds the writer's lock."""
+        from appliance.readers import parser
+        from appliance.receiver.taking import take
+
+        batch = [one for one in listed if one.path.exists()]
+        groups = Counter(one.group for one in batch)
+
+        def note() -> None:
+            for group, files in groups.items():
+                self._record(_STUDY, group, "noted", detail_digest=_digest({"files": files}))
+
+        if not batch:
+            return TakenView()
+        with self._act(_TAKE, *groups, turn=nullcontext()):
+            return take(self._workspace, spool, batch, parser, step, workers, note)
 
     def retry_received(self) -> int:
         """Let what stays in the spool's quarantine be taken in again; how many files.
@@ -90,7 +111,8 @@ class Receiving(Collected):
         """
         spool = self._expect_spool()
         with self._act("receiver.retry", self._workspace.workspace_id):
-            files = spool.listed(places.QUARANTINE)
+            ready = {one.path.name for one in spool.listed(places.READY)}  # a newer copy
+            files = [one for one in spool.listed(places.QUARANTINE) if one.path.name not in ready]
             spool.move(files, places.READY)
         return len(files)
 
@@ -123,7 +145,7 @@ class Receiving(Collected):
             return None
         spool = places.Spool(root)
         if spool.address != self._receivers_address():
-            raise IntegrityError(
+            raise places.ForeignSpool(
                 "somebody has put another address into the receiver's spool",
                 "What came since is sealed to somebody else: see docs/receiver.md.",
             )

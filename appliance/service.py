@@ -1,6 +1,7 @@
 """`gradaudit serve`: looks every minute for runs that are due, and starts them. systemd supervises it.
 
-What a receiver has sealed meanwhile it takes into the workspace.
+What a receiver has sealed meanwhile it takes into the workspace; trouble with that has its own pauses, and
+neither keeps runs waiting nor ends it.
 
 It never trusts a long sleep: whatever clocks do, it looks again within a minute. What goes wrong is said,
 counted and tried again later, further apart each time; only a log or workspace that is not what was signed
@@ -9,6 +10,7 @@ ends it, since going on would write into what has to be kept as it is.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.carried_out import Stopped
 from appliance.errors import ApplianceError, Busy, IntegrityError, Locked, LockedOut, UsageError
+from appliance.receiver.spool import ForeignSpool
 from appliance.redaction import fault_line
 from appliance.words.table import count, tell
 
@@ -54,6 +57,7 @@ class Service:
         self._stop = threading.Event()
         self._open: Appliance | None = None
         self._failures = 0
+        self._receiving_failures, self._receiving_again_s = 0, -math.inf
 
     def stop(self) -> None:
         """End it after the step at work; called by a signal."""
@@ -90,7 +94,6 @@ class Service:
         """
         try:
             self._tell(self._opened().run_due(self._step))
-            self._opened().take_received(self._step)
         except Stopped:
             return 0.0
         except IntegrityError:
@@ -98,7 +101,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - a daemon goes on; a fault id may be said, no value
             return self._failed(error)
         self._failures = 0
-        return _to_next_minute()
+        return self._received()
 
     # -- how it is done --------------------------------------------------------------------------------
 
@@ -134,13 +137,41 @@ class Service:
             with suppress(ApplianceError):
                 opened.close()
 
+    def _received(self) -> float:
+        """Take in what was received, unless that failed just now; seconds to wait until the next look.
+
+        Raises:
+            IntegrityError: log or workspace are not what was signed.
+        """
+        if self._open is not None and time.monotonic() >= self._receiving_again_s:
+            try:
+                self._open.take_received(self._step)
+                self._receiving_failures = 0
+            except Stopped:
+                return 0.0
+            except Exception as error:
+                if isinstance(error, IntegrityError) and not isinstance(error, ForeignSpool):
+                    raise
+                self._receiving_failures += 1
+                pause = self._told("service.receiving", error, self._receiving_failures)
+                self._receiving_again_s = time.monotonic() + pause - MINUTE_S / 2  # looks come by the minute
+                if not isinstance(error, ApplianceError):
+                    self._close(failed=True)
+        if self._receiving_failures:
+            self._supervisor.alive(count("service.receiving.failing", self._receiving_failures))
+        return _to_next_minute()
+
+    def _told(self, sentence: str, error: Exception, failures: int) -> float:
+        """Say what failed; seconds until it is tried again, longer each time."""
+        why = str(error) if isinstance(error, ApplianceError) else fault_line(error)
+        pause = MINUTE_S if isinstance(error, Busy) else min(MINUTE_S * 2 ** (failures - 1), _LONGEST_S)
+        self._say(tell(sentence, why=why, again=count("service.again", round(pause / MINUTE_S))))
+        return pause
+
     def _failed(self, error: Exception) -> float:
         """Say it, open anew at the next look where that may help, and wait longer each time."""
-        told = str(error) if isinstance(error, ApplianceError) else fault_line(error)
         self._failures += 1
-        pause = MINUTE_S if isinstance(error, Busy) else min(MINUTE_S * 2 ** (self._failures - 1), _LONGEST_S)
-        minutes = round(pause / MINUTE_S)
-        self._say(tell("service.failed", why=told, again=count("service.again", minutes)))
+        pause = self._told("service.failed", error, self._failures)
         self._supervisor.alive(count("service.failing", self._failures))
         if not isinstance(error, Busy):
             self._close(failed=True)

@@ -137,12 +137,13 @@ class _Instance:
         name: the file that pynetdicom removes afterwards: none.
         status: what the answer will be when it is not success; what comes then is read and thrown away.
         reason: a word for that.
+        ended: whether nothing of it lies in the spool any more that has no name.
     """
 
     name: Final = "/nonexistent"
 
     def __init__(self, spool: Spool, limits: Limits, command: Any, transfer_syntax: str) -> None:
-        self.status, self.reason = SUCCESS, ""
+        self.status, self.reason, self.ended = SUCCESS, "", False
         self._incoming: Incoming | None = None
         self._head, self._syntax = bytearray(), transfer_syntax
         self._instance = str(command.AffectedSOPInstanceUID)
@@ -208,6 +209,7 @@ class _Instance:
 
     def close(self) -> None:
         """It was answered, or never will be."""
+        self.ended = True
         if self._incoming is not None:
             self._incoming.discard()
 
@@ -241,12 +243,15 @@ class _Provider(DIMSEServiceProvider):  # type: ignore[misc]
         self._spool, self._limits = spool, limits
         self._command_bytes = 0
         self._end = 0.0
-        self._instance: _Instance | None = None
+        self._context = 0
+        self._instance: _Instance | None = None  # to which fragments go
+        self._open: list[_Instance] = []  # with those that wait for their answer
+        self._over = False
         self.refused = ""
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """In the thread that reads: what is not allowed ends the association at once."""
-        if self.refused:
+        if self.refused or self._over:
             return
         try:
             for context, fragment in primitive.presentation_data_value_list:
@@ -260,9 +265,10 @@ class _Provider(DIMSEServiceProvider):  # type: ignore[misc]
             self._end_with("malformed")
 
     def discard(self) -> None:
-        """The association is over: what was not answered comes to nothing."""
-        if self._instance is not None:
-            self._instance.close()
+        """The association is over, and nobody answers any more: what was not answered comes to nothing."""
+        self._over = True
+        for one in self._open:
+            one.close()
 
     def _take(self, context: int, fragment: bytes) -> None:
         if not fragment:
@@ -270,8 +276,11 @@ class _Provider(DIMSEServiceProvider):  # type: ignore[misc]
         if self.message is None:
             if self.msg_queue.qsize() > 1:  # one operation at a time was agreed
                 raise Refused("unasked")
-            self._command_bytes, self._instance = 0, None
+            self._command_bytes, self._instance, self._context = 0, None, context
             self._end = time.monotonic() + self._limits.object_s
+            self._open = [one for one in self._open if not one.ended]
+        elif context != self._context:
+            raise Refused("context")
         if time.monotonic() > self._end:
             raise Refused("too-slow")
         if fragment[0] & _COMMAND:
@@ -299,9 +308,11 @@ class _Provider(DIMSEServiceProvider):  # type: ignore[misc]
         if agreed is None or message.command_set.AffectedSOPClassUID != agreed.abstract_syntax:
             raise Refused("context")
         self._instance = _Instance(self._spool, self._limits, message.command_set, agreed.transfer_syntax[0])
+        self._open.append(self._instance)
         message._data_set_file = self._instance
 
     def _end_with(self, reason: str) -> None:
         self.refused = reason
-        self.discard()
+        if self.message is not None and self._instance is not None:  # else it is complete, and being answered
+            self._instance.close()
         self.dul.event_queue.put("Evt19")

@@ -7,6 +7,7 @@ network ──► door (TLS, peer, limits) ──► association | mllp ──�
 
 from __future__ import annotations
 
+import errno
 import ssl
 import threading
 import time
@@ -16,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError, CannotWrite, UsageError
+from appliance.errors import ApplianceError, Busy, CannotWrite, UsageError
 from appliance.receiver.door import Door
 from appliance.receiver.mllp import Messages
 from appliance.receiver.settings import Settings
@@ -65,10 +66,12 @@ class Handover:
         if over:
             try:
                 self._spool.move([one for one in self._spool.listed(ARRIVING) if one.group in over], READY)
-            except CannotWrite:
+            except (CannotWrite, OSError) as error:
                 with self._turn:
                     self._groups = begun | self._groups
-                raise
+                if isinstance(error, CannotWrite):
+                    raise
+                raise CannotWrite(f"cannot look into the spool: {error.strerror}") from None
         return len(over)
 
 
@@ -82,7 +85,9 @@ class Receiver:
         say: one line for whoever reads its output.
 
     Raises:
-        ApplianceError: no spool, certificates that cannot be used, an address that cannot be listened on.
+        UsageError, Locked: no spool, certificates that cannot be used, a port that is not for this account.
+        Busy: another one receives, or the address cannot be listened on now: the next start may.
+        CannotWrite: the disk refuses.
     """
 
     def __init__(
@@ -151,7 +156,9 @@ class Receiver:
                 guests = doors["dicom"].guests if doors else None
                 doors["hl7"] = Door(settings.hl7, context, peers, limits, self._tally, messages.serve, guests)
         except OSError as error:
-            raise UsageError(
+            # an address comes with its network, and another process may leave: worth another start
+            kind = UsageError if error.errno in (errno.EACCES, errno.EPERM) else Busy
+            raise kind(
                 f"the receiver cannot listen: {error.strerror}", "Give a free address of this machine."
             ) from None
         return doors

@@ -105,12 +105,14 @@ class Settings:
     """The file as it was read.
 
     Attributes:
+        file: where it was read.
         certificate, key, authorities: PEM files.
         dicom, hl7: None where it does not listen for that.
         ae_title: its own; "" without DICOM.
         peers: by fingerprint.
     """
 
+    file: Path
     certificate: Path
     key: Path
     authorities: Path
@@ -124,7 +126,8 @@ class Settings:
         """TLS 1.2 or later with forward secrecy (BCP 195), and nobody without a certificate of ours.
 
         Raises:
-            UsageError: a file is missing, does not belong to the others, or others may read the key.
+            UsageError: a file is missing, does not belong to the others, may be written to by others, or
+                others may read the key.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -132,14 +135,8 @@ class Settings:
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
         context.num_tickets = 0
         context.verify_mode = ssl.CERT_REQUIRED
-        for name in ("certificate", "key", "authorities"):
-            try:
-                with getattr(self, name).open("rb") as file:
-                    mode = os.fstat(file.fileno()).st_mode
-            except OSError as error:
-                raise UsageError(f"the receiver's {name} cannot be read: {error.strerror}", _HINT) from None
-            if name == "key" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise UsageError("other accounts may open the receiver's key", "chmod 600 the file.")
+        for name in ("file", "certificate", "key", "authorities"):
+            _expect_ours(name, getattr(self, name))
         try:
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
             context.load_verify_locations(self.authorities)
@@ -177,6 +174,7 @@ def read(path: Path) -> Settings:
     if hl7 is not None:
         _expect_keys(_table(document, "hl7"), "[hl7]", {"listen"})
     return Settings(
+        path,
         **places,
         dicom=_listen(dicom),
         hl7=_listen(hl7),
@@ -184,6 +182,25 @@ def read(path: Path) -> Settings:
         peers=_peers(document["peer"]),
         limits=_limits(_table(document, "limits") if "limits" in document else {}),
     )
+
+
+def _expect_ours(name: str, path: Path) -> None:
+    """Nobody but root and this account can have written it; a key nobody else reads."""
+    try:
+        with path.open("rb") as file:
+            status, above = os.fstat(file.fileno()), path.resolve().parent.stat()
+    except OSError as error:
+        raise UsageError(f"the receiver's {name} cannot be read: {error.strerror}", _HINT) from None
+    if name == "key" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError("other accounts may open the receiver's key", "chmod 600 the file.")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UsageError(f"other accounts may write to the receiver's {name}", "chmod go-w the file.")
+    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
+        raise UsageError(f"other accounts may replace the receiver's {name}", "chmod o-w its folder.")
+    if {status.st_uid, above.st_uid} - {0, os.geteuid()}:
+        raise UsageError(
+            f"the receiver's {name} belongs to another account", "chown root the file and its folder."
+        )
 
 
 def fingerprint_of(text: str) -> str:

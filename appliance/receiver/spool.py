@@ -6,12 +6,14 @@
     spool/ready/<group>-<name>.sealed       of a study to which nothing was added for a while
     spool/quarantine/<group>-<name>.sealed  could not be taken in; never removed by itself
 
-A name is a keyed digest of the content, so what is sent twice lies there once. What has its name is on disk:
-bytes, then the name, then the folder are flushed before anybody is told that it was received.
+A name is a keyed digest of the content, so what is sent twice lies there once: the new copy in the place of
+the old one, which may have been damaged since. Its bytes, then the name, then the folder are flushed before
+anybody is told that it was received.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -26,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import Busy, CannotWrite
+from appliance.errors import Busy, CannotWrite, IntegrityError
 from appliance.receiver.sealing import Address, Sealing
 from appliance.workspace.durable import FILE_MODE, make_directory, sync_directory
 
@@ -40,6 +42,10 @@ GROUP_DIGITS: Final = 32
 _NAME: Final = re.compile(rf"([0-9a-f]{{{GROUP_DIGITS}}})-([0-9a-f]{{64}})\.sealed")
 _HOLD_S: Final = 0.05  # between two tries
 _LOOK_S: Final = 2.0  # between two looks at how full it is
+
+
+class ForeignSpool(IntegrityError):
+    """The address in the spool is not the workspace's."""
 
 
 class TooLarge(Exception):
@@ -75,7 +81,8 @@ class Spool:
             make_directory(root / folder)
         self._most_bytes, self._keep_free = most_bytes, keep_free
         self._turn = threading.Lock()
-        self._looked_s, self._left = -_LOOK_S, 0
+        self._counting = threading.Lock()  # of these three
+        self._looked_s, self._left, self._asked = -_LOOK_S, 0, 0
         self._lock = -1
 
     # -- receiving -------------------------------------------------------------------------------------
@@ -88,6 +95,7 @@ class Spool:
 
         Raises:
             Busy: another one receives.
+            CannotWrite: the disk refuses.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._lock = os.open(self.root / LOCK, flags, FILE_MODE)
@@ -97,8 +105,20 @@ class Spool:
                 self.release()
                 raise Busy("another receiver uses this spool", "Stop that one first.")
             time.sleep(_HOLD_S)
-        for left in (self.root / INCOMING).iterdir():
-            left.unlink(missing_ok=True)
+        try:
+            self._sweep()
+        except OSError as error:
+            self.release()
+            raise CannotWrite(f"cannot write to the spool: {error.strerror}", "Free some space.") from None
+
+    def _sweep(self) -> None:
+        """What was half done goes; what has its name is on disk, also where its folder was not flushed."""
+        with os.scandir(self.root / INCOMING) as entries:
+            for left in entries:
+                if not left.is_dir(follow_symlinks=False):  # a folder is nothing of ours
+                    Path(left.path).unlink(missing_ok=True)
+        for folder in (ARRIVING, READY):
+            sync_directory(self.root / folder)
 
     def _held(self) -> bool:
         try:
@@ -121,16 +141,39 @@ class Spool:
 
     def has_room(self) -> bool:
         """Whether more may be received: a look at the disk every two seconds, less what came since."""
+        with self._counting:
+            return self._room() > 0
+
+    def ask(self, size: int) -> None:
+        """So many bytes will be written; `written` says that they were, or could not be.
+
+        Raises:
+            OSError: there is no room for them.
+        """
+        with self._counting:
+            if self._room() < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._left -= size
+            self._asked += size
+
+    def written(self, size: int) -> None:
+        """What was asked for lies on the disk."""
+        with self._counting:
+            self._asked -= size
+
+    def give_back(self, incoming: Path, size: int) -> None:
+        """Remove what comes to nothing; its room is free at once."""
+        with self._counting, suppress(OSError):
+            incoming.unlink()  # where it has its name already, it is no longer there
+            self._left += size
+
+    def _room(self) -> int:
         if time.monotonic() - self._looked_s >= _LOOK_S:
             facts = os.statvfs(self.root)
             free = facts.f_bavail * facts.f_frsize - self._keep_free
-            self._left = min(free, self._most_bytes - self.used_bytes())
+            self._left = min(free, self._most_bytes - self.used_bytes()) - self._asked
             self._looked_s = time.monotonic()
-        return self._left > 0
-
-    def grown(self, size: int) -> None:
-        """So many bytes were written."""
-        self._left -= size
+        return self._left
 
     def begin(self, limit: int) -> Incoming:
         """Something that arrives, of at most `limit` bytes.
@@ -141,25 +184,29 @@ class Spool:
         return Incoming(self, limit)
 
     def settle(self, incoming: Path, group: str, name: str) -> bool:
-        """Give a complete file its name; False where it was there already. It is on disk afterwards.
+        """Give a complete file its name; False where the same waits already. It is on disk afterwards.
+
+        It takes the place of the one that waits: whether that one is whole, and on disk, nobody here can say.
+        What lies in the quarantine is not counted on either.
 
         Raises:
             OSError: the disk refuses.
         """
         file = f"{group}-{name}.sealed"
         with self._turn:
-            if any((self.root / folder / file).exists() for folder in (ARRIVING, READY, QUARANTINE)):
-                incoming.unlink(missing_ok=True)
-                return False
-            incoming.replace(self.root / ARRIVING / file)
-            sync_directory(self.root / ARRIVING)
-        return True
+            waits = [self.root / name for name in (ARRIVING, READY) if (self.root / name / file).exists()]
+            folder = waits[0] if waits else self.root / ARRIVING
+            incoming.replace(folder / file)
+            sync_directory(folder)
+        return not waits
 
     # -- from one folder to the next -------------------------------------------------------------------
 
     def listed(self, folder: str) -> list[Received]:
         """The files of a folder, group by group; anything else that lies there is none."""
-        found = ((_NAME.fullmatch(name), name) for name in sorted(os.listdir(self.root / folder)))  # noqa: PTH208
+        with os.scandir(self.root / folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        found = ((_NAME.fullmatch(name), name) for name in names)
         return [Received(known[1], self.root / folder / name) for known, name in found if known is not None]
 
     def move(self, files: list[Received], folder: str) -> None:
@@ -209,7 +256,12 @@ class Incoming:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.fdopen(os.open(self._path, flags, FILE_MODE), "wb", buffering=0)
         self._ended = False
-        self._write(self._sealing.head)
+        self._size = 0
+        try:
+            self._write(self._sealing.head)
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, piece: bytes) -> None:
         """Take the next piece.
@@ -242,14 +294,17 @@ class Incoming:
         if not self._ended:
             self._ended = True
             self._file.close()
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            self._spool.give_back(self._path, self._size)
 
     def _write(self, data: bytes) -> None:
+        self._spool.ask(len(data))
+        self._size += len(data)
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
-        self._spool.grown(len(data))
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        finally:
+            self._spool.written(len(data))
 
 
 def create(root: Path, address: Address) -> None:

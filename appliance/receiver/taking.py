@@ -53,7 +53,10 @@ def batches(files: Sequence[Received]) -> Iterator[list[Received]]:
     batch: list[Received] = []
     size = 0
     for one in files:
-        bytes_ = one.path.stat().st_size
+        try:
+            bytes_ = one.path.stat().st_size
+        except FileNotFoundError:  # taken in by somebody else meanwhile
+            continue
         if batch and (len(batch) >= limits.BATCH_FILES or size + bytes_ > limits.BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -70,8 +73,12 @@ def take(
     start_worker: Callable[[Sequence[Path]], Worker],
     step: Callable[[Progress], None],
     workers: int,
+    taken: Callable[[], None],
 ) -> TakenView:
-    """Take one batch in; the caller holds the writer's lock, and has logged what is done here.
+    """Take one batch in; the caller holds the writer's lock, and has logged that it begins.
+
+    Args:
+        taken: called when the workspace has it, before it leaves the spool.
 
     Raises:
         NotNow: this machine has no memory for it at the moment.
@@ -96,7 +103,9 @@ def take(
         and one.received not in kept
     ]
     aside = [one.received for one in opened if one.received not in kept and one.received not in refused]
+    taken()
     spool.move(aside, QUARANTINE)
+    _drop_damaged(workspace, spool, kept)
     spool.remove([*kept, *refused])
     groups = {one.group for one in batch}
     return TakenView(len(batch), len(groups), images, reports, duplicates, len(aside), len(refused))
@@ -117,8 +126,9 @@ def _in_memory(workspace: Workspace, batch: Sequence[Received]) -> Iterator[tupl
 def _open(workspace: Workspace, received: Received, path: Path) -> _Opened:
     digest = hashlib.sha256()
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    source = os.open(received.path, flags)
+    source = -1
     try:
+        source = os.open(received.path, flags)
         vault, workspace_id = workspace.keys.vault, bytes.fromhex(workspace.workspace_id)
         found = unsealed(source, vault, workspace_id, received.path.name)
         new = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -135,8 +145,19 @@ def _open(workspace: Workspace, received: Received, path: Path) -> _Opened:
             f"what was received cannot be opened in memory: {error.strerror}", "Free some memory; it waits."
         ) from None
     finally:
-        os.close(source)
+        if source >= 0:
+            os.close(source)
     return _Opened(received, path, digest.hexdigest())
+
+
+def _drop_damaged(workspace: Workspace, spool: Spool, kept: Sequence[Received]) -> None:
+    """Of what was taken in, an earlier copy that did not open leaves the quarantine, there and here."""
+    copies = [Received(one.group, spool.root / QUARANTINE / one.path.name) for one in kept]
+    damaged = [one for one in copies if one.path.exists()]
+    if damaged:
+        names = [workspace.keys.names.handle("quarantine", one.path.name) for one in damaged]
+        workspace.catalogue.add_records(read_again=names)
+        spool.remove(damaged)
 
 
 def _tell_unreadable(workspace: Workspace, unreadable: Sequence[_Opened]) -> None:

@@ -15,8 +15,17 @@ import pytest
 from appliance import beat, doctor, service
 from appliance.api import Appliance
 from appliance.carried_out import Stopped
-from appliance.errors import Busy, CannotWrite, IntegrityError, Locked, LockedOut, LogUnwritable
+from appliance.errors import (
+    Busy,
+    CannotWrite,
+    IntegrityError,
+    Locked,
+    LockedOut,
+    LogUnwritable,
+    UsageError,
+)
 from appliance.leases import Machine
+from appliance.receiver.spool import ForeignSpool
 from appliance.schedule_views import StartedRun
 from appliance.service import MINUTE_S, Service
 from appliance.supervisor import Supervisor
@@ -34,6 +43,8 @@ class Opened:
     def __init__(self, *answers: Exception | tuple[StartedRun, ...]) -> None:
         self.answers = list(answers)
         self.acts: list[str] = []
+        self.received: list[Exception] = []
+        self.taken = 0
 
     def begin_service(self) -> None:
         """Told."""
@@ -58,7 +69,10 @@ class Opened:
         return answer
 
     def take_received(self, step: Callable[[Progress], None]) -> None:
-        """Nothing was received."""
+        """Nothing was received, or what is told fails."""
+        self.taken += 1
+        if self.received:
+            raise self.received.pop(0)
 
 
 class Daemon(Service):
@@ -133,6 +147,45 @@ def test_it_survives_a_workspace_that_cannot_be_opened_yet(refusal: Exception) -
     daemon = Daemon(Opened(()), refusal)
     run(daemon)
     assert minutes(daemon) == [1] and "DOE" not in "".join(daemon.said)
+
+
+def test_trouble_with_what_was_received_keeps_no_run_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks go on by the minute; only the taking in comes further apart; another address does not end it."""
+    opened = Opened(*[()] * 12)
+    opened.received = [
+        CannotWrite("full"),
+        ForeignSpool("another address"),
+        UsageError("no address"),
+        OSError(5),
+    ]
+    daemon = Daemon(opened)
+    clock = iter(range(0, 10_000, 60))
+    monkeypatch.setattr(service.time, "monotonic", lambda: float(now[0]))
+    now = [0]
+
+    def wait(seconds: float) -> None:
+        daemon.waits.append(seconds)
+        now[0] = next(clock)
+
+    monkeypatch.setattr(daemon, "_wait", wait)
+    run(daemon)
+    assert minutes(daemon) == [] and len(daemon.waits) == 13
+    assert opened.taken == 4 and not opened.received  # in minutes 0, 1, 3, 7; the next is in minute 15
+    told = [line for line in daemon.said if "could not be taken in" in line]
+    assert [line.rpartition(" in ")[2] for line in told] == [
+        "1 minute",
+        "2 minutes",
+        "4 minutes",
+        "8 minutes",
+    ]
+
+
+def test_damage_found_while_taking_in_ends_it() -> None:
+    """A log or workspace that is not what was signed is another matter."""
+    opened = Opened((), ())
+    opened.received = [IntegrityError("the log is not what was signed")]
+    with pytest.raises(IntegrityError):
+        run(Daemon(opened))
 
 
 def test_keys_that_were_changed_are_asked_for_anew() -> None:

@@ -290,6 +290,7 @@ def test_many_large_objects_at_once_lie_in_no_memory(site: Site, running: Runnin
         ((wire.pdv(wire.command(has_data=False), 3),), "service"),
         ((wire.pdv(wire.command(sop_class="1.2.840.10008.5.1.4.1.1.4"), 3),), "context"),
         ((wire.pdv(wire.command(), 3, context=7),), "context"),
+        ((wire.pdv(wire.command(uid="2.25.3"), 3), wire.pdv(b"\x08\x00", 2, context=99)), "context"),
     ],
 )
 def test_what_is_no_c_store(site: Site, running: Running, pdus: tuple[bytes, ...], word: str) -> None:

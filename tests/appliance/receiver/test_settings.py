@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,33 @@ def test_two_peers_are_two(made: Site, tmp_path: Path) -> None:
         (tmp_path / "receiver.toml").write_text(text + again)
         with pytest.raises(UsageError, match="two peers"):
             read(tmp_path / "receiver.toml")
+
+
+@pytest.mark.parametrize("name", ["file", "certificate", "authorities"])
+def test_what_others_may_have_written(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the file, by its folder, or since it is theirs: nothing that it says is believed."""
+    site = Site(tmp_path)
+    path = getattr(read(site.file), name)
+    for mode in (0o666, 0o664):
+        path.chmod(mode)
+        with pytest.raises(UsageError, match=f"may write to the receiver's {name}"):
+            checked(site.file)
+    path.chmod(0o644)
+    path.parent.chmod(0o777)
+    with pytest.raises(UsageError, match="may replace the receiver's"):
+        checked(site.file)
+    path.parent.chmod(0o755)
+    checked(site.file)
+    owner = path.stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    if owner:
+        with pytest.raises(UsageError, match="belongs to another account"):
+            checked(site.file)
+        return
+    path.chmod(0o644)
+    os.chown(path, 12345, -1)
+    with pytest.raises(UsageError, match=f"receiver's {name} belongs to another account"):
+        checked(site.file)
 
 
 def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:

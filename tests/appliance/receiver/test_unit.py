@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.receiver.settings import _RANGES
 from tests.appliance import like_systemd
 from tests.appliance.receiver.case import ROOT, Running, Sender, Site
 
@@ -65,6 +66,12 @@ def test_every_directive_is_argued(unit: Path) -> None:
     used = {key for key, _ in like_systemd.settings(unit.read_text())}
     general = {"Description", "Documentation", "WantedBy", "ExecStart", "User"}
     assert used - general - argued == set()
+
+
+def test_it_carries_as_many_as_its_file_may_allow(unit: Path) -> None:
+    """Three threads and three descriptors for each connection, at the most that `connections` may be."""
+    given = dict(like_systemd.settings(unit.read_text()))
+    assert int(given["TasksMax"]) > 3 * _RANGES["connections"][1] < int(given["LimitNOFILE"])
 
 
 def test_it_receives_under_its_unit(unit: Path, tmp_path: Path) -> None:

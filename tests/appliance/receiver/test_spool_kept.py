@@ -1,0 +1,226 @@
+"""What was acknowledged is on disk and whole, also where something went wrong before; and never too much."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from appliance.api import Appliance
+from appliance.errors import Busy, CannotWrite, NotNow, UsageError
+from appliance.receiver import spool, taking
+from appliance.receiver.process import Handover, Receiver
+from appliance.receiver.sealing import Address
+from appliance.receiver.settings import Limits, read
+from appliance.receiver.spool import Spool
+from appliance.supervisor import Supervisor
+from appliance.workspace.durable import sync_directory
+from appliance.workspace.workspace import Workspace
+from tests.appliance.receiver import wire
+from tests.appliance.receiver.case import VAULT, WORKSPACE_ID, Site, opened
+from tests.appliance.receiver.sender import CT, EXPLICIT
+from tests.appliance.receiver.test_mllp import MESSAGE
+
+GROUP = "0" * 32
+PASSPHRASE = "four random words"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Spool:
+    spool.create(tmp_path / "spool", Address.of_vault(VAULT, WORKSPACE_ID))
+    return Spool(tmp_path / "spool")
+
+
+def received(box: Spool, content: bytes, group: str = GROUP) -> bool:
+    """Received in one piece."""
+    arriving = box.begin(len(content))
+    try:
+        arriving.write(content)
+        return arriving.keep(group)
+    finally:
+        arriving.discard()
+
+
+def flip(path: Path) -> None:
+    """A bit of its content."""
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, *refusals: OSError) -> list[str]:
+    """Names of the folders that are flushed from now on; the first times fail."""
+    flushed: list[str] = []
+    left = list(refusals)
+
+    def sync(path: Path) -> None:
+        if left:
+            raise left.pop(0)
+        sync_directory(path)
+        flushed.append(path.name)
+
+    monkeypatch.setattr(spool, "sync_directory", sync)
+    return flushed
+
+
+@pytest.mark.parametrize("folder", [spool.ARRIVING, spool.READY])
+def test_the_folder_is_flushed_also_where_it_is_there_already(
+    box: Spool, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gave it its name may have ended, or failed, before the folder was flushed."""
+    refused = watched(monkeypatch, OSError(errno.EIO, "EIO"))
+    with pytest.raises(OSError):
+        received(box, b"one")
+    assert refused == []
+    if folder == spool.READY:
+        box.move(box.listed(spool.ARRIVING), folder)
+    flushed = watched(monkeypatch)
+    assert not received(box, b"one") and flushed == [folder]
+    assert [opened(one.path) for one in box.listed(folder)] == [b"one"]
+    assert not any((box.root / spool.INCOMING).iterdir())
+
+
+def test_a_new_receiver_flushes_what_has_a_name(box: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says so where the disk refuses; then another one may try."""
+    flushed = watched(monkeypatch)
+    box.hold()
+    assert {spool.ARRIVING, spool.READY} <= set(flushed)
+    box.release()
+    watched(monkeypatch, OSError(errno.EIO, "EIO"))
+    with pytest.raises(CannotWrite):
+        box.hold()
+    Spool(box.root).hold()
+
+
+@pytest.mark.parametrize("folder", [spool.ARRIVING, spool.READY, spool.QUARANTINE])
+def test_a_damaged_copy_is_no_copy(box: Spool, folder: str) -> None:
+    """Wherever it lies, what is sent again is kept whole."""
+    received(box, b"one")
+    if folder != spool.ARRIVING:
+        box.move(box.listed(spool.ARRIVING), folder)
+    (damaged,) = box.listed(folder)
+    flip(damaged.path)
+    assert received(box, b"one") is (folder == spool.QUARANTINE)
+    whole = [one for name in (spool.ARRIVING, spool.READY) for one in box.listed(name)]
+    assert [opened(one.path) for one in whole] == [b"one"]
+
+
+def test_what_fills_the_spool_ends_in_the_middle(box: Spool) -> None:
+    """Never more than may lie there; what comes to nothing gives its room back at once."""
+    small = Spool(box.root, most_bytes=100_000)
+    first, second = small.begin(1 << 20), small.begin(1 << 20)
+    first.write(bytes(30_000))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        for _ in range(10):
+            second.write(bytes(20_000))
+    assert small.used_bytes() <= 100_000
+    second.discard()
+    assert received(small, bytes(50_000)) and small.used_bytes() <= 100_000
+    first.discard()
+
+
+def test_every_instance_that_nobody_answers_is_removed(box: Spool) -> None:
+    """One that is complete and waits for its answer, and the one after it."""
+    from appliance.receiver.association import _Provider
+
+    agreed = SimpleNamespace(abstract_syntax=CT, transfer_syntax=[EXPLICIT])
+    link = SimpleNamespace(
+        _accepted_cx={1: agreed}, get_handlers=lambda event: [], dul=SimpleNamespace(), _handlers={}
+    )
+    provider = _Provider(link, box, Limits())  # type: ignore[arg-type]
+    for uid, header in (("2.25.1", b"\x02"), ("2.25.2", b"\x00")):
+        provider._take(1, b"\x03" + wire.command(uid=uid))
+        provider._take(1, header + b"\x10\x00\x10\x00PN\x02\x00A^")
+    assert len(list((box.root / spool.INCOMING).iterdir())) == 2
+    provider.discard()
+    assert not any((box.root / spool.INCOMING).iterdir())
+
+
+def test_a_folder_among_them_is_nobodys(box: Spool) -> None:
+    """It is left where it is, and stops nothing."""
+    (box.root / spool.INCOMING / "folder").mkdir()
+    (box.root / spool.READY / f"{GROUP}-{'0' * 64}.sealed").mkdir()
+    box.hold()
+    assert box.listed(spool.READY) == [] and (box.root / spool.INCOMING / "folder").is_dir()
+
+
+def test_a_study_is_handed_over_after_a_failed_look(box: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No descriptor to spare: said, not raised as it is; the next look hands it over."""
+    received(box, b"one")
+    handover = Handover(box, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(box, "listed", lambda folder: (_ for _ in ()).throw(OSError(errno.EMFILE, "EMFILE")))
+        with pytest.raises(CannotWrite):
+            handover.look()
+    assert (handover.look(), len(box.listed(spool.READY))) == (1, 1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1"], ids=["taken", "not there yet"])
+def test_an_address_that_cannot_be_listened_on_is_tried_again(tmp_path: Path, host: str) -> None:
+    """Not an error of usage, whose exit code keeps the unit from starting it again."""
+    import socket
+
+    site = Site(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        site.file.write_text(site.file.read_text().replace("127.0.0.1:0", f"{host}:{port}"))
+        with pytest.raises(Busy, match="cannot listen") as refused:
+            Receiver(read(site.file), site.root, Supervisor(), print)
+    unit = (Path(__file__).parents[3] / "appliance" / "units" / "gradaudit-receive.service").read_text()
+    (never,) = [line.split("=")[1].split() for line in unit.splitlines() if line.startswith("RestartPrevent")]
+    assert str(refused.value.exit_code) not in never and str(UsageError.exit_code) in never
+
+
+def test_taking_in_says_what_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No entry where there is no room, none of a study not taken; a good copy replaces a damaged one."""
+    with Appliance(Workspace.create(tmp_path / "workspace", PASSPHRASE, "T", unsafe_fast_kdf=True)) as site:
+        site.set_up_receiver()
+        box = Spool(tmp_path / "workspace" / spool.FOLDER)
+
+        def entries(act: str = "") -> int:
+            rows = site._log.rows(0, site._log.size)
+            return sum(row.act.startswith(act) for row in rows)
+
+        def arrives() -> None:
+            received(box, MESSAGE)
+            box.move(box.listed(spool.ARRIVING), spool.READY)
+
+        def refuses(*_: object) -> None:
+            raise NotNow("nearly full")
+
+        arrives()
+        before = entries()
+        with monkeypatch.context() as patched, pytest.raises(NotNow):
+            patched.setattr("appliance.receiving.expect_room", refuses)
+            site.take_received()
+        assert entries() == before
+        with monkeypatch.context() as patched, pytest.raises(NotNow):
+            patched.setattr(taking, "_in_memory", refuses)
+            site.take_received()
+        assert entries("receiver.study") == 0 and entries() == before + 2
+        flip(box.listed(spool.READY)[0].path)
+        assert site.take_received().set_aside == 1 == len(site.quarantine()) == entries("receiver.study")
+        arrives()
+        assert (site.take_received().reports, site.quarantine()) == (1, ())
+        assert box.used_bytes() == 0 and site.received().quarantine == 0
+
+
+def test_two_who_take_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another one has taken in since the listing is passed over, without an entry."""
+    with Appliance(Workspace.create(tmp_path / "workspace", PASSPHRASE, "T", unsafe_fast_kdf=True)) as site:
+        site.set_up_receiver()
+        box = Spool(tmp_path / "workspace" / spool.FOLDER)
+        received(box, MESSAGE)
+        box.move(box.listed(spool.ARRIVING), spool.READY)
+        before, listed = site._log.size, Spool.listed
+
+        def taken_meanwhile(self: Spool, folder: str) -> list[spool.Received]:
+            found = listed(self, folder)
+            self.remove(found)
+            return found
+
+        monkeypatch.setattr(Spool, "listed", taken_meanwhile)
+        assert site.take_received().files == 0 and site._log.size == before
