@@ -11,13 +11,14 @@ from audit_core.cohort import Rows
 from audit_core.policy import WITHOUT_MEMBERS
 from audit_core.ranking import Resampler, auroc, operating_point, roc_curve
 from audit_core.results import DetectorReport, Histogram, Interval, OperatingPoint, Role
+from audit_core.round_grid import FINE, round_edges
 from audit_core.samples import Settings
 from audit_core.scoring import Scored
 
 Floats = NDArray[np.float64]
 
 ALPHAS = (0.05, 0.01)
-BINS = 24
+BINS = 50  # at most
 GROUP = 2
 """Fewest patients on either side for an AUROC."""
 
@@ -84,18 +85,18 @@ def _auroc(up: Floats, down: Floats, draws: _Draws) -> tuple[float | None, Inter
 
 
 def histogram(by_role: Mapping[Role, Floats], threshold: float | None) -> Histogram | None:
-    """Scores by role over common bins; None without scores."""
+    """Scores by role over common bins with round edges; None without scores."""
     everything = np.concatenate(list(by_role.values()))
     if not everything.size:
         return None
     low, high = float(everything.min()), float(everything.max())
-    edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    edges = round_edges(low, high, BINS, FINE)
     counts = {
         role.value: tuple(int(count) for count in np.histogram(values, edges)[0])
         for role, values in by_role.items()
         if values.size
     }
-    return Histogram(tuple(float(edge) for edge in edges), counts, threshold)
+    return Histogram(edges, counts, threshold)
 
 
 def memory_by_layer(scored: Mapping[str, Scored]) -> tuple[tuple[str, float], ...]:

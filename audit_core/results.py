@@ -164,11 +164,18 @@ class DetectorReport:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Scores of the deciding detector by role; `edges` has one more number than each count list."""
+    """Scores of the deciding detector by role; `edges` has one more number than each count list.
+
+    Attributes:
+        counts: role -> counts; None stands for a few patients that are not told, in a rounded one alone.
+        threshold: smallest flagged score, or what it rounds to; None when nobody is flagged.
+        rounded: made to leave the site: coarse, with no number that is a patient's.
+    """
 
     edges: tuple[float, ...]
-    counts: Mapping[str, tuple[int, ...]]  # role -> counts
-    threshold: float | None  # smallest flagged score, None when nobody is flagged
+    counts: Mapping[str, tuple[int | None, ...]]
+    threshold: float | None
+    rounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from appliance.evidence.witnesses import cosigned
 from appliance.pack.editions import FULL, cut
 from appliance.pack.facts import PackFacts, PackInput
 from appliance.pack.leaves import commitment, documents
+from appliance.pack.leaving import grouped, projected, untold
 from appliance.pack.parts import PARTS
 from appliance.views import AuditView, plain
 
@@ -37,6 +38,7 @@ _DIGITS = 6  # significant; what two machines may differ in lies below
 
 def committed_members(given: PackInput) -> dict[str, bytes]:
     """The members that the log commits to when the audit closes: four, and the site's records where kept."""
+    given = projected(given)
     if sha256(given.policy_text).hexdigest() != given.view.policy_digest:
         raise IntegrityError("the policy text is not the one the audit ran under", "look at the policy file")
     kept = given.records if given.salt_seed else {}
@@ -47,7 +49,7 @@ def committed_members(given: PackInput) -> dict[str, bytes]:
             {"format": "gradaudit-model-1", "digest": given.view.model_digest, **given.model}
         ),
         "policy.toml": given.policy_text,
-        "results.json": _json(_results(given.view, given.stored)),
+        "results.json": _json(_results(given)),
     }
 
 
@@ -85,6 +87,7 @@ def build(log: EvidenceLog, given: PackInput, edition: str = FULL, withhold: Col
         UsageError: the log has not closed this audit; no such edition, or nothing of that name to withhold.
         IntegrityError: the audit is not the one that was closed, or the pack does not verify.
     """
+    given = projected(given)
     committed = committed_members(given)
     entries = _entries(log, given)
     closing = entries[-1]
@@ -110,7 +113,7 @@ def build(log: EvidenceLog, given: PackInput, edition: str = FULL, withhold: Col
             "edition": edition,
             "format": "gradaudit-pack-2",
             "members": {name: sha256(data).hexdigest() for name, data in members.items()},
-            "run": {"timings": {step.phase: step.seconds for step in given.view.result.timings}, **given.run},
+            "run": _run(shown.given),
         }
     )
     members["manifest.note"] = log.sign_manifest(members["manifest.json"])
@@ -120,6 +123,12 @@ def build(log: EvidenceLog, given: PackInput, edition: str = FULL, withhold: Col
     except checked.Broken as broken:  # what would not verify elsewhere must not leave here
         raise IntegrityError(f"the pack does not verify: {broken}", "run `gradaudit log verify`") from broken
     return pack
+
+
+def _run(shown: PackInput) -> dict[str, Any]:
+    """How the audit was run, and how long each phase took where that is shown."""
+    timings = {step.phase: step.seconds for step in shown.view.result.timings}
+    return {**({"timings": timings} if timings else {}), **shown.run}
 
 
 def _log_extract(facts: PackFacts) -> dict[str, bytes]:
@@ -211,9 +220,12 @@ def _json(value: Any) -> bytes:
     return checked.canonical(decimal_strings(value))
 
 
-def _results(view: AuditView, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+def _results(given: PackInput) -> dict[str, Any]:
     """The audit without what changes from run to run: timings stand in the manifest."""
+    view, stored = given.view, given.stored
     result = plain(replace(view.result, timings=()))
+    if given.salt_seed:
+        result["counts"] = grouped(result["counts"], untold(given.data.get("patients_by_role", {})))
     return {
         "format": "gradaudit-results-1",
         "audit": view.row.audit_id,

@@ -6,7 +6,9 @@ about patients: neither single ones nor groups of them, by number or by word, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ EDITIONS: Final = (FULL, VENDOR)
 SHOWN_TO_VENDOR: Final[Mapping[str, tuple[str, ...]]] = {
     "data.json": (),
     "records.json": (),
-    "policy.toml": ("",),
+    "policy.toml": (),
     "model.json": (
         "format", "digest", "name", "family", "architecture", "parameters", "preprocessor", "vendor",
         "released", "line", "version", "replaces", "found", "changed", "changed/*",
@@ -45,18 +47,21 @@ SHOWN_TO_VENDOR: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Leaves of the committed members that a vendor sees; * is one step. All others are withheld."""
 
+RUN_FOR_VENDOR: Final = ("appliance", "code", "lock", "machine", "packages", "python", "seed")
+"""Of how the audit was run. Not times and hardware: from these follows about how many pairs there were."""
+
 MADE_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "README.txt": (),
     "verify_evidence.py": (),
     "log/": (),
     "records/": ("records.json",),
-    "verdict.html": ("model.json", "results.json"),
-    "verdict.txt": ("model.json", "results.json"),
-    "verdict.pdf": ("model.json", "results.json"),
-    "method.html": ("model.json", "results.json"),
+    "verdict.html": ("model.json", "policy.toml", "results.json"),
+    "verdict.txt": ("model.json", "policy.toml", "results.json"),
+    "verdict.pdf": ("model.json", "policy.toml", "results.json"),
+    "method.html": ("model.json", "policy.toml", "results.json"),
     "figures/": ("results.json",),
     "results/": ("results.json",),
-    "model.cdx.json": ("model.json", "results.json"),
+    "model.cdx.json": ("model.json", "policy.toml", "results.json"),
     "run.intoto.json": ("model.json", "results.json"),
     "crosswalk.json": ("records.json", "results.json"),
     "crosswalk.html": ("records.json", "results.json"),
@@ -159,7 +164,7 @@ def _hidden(documents: Mapping[str, Document], name: str, edition: str) -> set[i
         return set()
     wanted = SHOWN_TO_VENDOR.get(name, ())
     if name not in documents:  # whole or not at all: it holds what no table could name
-        return set() if name == "policy.toml" else {0}
+        return {0}
     patterns = {tuple(pattern.split("/")) if pattern else () for pattern in wanted}
     return {
         number
@@ -208,11 +213,32 @@ def for_vendor(given: PackInput) -> PackInput:
         given,
         view=_view(given.view),
         model={name: value for name, value in given.model.items() if name in shown},
+        policy_text=_settings(given.policy_text),
         data={},
+        run={name: value for name, value in given.run.items() if name in RUN_FOR_VENDOR},
         records={},
         salt_seed=b"",
         stored=None,
     )
+
+
+def _settings(policy_text: bytes) -> bytes:
+    """A policy's keys and values as a policy of its own: without comments, which may say anything."""
+    try:
+        values = tomllib.loads(policy_text.decode())
+    except ValueError:  # the log closed the audit over these bytes, whatever they are
+        return b""
+    return "".join(_lines(values)).encode()
+
+
+def _lines(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The same keys in the same order, each with all tables above it."""
+    for name, value in values.items():
+        key = f"{above}{json.dumps(name, ensure_ascii=False)}"
+        if isinstance(value, Mapping):
+            yield from _lines(value, f"{key}.")
+        else:
+            yield f"{key} = {json.dumps(value, ensure_ascii=False, default=str)}\n"
 
 
 def _view(view: AuditView) -> AuditView:

@@ -17,6 +17,7 @@ from typing import Any
 
 from appliance.designs.shelf import assignments
 from appliance.evidence.log import EvidenceLog
+from appliance.pack import leaving
 from appliance.pack.facts import PackInput
 from appliance.policies.shelf import about
 from appliance.registry import ModelRecord
@@ -29,7 +30,6 @@ from medio.projection import modality, year
 from medio.records import Cohort
 
 _PACKAGES = ("torch", "transformers", "monai", "pydicom", "scikit-learn", "numpy", "scipy", "cryptography")
-_SMALL = 5  # patients; a smaller group could point at one
 _CODE = ("audit_core", "medio", "appliance", "tui")
 _KINDS = frozenset({".json", ".py", ".service", ".tcss", ".timer", ".toml"})
 _APART = frozenset({"__pycache__", "assets"})  # what Python writes; studies and models of the demonstration
@@ -116,7 +116,7 @@ def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
         patients.setdefault(str(one.role), set()).add(one.patient)
         modalities.setdefault(modality(pairs[one.pair_id].Modality), set()).add(one.patient)
     years = sorted(year(pairs[one.pair_id].StudyDate) for one in cohort.assignments)
-    return {
+    found = {
         "cohort": cohort.name,
         "cohort_digest": cohort.digest,
         "design": cohort.design,
@@ -124,13 +124,11 @@ def _data(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:
         "seed": cohort.seed,
         "patients_by_role": {role: len(found) for role, found in sorted(patients.items())},
         "pairs_by_role": dict(sorted(Counter(str(one.role) for one in cohort.assignments).items())),
-        "patients_by_modality": {
-            term: len(found) if len(found) >= _SMALL else f"< {_SMALL}"
-            for term, found in sorted(modalities.items())
-        },
+        "patients_by_modality": {term: len(found) for term, found in sorted(modalities.items())},
         "study_years": [years[0], years[-1]],
         **_committed(workspace, cohort),
     }
+    return leaving.data(found)
 
 
 def _committed(workspace: Workspace, cohort: Cohort) -> dict[str, Any]:

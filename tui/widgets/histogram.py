@@ -78,7 +78,7 @@ class HistogramPlot(Drawing):
         roles = [role for role in _ORDER if role in data.counts]
         roles += [role for role in data.counts if role not in _ORDER]
         labels = max([_LEAST_LABEL, *(len(_label(role)) + 1 for role in roles)])
-        counts = max([_LEAST_COUNT, *(len(f"{sum(data.counts[role]):,}") + 1 for role in roles)])
+        counts = max([_LEAST_COUNT, *(len(f"{sum(_told(data, role)):,}") + 1 for role in roles)])
         columns = max(10, width - labels - counts - 2)
         lines: list[Content] = []
         for role in roles:
@@ -86,14 +86,14 @@ class HistogramPlot(Drawing):
         return [*lines, self._axis(data, columns, labels, counts), *self._legend(data, width)]
 
     def _band(self, role: str, data: Histogram, columns: int, labels: int, counts: int) -> list[Content]:
-        rows = band(resampled(data.counts[role], data.edges, columns), self.band_height, self.glyphs)
+        rows = band(resampled(_told(data, role), data.edges, columns), self.band_height, self.glyphs)
         cut = self._cut(data, columns)
         style = {"target": "$accent", "member": "$review"}.get(role, "$inconclusive")
         lines = []
         for number, row in enumerate(rows):
             last = number == len(rows) - 1
             label = _label(role) if last else ""
-            count = f"{sum(data.counts[role]):,}" if last else ""
+            count = f"{sum(_told(data, role)):,}" if last else ""
             lines.append(
                 Content.assemble(
                     (label.ljust(labels), "bold" if role == "target" else ""),
@@ -136,6 +136,11 @@ class HistogramPlot(Drawing):
             text = tell("histogram.flagged", score=f"{data.threshold:.3g}", rule=self.glyphs.rule)
         name = tell("histogram.score", detector=line(self.detector))
         return Content.styled(f"{name} {text}", "$muted").wrap(width)
+
+
+def _told(data: Histogram, role: str) -> tuple[int, ...]:
+    """Counts of a role; the screens are given all of them."""
+    return tuple(number or 0 for number in data.counts[role])
 
 
 def _label(role: str) -> str:

@@ -6,14 +6,13 @@ No draft names a patient, and none suggests what to decide. An audit that could 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from appliance.cases.clocks import CLOCKS
 from appliance.pack.drafts.forms import FORMS, Form
 from appliance.pack.facts import Members, PackFacts, digest
+from appliance.pack.leaving import few, grouped
 from appliance.pack.pages import wording
-from appliance.pack.pages.data import few
 from appliance.pack.pages.members import page_facts
 from appliance.pack.pages.shell import FULL, closing, document, heading, listed, note, own, part, table, text
 from appliance.words.table import tell
@@ -122,7 +121,7 @@ def known_facts(facts: PackFacts) -> dict[str, tuple[str, str]]:
 
 def _roles(facts: PackFacts) -> str:
     """Patients by role as HTML; groups under five are not told apart."""
-    counted: Mapping[str, int] = facts.given.data.get("patients_by_role") or facts.view.result.counts
+    counted = facts.given.data.get("patients_by_role") or grouped(facts.view.result.counts)
     told = [
         f"{text(wording.ROLE.get(role, role))}: {text(few(number))}"
         for role, number in sorted(counted.items())

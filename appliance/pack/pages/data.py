@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from appliance.pack.leaving import few, grouped
 from appliance.pack.pages import wording
 from appliance.pack.pages.shell import (
     PageFacts,
@@ -22,7 +23,6 @@ from appliance.views import AuditView
 from appliance.words.table import tell
 from audit_core.results import ControlName
 
-_SMALL: Final = 5  # patients; a smaller group could point at one
 _BLIND: Final = (ControlName.BLIND_MEMBERS, ControlName.BLIND_TARGETS, ControlName.CONDITIONAL)
 
 
@@ -63,7 +63,7 @@ def data_page(view: AuditView, facts: PageFacts) -> str:
 
 def _roles(view: AuditView, data: Mapping[str, Any]) -> str:
     """Patients and pairs by role, and what each is for; patients as judged where the cohort names none."""
-    patients = data.get("patients_by_role") or view.result.counts
+    patients = data.get("patients_by_role") or grouped(view.result.counts)
     pairs = data.get("pairs_by_role", {})
     rows = [
         (
@@ -79,12 +79,6 @@ def _roles(view: AuditView, data: Mapping[str, Any]) -> str:
         return ""
     heads = [own("data.role"), own("data.purpose"), own("data.patients"), own("data.pairs")]
     return part(own("data.roles"), table(own("data.roles_caption"), heads, rows, "num"))
-
-
-def few(number: object) -> str:
-    """A count of patients in words; under five it is not told."""
-    small = isinstance(number, int) and 0 < number < _SMALL
-    return f"< {_SMALL}" if small else f"{number:,}" if isinstance(number, int) else str(number)
 
 
 def _modalities(data: Mapping[str, Any]) -> str:

@@ -119,8 +119,7 @@ def _figures(view: AuditView) -> str:
     result = view.result
     drawn = []
     if plots.has_bars(result.histogram) and result.histogram is not None:
-        at = result.histogram.threshold
-        caption = own("report.no_threshold") if at is None else own("report.threshold", score=f"{at:.3g}")
+        caption = plots.threshold_told(result.histogram)
         drawn.append(
             f"<figure>{plots.histogram_svg(result.histogram, sheet=True)}"
             f"<figcaption>{caption} {own('report.deciding', detector=result.deciding_detector)} "

@@ -32,12 +32,27 @@ _AXIS: Final = 'stroke="#7d8b99" fill="none"'
 _FONT: Final = (
     'font-family="Segoe UI, Roboto, Arial, Liberation Sans, DejaVu Sans, sans-serif" font-size="11.5"'
 )
+_FEW_BAR: Final = 'fill="none" stroke="#4d5a67" stroke-width="1" stroke-dasharray="1.5 2"'
+_FEW_HIGH: Final = 5.0
+_LEGEND: Final = 14
 _SAID_AT: Final = (0.05, 0.1, 0.2)  # shares of controls at which the curve is told in words
 
 
 def has_bars(histogram: Histogram | None) -> bool:
     """Whether there is anything to draw."""
-    return histogram is not None and len(histogram.edges) > 1 and any(map(any, histogram.counts.values()))
+    return histogram is not None and len(histogram.edges) > 1 and any(map(_drawn, histogram.counts.values()))
+
+
+def _drawn(counts: Sequence[int | None]) -> bool:
+    return any(number != 0 for number in counts)
+
+
+def threshold_told(histogram: Histogram) -> str:
+    """From which score a patient is flagged, as HTML."""
+    if histogram.threshold is None:
+        return _own("report.no_threshold")
+    key = "report.threshold_about" if histogram.rounded else "report.threshold"
+    return escape(tell(key, score=f"{histogram.threshold:.3g}"))
 
 
 def histogram_svg(histogram: Histogram, *, sheet: bool = False, name: str = "scores") -> str:
@@ -47,10 +62,13 @@ def histogram_svg(histogram: Histogram, *, sheet: bool = False, name: str = "sco
         sheet: low rows for the roles that a verdict hangs on, so that the one sheet holds it.
         name: marks the drawing's own names where several stand on one page.
     """
-    roles = [role for role in (_SHEET_ROLES if sheet else _ROLE_ORDER) if any(histogram.counts.get(role, ()))]
+    roles = [
+        role for role in (_SHEET_ROLES if sheet else _ROLE_ORDER) if _drawn(histogram.counts.get(role, ()))
+    ]
     low, high = histogram.edges[0], histogram.edges[-1]
     pitch = _SHEET_ROW if sheet else _ROW
-    height = pitch * len(roles) + _BASE
+    legend = _LEGEND * any(None in histogram.counts[role] for role in roles)
+    height = pitch * len(roles) + _BASE + legend
 
     def x(score: float) -> str:
         return _px(_LEFT + (score - low) / ((high - low) or 1.0) * (_WIDTH - 2 * _LEFT))
@@ -59,32 +77,40 @@ def histogram_svg(histogram: Histogram, *, sheet: bool = False, name: str = "sco
     for row, role in enumerate(roles):
         counts = histogram.counts[role]
         floor = pitch * (row + 1) - 8
-        scale = (pitch - 28) / max(counts)
+        scale = (pitch - 28) / max([number for number in counts if number] or [1])
         parts.append(f'<line {_AXIS} x1="{_LEFT}" y1="{floor}" x2="{_WIDTH - _LEFT}" y2="{floor}"/>')
-        label = f"{ROLE.get(role, role)}: {sum(counts):,}"
+        label = ROLE.get(role, role)
+        if None not in counts:
+            label += f": {sum(filter(None, counts)):,}"
         parts.append(f'<text {_LABEL} x="{_LEFT}" y="{floor - pitch + 20}">{escape(label)}</text>')
         for start, end, count in zip(histogram.edges, histogram.edges[1:], counts, strict=False):
-            if count:
+            if count != 0:
                 width = float(x(end)) - float(x(start)) - 1.5
+                high_up = _FEW_HIGH if count is None else count * scale
+                looks = _FEW_BAR if count is None else _BARS.get(role, _OTHER_BAR)
                 parts.append(
-                    f'<rect {_BARS.get(role, _OTHER_BAR)} x="{x(start)}" y="{_px(floor - count * scale)}" '
-                    f'width="{_px(max(width, 1.0))}" height="{_px(count * scale)}"/>'
+                    f'<rect {looks} x="{x(start)}" y="{_px(floor - high_up)}" '
+                    f'width="{_px(max(width, 1.0))}" height="{_px(high_up)}"/>'
                 )
     if histogram.threshold is not None:
         at = x(min(max(histogram.threshold, low), high))
         dashed = 'stroke="#8c1d40" stroke-width="1.8" stroke-dasharray="5 3"'
-        parts.append(f'<line {dashed} x1="{at}" y1="4" x2="{at}" y2="{height - _BASE}"/>')
-    parts += _scale(low, high, height - 6)
+        parts.append(f'<line {dashed} x1="{at}" y1="4" x2="{at}" y2="{height - _BASE - legend}"/>')
+    parts += _scale(low, high, height - legend - 6)
+    if legend:
+        parts.append(f'<text {_TICK} x="{_LEFT}" y="{height - 5}">{_own("plot.few")}</text>')
     told = "; ".join(_row_in_words(histogram, role) for role in roles)
     return _drawing(name, _WIDTH, height, tell("plot.scores"), tell("plot.scores_told", told=told), parts)
 
 
 def _row_in_words(histogram: Histogram, role: str) -> str:
-    """Where most of a role's scores lie."""
-    counts = histogram.counts[role]
+    """Where most of a role's scores lie, as far as it is told."""
+    counts = [number or 0 for number in histogram.counts[role]]
+    if not any(counts):
+        return tell("plot.row_few", role=ROLE.get(role, role))
     most = max(range(len(counts)), key=counts.__getitem__)
     return tell(
-        "plot.row_told",
+        "plot.row_bare" if None in histogram.counts[role] else "plot.row_told",
         role=ROLE.get(role, role),
         number=f"{sum(counts):,}",
         low=f"{histogram.edges[most]:.3g}",

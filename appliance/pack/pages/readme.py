@@ -25,7 +25,7 @@ _MEMBERS: Final = (
     ("figures/*.svg", tell("pack.about.figures"), _FULL),
     ("results.json", tell("pack.about.results_json"), _FULL),
     ("results.disclosed.json", tell("pack.about.results_disclosed"), _VENDOR),
-    ("policy.toml", tell("pack.about.policy"), ""),
+    ("policy.toml", tell("pack.about.policy"), _FULL),
     ("model.json", tell("pack.about.model_json"), ""),
     ("data.json", tell("pack.about.data_json"), _FULL),
     ("records.json", tell("pack.about.records_json"), _FULL),

@@ -73,8 +73,7 @@ def _scores(view: AuditView) -> str:
     result, deciding = view.result, decides(view)
     drawn = []
     if plots.has_bars(result.histogram) and result.histogram is not None:
-        at = result.histogram.threshold
-        caption = own("report.no_threshold") if at is None else own("report.threshold", score=f"{at:.3g}")
+        caption = plots.threshold_told(result.histogram)
         drawn.append(
             f"<figure>{plots.histogram_svg(result.histogram)}<figcaption>{caption} "
             f"{own('report.deciding', detector=result.deciding_detector)}</figcaption></figure>"

@@ -32,6 +32,9 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "report.does_not_prove": "It does not prove",
     "report.scores": "Scores",
     "report.threshold": "Dashed: a patient is flagged from {score} on.",
+    "report.threshold_about": "Dashed: a patient is flagged from about {score} on.",
+    "report.fewer_than": "fewer than {least} {role}",
+    "report.few_looked_at": "Fewer than {least} patients were looked at; shares of so few are not told.",
     "report.no_threshold": "Nobody is flagged.",
     "report.deciding": "Detector that decides, named beforehand by the policy: {detector}.",
     "report.auroc": "AUROC {area}",
@@ -216,11 +219,17 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
         "memory. A blind baseline tries that with the data alone."
     ),
     "data.blind_caption": "What the data alone give away",
-    "data.small": "Groups of fewer than five patients are shown as < 5. The counts are those of data.json.",
+    "data.small": (
+        "Groups of fewer than five patients are shown as < 5. Where one is not told, such a group would "
+        "follow from it. The counts are those of data.json."
+    ),
     # drawings
     "plot.scores": "Scores by role",
     "plot.scores_told": "Histogram of scores, larger is more member-like. {told}.",
     "plot.row_told": "{role}: {number}, most of them from {low} to {high}",
+    "plot.row_few": "{role}: too few in each place to tell",
+    "plot.row_bare": "{role}: most of them from {low} to {high}",
+    "plot.few": "dotted: few patients, not told how many",
     "plot.larger": "score → more member-like",
     "plot.roc": "ROC curve of {detector}",
     "plot.roc_told": (
