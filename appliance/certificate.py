@@ -24,6 +24,8 @@ NOT_REMOVED: Final = (
     "has put aside may still hold old pages until the evidence key is changed.",
     "The list of files that were set aside names no patient, so entries about this patient's files may "
     "remain: digests, reasons and keyed digests of file names.",
+    "Files that a receiver has set aside stay in its quarantine, sealed to a key that is kept, and go into "
+    "backups: what could not be read may be about this patient too.",
     "The evidence log keeps this erasure: a keyed digest of the patient's identity, and this certificate's "
     "digest. The same keyed digest keeps the patient's studies from being taken in again.",
     "Copies that left before: exports, evidence packs (which name no patient), systems of others.",

@@ -35,7 +35,7 @@ from appliance.commands.runs import runs
 from appliance.commands.safekeeping import backup, restore, workspace
 from appliance.commands.schedule import schedule
 from appliance.commands.service import serve
-from appliance.commands.session import Session
+from appliance.commands.session import Session, named_folder
 from appliance.commands.studies import ingest, quarantine
 from appliance.commands.users import recover, users
 from appliance.commands.workspace import lock, unlock
@@ -85,7 +85,10 @@ for name, group in (
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    workspace: Annotated[Path | None, typer.Option(help="Folder of the encrypted workspace.")] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the encrypted workspace.", parser=named_folder, metavar="PATH"),
+    ] = None,
     passphrase_fd: Annotated[
         int | None, typer.Option(help="Read the passphrase from this file descriptor.")
     ] = None,

@@ -172,6 +172,25 @@ def test_a_wheel_for_another_machine_makes_no_bundle(name: str) -> None:
         bundling.oldest_glibc([name])
 
 
+def test_nothing_is_built_and_an_index_for_torch_is_asked_for_torch_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What builds runs code of a package; a second index could answer for any name."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    (tmp_path / "lock").write_text("other==1\ntorch==2.0.0\n")
+    bundling.fetched(tmp_path / "lock", tmp_path / "wheels", "https://torch.invalid")
+    assert all(":all:" == command[command.index("--only-binary") + 1] for command in asked)
+    alone, rest = asked
+    assert ["--index-url", "https://torch.invalid", "--no-deps", "torch==2.0.0"] == alone[-4:]
+    assert not any("index" in part for part in rest)
+
+
 def test_the_key_is_its_owners_alone(tmp_path: Path) -> None:
     """Made closed; refused where others may open it, or where it is none."""
     path = tmp_path / "keys" / "bundle.pem"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.errors import UsageError
+
 if TYPE_CHECKING:
     from appliance.api import Appliance
 
@@ -20,6 +22,17 @@ IN_PERSON = (
 NOBODY_TO_ASK = ("a passphrase is needed", f"run it at a terminal, or use {GIVEN}")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; of a list, one a line.")]
+
+
+def named_folder(text: str) -> Path:
+    """A folder as an option names it; an empty text, as of a variable that is not set, is none.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not text.strip():
+        raise UsageError("the option names no folder", "leave it out, or give a folder")
+    return Path(text)
 
 
 class Session:

@@ -117,17 +117,29 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
 
 
 def fetched(lock: Path, into: Path, torch_index: str = "") -> Path:
-    """Wheels of the lock and of pip itself, as pip's own configuration finds them; built where there is none.
+    """Wheels of the lock and of pip itself, as pip's own configuration finds them; nothing is built.
+
+    An index for torch is asked for torch alone: another package of that name there would not be taken.
 
     Raises:
         Refused: pip could not.
     """
     pip = f"pip=={importlib.metadata.version('pip')}"
     say("fetching wheels")
+    beside: tuple[str, ...] = ()
+    if torch_index:
+        beside = ("--find-links", str(into))
+        lines = lock.read_text(encoding="utf-8").splitlines()
+        torch = next(line for line in lines if line.startswith("torch=="))
+        _fetch(into, "--index-url", torch_index, "--no-deps", torch)
+    _fetch(into, *beside, "--requirement", str(lock), pip)
+    return into
+
+
+def _fetch(into: Path, *what: str) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-input", "--disable-pip-version-check"]
-    command += ["--extra-index-url", torch_index] if torch_index else []
     done = subprocess.run(
-        [*command, "--wheel-dir", str(into), "--requirement", str(lock), pip],
+        [*command, "--only-binary", ":all:", "--wheel-dir", str(into), *what],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -136,7 +148,6 @@ def fetched(lock: Path, into: Path, torch_index: str = "") -> Path:
     if done.returncode:
         say("\n".join(done.stdout.splitlines()[-15:]))
         raise Refused("pip could not fetch the wheels", "the lines above say why; pip config list")
-    return into
 
 
 def sources(root: Path, into: Path) -> Path:

@@ -222,9 +222,13 @@ def read(path: Path) -> dict[str, Setting]:
     lines = _lines(text)
     flat: dict[str, Any] = {}
     for name, value in told.items():
-        flat |= (
-            {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-        )
+        table = isinstance(value, dict)
+        more = {f"{name}.{key}": one for key, one in value.items()} if table else {name: value}
+        if twice := sorted(set(flat) & set(more)):
+            raise UsageError(
+                f"{path}: {_shown(twice[0])[1:-1]} stands twice, with and without its table", _PATH_HINT
+            )
+        flat |= more
     found = {}
     for name, value in flat.items():
         place = f"{path}:{lines[name]}" if name in lines else str(path)
@@ -275,27 +279,33 @@ def _expect_known(environ: Mapping[str, str]) -> None:
 def _text(path: Path) -> str:
     """The content of a file that only root or this account can have written."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             status, above = os.fstat(file.fileno()), path.resolve().parent.stat()
-            data = file.read(_MOST_BYTES + 1)
+            regular = stat.S_ISREG(status.st_mode)
+            data = file.read(_MOST_BYTES + 1) if regular else b""
     except OSError as error:
         raise UsageError(
             f"the configuration {path} cannot be read: {error.strerror}", f"check {FILE_VARIABLE} or --config"
         ) from None
-    open_folder = above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX
-    if not stat.S_ISREG(status.st_mode) or len(data) > _MOST_BYTES:
+    open_folder = above.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not above.st_mode & stat.S_ISVTX
+    if not regular or len(data) > _MOST_BYTES:
         raise UsageError(f"{path} is no configuration", f"a file of at most {_MOST_BYTES} bytes")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or open_folder:
         raise UsageError(
             f"other accounts may write to {path}",
             f"chmod go-w {path}" + (f" {path.parent}" if open_folder else ""),
         )
-    if status.st_uid not in (0, os.geteuid()):
-        raise UsageError(f"{path} belongs to another account", f"sudo chown root {path}")
+    if not {status.st_uid, above.st_uid} <= {0, os.geteuid()}:
+        raise UsageError(f"{path} or its folder belongs to another account", f"sudo chown root {path}")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8", "write it as plain text") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe in the place of a file keeps nobody waiting."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _lines(text: str) -> dict[str, int]:

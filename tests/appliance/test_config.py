@@ -75,6 +75,11 @@ def test_keys_may_be_dotted(tmp_path: Path) -> None:
         ("workspace = ", "", "is no TOML: "),
         ("workspace = '/a'\nworkspace = '/b'", "", "is no TOML: "),
         ("[disk.more]\nkey = 1", "", "there is no key 'disk.more'"),
+        (
+            "'disk.minimum_free_gib' = 5\n[disk]\nminimum_free_gib = 9".replace("'", '"'),
+            "",
+            "disk.minimum_free_gib stands twice",
+        ),
     ],
 )
 def test_what_a_file_may_not_hold_is_an_error_with_its_line(
@@ -127,12 +132,13 @@ def test_a_file_that_others_may_write_is_refused(mode: int, tmp_path: Path) -> N
         settings(_environ(file))
 
 
-def test_a_file_in_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     """It could be exchanged; not where the sticky bit keeps others from that."""
     file = _file(tmp_path, "workspace = '/w'")
-    tmp_path.chmod(0o777)
-    with pytest.raises(UsageError, match="other accounts may write to"):
-        settings(_environ(file))
+    for mode in (0o777, 0o770):
+        tmp_path.chmod(mode)
+        with pytest.raises(UsageError, match="other accounts may write to"):
+            settings(_environ(file))
     tmp_path.chmod(0o1777)
     assert "/w" == settings(_environ(file))["workspace"].value
 
@@ -144,6 +150,27 @@ def test_a_file_of_another_account_is_refused(tmp_path: Path) -> None:
     os.chown(file, 1234, -1)
     with pytest.raises(UsageError, match="belongs to another account"):
         settings(_environ(file))
+    os.chown(file, 0, -1)
+    os.chown(tmp_path, 1234, -1)
+    with pytest.raises(UsageError, match="or its folder belongs to another account"):
+        settings(_environ(file))
+
+
+def test_a_pipe_in_the_place_of_the_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """It is none, whether or not somebody will ever write to it."""
+    os.mkfifo(tmp_path / "site.toml", 0o600)
+    command = [sys.executable, "-m", "appliance.cli", "config", "check", tmp_path / "site.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "is no configuration" in done.stderr
+
+
+def test_an_option_that_is_empty_is_not_the_working_folder(tmp_path: Path) -> None:
+    """As a script gives it whose own variable is not set."""
+    done = _gradaudit("--workspace", "", "config", "show")
+    assert 2 == done.returncode
+    assert "error: the option names no folder\nhint: " in done.stderr
+    shown = _gradaudit("--workspace", str(tmp_path), "config", "show", "--json").stdout
+    assert str(tmp_path) == json.loads(shown.splitlines()[0])["value"]
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"#" * (1 << 16) + b"\n"], ids=["no text", "too long"])
