@@ -144,7 +144,7 @@ def test_nothing_about_patients_is_in_the_vendor_edition(
         name for name in vendor if name.startswith(("records", "drafts", "data", "figures", "results/"))
     }
     lines = checked.check_pack(pack).lines
-    assert {"data.json", "model.json", "records.json", "results.json"} == {
+    assert {"data.json", "model.json", "policy.toml", "records.json", "results.json"} == {
         line.split()[-1] for line in lines if line.startswith("withheld ")
     }
 
@@ -222,7 +222,7 @@ def test_every_part_is_asked_with_what_the_edition_shows(
         b"",
         "vendor",
     )
-    assert [one.member for one in facts.withheld] == ["data.json", "results.json"]
+    assert [one.member for one in facts.withheld] == ["data.json", "policy.toml", "results.json"]
     assert facts.view.result.exposure is None
 
 

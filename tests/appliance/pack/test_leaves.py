@@ -244,5 +244,6 @@ def test_of_an_older_audit_whole_members_are_withheld(tmp_path: Path) -> None:
     assert "withheld 1 of 1 leaves of results.json" in report.lines
     assert f"audit    {AUDIT}, verdict FAIL" in report.lines  # the entry says so
     assert [line for line in vendor.lines if line.startswith("withheld")] == [
-        f"withheld 1 of 1 leaves of {name}" for name in ("data.json", "model.json", "results.json")
+        f"withheld 1 of 1 leaves of {name}"
+        for name in ("data.json", "model.json", "policy.toml", "results.json")
     ]
