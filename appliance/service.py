@@ -153,7 +153,8 @@ class Service:
                 if isinstance(error, IntegrityError) and not isinstance(error, ForeignSpool):
                     raise
                 self._receiving_failures += 1
-                pause = self._told("service.receiving", error, self._receiving_failures)
+                pause, told = _trouble(error, self._receiving_failures)
+                self._say(tell("service.receiving", **told))
                 self._receiving_again_s = time.monotonic() + pause - MINUTE_S / 2  # looks come by the minute
                 if not isinstance(error, ApplianceError):
                     self._close(failed=True)
@@ -161,17 +162,11 @@ class Service:
             self._supervisor.alive(count("service.receiving.failing", self._receiving_failures))
         return _to_next_minute()
 
-    def _told(self, sentence: str, error: Exception, failures: int) -> float:
-        """Say what failed; seconds until it is tried again, longer each time."""
-        why = str(error) if isinstance(error, ApplianceError) else fault_line(error)
-        pause = MINUTE_S if isinstance(error, Busy) else min(MINUTE_S * 2 ** (failures - 1), _LONGEST_S)
-        self._say(tell(sentence, why=why, again=count("service.again", round(pause / MINUTE_S))))
-        return pause
-
     def _failed(self, error: Exception) -> float:
         """Say it, open anew at the next look where that may help, and wait longer each time."""
         self._failures += 1
-        pause = self._told("service.failed", error, self._failures)
+        pause, told = _trouble(error, self._failures)
+        self._say(tell("service.failed", **told))
         self._supervisor.alive(count("service.failing", self._failures))
         if not isinstance(error, Busy):
             self._close(failed=True)
@@ -199,6 +194,13 @@ class Service:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._stop.wait(min(left, MINUTE_S)):
             self._supervisor.alive()
+
+
+def _trouble(error: Exception, failures: int) -> tuple[float, dict[str, str]]:
+    """Seconds until it is tried again, longer each time; and why, and when, in words."""
+    why = str(error) if isinstance(error, ApplianceError) else fault_line(error)
+    pause = MINUTE_S if isinstance(error, Busy) else min(MINUTE_S * 2 ** (failures - 1), _LONGEST_S)
+    return pause, {"why": why, "again": count("service.again", round(pause / MINUTE_S))}
 
 
 def _to_next_minute() -> float:
