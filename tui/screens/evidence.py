@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from appliance.evidence.views import PackRow
 
 _AUDITS = (
-    Column("Verdict", 14),
-    Column("Model", 14, flex=True),
-    Column("Audited (UTC)", 16, drop=1),
-    Column("Packs", 5),
-    Column("Last one (UTC)", 16, drop=2),
+    Column(tell("evidence.column.verdict"), 14),
+    Column(tell("evidence.column.model"), 14, flex=True),
+    Column(tell("evidence.column.audited"), 16, drop=1),
+    Column(tell("evidence.column.packs"), 5),
+    Column(tell("evidence.column.last"), 16, drop=2),
 )
 _PACKS = (
-    Column("Written (UTC)", 16),
-    Column("By", 16, flex=True),
-    Column("Edition", 8),
-    Column("Log entry", 10),
+    Column(tell("evidence.column.written"), 16),
+    Column(tell("evidence.column.by"), 16, flex=True),
+    Column(tell("evidence.column.edition"), 8),
+    Column(tell("evidence.column.entry"), 10),
 )
 _QUARTERS = (1, 4, 7, 10)  # months in which one begins
 _MONTH = re.compile("[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-")
@@ -47,7 +47,7 @@ _MONTH = re.compile("[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-")
 class EvidenceScreen(Section):
     """Packs of audits."""
 
-    TITLE = "Evidence"
+    TITLE = tell("evidence.title")
     HELP_TEXT = tell("evidence.help")
     DEFAULT_CSS = """
     EvidenceScreen Rows { height: 1fr; min-height: 4; margin: 0 1; }
@@ -55,9 +55,9 @@ class EvidenceScreen(Section):
     """
     BINDINGS = navigation(
         "evidence",
-        Binding("e,f6", "export", "Export"),
-        Binding("v", "verify", "Check"),
-        Binding("w", "answer", "Answer"),
+        Binding("e,f6", "export", tell("evidence.key.export")),
+        Binding("v", "verify", tell("evidence.key.verify")),
+        Binding("w", "answer", tell("evidence.key.answer")),
         run=False,
     )
 
@@ -71,8 +71,8 @@ class EvidenceScreen(Section):
 
     def body(self) -> ComposeResult:
         """Audits, and the packs of the one under the cursor."""
-        yield Rows(_AUDITS, self._audit, empty="No audit has finished yet: press r to run one", id="audited")
-        yield Heading("Packs of this audit", id="packs-head")
+        yield Rows(_AUDITS, self._audit, empty=tell("evidence.no_audit"), id="audited")
+        yield Heading(tell("evidence.packs"), id="packs-head")
         yield Rows(_PACKS, self._pack, empty="", id="packs")
 
     async def load(self) -> None:
@@ -114,10 +114,10 @@ class EvidenceScreen(Section):
             return
         audit = self.audits[index]
         self.here = tuple(pack for pack in self.packs if pack.audit_id == audit.audit_id)
-        table.empty = "No pack of this audit yet: press e to write one"
+        table.empty = tell("evidence.no_pack")
         table.fill(len(self.here), cursor=0)
         self.query_one("#packs-head", Heading).add(
-            foreign(f"{audit.model}, audit {audit.audit_id}", "$muted")
+            foreign(tell("evidence.pack_of", model=audit.model, audit=audit.audit_id), "$muted")
         )
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
@@ -137,7 +137,7 @@ class EvidenceScreen(Section):
             self.app.push_screen(ExportDialog(f"evidence-{line(audit_id)}.zip"), chosen)
 
     async def _write(self, audit_id: str, wanted: Export) -> None:
-        self.query_one(Notice).confirm("writing the evidence pack …")
+        self.query_one(Notice).confirm(tell("evidence.writing"))
         path, backend = Path(wanted.path).expanduser(), self.app.backend
         try:
             written = await self.ask(backend.export_pack, audit_id, path, wanted.edition, wanted.withhold)
@@ -145,7 +145,7 @@ class EvidenceScreen(Section):
         except ApplianceError as error:
             self.complain(error)
             return
-        await self._checked(written, "written and verified", lacks)
+        await self._checked(written, True, lacks)
         self.reload()
 
     def action_answer(self) -> None:
@@ -162,10 +162,10 @@ class EvidenceScreen(Section):
 
     def _chosen(self, path: str | None) -> None:
         if path:
-            self.query_one(Notice).confirm("verifying the pack …")
-            self.run_worker(self._checked(Path(path).expanduser(), "verified"), group="verify")
+            self.query_one(Notice).confirm(tell("evidence.verifying"))
+            self.run_worker(self._checked(Path(path).expanduser(), False), group="verify")
 
-    async def _checked(self, path: Path, done: str, lacks: str = "") -> None:
+    async def _checked(self, path: Path, written: bool, lacks: str = "") -> None:
         try:
             found = await self.ask(self.app.backend.verify_pack, path)
         except ApplianceError as error:
@@ -173,8 +173,15 @@ class EvidenceScreen(Section):
             return
         known = self.app.known
         ours = known is not None and known.log.key_words == found.key_words
-        whose = "signed by this workspace" if ours else "signed by another key: compare its ten words"
-        said = f"{path.name} {done}: {found.entries:,} log entries, {whose} ({found.key_words})"
+        whose = tell("evidence.whose.ours" if ours else "evidence.whose.other")
+        entries = f"{found.entries:,}"
+        said = tell(
+            "evidence.checked.written" if written else "evidence.checked.verified",
+            file=path.name,
+            entries=entries,
+            whose=whose,
+            words=found.key_words,
+        )
         if found.withheld:
             said = tell("evidence.lacking", said=said, number=len(found.withheld))
         if lacks and not found.paper:

@@ -51,7 +51,7 @@ class FileDialog(Dialog[T]):
             yield Input(self.suggestion, id="path", select_on_focus=False)
             yield from self.fields()
             with Horizontal(classes="buttons"):
-                yield Button(Content("Cancel"), id="cancel")
+                yield Button(Content(tell("evidence.dialog.cancel")), id="cancel")
                 yield Button(Content(self.ACT), id="write", variant="primary")
 
     def fields(self) -> ComposeResult:
@@ -85,9 +85,9 @@ class FileDialog(Dialog[T]):
 class ExportDialog(FileDialog[Export]):
     """Where the evidence pack goes, and for whom it is."""
 
-    ASKS = "Write the evidence pack"
-    NOTE = "One file without patients' data; python3 verify_evidence.py checks it anywhere."
-    ACT = "Write"
+    ASKS = tell("evidence.export.title")
+    NOTE = tell("evidence.export.note")
+    ACT = tell("evidence.export.act")
     HELP_TEXT: ClassVar[str] = tell("evidence.export.help")
 
     def fields(self) -> ComposeResult:
@@ -104,9 +104,9 @@ class ExportDialog(FileDialog[Export]):
 class VerifyDialog(FileDialog[str]):
     """Which pack to check."""
 
-    ASKS = "Verify an evidence pack"
-    NOTE = "The name of a pack file, of this site or another; nothing in it is believed before it is checked."
-    ACT = "Verify"
+    ASKS = tell("evidence.verify.title")
+    NOTE = tell("evidence.verify.note")
+    ACT = tell("evidence.verify.act")
 
     def answer(self, path: str) -> str:
         """The file's name."""

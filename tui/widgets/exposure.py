@@ -46,11 +46,15 @@ class ExposureBlock(Drawing):
         found, void = self.result.exposure, self.word is VerdictWord.VOID
         lines = Content.styled(exposure(self.result, self.word), "bold").wrap(width)
         if found is not None and not void:
-            share = found.flagged / found.patients if found.patients else 0.0
-            bar = share_bar(share, max(1, min(width, 62) - 10), self.glyphs)
-            lines.append(Content.assemble(("0 % ", "$muted"), bar, (" 100 %", "$muted")))
+            lines += self._bar(found, width) if self.word is not VerdictWord.INCONCLUSIVE else []
             lines += [part for fact in self._facts(found) for part in Content(fact).wrap(width)]
         return lines if void else lines + self._detectable(width)
+
+    def _bar(self, found: Exposure, width: int) -> list[Content]:
+        """Share of patients flagged; of an audit that cannot tell it is no picture of exposure."""
+        share = found.flagged / found.patients if found.patients else 0.0
+        bar = share_bar(share, max(1, min(width, 62) - 10), self.glyphs)
+        return [Content.assemble(("0 % ", "$muted"), bar, (" 100 %", "$muted"))]
 
     def _facts(self, found: Exposure) -> list[str]:
         facts = [tell("result.rank_test", p=p_value(found.rank_test_p)), least_share(found)]

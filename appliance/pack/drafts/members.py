@@ -9,6 +9,7 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 
 from appliance.cases.clocks import CLOCKS
+from appliance.isolation import LAYERS, ON
 from appliance.pack.drafts.forms import FORMS, Form
 from appliance.pack.facts import Members, PackFacts, digest
 from appliance.pack.leaving import few, grouped
@@ -16,6 +17,7 @@ from appliance.pack.pages import wording
 from appliance.pack.pages.members import page_facts
 from appliance.pack.pages.shell import FULL, closing, document, heading, listed, note, own, part, table, text
 from appliance.words.table import tell
+from appliance.worker import SELF_PROBE
 
 _LIMIT_MS = {clock.name: clock.limit_ms for clock in CLOCKS}
 
@@ -60,7 +62,7 @@ def _page(form: Form, facts: PackFacts, so_far: Members) -> str:
 def _step(form: Form, number: int, facts: PackFacts) -> str:
     """One question: what the audit does not know of it, and room for a person."""
     moments = _clocks(facts) if (form.name, number) == ("breach", 5) else {}
-    said = own(f"draft.{form.name}.{number}_open", site=facts.given.site, **moments)
+    said = own(f"draft.{form.name}.{number}_open", site=facts.given.site, sent=_sent(facts), **moments)
     blank = '<span class="blank"></span>'
     room = f"<p>{own('draft.fill')}{blank}</p>"
     if number in form.deciding:
@@ -71,6 +73,18 @@ def _step(form: Form, number: int, facts: PackFacts) -> str:
         )
     asked = f"<p><b>{own('draft.open')}:</b> {said}</p>"
     return f'<section class="keep"><h2>{own(f"draft.{form.name}.{number}")}</h2>{asked}{room}</section>'
+
+
+def _sent(facts: PackFacts) -> str:
+    """What may be said of what the worker sent: no more than its box and the probe of it bear out."""
+    kept = dict(facts.view.isolation)
+    if not kept:
+        return tell("draft.sent.not_kept")
+    missing = [name for name in (*LAYERS, SELF_PROBE) if kept.get(name) != ON]
+    probe = facts.given.records.get("egress", {}).get("probe", {})
+    if probe and probe.get("got_out") != 0 and SELF_PROBE not in missing:
+        missing.append(SELF_PROBE)
+    return tell("draft.sent.unknown", layers=", ".join(missing)) if missing else tell("draft.sent.nothing")
 
 
 def _clocks(facts: PackFacts) -> dict[str, str]:

@@ -12,10 +12,9 @@ from typing import Any, Final
 from appliance.evidence.verify_evidence import canonical
 from appliance.pack.editions import FULL
 from appliance.pack.facts import Members, PackFacts, digest
-from appliance.pack.interop.declarations import declarations, standard
+from appliance.pack.interop.declarations import NO_ANSWER, declarations, standard
 from appliance.pack.interop.naming import committed, stable_uuid
 from appliance.pack.pages import wording
-from appliance.views import VerdictWord
 from appliance.words.table import tell
 
 NAME: Final = "model.cdx.json"
@@ -146,9 +145,9 @@ def _card(facts: PackFacts) -> dict[str, Any]:
 
 
 def _metrics(facts: PackFacts) -> list[dict[str, Any]]:
-    """What the audit measured of the model: nothing for a vendor, and nothing of a void run."""
+    """What the audit measured of the model: nothing for a vendor, and nothing of a run without an answer."""
     result = facts.view.result
-    if facts.edition != FULL or facts.view.verdict.word is VerdictWord.VOID:
+    if facts.edition != FULL or facts.view.verdict.word in NO_ANSWER:
         return []
     found: list[dict[str, Any]] = []
     if result.exposure is not None:

@@ -25,7 +25,7 @@ from audit_core.policy import decide
 
 ASSESSOR, TARGET, REQUIREMENT = "assessor", "target", "requirement-policy"
 _AUDIT, _RESULTS, _ENTRY = "claim-of-the-audit", "evidence-results", "evidence-log-entry"
-_NO_ANSWER: Final = (VerdictWord.VOID, VerdictWord.INCONCLUSIVE)
+NO_ANSWER: Final = (VerdictWord.VOID, VerdictWord.INCONCLUSIVE)
 _BY_FINDING: Final = {
     ClaimFinding.CONTRADICTED: ClaimEffect.CONTRADICTS,
     ClaimFinding.QUESTIONED: ClaimEffect.QUESTIONS,
@@ -74,7 +74,7 @@ def standard(facts: PackFacts) -> dict[str, Any]:
 def effect(facts: PackFacts, check: ClaimCheck) -> ClaimEffect:
     """What this one audit does to a claim (docs/claims.md); silent where the pack does not let it be told."""
     word = facts.view.verdict.word
-    if word in _NO_ANSWER or check.kind is ClaimKind.DE_IDENTIFIED:
+    if word in NO_ANSWER or check.kind is ClaimKind.DE_IDENTIFIED:
         return ClaimEffect.SILENT
     if check.kind is ClaimKind.PRIVATE:
         supports = check.finding is ClaimFinding.WITHIN and word is VerdictWord.PASS and check.accounted

@@ -135,6 +135,8 @@ def exposure(result: AuditResult, word: VerdictWord) -> str:
         return tell("exposure.none")
     if word is VerdictWord.VOID:
         return tell("exposure.void", count=flagged_of(found))
+    if word is VerdictWord.INCONCLUSIVE:
+        return tell("exposure.inconclusive", count=flagged_of(found))
     return tell("exposure.flagged", count=flagged_of(found))
 
 

@@ -81,8 +81,9 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "answer.case.answers": "{step}, answers {clocks}",
     "answer.case.no_step": "no step yet",
     "answer.cases.clocks": (
-        "Two limits run from the moment a verdict stands in the log: {limits}. Whether anybody has to be "
-        "notified is a legal decision; reasons are sealed at the site."
+        "The day of discovery is for a person to fix. If it were the day on which a verdict stood in the "
+        "log, two limits would run from there: {limits}. Whether anybody has to be notified is a legal "
+        "decision; reasons are sealed at the site."
     ),
     "answer.limit": "{name} ({law})",
     # changes and claims
@@ -157,7 +158,9 @@ CHECK IT. You need Python 3.8 or later and nothing else, no network, no other so
 
 It checks this file, every evidence pack inside it, that all are signed by one key, and that every pack's
 state of the log is an earlier one of the state this answer speaks of. Use your own copy of
-verify_evidence.py where you have one. The key that signed it:
+verify_evidence.py where you have one. Exit status: 0 intact, 1 broken (the place is named), 2 unreadable,
+3 intact but signed by another key or, with --witness KEYFILE, not seen by the witness that you named.
+The key that signed it:
 
     {words}
 
@@ -171,6 +174,7 @@ WHAT IS IN IT
     log/proofs.json             that each is in the log, and that each pack's log grew into this one
     log/checkpoint              the signed state of the log that this answer speaks of
     log/verifier-key            the public key
+    log/cosigned.json           only if a witness has seen the log: what it cosigned
     manifest.json, .note        digests of all members, signed by the log's key
 
 An answer without an audit is not a pass: it says that nothing was measured.
@@ -200,6 +204,40 @@ This supports, and does not certify, compliance. It is not legal advice.
         "auditor: opens verdict.html of an evidence file first; python3 verify_evidence.py FILE checks it all"
     ),
     # on the screen
+    "evidence.title": "Evidence",
+    "evidence.column.verdict": "Verdict",
+    "evidence.column.model": "Model",
+    "evidence.column.audited": "Audited (UTC)",
+    "evidence.column.packs": "Packs",
+    "evidence.column.last": "Last one (UTC)",
+    "evidence.column.written": "Written (UTC)",
+    "evidence.column.by": "By",
+    "evidence.column.edition": "Edition",
+    "evidence.column.entry": "Log entry",
+    "evidence.key.export": "Export",
+    "evidence.key.verify": "Check",
+    "evidence.key.answer": "Answer",
+    "evidence.no_audit": "No audit has finished yet: press r to run one",
+    "evidence.packs": "Packs of this audit",
+    "evidence.no_pack": "No pack of this audit yet: press e to write one",
+    "evidence.pack_of": "{model}, audit {audit}",
+    "evidence.writing": "writing the evidence pack …",
+    "evidence.verifying": "verifying the pack …",
+    "evidence.checked.written": "{file} written and verified: {entries} log entries, {whose} ({words})",
+    "evidence.checked.verified": "{file} verified: {entries} log entries, {whose} ({words})",
+    "evidence.whose.ours": "signed by this workspace",
+    "evidence.whose.other": "signed by another key: compare its ten words",
+    "evidence.export.title": "Write the evidence pack",
+    "evidence.export.note": (
+        "One file without patients' data; python3 verify_evidence.py checks it anywhere."
+    ),
+    "evidence.export.act": "Write",
+    "evidence.verify.title": "Verify an evidence pack",
+    "evidence.verify.note": (
+        "The name of a pack file, of this site or another; nothing in it is believed before it is checked."
+    ),
+    "evidence.verify.act": "Verify",
+    "evidence.dialog.cancel": "Cancel",
     "evidence.edition": "edition",
     "evidence.withhold": "withhold",
     "evidence.withhold.hint": "such as data.json (may stay empty)",

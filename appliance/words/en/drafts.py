@@ -62,6 +62,17 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "draft.closed_at": "{moment} UTC, log entry {entry}",
     "draft.pairs": "Each pair is an image and its report.",
     "draft.years": "at least {years} years, by the policy in force",
+    "draft.sent.nothing": (
+        "The audit's own worker ran on site in a closed box: every layer was on, and its probe got nothing "
+        "out."
+    ),
+    "draft.sent.unknown": (
+        "Whether the audit's own worker sent anything is not shown: a layer of its box, or the probe of it, "
+        "was not on ({layers})."
+    ),
+    "draft.sent.not_kept": (
+        "Whether the audit's own worker sent anything is not shown: nothing was kept of its box."
+    ),
     # breach assessment
     "draft.breach_title": "Breach assessment",
     "draft.breach_clauses": "45 CFR 164.402(2), 164.404(b), 164.408; GDPR Art. 33(1), 34",
@@ -134,17 +145,14 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "draft.ropa.3": "Categories of persons and of data (c)",
     "draft.ropa.3_open": "Whether other categories are processed beside the audit.",
     "draft.ropa.4": "Recipients and transfers (d), (e)",
-    "draft.ropa.4_open": (
-        "Who is given this pack, and whether the vendor transfers data. The audit itself ran on site and "
-        "sent nothing."
-    ),
+    "draft.ropa.4_open": ("Who is given this pack, and whether the vendor transfers data. {sent}"),
     "draft.ropa.5": "Time limits (f)",
     "draft.ropa.5_open": "Time limits of studies, findings and backups.",
     "draft.ropa.6": "Security measures (g)",
     "draft.ropa.6_open": "Measures of the organisation. Those of the appliance are in records/ where kept.",
     # access
     "draft.access_title": "Answer to a request for access",
-    "draft.access_clauses": "GDPR Art. 12(3), 15(1); 45 CFR 164.528",
+    "draft.access_clauses": "GDPR Art. 12(3), 15(1); 45 CFR 164.524, 164.528",
     "draft.access_why": (
         "This pack names no patient, so it cannot say whether the person who asks was in the audit. The site "
         "can: in its sealed findings, by a reveal that the log records."
@@ -159,8 +167,8 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "draft.access.3_open": "Purposes and time limits of treatment records; source of the data.",
     "draft.access.4": "To whom it was disclosed",
     "draft.access.4_open": (
-        "Disclosures to the vendor or others, with dates. The audit itself disclosed nothing; that a model "
-        "was trained on somebody's data would be a disclosure by another way."
+        "Disclosures to the vendor or others, with dates. {sent} That a model was trained on somebody's data "
+        "would be a disclosure by another way."
     ),
     "draft.access.5": "The answer",
     "draft.access.5_open": "What is told, what is refused and on which ground.",

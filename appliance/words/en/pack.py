@@ -14,7 +14,8 @@ CHECK IT. You need Python 3.8 or later and nothing else, no network, no other so
 
 Use your own copy of verify_evidence.py where you have one; the copy in here is a convenience. Its answer
 has three parts: is the pack intact, which key signed it (ten words), is that the key you know (with --key).
-Exit status: 0 intact, 1 broken (the place is named), 2 unreadable, 3 intact but signed by another key.
+Exit status: 0 intact, 1 broken (the place is named), 2 unreadable, 3 intact but signed by another key
+or, with --witness KEYFILE, not seen by the witness that you named.
 
 The key that signed this pack:
 

@@ -88,6 +88,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "exposure.none": "Not judged: the audit stopped before it could count patients",
     "exposure.count": "{flagged} of {patients}",
     "exposure.flagged": "{count} flagged as exposed",
+    "exposure.inconclusive": "No result to rely on: this audit cannot tell. It flagged {count}",
     "exposure.void": "No result. The void run flagged {count}",
     "exposure.at_least": "at least {share} of the patients are exposed (95 % lower bound)",
     "exposure.not_stated": "the share of exposed patients is not stated: {why}",

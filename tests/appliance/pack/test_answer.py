@@ -18,6 +18,7 @@ from appliance.evidence import verify_evidence as checked
 from appliance.evidence.verify import SOURCE, verify
 from appliance.pack.answer import quarter
 from appliance.views import Progress
+from appliance.words.en.pack import MESSAGES
 from tests.appliance.pack import answer_case as case
 from tests.appliance.pack.small_pack import problem_of, small_parts
 
@@ -98,6 +99,20 @@ def test_what_has_no_verdict_or_was_missed_is_said_first(answer: bytes) -> None:
         "1 case about this model is open.",
     ]
     assert quarter.missed(said) == 1 + 2 + len(nightly["not_begun_utc"])
+    told = " ".join(" ".join(lines).split())
+    assert "The day of discovery is for a person to fix. If it were the day on which" in told
+    assert "limits run from the moment" not in told
+
+
+def test_the_readmes_tell_every_exit_and_every_file(answer: bytes) -> None:
+    """Exit 3 is another key or a witness that has not seen it; the file of cosignatures is named."""
+    readme = checked.split_zip(answer)[0]["README.txt"].decode()
+    exits = ("0 intact", "1 broken", "2 unreadable", "3 intact but signed by another key or, with --witness")
+    for data in (readme, MESSAGES["pack.readme"]):
+        assert isinstance(data, str)
+        told = " ".join(data.split())
+        assert all(exit_of in told for exit_of in exits)
+    assert "log/cosigned.json" in readme
 
 
 def test_what_people_typed_and_patients_stay_out(answer: bytes) -> None:

@@ -183,6 +183,19 @@ def test_a_need_that_is_not_met_is_told_and_nothing_is_covered_by_it(
             assert tell(f"crosswalk.unmet.{need}", word="VOID") in now.why
 
 
+def test_nothing_is_covered_that_the_pack_denies(facts: PackFacts, whole: dict[str, bytes]) -> None:
+    """A log that nobody looked through is no examined one; what is one of many, or one way, is a part."""
+    unread = replace(facts, given=replace(facts.given, records={**RECORDS, **BROKEN["review"]}))
+    states = {one.clause: judged(one, unread, whole).state for one in clauses()}
+    for clause in ("164.308(a)(1)(ii)(D)", "164.312(b)", "164.316(a)", "164.316(b)(1)", "MEASURE 2.10"):
+        assert states[clause] is State.PARTIAL, clause
+    covered = [one.clause for one in clauses() if judged(one, facts, whole).state is State.COVERED]
+    assert covered == [
+        "164.312(a)(1)", "164.312(a)(2)(i)", "164.312(a)(2)(iii)", "164.312(a)(2)(iv)", "164.312(b)",
+        "MEASURE 2.1", "MEASURE 2.13",
+    ]  # fmt: skip
+
+
 def test_an_audit_from_before_records_were_kept_covers_nothing_by_them(
     facts: PackFacts, whole: dict[str, bytes]
 ) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from appliance.evidence import verify_evidence as checked
+from appliance.isolation import LAYERS
 from appliance.pack import building
 from appliance.pack.drafts.forms import FORMS
-from appliance.pack.facts import digest
+from appliance.pack.drafts.members import members as made
+from appliance.pack.facts import PackFacts, digest
 from appliance.views import VerdictWord
 from appliance.words.en.drafts import MESSAGES
 from tests.appliance import evidence_case
@@ -75,6 +78,41 @@ def test_an_audit_without_an_answer_is_no_all_clear(word: VerdictWord, tmp_path:
         assert ("It is no finding that nobody was used" in words) is (word is VerdictWord.PASS)
     if word is VerdictWord.VOID:
         assert "No result. The void run flagged 21 of 46" in said(members["drafts/breach-assessment.html"])
+    if word is VerdictWord.INCONCLUSIVE:
+        breach = said(members["drafts/breach-assessment.html"])
+        assert "No result to rely on: this audit cannot tell. It flagged 21 of 46 patients" in breach
+        assert "flagged as exposed" not in breach
+
+
+CLOSED = (*((layer, "on") for layer in LAYERS), ("self-probe", "on"))
+
+
+@pytest.mark.parametrize(
+    ("isolation", "got_out", "told"),
+    [
+        (CLOSED, 0, "its probe got nothing out"),
+        (CLOSED, None, "was not on (self-probe)"),
+        ((*CLOSED[:-1], ("self-probe", "got out: dns")), None, "was not on (self-probe)"),
+        ((("landlock", "not on this kernel"), *CLOSED[:2], CLOSED[3]), 0, "was not on (landlock)"),
+        ((), 0, "nothing was kept of its box"),
+    ],
+)
+def test_no_draft_says_more_of_what_was_sent_than_the_box_bears_out(
+    isolation: tuple[tuple[str, str], ...], got_out: int | None, told: str, tmp_path: Path
+) -> None:
+    """Nothing was sent only where every layer was on and the probe got nothing out; else it is not shown."""
+    log, given = evidence_case.closed_audit(tmp_path / "log")
+    given = replace(
+        given,
+        view=replace(given.view, isolation=isolation),
+        records={"egress": {"probe": {"got_out": got_out}}},
+    )
+    found = made(PackFacts(given, log, tuple(log.entries()), log.size), {})
+    for member in ("drafts/ropa.html", "drafts/access-answer.html"):
+        words = said(found[member])
+        assert told in words and ("is not shown" in words) is (told != "its probe got nothing out")
+        assert "sent nothing" not in words and "disclosed nothing" not in words
+    assert "164.524" in said(found["drafts/access-answer.html"])
 
 
 def test_clocks_are_conditional(members: Mapping[str, bytes], site: tuple[object, object]) -> None:

@@ -144,7 +144,7 @@ def test_every_text_stands_out_from_its_ground() -> None:
     } | {"white"}
 
 
-@pytest.mark.parametrize("word", [VerdictWord.FAIL, VerdictWord.REVIEW, VerdictWord.VOID])
+@pytest.mark.parametrize("word", [word for word in VerdictWord if word is not VerdictWord.PASS])
 def test_page_text_numbers_and_screen_agree(word: VerdictWord, members: Mapping[str, bytes]) -> None:
     """k of N, tier, p and the area under the curve are one number wherever they stand."""
     view = evidence_case.view(word)
@@ -155,6 +155,11 @@ def test_page_text_numbers_and_screen_agree(word: VerdictWord, members: Mapping[
     sheet, results = said(verdict_page(view, facts())), said(results_page(view, facts()))
     text = " ".join(verdict_text(view).split())
     assert all(counted in shown for shown in (sheet, results, text, screen))
+    without = {VerdictWord.VOID: "No result.", VerdictWord.INCONCLUSIVE: "No result to rely on:"}
+    first = without.get(word, counted)
+    assert screen.startswith(first)
+    assert all(shown.index(first) <= shown.index(counted) for shown in (sheet, results, text))
+    assert ("█" in screen) is (word not in without), "no bar of a share that nothing rests on"
     tier = f"E{stored['tier']}" if isinstance(stored["tier"], int) else stored["tier"]
     assert all(tier in shown for shown in (sheet, text))
     assert float(stored["exposure"]["rank_test_p"]) < 0.001
