@@ -7,18 +7,7 @@ from typing import Any, Final
 
 from appliance.pack.leaving import few, grouped
 from appliance.pack.pages import wording
-from appliance.pack.pages.shell import (
-    PageFacts,
-    closing,
-    document,
-    heading,
-    listed,
-    note,
-    own,
-    part,
-    table,
-    text,
-)
+from appliance.pack.pages.shell import PageFacts, audit_page, listed, note, own, part, table, text
 from appliance.views import AuditView
 from appliance.words.table import tell
 from audit_core.results import ControlName
@@ -51,13 +40,8 @@ def data_page(view: AuditView, facts: PageFacts) -> str:
         _blind(view),
         f"<p>{own('data.small')}</p>",
     )
-    return document(
-        tell("report.data_of", model=view.row.model),
-        heading(own("report.data_title"), view.row.model, view, facts),
-        main,
-        closing(facts, wording.does_not_prove(result.tier)),
-        str(view.verdict.word),
-        facts.closed_utc,
+    return audit_page(
+        tell("report.data_of", model=view.row.model), own("report.data_title"), main, view, facts
     )
 
 

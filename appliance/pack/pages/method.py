@@ -8,18 +8,7 @@ from typing import Any
 
 from appliance.pack.pages import wording
 from appliance.pack.pages.results import controls, layers
-from appliance.pack.pages.shell import (
-    PageFacts,
-    closing,
-    document,
-    heading,
-    listed,
-    note,
-    own,
-    part,
-    table,
-    text,
-)
+from appliance.pack.pages.shell import PageFacts, audit_page, listed, note, own, part, table, text
 from appliance.views import AuditView
 from appliance.words.table import tell
 
@@ -37,13 +26,8 @@ def method_page(view: AuditView, facts: PageFacts) -> str:
         _model(view, facts),
         _software(view, facts),
     )
-    return document(
-        tell("report.method_of", model=view.row.model),
-        heading(own("report.method_title"), view.row.model, view, facts),
-        main,
-        closing(facts, wording.does_not_prove(view.result.tier)),
-        str(view.verdict.word),
-        facts.closed_utc,
+    return audit_page(
+        tell("report.method_of", model=view.row.model), own("report.method_title"), main, view, facts
     )
 
 

@@ -13,7 +13,8 @@ _WIDTH: Final = 32
 _FULL: Final = "full"  # no other edition has it
 _VENDOR: Final = "vendor"
 _MEMBERS: Final = (
-    ("verdict.html, verdict.txt", tell("pack.about.verdict"), ""),
+    ("verdict.html, verdict.txt", tell("pack.about.verdict"), _FULL),
+    ("verdict.html, verdict.txt", tell("pack.about.verdict_vendor"), _VENDOR),
     ("verdict.pdf", tell("pack.about.pdf"), "pdf"),
     ("results.html", tell("pack.about.results"), _FULL),
     ("method.html", tell("pack.about.method"), ""),

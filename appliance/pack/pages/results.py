@@ -7,19 +7,7 @@ from typing import Any, Final
 
 from appliance.pack.pages import plots, wording
 from appliance.pack.pages.page import decides, rank_test
-from appliance.pack.pages.shell import (
-    PageFacts,
-    closing,
-    document,
-    heading,
-    items,
-    listed,
-    note,
-    own,
-    part,
-    table,
-    text,
-)
+from appliance.pack.pages.shell import PageFacts, audit_page, items, listed, note, own, part, table, text
 from appliance.views import AuditView, ControlOutcome, ControlStatus, DetectorReport
 from appliance.words.table import tell
 from audit_core.results import ControlName, OperatingPoint, ReliabilityBin, VerdictWord
@@ -47,13 +35,8 @@ def results_page(view: AuditView, facts: PageFacts) -> str:
         _canaries(view),
         layers(view),
     )
-    return document(
-        tell("report.results_of", model=view.row.model),
-        heading(own("report.results"), view.row.model, view, facts),
-        main,
-        closing(facts, wording.does_not_prove(view.result.tier)),
-        str(view.verdict.word),
-        facts.closed_utc,
+    return audit_page(
+        tell("report.results_of", model=view.row.model), own("report.results"), main, view, facts
     )
 
 

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any, Final
 
 from appliance.pack.pages.style import CSS
+from appliance.pack.pages.wording import does_not_prove
 from appliance.sanitise import safe
 from appliance.views import AuditView
 from appliance.words.table import tell
@@ -118,6 +119,18 @@ def closing(facts: PageFacts, *sentences: str) -> str:
     withheld = [] if facts.whole else [own("report.withheld")]
     always = [own("report.not_legal_advice"), own("report.no_patient")]
     return " ".join([*said, *withheld, *always])
+
+
+def audit_page(title: str, kind: str, main: Sequence[str], view: AuditView, facts: PageFacts) -> str:
+    """A page about an audit, with what each has: header, what it does not prove, its verdict's colour."""
+    return document(
+        title,
+        heading(kind, view.row.model, view, facts),
+        main,
+        closing(facts, does_not_prove(view.result.tier)),
+        str(view.verdict.word),
+        facts.closed_utc,
+    )
 
 
 def items(sentences: Iterable[str], limit: int = 400) -> str:

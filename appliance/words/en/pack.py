@@ -51,6 +51,7 @@ This pack supports, and does not certify, compliance. It is not legal advice.
     "pack.no_pdf.pango": "verdict.pdf was not made: Pango is not on this machine.",
     "pack.no_pdf.weasyprint": "verdict.pdf was not made: WeasyPrint is not on this machine.",
     "pack.about.verdict": "the verdict on one sheet, its reasons, and what it does not prove",
+    "pack.about.verdict_vendor": "the verdict on one sheet, and what it does not prove; reasons are withheld",
     "pack.about.pdf": "the same sheet as PDF/A, made on the site's machine",
     "pack.about.results": "the numbers as a page: curves, intervals, controls, calibration",
     "pack.about.method": "how the audit was done, its settings and limits, and the model's files",

@@ -217,6 +217,8 @@ def test_the_readme_names_what_is_in_the_pack(
         for one in held:
             group = {one, one.partition("/")[0] + "/", re.sub(r"/[a-z]+\.", "/*.", one)}
             assert group & names or one == "README.txt" or one.endswith(".disclosed.json"), one
+    told = [held["README.txt"].decode() for held in (members, vendors)]
+    assert ["its reasons" in one for one in told] == [True, False] and "reasons are withheld" in told[1]
 
 
 def test_no_cell_of_a_table_acts() -> None:
