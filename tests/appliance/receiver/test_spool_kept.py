@@ -215,12 +215,10 @@ def test_two_who_take_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         box = Spool(tmp_path / "workspace" / spool.FOLDER)
         received(box, MESSAGE)
         box.move(box.listed(spool.ARRIVING), spool.READY)
-        before, listed = site._log.size, Spool.listed
-
-        def taken_meanwhile(self: Spool, folder: str) -> list[spool.Received]:
-            found = listed(self, folder)
-            self.remove(found)
-            return found
-
-        monkeypatch.setattr(Spool, "listed", taken_meanwhile)
+        before, room = site._log.size, "appliance.receiving.expect_room"
+        found = box.listed(spool.READY)
+        with monkeypatch.context() as patched:  # between the listing and the writer's lock
+            patched.setattr(room, lambda root: box.remove(found))
+            assert site.take_received().files == 0 and site._log.size == before
+        monkeypatch.setattr(Spool, "listed", lambda self, folder: found * (folder == spool.READY))
         assert site.take_received().files == 0 and site._log.size == before
