@@ -61,6 +61,7 @@ def site_health(option: Path | None = None) -> HealthView:
     Args:
         option: of the command line.
     """
+    root: Path | None
     try:
         root = workspace_root(option)
     except UsageError:
