@@ -90,11 +90,16 @@ class Audited(CarriedOut):
         ):
             with self._workspace.writing(self._patience_s):
                 self._tidy_audits(going_on=audit_id)
-                stored = self._interrupted_audit(audit_id)
-                auditing.refuse_changes(stored, record, document, loaded)
-                running = auditing.resumed(stored)
-                self._workspace.catalogue.move_audit(running, "interrupted")
-            self._carry_out(running, record, document, loaded, on_progress, worker)
+                was, now = stored.state, self._stored_audit(audit_id).state
+                closed_before = was != "done" and now == "done"  # the log had its verdict, now it is stored
+                if not closed_before:
+                    stored = self._interrupted_audit(audit_id)
+                    self._finish_closed(stored)
+                    auditing.refuse_changes(stored, record, document, loaded)
+                    running = auditing.resumed(stored)
+                    self._workspace.catalogue.move_audit(running, "interrupted")
+            if not closed_before:
+                self._carry_out(running, record, document, loaded, on_progress, worker)
         return self.audit(audit_id)
 
     def abandon_audit(self, audit_id: str) -> AuditRow:

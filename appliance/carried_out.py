@@ -5,24 +5,29 @@ It holds the lock of audits all the time and the writer's for moments only: othe
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from appliance import shown
-from appliance.errors import ApplianceError, Busy, UsageError, WorkerFailed
+from appliance.errors import ApplianceError, Busy, IntegrityError, UsageError, WorkerFailed
+from appliance.evidence_roots import CLOSED
 from appliance.runs import pace, progress, queue
 from appliance.views import Progress
 from appliance.watched import Watched
+from appliance.workspace.database import plain_json
 from appliance.workspace.rows import StoredAudit
-from appliance.workspace.steps import kept, remove_steps
+from appliance.workspace.steps import CLOSING, kept, remove_steps
 from appliance.workspace.turns import HOURS_S, PATIENCE_S
 from appliance.workspace.workspace import STEPS
 from audit_core.readings.prices import passes
 
 if TYPE_CHECKING:
     from appliance.designs.assignment import Assignment
+    from appliance.evidence.entries import Entry
     from appliance.policy_file import LoadedPolicy
     from appliance.registry import ModelRecord
     from appliance.worker import Worker
@@ -184,14 +189,26 @@ class CarriedOut(Watched):
             findings.discard(self._workspace, audit_id)
 
     def _give_up(self, audit_id: str) -> None:
-        """End an audit that nobody works on, or that only waits. Call it as the only writer."""
+        """End an audit that nobody works on, or that only waits. Call it as the only writer.
+
+        One that the log has closed has its verdict, and keeps it.
+
+        Raises:
+            IntegrityError: the log has closed it, and its result is not there.
+        """
         from appliance import auditing
 
         catalogue = self._workspace.catalogue
         stored = catalogue.audit(audit_id)
-        if stored is None:
+        if stored is None or stored.state in ("done", "failed"):
             queue.remove(catalogue, audit_id)
             return
+        try:
+            if self._finish_closed(stored):
+                return
+        except IntegrityError:
+            queue.remove(catalogue, audit_id)  # nobody can work on it
+            raise
         catalogue.move_audit(auditing.failed(stored, "given up before it finished"), stored.state)
         self._over(audit_id)
 
@@ -238,13 +255,52 @@ class CarriedOut(Watched):
         finished = shown.noted(auditing.finished(audit, outcome, loaded, pack, name), self._workspace.demo)
         view = shown.audit_view(finished, self._workspace.demo)
         given = pack_input(self._workspace, finished, view)
+        # on disk before the log closes it: a kill after the entry loses nothing, and nothing is closed twice
+        self._workspace.steps(audit.audit_id).put(CLOSING, plain_json(asdict(finished)).encode())
         close_audit(self._log, given, self._actor, digest)
         self._workspace.catalogue.finish_audit(finished)
+
+    def _closed(self, audit_id: str) -> Entry | None:
+        """The entry that closed an audit; None while the log has none."""
+        self._log.refresh()
+        own = self._log.about(self._log.identifier(audit_id))
+        return next((entry for entry in own if entry.act == CLOSED), None)
+
+    def _finish_closed(self, audit: StoredAudit) -> bool:
+        """Give an audit that was cut off behind its closing entry the result that was closed.
+
+        Call it as the only writer, when nobody works on the audit.
+
+        Returns:
+            False where the log has not closed it.
+
+        Raises:
+            IntegrityError: it is closed, and what was closed is not there or damaged.
+        """
+        closed = self._closed(audit.audit_id)
+        if closed is None:
+            return False
+        content = self._workspace.steps(audit.audit_id).get(CLOSING)
+        if content is None:
+            raise IntegrityError(
+                f"the log closed audit {audit.audit_id} with {closed.outcome} (entry {closed.index}), and "
+                "its result is not there: it can be neither resumed nor given up",
+                "`gradaudit evidence answer` lists it with that verdict; run a new audit",
+            )
+        self._workspace.catalogue.move_audit(StoredAudit(**json.loads(content)), audit.state)
+        self._over(audit.audit_id)
+        return True
 
     def _stopped(self, audit: StoredAudit, stopped: BaseException) -> None:
         """Write down why an audit ended early, and keep its steps where it may go on."""
         from appliance import auditing
 
+        if self._closed(audit.audit_id) is not None:
+            with suppress(ApplianceError), self._workspace.writing(HOURS_S):
+                stored = self._stored_audit(audit.audit_id)
+                if stored.state == "running":  # else it had been finished
+                    self._finish_closed(stored)
+            return
         if not auditing.can_go_on(stopped):
             with self._workspace.writing(HOURS_S):
                 self._workspace.catalogue.finish_audit(auditing.failed(audit, str(stopped)))
@@ -269,6 +325,9 @@ class CarriedOut(Watched):
         known = {row.audit_id for row in self._workspace.catalogue.audit_heads()}
         resumable = set()
         for row in self._workspace.catalogue.unfinished_audits():
+            with suppress(IntegrityError):  # said to whoever resumes or gives it up
+                if self._finish_closed(row):
+                    continue
             resumable.add(row.audit_id)
             if row.state == "running":
                 self._workspace.catalogue.finish_audit(auditing.interrupted(row))

@@ -562,11 +562,11 @@ ENTRY = re.compile(
     rb',"detail":"' + _DIGEST + rb'"'
     rb',"first":(?P<first>' + _NUMBER + rb")"
     rb',"id":(?P<id>' + _NUMBER + rb")"
-    rb',"object":"(?:[a-z]{1,16}|[0-9a-f]{32}|[0-9a-f]{64})?"'
+    rb',"object":"(?P<object>(?:[a-z]{1,16}|[0-9a-f]{32}|[0-9a-f]{64})?)"'
     rb',"outcome":"(?P<outcome>[A-Za-z]{1,16})"'
     rb',"policy":"(?P<policy>' + _DIGEST + rb')"'
     rb',"result":"(?P<result>' + _DIGEST + rb')"'
-    rb',"utc":"(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z","v":1\}'
+    rb',"utc":"(?P<utc>(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)","v":1\}'
 )
 
 
@@ -1052,7 +1052,21 @@ FORMATS = {  # of the manifest -> what such a pack needs besides
     "gradaudit-pack-1": (*COMMITTED, *VERDICTS),
     "gradaudit-pack-2": (DISCLOSURE,),
 }
+PARTS_OF_RECORDS = {  # member -> the part of records.json that it repeats
+    "records/access.json": "access",
+    "records/egress.json": "egress",
+    "records/encryption.json": "encryption",
+    "records/log-review.json": "log_review",
+    RETENTION: "retention",
+}
+# What else a pack of version 2 may hold: a member of another name needs another version.
+_BESIDE = re.compile(
+    r"verdict\.pdf|(?:method|data|results)\.html|figures/[a-z0-9_-]+\.svg|results/[a-z0-9_-]+\.csv"
+    r"|drafts/[a-z0-9-]+\.html|model\.cdx\.json|crosswalk\.(?:html|json|oscal\.json)"
+    r"|log/(?:audit-events\.fhir|cosigned)\.json|run\.intoto\.json|records/retention\.note"
+)
 CLOSING_ACT = b"audit.close"
+_LONGEST = 400  # characters of a line for a reader
 COSIGNED = "log/cosigned.json"  # only in packs of a log that a witness has seen since
 
 
@@ -1139,16 +1153,24 @@ def _check_members(members: dict[str, bytes]) -> Report:
     for name in FORMATS[manifest["format"]]:
         if name not in members:
             raise Broken(name + ": missing")
+    _check_names(members, manifest["format"])
     seen = _check_cosigned(members, key, head)
+    _check_closed_once(entries)
     said = _check_closing(members, entries[-1])
     if said.audit and manifest["audit"] != said.audit:
         raise Broken("manifest.json: names another audit than the one that was closed")
-    _check_signed(members, key)
+    if DISCLOSURE in members:
+        edition = parse_canonical(members[DISCLOSURE], DISCLOSURE)["edition"]
+        if manifest["edition"] != edition:
+            raise Broken(f"manifest.json: of another edition than {DISCLOSURE}")
+    _check_records(members, manifest["audit"])
+    _check_signed(members, key, manifest["audit"], entries[-1])
+    audit = said.audit or "withheld; only the manifest says " + str(manifest["audit"])
     return Report(
         key,
         head,
         (
-            f"audit    {_printable(manifest.get('audit'))}, verdict {_printable(said.word)}",
+            f"audit    {_printable(audit)}, verdict {_printable(said.word)}",
             f"model    {_printable(said.model or 'withheld')}, {_printable(said.digest or 'withheld')}",
             f"log      {len(entries)} entries of this audit, proven in a log of {head.size}",
             f"state    <{state_words(head.text(key))}>",
@@ -1158,6 +1180,48 @@ def _check_members(members: dict[str, bytes]) -> Report:
         ),
         seen,
     )
+
+
+def _check_names(members: dict[str, bytes], form: str) -> None:
+    """A pack holds what its version knows, so that nothing beside it is taken for evidence."""
+    known = {*COMMITTED, *REQUIRED, *VERDICTS, COSIGNED}
+    if form != "gradaudit-pack-1":
+        known |= {DISCLOSURE, RECORDS, *map(disclosed, (*COMMITTED, RECORDS)), *PARTS_OF_RECORDS}
+    for name in sorted(members):
+        if name not in known and (form == "gradaudit-pack-1" or not _BESIDE.fullmatch(name)):
+            raise Broken(f"{_shown(name)}: no member of {form}")
+
+
+def _check_closed_once(entries: Sequence[re.Match[bytes]]) -> None:
+    """No audit is closed by two entries."""
+    closed: dict[bytes, int] = {}
+    for entry in entries:
+        if entry.group("act") == CLOSING_ACT:
+            number = int(entry.group("id"))
+            if entry.group("object") in closed:
+                first = closed[entry.group("object")]
+                raise Broken(f"log/entries.jsonl: entries {first} and {number} both close one audit")
+            closed[entry.group("object")] = number
+
+
+def _check_records(members: dict[str, bytes], audit: str) -> None:
+    """The members that repeat a part of records.json say what the log committed to."""
+    there = [name for name in PARTS_OF_RECORDS if name in members]
+    if there and RECORDS not in members:
+        raise Broken(f"{there[0]}: without {RECORDS}, which the log committed to")
+    committed = parse_canonical(members[RECORDS], RECORDS) if there else {}
+    for name in there:
+        part = PARTS_OF_RECORDS[name]
+        one = parse_canonical(members[name], name)
+        wanted = {
+            "audit": audit,
+            "from": f"{RECORDS}#/{part}",
+            "log_entries": committed["log_entries"],
+            "record": committed[part],
+            "utc": committed["utc"],
+        }
+        if any(one[key] != value for key, value in wanted.items()):
+            raise Broken(f"{name}: says something else than {RECORDS}")
 
 
 def _check_cosigned(members: dict[str, bytes], key: Key, head: Checkpoint) -> tuple[Seen, ...]:
@@ -1229,7 +1293,7 @@ def _check_committed(members: dict[str, bytes]) -> tuple[Sequence[str], str, tup
     if DISCLOSURE not in members:
         return COMMITTED, commitment(members), ()
     disclosure = parse_canonical(members[DISCLOSURE], DISCLOSURE)
-    stated = disclosure["members"]
+    stated, left_out = disclosure["members"], disclosure["left_out"]
     for name in COMMITTED:
         if name not in stated:
             raise Broken(f"{DISCLOSURE}: says nothing of {name}")
@@ -1239,16 +1303,27 @@ def _check_committed(members: dict[str, bytes]) -> tuple[Sequence[str], str, tup
         if name not in stated and (name in members or disclosed(name) in members):
             raise Broken(f"{name}: not among what {DISCLOSURE} lists")
     for name in VERDICTS:
-        if name not in members and name not in disclosure["left_out"]:
+        if name not in members and name not in left_out:
             raise Broken(name + ": missing")
-    form = _check_digests if disclosure["commitment"] == 1 else _check_leaves
+    version = disclosure["commitment"]
+    if type(version) is not int or version not in (1, 2):
+        raise Broken(f"{DISCLOSURE}: a commitment that this verifier does not know; use a newer one")
+    if version == 1:
+        later = {RECORDS, *PARTS_OF_RECORDS, RETENTION_NOTE, *map(disclosed, (*COMMITTED, RECORDS))}
+        for name in sorted(later & set(members)):
+            raise Broken(f"{name}: the log committed to nothing of that name")
+        if set(stated) != set(COMMITTED):
+            raise Broken(f"{DISCLOSURE}: lists what no audit commits to")
+    form = _check_digests if version == 1 else _check_leaves
     withheld = tuple(
         f"withheld {number} of {of} leaves of {name}"
         for name, (number, of) in sorted(form(members, stated).items())
         if number
     )
-    left = tuple(f"left out {name}: it is made of what is withheld" for name in disclosure["left_out"])
-    if disclosure["commitment"] == 1:
+    if left_out and not withheld:
+        raise Broken(f"{DISCLOSURE}: says that members were left out, and nothing is withheld")
+    left = tuple(f"left out {name}: it is made of what is withheld" for name in left_out)
+    if version == 1:
         committed = digest_commitment({name: stated[name]["digest"] for name in COMMITTED})
         return COMMITTED, committed, withheld + left
     return tuple(stated), leaf_commitment(stated), withheld + left
@@ -1296,7 +1371,7 @@ def _told(members: dict[str, bytes]) -> dict[tuple[Step, ...], Any]:
     return {tuple(way): value for _, _, way, value in shown}
 
 
-def _check_signed(members: dict[str, bytes], key: Key) -> None:
+def _check_signed(members: dict[str, bytes], key: Key, audit: str, closing: re.Match[bytes]) -> None:
     """What the log's key signs besides: the statement of the run, and how long the records are kept."""
     if STATEMENT in members:
         envelope = parse_canonical(members[STATEMENT], STATEMENT)
@@ -1307,20 +1382,27 @@ def _check_signed(members: dict[str, bytes], key: Key) -> None:
             raise Broken(STATEMENT + ": not one signature over an in-toto statement")
         if not ed25519_valid(key.public, text, signatures[0]):
             raise Broken(STATEMENT + ": the signature does not match the statement")
-        for subject in parse_canonical(payload, STATEMENT + ", payload")["subject"]:
-            name, digest = subject.get("name"), subject["digest"].get("sha256")
-            if name in members and digest != sha256(members[name]).hex():
-                raise Broken(f"{STATEMENT}: states another {_shown(str(name))}")
+        subject = parse_canonical(payload, STATEMENT + ", payload")["subject"]
+        results = [name for name in ("results.json", disclosed("results.json")) if name in members]
+        wanted = [{"name": name, "digest": {"sha256": sha256(members[name]).hex()}} for name in results]
+        if not wanted or subject != wanted:
+            raise Broken(f"{STATEMENT}: not about the results in this pack")
     if (RETENTION in members) != (RETENTION_NOTE in members):
         raise Broken(f"{RETENTION if RETENTION_NOTE in members else RETENTION_NOTE}: missing")
     if RETENTION in members:
         text = open_note(members[RETENTION_NOTE], key, RETENTION_NOTE)
         if text != retention_text(members[RETENTION]):
             raise Broken(f"{RETENTION}: not the certificate that was signed")
+        stated = parse_canonical(members[RETENTION], RETENTION)
+        closed = (audit, int(closing.group("id")), closing.group("utc").decode(), ten_words(key.public))
+        if closed != tuple(stated[name] for name in ("audit", "closing_entry", "closed_utc", "key")):
+            raise Broken(f"{RETENTION}: of another audit than the one that was closed")
 
 
 def _printable(value: Any) -> str:
-    return re.sub(r"[^ -~]", "?", str(value))[:80]
+    """Text that no terminal obeys; what is longer than a line can be ends in dots."""
+    text = re.sub(r"[^ -~]", "?", str(value))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 # ---------------------------------------------------------------- an answer: the packs of a span of days
@@ -1345,6 +1427,21 @@ def answer_text(manifest: bytes) -> bytes:
     return b"gradaudit evidence answer 1\n" + sha256(manifest).hex().encode() + b"\n"
 
 
+def stated_results(pack: dict[str, bytes]) -> dict[str, Any]:
+    """What an answer states of a pack's results: their leaves, as far as the pack shows them."""
+    told = _told(pack)
+    found = {
+        "exposure": {way[2]: value for way, value in sorted(told.items()) if way in _EXPOSURE},
+        "model": told.get(("model", "name"), ""),
+        "tier": told.get(("result", "tier"), ""),
+    }
+    return {name: value for name, value in found.items() if value not in ("", {})}
+
+
+_EXPOSURE = tuple(("result", "exposure", name) for name in ("flagged", "patients"))
+_STATED = ("exposure", "tier")  # of a row, only as its pack says them
+
+
 def _check_answer(members: dict[str, bytes]) -> Report:
     key = parse_key(members["log/verifier-key"], "log/verifier-key")
     head = open_checkpoint(members["log/checkpoint"], key, "log/checkpoint")
@@ -1359,17 +1456,30 @@ def _check_answer(members: dict[str, bytes]) -> Report:
     answer = parse_canonical(members[ANSWER], ANSWER)
     if manifest["format"] != ANSWER_FORMAT or answer["format"] != ANSWER_FORMAT:
         raise Broken("manifest.json: of a form that this verifier does not know; use a newer one")
+    for name in sorted(set(members) - {*ANSWER_REQUIRED, COSIGNED}):
+        if not re.fullmatch(r"packs/[A-Za-z0-9_-]+\.zip", name):
+            raise Broken(f"{_shown(name)}: no member of {ANSWER_FORMAT}")
     if (answer["log"]["entries"], answer["log"]["root"]) != (head.size, head.root.hex()):
         raise Broken(ANSWER + ": speaks of another state of the log than log/checkpoint signs")
+    rows = answer["audits"]
     held = sorted(name for name in members if name.startswith("packs/"))
-    if sorted(one["pack"] for one in answer["audits"]) != held:
+    if sorted(one["pack"] for one in rows if one["pack"]) != held:
         raise Broken(ANSWER + ": lists other packs than there are")
+    closings = _check_closings(answer, entries)
     grown = parse_canonical(members["log/proofs.json"], "log/proofs.json")["packs"]
-    closings = {entry.group() for entry in entries}
-    for one in answer["audits"]:
-        _check_enclosed(one, members[one["pack"]], key, head, grown[one["pack"]], closings)
+    withheld: list[str] = []
+    for one in rows:
+        closing = closings[one["entry"]]
+        if one["pack"]:
+            report = _check_enclosed(one, members[one["pack"]], key, head, grown[one["pack"]], closing)
+            lacks = (line for line in report.lines if line.startswith(("withheld ", "left out ")))
+            withheld += [f"{line} ({one['pack']})" for line in lacks]
     seen = _check_cosigned(members, key, head)
-    audits = [f"audit    {one['audit']}, verdict {one['verdict']}, {one['pack']}" for one in answer["audits"]]
+    audits = [
+        f"audit    {one['audit']}, verdict {one['verdict']}, "
+        + (one["pack"] or f"no pack: only entry {one['entry']} says it")
+        for one in rows
+    ]
     span = f"model {answer['model']}, {answer['from']} to {answer['to']}, as of {answer['log']['as_of_utc']}"
     return Report(
         key,
@@ -1380,15 +1490,54 @@ def _check_answer(members: dict[str, bytes]) -> Report:
             f"log      {len(entries)} entries, proven in a log of {head.size}",
             f"state    <{state_words(head.text(key))}>",
             f"file     {len(members)} members, {len(held)} packs intact, every byte accounted for",
+            *map(_printable, withheld),
             *("witness  " + one.line() for one in seen),
         ),
         seen,
     )
 
 
+def _check_closings(answer: Any, entries: Sequence[re.Match[bytes]]) -> dict[int, re.Match[bytes]]:
+    """Every row is a closing of its own in the span, of a version that was asked for, and none is uncounted.
+
+    Returns:
+        The entries that closed an audit in the span, by number.
+    """
+    rows, counted = answer["audits"], answer["closings"]
+    closings = {
+        int(entry.group("id")): entry
+        for entry in entries
+        if entry.group("act") == CLOSING_ACT
+        and answer["from"] <= entry.group("utc").decode()[:10] <= answer["to"]
+    }
+    asked, versions = answer["model"], {one["name"] for one in answer["versions"]}
+    for name in sorted(versions):
+        if name != asked and ("@" in asked or name.partition("@")[0] != asked):
+            raise Broken(f"{ANSWER}: {_shown(str(name))} is no version of the model that it answers about")
+    for one in rows:
+        closing = closings.get(one["entry"])
+        if closing is None:
+            raise Broken(f"{ANSWER}: entry {int(one['entry'])} closed no audit in the span")
+        said = (one["verdict"], one["closed_utc"], one["policy_digest"])
+        if said != tuple(closing.group(name).decode() for name in ("outcome", "utc", "policy")):
+            raise Broken(f"{ANSWER}: says something else of an audit than entry {one['entry']}")
+        if one["model"] not in versions:
+            raise Broken(f"{ANSWER}: lists an audit of another model than it answers about")
+        if not one["pack"] and (one["sha256"] or any(name in one for name in _STATED)):
+            raise Broken(f"{ANSWER}: states results of entry {one['entry']}, of which there is no pack")
+    numbers = {one["entry"] for one in rows}
+    if len(numbers) != len(rows):
+        raise Broken(ANSWER + ": lists one closing of an audit twice")
+    if len(rows) != counted["of_this_model"]:
+        raise Broken(ANSWER + ": counts other audits of this model than it lists")
+    if sum(counted[name] for name in ("of_this_model", "of_others", "unknown")) != len(closings):
+        raise Broken(ANSWER + ": counts other closings than log/entries.jsonl holds in the span")
+    return closings
+
+
 def _check_enclosed(
-    stated: Any, pack: bytes, key: Key, head: Checkpoint, grown: Sequence[str], closings: set[bytes]
-) -> None:
+    stated: Any, pack: bytes, key: Key, head: Checkpoint, grown: Sequence[str], closed: re.Match[bytes]
+) -> Report:
     """Check one pack of an answer: intact, of the same key and log, and the audit that the answer names."""
     name = stated["pack"]
     inside, _ = split_zip(pack)
@@ -1403,13 +1552,13 @@ def _check_enclosed(
     ):
         raise Broken(name + ": not from an earlier state of the log that log/checkpoint signs")
     line = inside["log/entries.jsonl"].split(b"\n")[-2]
-    closing = ENTRY.fullmatch(line)
-    if closing is None or line not in closings:
-        raise Broken(name + ": the entry that closed its audit is not in log/entries.jsonl")
     audit = parse_canonical(inside["manifest.json"], name)["audit"]
-    said = (audit, closing.group("outcome").decode(), int(closing.group("id")), sha256(pack).hex())
-    if said != (stated["audit"], stated["verdict"], stated["entry"], stated["sha256"]):
+    said = (stated["audit"], stated["sha256"], {n: stated[n] for n in _STATED if n in stated})
+    found = stated_results(inside)
+    model = found.pop("model", stated["model"])
+    if line != closed.group() or said != (audit, sha256(pack).hex(), found) or stated["model"] != model:
         raise Broken(f"{ANSWER}: says something else of {name} than the pack")
+    return report
 
 
 # ---------------------------------------------------------------- command line
@@ -1419,6 +1568,8 @@ def check(path: Path) -> Report:
     """Check the pack or log at `path`; a workspace stands for the log inside it."""
     try:
         if path.is_dir():
+            if (path / "manifest.json").is_file() and (path / "log").is_dir():
+                raise Unreadable("an unpacked pack; name the ZIP")
             directory = path / "log" if (path / "log").is_dir() else path
             if not any((directory / name).exists() for name in LOG_FILES):
                 raise Unreadable("neither an evidence pack nor the directory of a log")

@@ -61,12 +61,20 @@ def close_audit(
     Args:
         findings_digest: hex SHA-256 of what it sealed about single patients.
 
-    Raises: as `EvidenceLog.append`.
+    Raises:
+        IntegrityError: the log has closed it already; otherwise as `EvidenceLog.append`.
     """
     committed = committed_members(given)
+    handle = log.identifier(given.view.row.audit_id)
+    for entry in log.about(handle):
+        if entry.act == checked.CLOSING_ACT.decode():
+            raise IntegrityError(
+                f"entry {entry.index} of the log closed this audit already, with {entry.outcome}",
+                "an audit is closed once; run a new one",
+            )
     return log.append(
         checked.CLOSING_ACT.decode(),
-        log.identifier(given.view.row.audit_id),
+        handle,
         given.view.verdict.word.value,
         actor=actor,
         policy_digest=given.view.policy_digest,

@@ -3,6 +3,8 @@
     steps/<audit id>/<name>.ga1         one sealed object a step; the whole folder goes when the audit is over
     steps/<audit id>/<name>.copy.ga1    what a throw-away copy has learnt; these go first
 
+One more is the finished audit itself, sealed just before the log closes it.
+
 A name is a keyed digest of the step's key, which in turn is a digest of all that the step depends on: the
 folder tells nothing without the key, and no object can stand in for another.
 """
@@ -22,7 +24,8 @@ from appliance.workspace.keys import RunKeys
 
 KIND: Final = "signals"
 _AUDIT: Final = re.compile(r"A-[0-9a-f]{12}")
-_KEY: Final = re.compile(r"(copy-)?[0-9a-f]{64}")
+CLOSING: Final = "closing"  # key of the finished audit; no worker can name it
+_KEY: Final = re.compile(rf"(copy-)?[0-9a-f]{{64}}|{CLOSING}")
 _COPY: Final = ".copy.ga1"
 
 

@@ -146,6 +146,16 @@ def closed_audit(directory: Path, word: VerdictWord = VerdictWord.FAIL) -> tuple
     return log, audit
 
 
+def closed_again(log: EvidenceLog, given: pack.PackInput, actor: str = "officer") -> pack.PackInput:
+    """An audit beside the first: no audit is closed twice."""
+    number = len(log.acts("audit.close"))
+    row = replace(given.view.row, audit_id=f"A-{number:012x}")
+    given = replace(given, view=replace(given.view, row=row))
+    log.append("audit.run", log.identifier(row.audit_id), "begins", policy_digest=given.view.policy_digest)
+    pack.close_audit(log, given, actor)
+    return given
+
+
 def renamed(given: pack.PackInput, model: str) -> pack.PackInput:
     """The same audit of a model of another name."""
     return replace(given, view=replace(given.view, row=replace(given.view.row, model=model)))

@@ -10,6 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from appliance import policy_file
 from appliance.api import Appliance
 from appliance.cohorts import CohortRequest
 from appliance.frames import FRAME, packed
@@ -82,3 +83,14 @@ def _fill(workspace: Workspace) -> None:
         )  # fmt: skip
     workspace.catalogue.add_records(instances, reports)
     workspace.catalogue.settle_pairs(pairs)
+
+
+def quick_policy(folder: Path) -> str:
+    """The demo's policy with few repetitions: for tests of equality, not of statistics."""
+    text = (policy_file.FOLDER / "demo.toml").read_text().replace('name = "demo"', 'name = "quick"')
+    for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5}.items():
+        lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in text.splitlines()]
+        text = "\n".join(lines) + "\n"
+    file = folder / "quick.toml"
+    file.write_text(text)
+    return str(file)

@@ -67,13 +67,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The demo's policy with few repetitions: these tests look at equality, not at statistics."""
-    text = (policy_file.FOLDER / "demo.toml").read_text().replace('name = "demo"', 'name = "quick"')
-    for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5}.items():
-        lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in text.splitlines()]
-        text = "\n".join(lines) + "\n"
-    file = tmp_path_factory.mktemp("policy") / "quick.toml"
-    file.write_text(text)
-    return str(file)
+    return small_site.quick_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

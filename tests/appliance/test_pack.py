@@ -22,9 +22,11 @@ from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.verify import verify
 from appliance.pack import building as pack
+from appliance.pack.leaves import commitment, documents
 from appliance.pack.pages import wording
 from appliance.views import VerdictWord
-from tests.appliance.evidence_case import AUDIT, closed_audit, renamed, view
+from tests.appliance import evidence_case
+from tests.appliance.evidence_case import AUDIT, closed_again, closed_audit, renamed, small_log, view
 
 Case = tuple[EvidenceLog, pack.PackInput, bytes]
 
@@ -228,22 +230,12 @@ def test_an_open_audit_has_no_pack(tmp_path: Path) -> None:
 
 def test_a_closing_inside_a_batch_is_covered(tmp_path: Path) -> None:
     """The pack's checkpoint is the one that acknowledged the closing, also for one of several entries."""
-    log, given = closed_audit(tmp_path / "log")
-    closing = log.about(log.identifier(AUDIT))[1]
-    log.append_all(
-        [
-            Act(
-                "audit.close",
-                closing.object,
-                "FAIL",
-                "officer",
-                closing.policy_digest,
-                "",
-                closing.result_root,
-            ),
-            Act("a.b"),
-        ]
-    )
+    log, given = small_log(tmp_path / "log"), evidence_case.given()
+    audit, committed = log.identifier(AUDIT), pack.committed_members(given)
+    root = commitment(committed, documents(given.salt_seed, committed))
+    log.append("audit.run", audit, "begins")
+    closing = Act("audit.close", audit, "FAIL", "officer", given.view.policy_digest, "", root)
+    log.append_all([closing, Act("a.b")])
     log.append("a.c")
     assert problem_of(pack.build(log, given)) == ""
 
@@ -268,7 +260,7 @@ def test_the_page_is_self_contained_and_inert(tmp_path: Path) -> None:
     log, given = closed_audit(tmp_path / "log")
     hostile = '<script>alert(1)</script>"><img src=x onerror=y>\x1b]52;c;eA==\x07\u202e'
     for variant in (given, renamed(replace(given, site=hostile), hostile)):
-        pack.close_audit(log, variant)
+        variant = closed_again(log, variant)
         page = checked.split_zip(pack.build(log, variant))[0]["verdict.html"].decode()
         links = Links()
         links.feed(page)

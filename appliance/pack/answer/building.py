@@ -44,11 +44,13 @@ def build(log: EvidenceLog, quarter: Quarter, pack_of: Callable[[str], PackInput
         IntegrityError: an audit is not the one that was closed, or the answer does not verify.
     """
     packs, audits = _packs(log, quarter, pack_of, step)
-    document = {**quarter.document, "audits": audits, "extract": len(quarter.extract), "format": FORMAT}
+    document = {**quarter.document, "extract": len(quarter.extract), "format": FORMAT}
+    stated = {**document, "audits": [row for row, _ in audits]}
+    document["audits"] = [{**row, "result": words} for row, words in audits]
     words = log.key_words, log.state_words(quarter.size)
     members = {
         "README.txt": tell("answer.readme", words=log.key_words).encode(),
-        "answer.json": checked.canonical(building.decimal_strings(document)),
+        "answer.json": checked.canonical(building.decimal_strings(stated)),
         "index.html": index_html(document, *words).encode(),
         "index.txt": index_text(document, *words).encode(),
         "verify_evidence.py": verifier_source(),
@@ -72,30 +74,35 @@ def build(log: EvidenceLog, quarter: Quarter, pack_of: Callable[[str], PackInput
 
 def _packs(
     log: EvidenceLog, quarter: Quarter, pack_of: Callable[[str], PackInput], step: Step
-) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """The pack of every audit by its name in the answer, and what the page says of each."""
+) -> tuple[dict[str, bytes], list[tuple[dict[str, Any], str]]]:
+    """The packs by name; of every closing what the answer states, and its result in words.
+
+    A closing without a pack has its entry's verdict: there is no result of it, or two entries closed it.
+    """
     members, audits = {}, []
-    for done, (audit_id, closing) in enumerate(quarter.closings.items()):
+    for done, closing in enumerate(quarter.closings):
         step(_progress("packs", done, len(quarter.closings)))
-        given = pack_of(audit_id)
-        pack, name = building.build(log, given), f"packs/{audit_id}.zip"
-        members[name] = pack
-        audits.append(
-            {
-                "audit": audit_id,
-                "closed_utc": closing.claimed_utc,
-                "cohort": given.view.row.cohort,
-                "entry": closing.index,
-                "exposure": wording.exposure(given.view.result, given.view.verdict.word),
-                "model": given.view.row.model,
-                "pack": name,
-                "policy_digest": given.view.policy_digest,
-                "sha256": sha256(pack).hexdigest(),
-                "tier": given.view.result.tier.name,
-                "verdict": str(given.view.verdict.word),
-            }
-        )
-    step(_progress("packs", len(members), len(members)))
+        entry = closing.entry
+        row: dict[str, Any] = {
+            "audit": closing.audit_id,
+            "closed_utc": entry.claimed_utc,
+            "entry": entry.index,
+            "model": closing.model,
+            "pack": "",
+            "policy_digest": entry.policy_digest,
+            "sha256": "",
+            "verdict": entry.outcome,
+        }
+        said = tell("answer.no_pack")
+        if closing.packed:
+            given = pack_of(closing.audit_id)
+            pack, name = building.build(log, given), f"packs/{closing.audit_id}.zip"
+            members[name] = pack
+            row = checked.stated_results(checked.split_zip(pack)[0]) | row
+            row |= {"pack": name, "sha256": sha256(pack).hexdigest()}
+            said = wording.exposure(given.view.result, given.view.verdict.word)
+        audits.append((row, said))
+    step(_progress("packs", len(audits), len(audits)))
     return members, audits
 
 
@@ -137,7 +144,7 @@ def view(quarter: Quarter, answer: bytes, path: Path, key_words: str) -> AnswerV
     not_finished, late = len(document["not_finished"]), missed(document)
     open_cases = sum(one["state"] != CaseState.CLOSED for one in document["cases"])
     window_open = document["log"]["window_open"]
-    verdicts = [entry.outcome for entry in quarter.closings.values()]
+    verdicts = [closing.entry.outcome for closing in quarter.closings]
     return AnswerView(
         file=path.name,
         model=quarter.asked.model,
@@ -145,8 +152,8 @@ def view(quarter: Quarter, answer: bytes, path: Path, key_words: str) -> AnswerV
         until=quarter.asked.until,
         window_open=window_open,
         audits=tuple(
-            AnsweredAudit(audit, quarter.models[audit], VerdictWord(entry.outcome), entry.claimed_utc)
-            for audit, entry in quarter.closings.items()
+            AnsweredAudit(one.audit_id, one.model, VerdictWord(one.entry.outcome), one.entry.claimed_utc)
+            for one in quarter.closings
         ),
         not_finished=not_finished,
         missed=late,

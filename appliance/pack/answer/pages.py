@@ -16,6 +16,7 @@ from appliance.views import VerdictWord
 from appliance.words.table import count, tell
 
 _LONGEST = 400  # characters of a cell
+NOTHING = "\u2013"  # in a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +196,8 @@ def _audits(document: Mapping[str, Any]) -> Section:
             one["model"],
             _moment(one["closed_utc"]),
             f"{one['entry']:,}",
-            one["exposure"],
-            one["pack"],
+            one["result"],
+            one["pack"] or NOTHING,
         )
         for one in document["audits"]
     ]
@@ -232,7 +233,7 @@ def _schedules(document: Mapping[str, Any]) -> Section:
     title = tell("answer.schedules")
     rows = [
         (
-            one["name"],
+            one["object"][:8],
             *(f"{one[name]:,}" for name in ("begun", "late", "passed_over", "failed", "not_all_begun")),
             f"{len(one['not_begun_utc']):,}",
         )

@@ -83,21 +83,34 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """An entry that closed an audit.
+
+    Attributes:
+        model: version that was audited.
+        packed: whether there can be a pack: the audit has its result, and no other entry closed it.
+    """
+
+    audit_id: str
+    model: str
+    entry: Entry
+    packed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Quarter:
     """What there is.
 
     Attributes:
         size: entries of the log's state that it speaks of.
-        closings: audit -> the entry that closed it, oldest first.
-        models: audit -> version that was audited.
+        closings: every entry that closed an audit of the model, oldest first.
         extract: numbers of the entries that go along, in order.
         document: all of it as plain values, but for audits and what digests say.
     """
 
     asked: Asked
     size: int
-    closings: Mapping[str, Entry]
-    models: Mapping[str, str]
+    closings: tuple[Closing, ...]
     extract: tuple[int, ...]
     document: Mapping[str, Any]
 
@@ -130,7 +143,7 @@ def collected(log: EvidenceLog, site: Site, asked: Asked, size: int, told: Told 
     ours = {row.audit_id: row for row in site.audits if row.model in names}
     known = {log.identifier(row.audit_id): row.audit_id for row in site.audits}
     closed = [row for row in rows if row.act == CLOSED]
-    found = {known[row.object]: row.index for row in closed if known.get(row.object) in ours}
+    found = [(ours[known[row.object]], row.index) for row in closed if known.get(row.object) in ours]
     handles = _handles(log, site, asked, ours)
     extract = [row.index for row in rows if row.object in handles or row.act.startswith((*SITE_WIDE, CLOSED))]
     document = {
@@ -152,7 +165,7 @@ def collected(log: EvidenceLog, site: Site, asked: Asked, size: int, told: Told 
             "window_open": last.claimed_utc[:10] <= asked.until,
         },
         "model": asked.model,
-        "not_finished": list(_not_finished(log, rows, ours, found, size)),
+        "not_finished": list(_not_finished(log, rows, ours, size)),
         "packs_written": _written(rows, known, ours),
         "reviews": _reviews(site.reviews, rows, asked, size),
         "schedules": [_scheduled(log, one, rows, asked, last) for one in _schedules(site, names, asked)],
@@ -160,10 +173,14 @@ def collected(log: EvidenceLog, site: Site, asked: Asked, size: int, told: Told 
         "to": asked.until,
         "versions": [_version(record) for record in site.versions],
     }
-    oldest_first = sorted(found.items(), key=lambda one: one[1])
-    closings = {audit: log.entries(index, 1)[0] for audit, index in oldest_first}
-    models = {audit: ours[audit].model for audit in closings}
-    return Quarter(asked, size, closings, models, tuple(sorted({*extract, size - 1})), document)
+    closings = tuple(_closing(log, audit, index, size) for audit, index in found)
+    return Quarter(asked, size, closings, tuple(sorted({*extract, size - 1})), document)
+
+
+def _closing(log: EvidenceLog, audit: StoredAudit, index: int, size: int) -> Closing:
+    own = log.about(log.identifier(audit.audit_id))
+    once = sum(entry.act == CLOSED and entry.index < size for entry in own) == 1
+    return Closing(audit.audit_id, audit.model, log.entries(index, 1)[0], once and audit.state == "done")
 
 
 def _rows(log: EvidenceLog, asked: Asked, size: int, told: Told) -> Iterator[LogRow]:
@@ -201,7 +218,6 @@ def _not_finished(
     log: EvidenceLog,
     rows: Sequence[LogRow],
     ours: Mapping[str, StoredAudit],
-    finished: Mapping[str, int],
     size: int,
 ) -> Iterator[dict[str, Any]]:
     """Audits that were at work in the span and that the log has not closed, with what came of each try."""
@@ -212,7 +228,7 @@ def _not_finished(
             tries.setdefault(names[row.object], []).append(row)
     for audit, found in tries.items():
         closings = (entry for entry in log.about(log.identifier(audit)) if entry.act == CLOSED)
-        if audit in finished or any(entry.index < size for entry in closings):
+        if any(entry.index < size for entry in closings):
             continue
         yield {
             "audit": audit,
@@ -269,9 +285,9 @@ def _scheduled(
         "failed": sum(row.act.startswith("schedule.") and row.outcome == "failed" for row in mine),
         "late": sum(row.act == "schedule.missed" for row in mine),
         "model": safe(one.model),
-        "name": safe(one.name),
         "not_all_begun": sum(bool(run.why) for run in runs if run.over),
         "not_begun_utc": waiting,
+        "object": handle,
         "passed_over": sum(run.missed for run in runs),
         "zone": one.zone,
     }

@@ -47,6 +47,9 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "answer.entry": "log entry",
     "answer.result": "result",
     "answer.pack": "pack in this file",
+    "answer.no_pack": (
+        "No pack: the log closed this audit, and its result is not stored, or two entries closed it"
+    ),
     "answer.unfinished.head": "Audits without a verdict",
     "answer.unfinished.none": "None: every audit that was begun in this span has a verdict.",
     "answer.began": "began (UTC)",

@@ -23,7 +23,7 @@ from appliance.pack.crosswalk.table import Compared, State, clauses, frameworks,
 from appliance.pack.facts import PackFacts, Withheld, digest
 from appliance.views import AuditView, VerdictWord
 from appliance.words.table import tell
-from tests.appliance.evidence_case import closed_audit, view
+from tests.appliance.evidence_case import closed_again, closed_audit, view
 
 ROOT = Path(__file__).parent.parent.parent.parent
 RECORDS: dict[str, Any] = {
@@ -234,8 +234,7 @@ class Page(HTMLParser):
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], ...]:
     """Members of a real pack, of the vendor's edition of it, and of one with data.json withheld."""
     log, given = closed_audit(tmp_path_factory.mktemp("built") / "log")
-    given = replace(given, records=RECORDS)
-    pack.close_audit(log, given)
+    given = closed_again(log, replace(given, records=RECORDS))
     asked: tuple[tuple[str, tuple[str, ...]], ...] = (("full", ()), ("vendor", ()), ("full", ("data.json",)))
     return tuple(dict(checked.split_zip(pack.build(log, given, *one))[0]) for one in asked)
 

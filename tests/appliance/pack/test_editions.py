@@ -23,7 +23,7 @@ from appliance.pack import building, editions
 from appliance.pack.facts import Members, PackFacts
 from audit_core.claims import ClaimCheck, ClaimFinding, ClaimKind
 from audit_core.results import AuditResult
-from tests.appliance.evidence_case import closed_audit
+from tests.appliance.evidence_case import closed_again, closed_audit
 from tests.appliance.pack.small_pack import small_parts
 
 ROOT = Path(__file__).parents[3]
@@ -125,8 +125,7 @@ def leaks(members: Members, given: building.PackInput) -> set[str]:
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, building.PackInput]:
     log, given = closed_audit(tmp_path_factory.mktemp("editions") / "log")
-    given = marked(given)
-    building.close_audit(log, given, "officer")
+    given = closed_again(log, marked(given))
     return log, given
 
 
@@ -173,9 +172,11 @@ class Later(AuditResult):
 
 def surprise(facts: PackFacts, so_far: Members) -> Members:
     """A part of a later version."""
-    return {"surprise.html": b"Wxqv", "README.txt": b"r\n", "verify_evidence.py": b"v\n"} | dict.fromkeys(
-        checked.VERDICTS, b"page\n"
-    )
+    return {
+        "drafts/surprise.html": b"Wxqv",
+        "README.txt": b"r\n",
+        "verify_evidence.py": b"v\n",
+    } | dict.fromkeys(checked.VERDICTS, b"page\n")
 
 
 def test_a_new_field_or_member_is_withheld_from_a_vendor(
@@ -192,12 +193,12 @@ def test_a_new_field_or_member_is_withheld_from_a_vendor(
         data={**given.data, "made_up": "Wxqv"},
         records={"made_up": "Wxqv"},
     )
-    building.close_audit(log, given, "officer")
+    given = closed_again(log, given)
     monkeypatch.setattr(building, "PARTS", (surprise,))
     assert building.build(log, given).count(b"Wxqv") == 5
     pack = building.build(log, given, "vendor")
     assert b"Wxqv" not in pack
-    assert "left out surprise.html: it is made of what is withheld" in checked.check_pack(pack).lines
+    assert "left out drafts/surprise.html: it is made of what is withheld" in checked.check_pack(pack).lines
     assert b"made_up" not in pack
 
 

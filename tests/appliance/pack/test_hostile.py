@@ -303,10 +303,10 @@ def test_no_control_sign_reaches_the_terminal(case: Case) -> None:
 
 
 def test_what_the_key_signs_besides_is_checked(case: Case) -> None:
-    """The statement of the run, and the retention certificate: another text, signature, type or digest."""
+    """The statement of the run: another text, signature, type or digest, another subject or none."""
     log, _, members = case
 
-    def pack(statement: object, certificate: bytes, kind: str = checked.STATEMENT_TYPE) -> bytes:
+    def pack(statement: object, kind: str = checked.STATEMENT_TYPE) -> bytes:
         payload = checked.canonical(statement)
         envelope = {
             "payload": base64.b64encode(payload).decode(),
@@ -315,31 +315,28 @@ def test_what_the_key_signs_besides_is_checked(case: Case) -> None:
                 {"keyid": log.key_id, "sig": base64.b64encode(log.sign_statement(kind, payload)).decode()}
             ],
         }
-        signed = {
-            checked.STATEMENT: checked.canonical(envelope),
-            checked.RETENTION: certificate,
-            checked.RETENTION_NOTE: log.sign_retention(certificate),
-        }
+        signed = {checked.STATEMENT: checked.canonical(envelope)}
         return checked.build_zip(signed_again(log, {**members, **signed}))
 
     digest = checked.sha256(members["results.json"]).hex()
     right = {"subject": [{"name": "results.json", "digest": {"sha256": digest}}]}
-    assert refused(pack(right, b"{}")) == ""
+    assert refused(pack(right)) == ""
     wrong = {"subject": [{"name": "results.json", "digest": {"sha256": "00" * 32}}]}
-    assert refused(pack(wrong, b"{}")) == "run.intoto.json: states another results.json"
-    assert "not one signature over an in-toto" in refused(pack(right, b"{}", "text/plain"))
-    whole = checked.split_zip(pack(right, b"{}"))[0]
-    envelope = whole[checked.STATEMENT]
-    other = checked.split_zip(pack(wrong, b"{}"))[0][checked.STATEMENT]
-    mixed = json.loads(envelope) | {"signatures": json.loads(other)["signatures"]}
-    for change, said in (
-        ({checked.STATEMENT: checked.canonical(mixed)}, "the signature does not match the statement"),
-        ({checked.RETENTION: b"[]"}, "records/retention.json: not the certificate that was signed"),
-        ({checked.RETENTION_NOTE: log.sign_manifest(b"{}")}, "not the certificate that was signed"),
+    for subject in (
+        wrong["subject"],
+        [],
+        [{**right["subject"][0], "name": "result.json"}],
+        right["subject"] * 2,
     ):
-        assert said in refused(checked.build_zip(signed_again(log, {**whole, **change})))
-    del whole[checked.RETENTION_NOTE]
-    assert refused(checked.build_zip(signed_again(log, whole))) == "records/retention.note: missing"
+        assert refused(pack({"subject": subject})) == "run.intoto.json: not about the results in this pack"
+    assert "not one signature over an in-toto" in refused(pack(right, "text/plain"))
+    whole = checked.split_zip(pack(right))[0]
+    envelope = whole[checked.STATEMENT]
+    other = checked.split_zip(pack(wrong))[0][checked.STATEMENT]
+    mixed = json.loads(envelope) | {"signatures": json.loads(other)["signatures"]}
+    change = {checked.STATEMENT: checked.canonical(mixed)}
+    said = refused(checked.build_zip(signed_again(log, {**whole, **change})))
+    assert "the signature does not match the statement" in said
 
 
 def test_texts_of_one_purpose_are_never_those_of_another() -> None:

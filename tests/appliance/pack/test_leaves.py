@@ -16,7 +16,7 @@ from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
 from appliance.pack import building
 from appliance.pack.leaves import Document
-from tests.appliance.evidence_case import AUDIT, closed_audit
+from tests.appliance.evidence_case import closed_again, closed_audit
 from tests.appliance.pack import small_pack
 from tests.appliance.pack.small_pack import problem_of, small_parts
 
@@ -166,7 +166,7 @@ def test_the_log_commits_to_the_records_where_they_are_kept(tmp_path: Path) -> N
         assert "records.json" not in checked.split_zip(building.build(log, given))[0]
         with pytest.raises(building.IntegrityError, match="not the one whose verdict was logged"):
             building.build(log, kept)
-        building.close_audit(log, kept, "officer")
+        kept = closed_again(log, kept)
         members = checked.split_zip(building.build(log, kept))[0]
         assert members["records.json"] == b'{"format":"gradaudit-records-1","log_review":{"entries":7}}'
         withheld = building.build(log, kept, withhold=["records.json"])
@@ -204,6 +204,8 @@ def test_nothing_committed_can_be_exchanged_even_with_the_key(case: Case) -> Non
     assert problem_of(signed_again(case[0], plain)) == "disclosure.json: missing"
     manifest = json.loads(plain["manifest.json"])
     plain["manifest.json"] = checked.canonical({**manifest, "format": "gradaudit-pack-1"})
+    assert problem_of(signed_again(case[0], plain)) == "figures/one.svg: no member of gradaudit-pack-1"
+    del plain["figures/one.svg"]
     assert "closed the audit over other bytes" in problem_of(signed_again(case[0], plain))
 
 
@@ -233,8 +235,7 @@ def test_what_is_not_there_cannot_be_withheld(case: Case, reference: str) -> Non
 def test_of_an_older_audit_whole_members_are_withheld(tmp_path: Path) -> None:
     """Its entry commits to digests of four members; a part of one cannot be told apart."""
     log, given = closed_audit(tmp_path)
-    older = replace(given, salt_seed=b"")
-    building.close_audit(log, older, "officer")
+    older = closed_again(log, replace(given, salt_seed=b""))
     with small_parts():
         assert problem_of(building.build(log, older)) == ""
         report = checked.check_pack(building.build(log, older, withhold=["results.json"]))
@@ -242,7 +243,8 @@ def test_of_an_older_audit_whole_members_are_withheld(tmp_path: Path) -> None:
             building.build(log, older, withhold=[EXPOSURE])
         vendor = checked.check_pack(building.build(log, older, "vendor"))
     assert "withheld 1 of 1 leaves of results.json" in report.lines
-    assert f"audit    {AUDIT}, verdict FAIL" in report.lines  # the entry says so
+    named = older.view.row.audit_id
+    assert f"audit    withheld; only the manifest says {named}, verdict FAIL" in report.lines
     assert [line for line in vendor.lines if line.startswith("withheld")] == [
         f"withheld 1 of 1 leaves of {name}"
         for name in ("data.json", "model.json", "policy.toml", "results.json")

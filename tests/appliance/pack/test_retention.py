@@ -20,7 +20,7 @@ from appliance.pack.records.gathered import gathered
 from appliance.pack.records.members import CERTIFICATE, FILES, NOTE
 from appliance.policies import demands
 from tests.appliance import members_site as case
-from tests.appliance.evidence_case import FrozenClock, closed_audit
+from tests.appliance.evidence_case import FrozenClock, closed_again, closed_audit
 
 NEW_YEARS_EVE = 1_798_761_540_000  # 2026-12-31 23:59 UTC
 
@@ -82,8 +82,7 @@ RECORDS = {
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, PackInput, dict[str, bytes]]:
     log, given = closed_audit(tmp_path_factory.mktemp("retention") / "log")
-    given = replace(given, records=RECORDS)
-    pack.close_audit(log, given)
+    given = closed_again(log, replace(given, records=RECORDS))
     return log, given, dict(checked.split_zip(pack.build(log, given))[0])
 
 
