@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from appliance.errors import UsageError
 from appliance.evidence.audit_events import audit_event
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.whole_file import whole_file
 
 
 def write(log: EvidenceLog, path: Path, form: str, first: int, last: int) -> bool:
@@ -26,23 +26,12 @@ def write(log: EvidenceLog, path: Path, form: str, first: int, last: int) -> boo
             f"no entries {first} to {last}", f"the log holds entries {log.origin} to {log.size - 1}"
         )
     check = _fhir_model() if form == "fhir" else None
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            for value in _FORMS[form](log, first, last):
-                if check is not None:
-                    check(value)
-                stream.write(
-                    json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
-                )
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}", "name a folder that exists"
-        ) from error
+    with whole_file(path) as stream:
+        for value in _FORMS[form](log, first, last):
+            if check is not None:
+                check(value)
+            said = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+            stream.write(f"{said}\n".encode())
     return check is not None
 
 

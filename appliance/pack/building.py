@@ -12,7 +12,6 @@ digest, and a pack may withhold leaves: docs/spec/pack.md.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from appliance.errors import IntegrityError, UsageError
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.whole_file import whole_file
 from appliance.evidence.witnesses import cosigned
 from appliance.pack.editions import FULL, cut
 from appliance.pack.facts import PackFacts, PackInput
@@ -189,18 +189,8 @@ def put(data: bytes, path: Path) -> None:
     Raises:
         UsageError: the folder is not there or cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}", "name a folder that exists"
-        ) from error
+    with whole_file(path) as stream:
+        stream.write(data)
 
 
 def decimal_strings(value: Any) -> Any:
