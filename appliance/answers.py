@@ -138,6 +138,7 @@ def audit_answer(
     form = _Form(known, MOST_ITEMS + 4 * len(given))
     form.hold(result, "AuditResult")
     _check("AuditResult.claims", not result.claims)  # checked here, where no model has a say
+    _check("Histogram.rounded", result.histogram is None or not result.histogram.rounded)  # rounded here
     if len(findings) > len(given):
         raise _refused("Finding")
     form.hold(findings, "Finding")

@@ -91,6 +91,8 @@ def histogram(by_role: Mapping[Role, Floats], threshold: float | None) -> Histog
         return None
     low, high = float(everything.min()), float(everything.max())
     edges = round_edges(low, high, BINS, FINE)
+    if not edges:
+        return None
     counts = {
         role.value: tuple(int(count) for count in np.histogram(values, edges)[0])
         for role, values in by_role.items()

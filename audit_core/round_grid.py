@@ -12,8 +12,13 @@ COARSE = (1, 2, 5)
 
 
 def round_edges(low: float, high: float, most: int, digits: Sequence[int]) -> tuple[float, ...]:
-    """Ascending multiples of the least step of these digits that covers both in at most `most` bins."""
+    """Ascending multiples of the least step of these digits that covers both in at most `most` bins.
+
+    None where a number or the span is beyond what floats can be divided into.
+    """
     span = max(high - low, 1e-6 * max(abs(low), abs(high))) or 1.0
+    if not 1e-200 < span < 1e200:
+        return ()
     power = math.floor(math.log10(span / most))
     steps = [Decimal(digit).scaleb(power + up) for up in range(3) for digit in digits]
     for step in steps:

@@ -190,6 +190,9 @@ def histogram(whole: Histogram) -> Histogram | None:
     if whole.rounded or len(whole.edges) < 2:
         return whole
     edges = round_edges(whole.edges[0], whole.edges[-1], _BINS, COARSE)
+    lengths = {len(finer) for finer in whole.counts.values()}
+    if not edges or list(whole.edges) != sorted(whole.edges) or lengths - {len(whole.edges) - 1}:
+        return None  # a worker's answer that is no histogram
     counts: dict[str, tuple[int | None, ...]] = {}
     for role, finer in whole.counts.items():
         row = [0] * (len(edges) - 1)

@@ -175,6 +175,18 @@ def test_rows_are_those_that_were_given(honest: tuple[Answer, list[answers.Place
     assert accepted(sent(more, findings), given, known) is None
 
 
+def test_a_worker_rounds_no_histogram(honest: tuple[Answer, list[answers.Place], Phrases]) -> None:
+    """What leaves is rounded here: one that says it is already would leave as it came."""
+    (result, findings), given, known = honest
+    assert result.histogram is not None
+    assert (
+        accepted(
+            sent(replace(result, histogram=replace(result.histogram, rounded=True)), findings), given, known
+        )
+        is None
+    )
+
+
 def test_a_worker_says_nothing_of_claims(honest: tuple[Answer, list[answers.Place], Phrases]) -> None:
     """A vendor's claims are checked where no model has a say: an answer that brings some is refused."""
     (result, findings), given, known = honest

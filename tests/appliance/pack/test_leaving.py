@@ -168,6 +168,16 @@ def test_edges_as_the_audit_makes_them_fall_into_the_grid() -> None:
         assert leaving.histogram(coarse) == coarse
 
 
+@pytest.mark.parametrize(
+    "odd", [(0.0, 1e308, 1.7e308), (-1e308, 0.0, 1e308), (1.0, 0.0, 2.0), (0.0, 1.0, 2.0, 3.0)]
+)
+def test_what_is_no_histogram_is_left_out(odd: tuple[float, ...]) -> None:
+    """A worker's answer stops no audit from closing."""
+    assert leaving.histogram(Histogram(odd, {"target": (7, 8)}, None)) is None
+    same = leaving.histogram(Histogram((2.0, 2.0, 2.0), {"target": (7, 8)}, 2.0))
+    assert same is not None and sum(filter(None, same.counts["target"])) == 15
+
+
 def test_what_the_log_closed_without_leaves_stays(closed: tuple[building.EvidenceLog, PackInput]) -> None:
     """An older audit's commitment is over what was said then."""
     older = building.committed_members(replace(site(), salt_seed=b""))
