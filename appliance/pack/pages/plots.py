@@ -51,8 +51,8 @@ def threshold_told(histogram: Histogram) -> str:
     """From which score a patient is flagged, as HTML."""
     if histogram.threshold is None:
         return _own("report.no_threshold")
-    key = "report.threshold_about" if histogram.rounded else "report.threshold"
-    return escape(tell(key, score=f"{histogram.threshold:.3g}"))
+    score = f"{histogram.threshold:.3g}"
+    return escape(tell("report.threshold_about" if histogram.rounded else "report.threshold", score=score))
 
 
 def histogram_svg(histogram: Histogram, *, sheet: bool = False, name: str = "scores") -> str:
