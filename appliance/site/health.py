@@ -132,8 +132,8 @@ def _looked(name: str, look: Callable[[], HealthCheck]) -> HealthCheck:
     try:
         return look()
     except UsageError:
-        which = "health.configuration.wrong" if name == "configuration" else "health.unset"
-        return HealthCheck(name, "critical", tell(which))
+        own = name == "configuration"
+        return HealthCheck(name, "critical", tell("health.configuration.wrong" if own else "health.unset"))
     except OSError as refused:
         return HealthCheck(name, "critical", tell("health.unreadable", why=os.strerror(refused.errno or 5)))
     except Exception:  # noqa: BLE001 - what lies there may be anything; a monitoring system needs an answer
