@@ -280,7 +280,7 @@ def test_every_verdict_has_its_page(tmp_path: Path, word: VerdictWord) -> None:
         assert shown in page
         assert shown in text
     assert log.key_words in page
-    assert ("No result" in page) == (word is VerdictWord.VOID)
+    assert ("No result. The void" in page) == (word is VerdictWord.VOID)
     assert "21 of 46 patients" in text
     for shown in ("As sets they differ", "Epsilon is at least 1.82"):
         beside = members["results.html"].decode()

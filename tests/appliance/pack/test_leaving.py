@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from appliance.evidence import verify_evidence as checked
+from appliance.evidence.log import EvidenceLog
 from appliance.pack import building, leaving
 from appliance.pack.facts import PackInput
 from audit_core.calibration import clopper_pearson
@@ -78,19 +79,19 @@ def site(policy: bytes = POLICY) -> PackInput:
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> tuple[building.EvidenceLog, PackInput]:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvidenceLog, PackInput]:
     log, audit = small_log(tmp_path_factory.mktemp("leaving") / "log"), site()
     log.append("audit.run", log.identifier(audit.view.row.audit_id), "begins")
     building.close_audit(log, audit, "officer")
     return log, audit
 
 
-def packed(closed: tuple[building.EvidenceLog, PackInput], *asked: object) -> dict[str, str]:
+def packed(closed: tuple[EvidenceLog, PackInput], *asked: object) -> dict[str, str]:
     """Members of a pack as text."""
     return readable(checked.split_zip(building.build(*closed, *asked))[0])  # type: ignore[arg-type]
 
 
-def test_no_score_of_a_patient_is_in_any_member(closed: tuple[building.EvidenceLog, PackInput]) -> None:
+def test_no_score_of_a_patient_is_in_any_member(closed: tuple[EvidenceLog, PackInput]) -> None:
     """Neither the ends of the axis nor the threshold, in page, drawing, table or document."""
     members = packed(closed)
     scores = re.compile("|".join(re.escape(f"{x:.3g}") for x in (LOWEST, HIGHEST, FLAGGED)))
@@ -107,7 +108,7 @@ def test_no_score_of_a_patient_is_in_any_member(closed: tuple[building.EvidenceL
     assert closed[1].view.result.histogram == site().view.result.histogram  # what the officer sees is whole
 
 
-def test_no_group_under_five_is_told(closed: tuple[building.EvidenceLog, PackInput]) -> None:
+def test_no_group_under_five_is_told(closed: tuple[EvidenceLog, PackInput]) -> None:
     """By role or modality, in documents and sentences, nor by subtraction; k of N stays."""
     members = packed(closed)
     data, results = json.loads(members["data.json"]), json.loads(members["results.json"])["result"]
@@ -178,7 +179,7 @@ def test_what_is_no_histogram_is_left_out(odd: tuple[float, ...]) -> None:
     assert same is not None and sum(filter(None, same.counts["target"])) == 15
 
 
-def test_what_the_log_closed_without_leaves_stays(closed: tuple[building.EvidenceLog, PackInput]) -> None:
+def test_what_the_log_closed_without_leaves_stays(closed: tuple[EvidenceLog, PackInput]) -> None:
     """An older audit's commitment is over what was said then."""
     older = building.committed_members(replace(site(), salt_seed=b""))
     assert json.loads(older["results.json"])["result"]["histogram"]["threshold"] == "2.71828"
@@ -186,7 +187,7 @@ def test_what_the_log_closed_without_leaves_stays(closed: tuple[building.Evidenc
     assert once == building.committed_members(leaving.projected(closed[1]))
 
 
-def test_a_withheld_policy_is_in_no_member(closed: tuple[building.EvidenceLog, PackInput]) -> None:
+def test_a_withheld_policy_is_in_no_member(closed: tuple[EvidenceLog, PackInput]) -> None:
     """Neither its text nor a value of it; the pages that need it are left out."""
     whole, members = packed(closed), packed(closed, "full", ["policy.toml"])
     with_it = {name for name, text in whole.items() if any(value in text for value in VALUES)}
@@ -196,7 +197,7 @@ def test_a_withheld_policy_is_in_no_member(closed: tuple[building.EvidenceLog, P
 
 
 def test_a_vendor_reads_settings_and_no_comment_time_or_hardware(
-    closed: tuple[building.EvidenceLog, PackInput],
+    closed: tuple[EvidenceLog, PackInput],
 ) -> None:
     """A comment may count patients, and time per pair tells how many there are."""
     members = packed(closed, "vendor")
