@@ -43,6 +43,8 @@ _YOUNGER = {
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
+UNNAMED = frozenset(_YOUNGER) - {ENCAPSULATED_UNCOMPRESSED}
+"""Syntaxes that pydicom does not know by itself; other packages, once imported, teach it their names."""
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
 _VIDEO = (*(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)), "1.2.840.10008.1.2.7.")
 

@@ -25,6 +25,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from medio.dicom import DicomFile, ObjectKind, read_dicom, wall
 from medio.errors import NotReadable, NotSupported
 from medio.identity import all_identity_values
+from medio.layout import UNNAMED
 from medio.residual import Hit, Scan
 from medio.technical import is_technical
 
@@ -172,7 +173,8 @@ def image_of(data: bytes) -> DicomFile:
             raise NotReadable("no-sop-class", "the file does not say which object of which class it is")
         if not file.instance.TransferSyntaxUID:
             raise NotReadable("no-transfer-syntax", "the file does not say how it is encoded")
-        if not UID(file.instance.TransferSyntaxUID).is_transfer_syntax:
+        syntax = file.instance.TransferSyntaxUID
+        if syntax in UNNAMED or not UID(syntax).is_transfer_syntax:
             raise NotSupported("unwritable-syntax", "a file of this transfer syntax cannot be written here")
     return file
 
