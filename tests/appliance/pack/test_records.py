@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +26,9 @@ FOUND = "Mrs. Canary was looked up twice"
 JUNE = 1_780_300_800_000  # 2026-06-01 08:00 UTC
 
 
-@pytest.fixture(scope="module")
-def officer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
-    root = tmp_path_factory.mktemp("records") / "workspace"
+@pytest.fixture
+def officer(tmp_path: Path) -> Iterator[Appliance]:
+    root = tmp_path / "workspace"
     with case.opened(root, "officer", case.build(root)) as opened:
         opened._log.clock = FrozenClock(JUNE)
         yield opened
