@@ -21,11 +21,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from network_calls import network_calls, watching
+
 from appliance.site import bundling
 from appliance.site.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parent.parent
-CALLS = "socket,connect,bind,listen,accept,accept4,sendto,sendmsg,sendmmsg,recvfrom,recvmsg,recvmmsg"
 BLOCK = 512
 
 
@@ -97,8 +98,7 @@ def offline(start: Path, *given: str | Path, watched: Path | None = None) -> tup
     """`start/install.sh offline …` with this Python; exit code, what was said, seconds."""
     command: list[str | Path] = [start / "install.sh", *given]
     if watched is not None:
-        trace = ["strace", "-f", "-qq", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", watched]
-        command = ["unshare", "--map-root-user", "--net", *trace, *command]
+        command = ["unshare", "--map-root-user", "--net", *watching(watched), *command]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))
     }
@@ -139,7 +139,7 @@ def measure(room: Path, wheels: Path | None, upgrade: bool) -> dict[str, Any]:
     code, _, figures["check_s"] = offline(room / "start", *asked, "--check")
     figures["sound_exit"] = code
     code, said, figures["install_s"] = offline(room / "start", *asked, watched=room / "calls")
-    figures["install_exit"], figures["network_calls"] = code, len((room / "calls").read_text().splitlines())
+    figures["install_exit"], figures["network_calls"] = code, len(network_calls(room / "calls"))
     if code:
         return figures | {"said": said}
     version = (room / "site" / "current").resolve()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance import narration
 from tests import warm
 
 TESTS = Path(__file__).resolve().parent
@@ -81,6 +82,13 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GRADAUDIT_CONFIG", "")  # not this machine's
     yield
+
+
+@pytest.fixture(autouse=True)
+def _columns_again() -> Iterator[None]:
+    """A command with `--plain` that ran in this process does not choose how the next test's speaks."""
+    yield
+    narration.speak_plainly(False)
 
 
 @pytest.fixture(scope="session")
