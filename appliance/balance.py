@@ -11,6 +11,7 @@ from appliance.sanitise import safe
 from appliance.selection import PairRow
 from appliance.shown import ROLE_ORDER
 from appliance.views import BalanceView, BreakdownView, DifferenceView, RoleView
+from audit_core.shares import percent
 from medio.balance import Described, Difference, differences, patients_by_value
 from medio.records import Cohort, Role
 
@@ -49,7 +50,7 @@ def warnings(view: BalanceView) -> Iterator[str]:
 
 
 def _told(one: DifferenceView, value: float) -> str:
-    return f"{value:.0%}" if one.value else f"{value:.5g}"
+    return percent(value) if one.value else f"{value:.5g}"
 
 
 def _role(role: str, pairs: Sequence[PairRow]) -> RoleView:

@@ -25,6 +25,7 @@ from audit_core.claims import (
     Neighbours,
 )
 from audit_core.results import AuditResult, Tier
+from audit_core.shares import finely
 
 NUMERICAL_ERROR = 0.01
 """How far an accountant that gives one number only may be off, and what a claim's rounding is allowed."""
@@ -199,8 +200,8 @@ def _against(
     check = replace(plain, lower=lower, allowed=allowed, level=1.0 - beta, basis=one.basis)
     told = (
         f"Of {one.guesses} guesses about {one.basis}, {one.right} are right: epsilon is at least {lower:.2f} "
-        f"({1.0 - beta:.1%}, at delta {delta:.1e}). The claim of {budget.epsilon:g} allows {allowed:g} for "
-        f"the same, by group privacy over {one.steps} units."
+        f"({finely(1.0 - beta)}, at delta {delta:.1e}). The claim of {budget.epsilon:g} allows {allowed:g} "
+        f"for the same, by group privacy over {one.steps} units."
     )
     if lower > allowed:
         tier = evidence_of(result, one.basis)

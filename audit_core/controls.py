@@ -21,6 +21,7 @@ from audit_core.detectors.seam import Detector, Labelled, Signals
 from audit_core.ranking import auroc
 from audit_core.results import Consequence, ControlName, ControlOutcome, ControlStatus, Interval, Role
 from audit_core.samples import Settings
+from audit_core.shares import finely, percent
 
 Floats = NDArray[np.float64]
 
@@ -73,8 +74,8 @@ def unscored_control(pairs: Mapping[Role, tuple[int, int]], settings: Settings) 
         failed,
         Consequence.VOID,
         f"{total} of {sum(n for _, n in pairs.values())} pairs have no score; the largest share is "
-        f"{shares[worst]:.1%} ({worst.value}), {settings.max_unscored_share:.1%} is allowed; difference "
-        f"between roles p = {unequal:.2g}.",
+        f"{finely(shares[worst])} ({worst.value}), {finely(settings.max_unscored_share)} is allowed; "
+        f"difference between roles p = {unequal:.2g}.",
         {"unscored": float(total), "worst_share": shares[worst], "fisher_p": unequal},
     )
 
@@ -166,8 +167,9 @@ def control_against_control(scores: Floats, settings: Settings) -> ControlOutcom
         name,
         bound > settings.control_alpha and chance < CONTROL_LEVEL,
         Consequence.VOID,
-        f"Of {playing.size} controls playing target, {share:.0%} are beyond the {settings.control_alpha:.0%} "
-        f"threshold of the other {staying.size}; so many by chance: p = {chance:.2g}.",
+        f"Of {playing.size} controls playing target, {percent(share)} are beyond the "
+        f"{percent(settings.control_alpha)} threshold of the other {staying.size}; so many by chance: "
+        f"p = {chance:.2g}.",
         {"share": share, "lower_bound": bound, "p": chance},
     )
 
@@ -192,8 +194,8 @@ def post_release_control(scores: Floats, controls: Floats, settings: Settings) -
         name,
         chance < POST_RELEASE_LEVEL,
         Consequence.TIER_E1,
-        f"Of {scores.size} patients with studies newer than the model, {share:.0%} are beyond the controls' "
-        f"{settings.control_alpha:.0%} threshold; so many by chance: p = {chance:.2g}.",
+        f"Of {scores.size} patients with studies newer than the model, {percent(share)} are beyond the "
+        f"controls' {percent(settings.control_alpha)} threshold; so many by chance: p = {chance:.2g}.",
         {"share": share, "lower_bound": bound, "p": chance},
     )
 

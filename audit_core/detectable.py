@@ -16,6 +16,7 @@ from audit_core.exposure import prevalence_lower
 from audit_core.ranking import rank_test_p_many
 from audit_core.results import Design, DetectableEffect
 from audit_core.samples import Settings
+from audit_core.shares import finely
 from audit_core.shift_controls import STRATA
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,7 @@ def detectable_effect(
             None,
             basis,
             f"Even if all {targets} patients were exposed, the audit would have {found} in only "
-            f"{fires(1.0):.0%} of simulated audits (basis: {basis}).",
+            f"{finely(fires(1.0))} of simulated audits (basis: {basis}).",
         )
     low, high = 0.0, 1.0
     while high - low > RESOLUTION:
@@ -57,8 +58,8 @@ def detectable_effect(
     return DetectableEffect(
         high,
         basis,
-        f"If {high:.1%} of the {targets} patients were exposed, the audit would have {found} in 80 % of "
-        f"simulated audits (basis: {basis}).",
+        f"If {finely(high)} of the {targets} patients were exposed, the audit would have {found} in 80 % "
+        f"of simulated audits (basis: {basis}).",
     )
 
 

@@ -24,6 +24,7 @@ from audit_core.results import (
     Verdict,
     VerdictWord,
 )
+from audit_core.shares import finely, percent
 from audit_core.thresholds import (
     DETECTORS,
     MASKS,
@@ -151,8 +152,8 @@ def _exposed(policy: Policy, exposure: Exposure, tier: Tier) -> list[str]:
     if not exposure.prevalence_lower > policy.exposure_limit:
         return []
     return [
-        f"At least {exposure.prevalence_lower:.1%} of the target patients are exposed (95 % lower "
-        f"bound); the policy tolerates {policy.exposure_limit:.1%}."
+        f"At least {finely(exposure.prevalence_lower)} of the target patients are exposed (95 % "
+        f"lower bound); the policy tolerates {finely(policy.exposure_limit)}."
     ]
 
 
@@ -181,8 +182,8 @@ def _line_4_review(policy: Policy, result: AuditResult) -> tuple[VerdictWord, li
         reasons.append(f"FAIL needs p below {policy.alpha_fail:g}.")
     else:
         reasons.append(
-            f"The 95 % lower bound of the exposed share is {exposure.prevalence_lower:.1%}; "
-            f"FAIL needs more than {policy.exposure_limit:.1%}."
+            f"The 95 % lower bound of the exposed share is {finely(exposure.prevalence_lower)}; "
+            f"FAIL needs more than {finely(policy.exposure_limit)}."
         )
     return VerdictWord.REVIEW, [*reasons, *questions(result)]
 
@@ -195,8 +196,8 @@ def _line_5_pass(policy: Policy, result: AuditResult) -> tuple[VerdictWord, list
     return VerdictWord.PASS, [
         f"No sign of exposure: rank test p = {_p(result.exposure.rank_test_p)}, no patient flagged "
         f"at q = {result.exposure.q:g}.",
-        f"The audit would have seen {share:.1%} of exposed patients in 80 % of simulated audits "
-        f"(basis: {result.detectable.basis}{trained}); the policy asks for {policy.must_detect:.1%}.",
+        f"The audit would have seen {finely(share)} of exposed patients in 80 % of simulated audits "
+        f"(basis: {result.detectable.basis}{trained}); the policy asks for {finely(policy.must_detect)}.",
     ]
 
 
@@ -230,8 +231,8 @@ def _what_bars_pass(policy: Policy, result: AuditResult) -> list[str]:
         )
     elif not share <= policy.must_detect:
         reasons.append(
-            f"The audit could have seen exposure from a share of {share:.1%} upwards; "
-            f"PASS needs {policy.must_detect:.1%} or less."
+            f"The audit could have seen exposure from a share of {finely(share)} upwards; "
+            f"PASS needs {finely(policy.must_detect)} or less."
         )
     return reasons
 
@@ -249,7 +250,8 @@ def _flagged_sentence(result: AuditResult) -> str:
         return "No single patient is flagged."
     return (
         f"{exposure.flagged} of {exposure.patients} target patients are flagged at q = {exposure.q:g}: over "
-        f"many audits, at most {exposure.q:.0%} of such a list are expected to be false{proviso(exposure)}."
+        f"many audits, at most {percent(exposure.q)} of such a list are expected to be false"
+        f"{proviso(exposure)}."
     )
 
 

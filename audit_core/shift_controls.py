@@ -11,6 +11,7 @@ from audit_core.controls import not_applicable, outcome
 from audit_core.ranking import auroc, rank_test_p
 from audit_core.results import Consequence, ControlName, ControlOutcome
 from audit_core.samples import Settings
+from audit_core.shares import percent
 
 Floats = NDArray[np.float64]
 
@@ -150,7 +151,7 @@ def shuffled_control(
         share = float("nan")
     else:
         share = min(max(1.0 - (other - 0.5) / (own - 0.5), 0.0), 1.0)
-        told = f"about {share:.0%} of the memory hangs on the pair, the rest on one half alone."
+        told = f"about {percent(share)} of the memory hangs on the pair, the rest on one half alone."
     numbers = {"own_auroc": own, "shuffled_auroc": other}
     if np.isfinite(share):
         numbers["pair_share"] = share

@@ -25,6 +25,7 @@ from audit_core.claim_rules import questions
 from audit_core.claims import Claim, ClaimFinding, ClaimKind
 from audit_core.policy import decide
 from audit_core.results import AuditResult, Verdict
+from audit_core.shares import finely
 
 _SOURCE, _TYPED = 200, 2000  # most characters shown
 _BY_EFFECT = {
@@ -204,9 +205,7 @@ def _of_training(plain: ClaimAudit, audit: Finished) -> ClaimAudit:
         return replace(plain, effect=ClaimEffect.QUESTIONS, why=why)
     share = audit.result.detectable.share
     if verdict.word is VerdictWord.PASS and share is not None:
-        return replace(
-            plain, effect=ClaimEffect.SUPPORTS, why=tell("claim.audit.clean", share=f"{share:.1%}")
-        )
+        return replace(plain, effect=ClaimEffect.SUPPORTS, why=tell("claim.audit.clean", share=finely(share)))
     return replace(plain, why=tell("claim.audit.no_answer", verdict=verdict.word))
 
 

@@ -166,6 +166,8 @@ def _show(json_: bool, view: CohortView) -> None:
 
 def _balance(view: BalanceView) -> list[str]:
     """Tables of roles, of what they are made of, and of how targets differ from controls."""
+    from audit_core.shares import percent
+
     roles = [[one.role, one.patients, one.pairs, one.first, one.last] for one in view.roles]
     names = [one.role for one in view.roles]
     kinds = [
@@ -176,8 +178,8 @@ def _balance(view: BalanceView) -> list[str]:
     compared = [
         [
             f"{one.characteristic} {one.value}".strip(),
-            f"{one.targets:.0%}" if one.value else f"{one.targets:.5g}",
-            f"{one.controls:.0%}" if one.value else f"{one.controls:.5g}",
+            percent(one.targets) if one.value else f"{one.targets:.5g}",
+            percent(one.controls) if one.value else f"{one.controls:.5g}",
             "-" if one.standardised is None else f"{one.standardised:+.2f}",
             one.remark or "alike",
         ]

@@ -89,10 +89,10 @@ def show(views: tuple[RunView, ...], json_: bool) -> None:
 
 
 def _line(view: RunView) -> _Line:
-    from appliance.pack.pages.wording import duration
+    from appliance.pack.pages.wording import duration, percent
 
     state = f"{view.state} {view.place}" if view.place else str(view.state)
     present = view.phases[-1] if view.phases else None
-    progress = f"{present.name} {present.share:.0%}" if present is not None else ""
+    progress = f"{present.name} {percent(round(present.share, 2))}" if present is not None else ""
     left = f"about {duration(view.left_s)}" if view.left_s is not None else ""
     return _Line(view.run_id, state, view.model, view.cohort, view.policy, progress, left)

@@ -144,7 +144,7 @@ def test_what_a_verdict_says_of_training(site: Site, word: VerdictWord, standing
     view = site.appliance.add_claim(NOT_TRAINED)
     assert (view.row.standing, view.audits[0].decided) == (standing, False)
     if word is VerdictWord.PASS:
-        assert "5.0%" in view.row.why and "of fewer it says nothing" in view.row.why
+        assert "5 %" in view.row.why and "of fewer it says nothing" in view.row.why
     assert standing is ClaimStanding.NOT_TESTED or audit in view.row.why
 
 

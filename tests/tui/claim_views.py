@@ -97,7 +97,7 @@ CHECKED = (
         0.95,
         "patients",
         ClaimFinding.CONTRADICTED,
-        "Of 46 guesses about patients, 41 are right: epsilon is at least 2.31 (95.0%, at delta 1.0e-06). The "
+        "Of 46 guesses about patients, 41 are right: epsilon is at least 2.31 (95 %, at delta 1.0e-06). The "
         "claim of 1 allows 1 for the same, by group privacy over 1 units.",
     ),
 )

@@ -61,7 +61,7 @@ TRIED = (
     DryRunRow(
         "a-0001", "clear-vlm", "default@2", "2026-11-20T14:02:58Z", VerdictWord.PASS,
         VerdictWord.INCONCLUSIVE, Outcome.OTHER,
-        "The audit could have seen exposure from a share of 24.0% upwards; PASS needs 20.0% or less.",
+        "The audit could have seen exposure from a share of 24 % upwards; PASS needs 20 % or less.",
     ),
     DryRunRow(
         "a-0000", "north-vlm", "demo@1", "2026-11-19T09:00:00Z", VerdictWord.REVIEW, None, Outcome.UNKNOWN,

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Button, Input
 
 from appliance.cohort_request import CohortRequest
+from appliance.pack.pages.wording import percent
 from appliance.views import CohortView
 from tui.screens.working import WorkDialog
 from tui.text import foreign, line
@@ -120,4 +121,4 @@ def _balance(view: CohortView) -> list[Content]:
 
 
 def _share(value: float, word: str) -> str:
-    return f"{value:.0%}" if word else f"{value:.5g}"
+    return percent(value) if word else f"{value:.5g}"

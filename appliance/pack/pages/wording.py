@@ -21,6 +21,7 @@ from audit_core.results import (
     Tier,
     VerdictWord,
 )
+from audit_core.shares import percent as percent
 
 MEANING = {word: tell(f"verdict.{word.name}") for word in VerdictWord}
 
@@ -58,13 +59,6 @@ def meaning(word: VerdictWord, why: str) -> str:
     if word is VerdictWord.FAIL and why == tell("pack.withheld"):
         return tell("verdict.fail_withheld")
     return MEANING[word]
-
-
-def percent(share: float) -> str:
-    """A share as per cent, with the digits it deserves: 0.456 → "46 %", 0.004 → "0.4 %", 0.05 → "5 %"."""
-    value = round(share * 100, 6)
-    fine = value != round(value) and (0 < value < 9.95 or 99.05 < value < 100)
-    return f"{value:.1f} %" if fine else f"{value:.0f} %"
 
 
 def percent_interval(interval: Interval) -> str:

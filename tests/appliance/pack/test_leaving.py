@@ -51,7 +51,7 @@ def site(policy: bytes = POLICY) -> PackInput:
         "member": (0, 0, 7, 9, 8, 12),
     }
     edges = tuple(np.linspace(LOWEST, HIGHEST, 7).tolist())
-    said = "Of 3 patients with studies newer than the model, 33% are beyond; p = 0.14."
+    said = "Of 3 patients with studies newer than the model, 33 % are beyond; p = 0.14."
     result = replace(
         result,
         counts={**result.counts, "post_release": 3},
