@@ -1,4 +1,4 @@
-"""What a look of `gradaudit health` answers, and how it counts what lies in a folder."""
+"""What a look of `gradaudit health` answers, how it counts files, and how far back it reads the log."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from appliance.evidence.verify_evidence import ENTRY
+
 Status = Literal["ok", "warning", "critical"]
 STATUSES: Final[tuple[Status, ...]] = ("ok", "warning", "critical")
 """In the order of their exit codes: 0, 1, 2, as monitoring systems take them."""
 _MOST_COUNTED: Final = 1_000_000
+_TAIL: Final = 1 << 20  # bytes of the journal that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +67,12 @@ def listed(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
             yield found
     finally:
         os.close(descriptor)
+
+
+def last_entries(journal: Path) -> Iterator[bytes]:
+    """The entries that end a journal, oldest first, as they are written."""
+    with journal.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - _TAIL))
+        tail = file.read(_TAIL)
+    return (found[0] for found in ENTRY.finditer(tail))

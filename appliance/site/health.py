@@ -6,22 +6,19 @@ how many sealed files wait, the disk. It decides nothing and writes nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
 
 from appliance import beat
 from appliance.config import workspace_root
 from appliance.errors import UsageError
 from appliance.evidence.verify_evidence import (
-    ENTRY,
     Broken,
     Checkpoint,
     Key,
@@ -33,16 +30,12 @@ from appliance.evidence.verify_evidence import (
     ten_words,
 )
 from appliance.leases import Machine
-from appliance.schedule_words import span
-from appliance.site.checks import STATUSES, HealthCheck, Status, files
+from appliance.site.checks import STATUSES, HealthCheck, Status, files, last_entries
 from appliance.site.health_receiver import certificates, late, listening, received
+from appliance.site.health_schedule import schedules
 from appliance.site.room import room
 from appliance.site.settings import settings
 from appliance.words.table import count, tell
-
-_TAIL: Final = 1 << 20  # bytes of the journal that are looked at
-_OF_RUNS: Final = b'"act":"schedule.'
-_FAILED: Final = ("failed", "cancelled", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def _looks(root: Path, at: datetime, here: Machine) -> tuple[tuple[str, Callable
         ("disk", lambda: _disk(root)),
         ("log", lambda: _log(root / "log")),
         ("service", lambda: _service(root, at, here)),
-        ("schedule", lambda: _schedule(root / "log", at)),
+        ("schedule", lambda: schedules(root / "log", at)),
         ("findings", lambda: _findings(root)),
         ("keys", lambda: _keys(root, at)),
         ("receiver", lambda: received(root, at)),
@@ -179,24 +172,13 @@ def _ends_there(folder: Path, key: Key, head: Checkpoint) -> bool:
         start = read_start(journal, key, "journal")
     if start.checkpoint != head:
         last = f'"id":{head.size - 1},'.encode()
-        return any(last in entry for entry in _entries(_tail(folder / "journal")))
+        return any(last in entry for entry in last_entries(folder / "journal"))
     if not head.size:
         return True
     closed = closed_segments(folder)[-1:]  # removing years is an entry, so the one before is there
     return any(
         head == open_checkpoint(read_log_file(year, "checkpoint", 1024), key, "checkpoint") for year in closed
     )
-
-
-def _tail(journal: Path) -> bytes:
-    with journal.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - _TAIL))
-        return file.read(_TAIL)
-
-
-def _entries(data: bytes) -> Iterator[bytes]:
-    return (found[0] for found in ENTRY.finditer(data))
 
 
 def _service(root: Path, now: datetime, machine: Machine) -> HealthCheck:
@@ -209,35 +191,6 @@ def _service(root: Path, now: datetime, machine: Machine) -> HealthCheck:
     ended = found.kind == beat.DAEMON and not found.alive(machine)
     status: Status = "critical" if silent else "warning" if ended else "ok"
     return HealthCheck("service", status, told, int(ago.total_seconds()), "seconds")
-
-
-def _schedule(log: Path, now: datetime) -> HealthCheck:
-    """The last run of each schedule among the last entries of the log; `schedule.failed` is one's failure."""
-    if not (log / "journal").is_file():
-        return HealthCheck("schedule", "ok", tell("health.schedule.none"))
-    last: dict[str, datetime] = {}
-    failed: set[str] = set()
-    for entry in _entries(_tail(log / "journal")):
-        if _OF_RUNS in entry:
-            _follow(json.loads(entry), last, failed)
-    if not last:
-        return HealthCheck("schedule", "ok", tell("health.schedule.none"))
-    ago = max(now - max(last[name] for name in failed or last), timedelta())
-    told = tell("health.schedule.failed" if failed else "health.schedule", ago=span(ago))
-    return HealthCheck("schedule", "warning" if failed else "ok", told, int(ago.total_seconds()), "seconds")
-
-
-def _follow(entry: dict[str, Any], last: dict[str, datetime], failed: set[str]) -> None:
-    """What one entry says of its schedule's last run."""
-    act, name = entry["act"].removeprefix("schedule."), entry["object"]
-    if act == "run" and entry["outcome"] == "begins":
-        last[name] = datetime.fromisoformat(entry["utc"])
-        failed.discard(name)
-    elif act == "remove" and entry["outcome"] == "done":
-        last.pop(name, None)
-        failed.discard(name)
-    elif name in last and (act == "failed" or entry["outcome"] in _FAILED):
-        failed.add(name)
 
 
 def _findings(root: Path) -> HealthCheck:

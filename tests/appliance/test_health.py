@@ -25,7 +25,7 @@ from appliance.leases import Machine
 from appliance.receiver.sealing import Address
 from appliance.receiver.spool import Spool, create
 from appliance.schedule_records import Kept, packed
-from appliance.schedule_views import Schedule
+from appliance.schedule_views import ALL, Schedule
 from appliance.site.checks import HealthCheck
 from appliance.site.health import health, receiver_needs
 from appliance.workspace.keys import SecretKey
@@ -224,6 +224,33 @@ def test_the_last_run_that_was_due_is_told(root: Path, monkeypatch: pytest.Monke
         assert "warning" == _check(root, "schedule", now).status
         appliance._log.append("schedule.run", appliance._log.identifier("nightly"), "begins")
         assert "ok" == _check(root, "schedule", now).status
+
+
+def test_a_run_that_was_claimed_and_never_closed_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off behind its claim: a warning once its lease is over, apart from failures, until it is closed."""
+    now = datetime.now(UTC)
+    with Appliance.unlock(root, SECRET) as appliance:
+        monkeypatch.setattr(appliance, "_now", lambda: now + timedelta(days=2))
+        wanted = Schedule("nightly", "0 2 * * *", "UTC", ALL, "panel", "default", added_utc=now.isoformat())
+        appliance._workspace.catalogue.set_settings(packed({"nightly": Kept(wanted)}))
+        assert appliance._claimed("nightly") is not None
+        soon, late = (now + timedelta(minutes=past) for past in (55, 65))
+        assert "ok" == _check(root, "schedule", soon).status
+        found = _check(root, "schedule", late)
+        assert "warning" == found.status
+        assert "is not over" in found.told and "carried out" not in found.told
+        resume = ("schedule.resume", appliance._log.identifier("nightly"))
+        appliance._log.append(*resume, "begins")  # and killed again: to have tried is not to have closed
+        assert "is not over" in _check(root, "schedule", late).told
+        appliance._log.append("schedule.run", appliance._log.identifier("other"), "begins")
+        appliance._log.append("schedule.failed", appliance._log.identifier("other"), "noted")
+        both = _check(root, "schedule", late).told
+        assert "is not over" in both and "could not be carried out" in both
+        appliance._log.append("schedule.remove", appliance._log.identifier("other"), "done")
+        appliance._log.append("schedule.plan", resume[1], "failed")
+        assert "could not be carried out" in _check(root, "schedule", soon).told
+        assert [""] == [run.audit for run in appliance.run_due()]
+        assert "ok" == _check(root, "schedule", late).status
 
 
 def test_a_short_disk_stops_what_comes_in_and_is_told(

@@ -28,6 +28,7 @@ MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     "health.log.broken": "not as signed: {problem}",
     "health.schedule": "the last one was {ago} ago",
     "health.schedule.failed": "the last one, {ago} ago, could not be carried out",
+    "health.schedule.open": "one, begun {ago} ago, is not over: `gradaudit schedule run` goes on with it",
     "health.schedule.none": "none among the last entries of the log",
     "health.findings": (
         "{number} batch waits for an officer's key",
