@@ -11,7 +11,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,8 @@ def giant(**attributes: int) -> bytes:
 def packed(megabytes: int) -> bytes:
     """Zeros, deflated a thousand times."""
     packer = zlib.compressobj(9, wbits=-15)
-    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
+    one = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)  # which refers to nothing before
+    return one * megabytes + packer.flush()
 
 
 def pdf_bomb() -> bytes:
@@ -68,25 +69,26 @@ def nested_pages(depth: int) -> bytes:
     )
 
 
-def bombs() -> Iterator[tuple[str, bytes, str]]:
-    """Name, bytes and ending of each."""
-    yield "deflate", deflated(PLAIN, packed(4096)), ""
-    yield "nested-sequences", PLAIN + (SEQUENCE + ITEM) * 100_000, ""
-    yield "open-items", PLAIN + element(0x0040, 0xA730, b"SQ", 8 * 500_000) + ITEM * 500_000, ""
-    yield "open-items-without-length", PLAIN + SEQUENCE + ITEM * 500_000, ""
-    yield (
-        "many-items",
-        PLAIN + element(0x0040, 0xA730, b"SQ", 8 << 20) + struct.pack("<HHL", 0xFFFE, 0xE000, 0) * (1 << 20),
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "deflate": (lambda: deflated(PLAIN, packed(4096)), ""),
+    "nested-sequences": (lambda: PLAIN + (SEQUENCE + ITEM) * 100_000, ""),
+    "open-items": (lambda: PLAIN + element(0x0040, 0xA730, b"SQ", 8 * 500_000) + ITEM * 500_000, ""),
+    "open-items-without-length": (lambda: PLAIN + SEQUENCE + ITEM * 500_000, ""),
+    "many-items": (
+        lambda: (
+            PLAIN
+            + element(0x0040, 0xA730, b"SQ", 8 << 20)
+            + struct.pack("<HHL", 0xFFFE, 0xE000, 0) * (1 << 20)
+        ),
         "",
-    )
-    yield "endless-text", PLAIN + element(0x0040, 0xA160, b"UT", ENDLESS), ""
-    yield "endless-pixels", PLAIN + element(0x7FE0, 0x0010, b"OW", ENDLESS), ""
-    yield "huge-length", PLAIN + element(0x7FE0, 0x0010, b"OW", 0xFFFFFFFE), ""
-    yield "giant-frame", giant(Rows=65535, Columns=65535), ""
-    yield "giant-frames", giant(NumberOfFrames=2_147_483_647), ""
-    yield (
-        "zip-in-fhir",
-        json.dumps(
+    ),
+    "endless-text": (lambda: PLAIN + element(0x0040, 0xA160, b"UT", ENDLESS), ""),
+    "endless-pixels": (lambda: PLAIN + element(0x7FE0, 0x0010, b"OW", ENDLESS), ""),
+    "huge-length": (lambda: PLAIN + element(0x7FE0, 0x0010, b"OW", 0xFFFFFFFE), ""),
+    "giant-frame": (lambda: giant(Rows=65535, Columns=65535), ""),
+    "giant-frames": (lambda: giant(NumberOfFrames=2_147_483_647), ""),
+    "zip-in-fhir": (
+        lambda: json.dumps(
             {
                 "resourceType": "DiagnosticReport",
                 "status": "final",
@@ -97,24 +99,26 @@ def bombs() -> Iterator[tuple[str, bytes, str]]:
             }
         ).encode(),
         ".json",
-    )
-    yield "pdf-stream", pdf_bomb(), ".pdf"
-    yield "pdf-pages", nested_pages(20_000), ".pdf"
-    yield "json-depth", b'{"resourceType":' + b"[" * 1_000_000, ".json"
-    yield "json-number", b'{"resourceType":"DiagnosticReport","a":' + b"9" * (1 << 20) + b"}", ".json"
-    yield (
-        "markup-depth",
-        b'{"resourceType":"DiagnosticReport","status":"final","text":{"div":"' + b"<div>" * 200_000 + b'"}}',
+    ),
+    "pdf-stream": (pdf_bomb, ".pdf"),
+    "pdf-pages": (lambda: nested_pages(20_000), ".pdf"),
+    "json-depth": (lambda: b'{"resourceType":' + b"[" * 1_000_000, ".json"),
+    "json-number": (lambda: b'{"resourceType":"DiagnosticReport","a":' + b"9" * (1 << 20) + b"}", ".json"),
+    "markup-depth": (
+        lambda: (
+            b'{"resourceType":"DiagnosticReport","status":"final","text":{"div":"'
+            + b"<div>" * 200_000
+            + b'"}}'
+        ),
         ".json",
-    )
-    yield "csv-field", b"patient_id,report\nP1," + b"A" * (80 << 20), ".csv"
-    yield "csv-columns", b"patient_id,report" + b"," * (8 << 20) + b"\n", ".csv"
-    yield "hl7-fields", oru("OBR|1", "OBX|1|TX|||" + "~" * (8 << 20)), ".hl7"
-    yield "hl7-escapes", oru("OBR|1", "OBX|1|TX|||" + "\\X" * (4 << 20)), ".hl7"
-    yield "hl7-giant", oru("OBR|1", "OBX|1|TX|||" + "A" * (80 << 20)), ".hl7"
-
-
-BOMBS = list(bombs())
+    ),
+    "csv-field": (lambda: b"patient_id,report\nP1," + b"A" * (80 << 20), ".csv"),
+    "csv-columns": (lambda: b"patient_id,report" + b"," * (8 << 20) + b"\n", ".csv"),
+    "hl7-fields": (lambda: oru("OBR|1", "OBX|1|TX|||" + "~" * (8 << 20)), ".hl7"),
+    "hl7-escapes": (lambda: oru("OBR|1", "OBX|1|TX|||" + "\\X" * (4 << 20)), ".hl7"),
+    "hl7-giant": (lambda: oru("OBR|1", "OBX|1|TX|||" + "A" * (80 << 20)), ".hl7"),
+}
+"""How each is made, by name, and its ending."""
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +128,11 @@ def prison() -> Iterator[Prison]:
         yield opened
 
 
-@pytest.mark.parametrize(("name", "data", "ending"), BOMBS, ids=[name for name, _, _ in BOMBS])
-def test_bombs_are_refused_in_time(prison: Prison, name: str, data: bytes, ending: str) -> None:
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_in_time(prison: Prison, name: str) -> None:
     """Refused, or taken in without its contents; never beyond the time and memory of one file."""
-    verdict = prison.read(data, ending)
+    make, ending = BOMBS[name]
+    verdict = prison.read(make(), ending)
     assert verdict.end == "refused" or verdict.what in ("empty_report empty-report", "document no-pixels"), (
         verdict
     )
