@@ -14,7 +14,7 @@ from appliance.watch import versions
 
 if TYPE_CHECKING:
     from appliance.evidence.views import CheckedFile, PackRow
-    from appliance.pack.answer.quarter import Site
+    from appliance.pack.answer.asked import Site
     from appliance.pack.answer.views import AnswerView
     from appliance.pack.facts import PackInput
     from appliance.registry import ModelRecord
@@ -74,8 +74,9 @@ class Evidenced(Cased, Claimed, Scheduled):
         """
         from appliance.pack.answer import building as answering
         from appliance.pack.answer import quarter
+        from appliance.pack.answer.asked import Asked, dated
 
-        asked = quarter.checked(quarter.Asked(model, since, until))
+        asked = dated(Asked(model, since, until))
         records = self._asked_versions(model)
         size = self._log.refresh()
 
@@ -133,7 +134,7 @@ class Evidenced(Cased, Claimed, Scheduled):
         return (named,) if "@" in model else tuple(map(shown.model_record, rows))
 
     def _site(self, records: tuple[ModelRecord, ...]) -> Site:
-        from appliance.pack.answer.quarter import Site
+        from appliance.pack.answer.asked import Site
 
         catalogue = self._workspace.catalogue
         return Site(

@@ -17,8 +17,9 @@ from appliance.evidence import verify_evidence as checked
 from appliance.evidence.log import EvidenceLog
 from appliance.evidence.verify import verifier_source
 from appliance.pack import building
+from appliance.pack.answer.at_work import missed
 from appliance.pack.answer.pages import index_html, index_text, said
-from appliance.pack.answer.quarter import Quarter, missed
+from appliance.pack.answer.quarter import Quarter
 from appliance.pack.answer.views import AnsweredAudit, AnswerView
 from appliance.pack.building import put
 from appliance.pack.facts import PackInput

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.cases.views import CaseState
-from appliance.pack.answer.quarter import missed
+from appliance.pack.answer.at_work import missed
 from appliance.pack.pages import shell
 from appliance.pack.pages.wording import GLYPH
 from appliance.sanitise import safe

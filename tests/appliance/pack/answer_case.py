@@ -13,6 +13,7 @@ from appliance.evidence.views import ReviewRow
 from appliance.pack import building
 from appliance.pack.answer import building as answering
 from appliance.pack.answer import quarter
+from appliance.pack.answer.asked import Asked, Site
 from appliance.pack.facts import PackInput
 from appliance.registry import ModelRecord
 from appliance.schedule_records import Kept, Run
@@ -24,7 +25,7 @@ from tests.appliance import evidence_case as case
 LINE, SECOND, OTHER = "lumen-vlm", "lumen-vlm@2", "north-vlm"
 FAILED, PASSED, OF_OTHERS = "A-000000000001", "A-000000000002", "A-000000000003"
 CUT_OFF, LATER = "A-000000000004", "A-000000000005"
-Q3 = quarter.Asked(LINE, "2026-07-01", "2026-09-30")
+Q3 = Asked(LINE, "2026-07-01", "2026-09-30")
 CANARY = "CANARY"
 DAY_MS = 86_400_000
 
@@ -41,9 +42,9 @@ class Quarterly:
     reviews: list[ReviewRow] = field(default_factory=list)
     schedules: dict[str, Kept] = field(default_factory=dict)
 
-    def site(self, *versions: str) -> quarter.Site:
+    def site(self, *versions: str) -> Site:
         """As the appliance hands it over; all versions of the line where none is named."""
-        return quarter.Site(
+        return Site(
             name="St. Example",
             demo=False,
             versions=[record(name) for name in versions or (LINE, SECOND)],
@@ -55,12 +56,12 @@ class Quarterly:
             reviews=self.reviews,
         )
 
-    def quarter(self, asked: quarter.Asked = Q3, size: int = 0, *versions: str) -> quarter.Quarter:
+    def quarter(self, asked: Asked = Q3, size: int = 0, *versions: str) -> quarter.Quarter:
         """What there is at a state of the log; as it stands now where none is named."""
         return quarter.collected(self.log, self.site(*versions), asked, size or self.log.size)
 
     def answer(
-        self, asked: quarter.Asked = Q3, size: int = 0, step: Callable[[Progress], None] = lambda _: None
+        self, asked: Asked = Q3, size: int = 0, step: Callable[[Progress], None] = lambda _: None
     ) -> bytes:
         """The file."""
         return answering.build(self.log, self.quarter(asked, size), self.given.__getitem__, step)

@@ -17,6 +17,8 @@ from appliance.errors import UsageError
 from appliance.evidence import verify_evidence as checked
 from appliance.evidence.verify import SOURCE, verify
 from appliance.pack.answer import quarter
+from appliance.pack.answer.asked import Asked, dated
+from appliance.pack.answer.at_work import missed
 from appliance.views import Progress
 from appliance.words.en.pack import MESSAGES
 from tests.appliance.pack import answer_case as case
@@ -95,10 +97,10 @@ def test_what_has_no_verdict_or_was_missed_is_said_first(answer: bytes) -> None:
     assert lines[2:6] == [
         "2 audits of this model finished in this span: 1 FAIL, 1 PASS.",
         "1 more was begun and has no verdict.",
-        f"{quarter.missed(said)} scheduled runs were late, passed over or failed.",
+        f"{missed(said)} scheduled runs were late, passed over or failed.",
         "1 case about this model is open.",
     ]
-    assert quarter.missed(said) == 1 + 2 + len(nightly["not_begun_utc"])
+    assert missed(said) == 1 + 2 + len(nightly["not_begun_utc"])
     told = " ".join(" ".join(lines).split())
     assert "The day of discovery is for a person to fix. If it were the day on which" in told
     assert "limits run from the moment" not in told
@@ -276,4 +278,4 @@ def test_how_far_it_is_is_told_and_it_can_be_stopped(made: case.Quarterly) -> No
 def test_days_that_are_none_are_refused(since: str, until: str) -> None:
     """With a hint, before anything is read."""
     with pytest.raises(UsageError):
-        quarter.checked(quarter.Asked(case.LINE, since, until))
+        dated(Asked(case.LINE, since, until))
