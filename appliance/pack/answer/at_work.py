@@ -19,6 +19,7 @@ from appliance.views import LogRow
 from appliance.workspace.rows import StoredAudit
 
 _RUN_ACTS: Final = ("audit.run", "audit.resume")
+_SCHEDULED: Final = ("schedule.run", "schedule.resume", "schedule.plan", "schedule.started")
 
 
 def not_finished(
@@ -91,7 +92,7 @@ def _scheduled(
     return {
         "begun": sum((row.act, row.outcome) == ("schedule.run", "done") for row in mine),
         "cron": one.cron,
-        "failed": sum(row.act.startswith("schedule.") and row.outcome == "failed" for row in mine),
+        "failed": sum(row.act in _SCHEDULED and row.outcome == "failed" for row in mine),
         "late": sum(row.act == "schedule.missed" for row in mine),
         "model": safe(one.model),
         "not_all_begun": sum(bool(run.why) for run in runs if run.over),

@@ -112,6 +112,7 @@ def built(directory: Path) -> Quarterly:
     log.append("audit.run", handle, "begins")
     log.append("audit.run", handle, "failed")
     made.audits.append(StoredAudit(CUT_OFF, LINE, "demo", "demo", "", state="failed", why=CANARY))
+    log.append("schedule.add", log.identifier("nightly"), "failed")  # somebody typed a name that is taken
     log.append("schedule.missed", log.identifier("nightly"), "noted")
     log.append("schedule.run", log.identifier("nightly"), "done")
     run = Run("2026-09-22T02:00:00+00:00", "2026-09-22T09:00:00+00:00", 2, why=CANARY, over=True)
