@@ -152,7 +152,7 @@ class Announced(Logged, Registered):
         from appliance.watch import notes
 
         self._log.refresh()
-        return notes.told(self._log, self._workspace.catalogue.settings(notes.SETTING))
+        return notes.told(self._log, lambda: self._workspace.catalogue.settings(notes.SETTING))
 
     def _change_of(self, name: str) -> ModelRecord:
         record = self._model(name)

@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Final
 
 from appliance.cases.clocks import CLOCKS, reading
-from appliance.cases.steps import ASSIGN, REOPEN, Kept, Step, told
+from appliance.cases.steps import ASSIGN, REOPEN, Step, told
 from appliance.cases.views import CaseRow, CaseState, CaseView, ClockState, StepView, StepWord
 from appliance.evidence.elapsed import Elapsed
 from appliance.evidence.entries import Entry, claimed_ms
 from appliance.evidence.log import EvidenceLog
+from appliance.evidence.vouched import Contents
 from appliance.evidence_roots import CLOSED
 from appliance.sanitise import safe
 from appliance.shown import policy_reference
@@ -75,7 +76,7 @@ class Cases:
         IntegrityError: as `told`.
     """
 
-    def __init__(self, log: EvidenceLog, audits: Sequence[StoredAudit], kept: Kept) -> None:
+    def __init__(self, log: EvidenceLog, audits: Sequence[StoredAudit], kept: Contents) -> None:
         log.refresh()
         self._cases = _opened(log, audits)
         self._elapsed = Elapsed(log) if self._cases else None

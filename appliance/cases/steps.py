@@ -3,31 +3,26 @@
     case.assign, case.decide, case.reopen   begins … done, detail = digest of the record
     case.keep                               noted: vouches for a record before the year of its entry is pruned
 
-A record is canonical JSON with a salt, so nobody can try out words against the digest. It lies under the
-catalogue's key and no other: who may read cases need not be able to open a study.
+A record (`evidence.vouched`) lies under the catalogue's key and no other: who may read cases need not be able
+to open a study.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from appliance.cases.clocks import NAMES
 from appliance.cases.views import CaseState
-from appliance.errors import IntegrityError, UsageError
-from appliance.evidence.entries import Act, Entry
+from appliance.errors import UsageError
+from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.verify_evidence import canonical
+from appliance.evidence.vouched import Contents, Fields, Kind, Vouched, recorded
 
 ASSIGN, DECIDE, REOPEN, KEEP = "case.assign", "case.decide", "case.reopen", "case.keep"
 DECISIONS: Final = (CaseState.ACCEPTED, CaseState.DISPUTED, CaseState.REFERRED, CaseState.CLOSED)
 FEWEST_WORDS, LONGEST_REASON = 3, 2000  # words, characters
-Kept = Callable[[], Mapping[str, str]]  # records by digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +30,8 @@ class Step:
     """One step as it was recorded.
 
     Attributes:
-        at: entries of the log when it was begun; orders steps, also where their entries were pruned.
-        utc, by: when and by whom, as the record says it.
+        at, utc, by, digest, entry: as in `Vouched`.
         decision: of `DECISIONS`, or "".
-        entry: that vouches for it; None where its year was pruned.
     """
 
     act: str
@@ -95,80 +88,51 @@ def record(
     answers: Sequence[str] = (),
 ) -> tuple[str, str]:
     """What is kept of a step, with its SHA-256, hex."""
-    now = datetime.fromtimestamp(log.clock.utc_ms() // 1000, UTC)
-    content = canonical(
+    return recorded(
+        log,
+        actor,
         {
             "act": act,
             "answers": list(answers),
-            "at": log.refresh(),
-            "by": actor,
             "case": audit_id,
             "decision": decision,
             "owner": owner,
             "reason": reason,
-            "salt": secrets.token_hex(16),
-            "utc": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "v": 1,
-        }
+        },
     )
-    return content.decode(), sha256(content).hexdigest()
 
 
-def told(log: EvidenceLog, kept: Kept) -> tuple[Step, ...]:
-    """Every step of every case that the log vouches for, oldest first.
-
-    Args:
-        log: with the digests.
-        kept: gives record by digest, asked after the log: a record is there before its entry. One that no
-            entry vouches for was cut off, and says nothing.
-
-    Raises:
-        IntegrityError: a record is missing, is not what was logged, or an entry repeats another's.
-    """
-    done = [entry for act in (ASSIGN, DECIDE, REOPEN) for entry in log.acts(act) if entry.outcome == "done"]
-    steps: dict[str, Step] = {}
-    again, records = log.acts(KEEP), kept()
-    for entry in done:
-        if entry.detail_digest in steps:
-            raise _not_logged(entry)
-        steps[entry.detail_digest] = _step(records, entry, entry)
-    for entry in again:
-        if entry.detail_digest not in steps:
-            steps[entry.detail_digest] = _step(records, entry, None)
-    return tuple(sorted(steps.values(), key=lambda step: (step.at, step.entry.index if step.entry else -1)))
+def told(log: EvidenceLog, kept: Contents) -> tuple[Step, ...]:
+    """Every step of every case that the log vouches for, oldest first. Args and Raises as `Kind.told`."""
+    return tuple(map(_step, _STEPS.told(log, kept)))
 
 
 def keep(log: EvidenceLog, steps: Sequence[Step], actor: str) -> None:
     """Vouch for these steps once more, before the entries that do may be pruned."""
-    if steps:
-        log.append_all([Act(KEEP, "", "noted", actor, detail_digest=step.digest) for step in steps])
+    _STEPS.vouch_again(log, [step.digest for step in steps], actor)
 
 
-def _step(records: Mapping[str, str], said: Entry, entry: Entry | None) -> Step:
-    content = records.get(said.detail_digest, "")
-    if sha256(content.encode()).hexdigest() != said.detail_digest:
-        raise _not_logged(said)
-    fields: dict[str, Any] = json.loads(content)
-    decided = (fields["decision"] in DECISIONS) if fields["act"] == DECIDE else not fields["decision"]
-    if said.act not in (fields["act"], KEEP) or not decided:
-        raise _not_logged(said)
+def _act(fields: Fields) -> str:
+    act, decision = str(fields.get("act")), fields.get("decision")
+    makes_sense = (decision in DECISIONS) if act == DECIDE else not decision
+    return act if makes_sense else ""
+
+
+_STEPS: Final = Kind("the step of a case", (ASSIGN, DECIDE, REOPEN), KEEP, dict, _act)
+
+
+def _step(one: Vouched[Fields]) -> Step:
+    fields = one.record
     return Step(
-        act=fields["act"],
+        act=one.act,
         audit_id=fields["case"],
-        at=fields["at"],
-        utc=entry.claimed_utc if entry else fields["utc"],
-        by=entry.actor if entry else fields["by"],
+        at=one.at,
+        utc=one.utc,
+        by=one.by,
         decision=fields["decision"],
         owner=fields["owner"],
         reason=fields["reason"],
         answers=tuple(fields["answers"]),
-        digest=said.detail_digest,
-        entry=entry,
-    )
-
-
-def _not_logged(entry: Entry) -> IntegrityError:
-    return IntegrityError(
-        f"the step of a case in entry {entry.index} is not the one that was logged",
-        "Restore the workspace from a backup.",
+        digest=one.digest,
+        entry=one.entry,
     )

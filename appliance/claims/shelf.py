@@ -23,8 +23,7 @@ _MOST: Final = 1e9  # of any number of a claim
 def said(workspace: Workspace, log: EvidenceLog) -> tuple[records.Said, ...]:
     """Every record of a claim, oldest first. Raises IntegrityError as `records.said`."""
     log.refresh()
-    contents = workspace.catalogue.settings(records.PREFIX)
-    return records.said(log, {key.removeprefix(records.PREFIX): text for key, text in contents.items()})
+    return records.said(log, lambda: workspace.catalogue.settings(records.PREFIX))
 
 
 def kept(workspace: Workspace, log: EvidenceLog) -> dict[str, Kept]:

@@ -5,16 +5,13 @@ The words lie in the catalogue, under its key and no other: an auditor reviews t
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Callable
-from hashlib import sha256
 
-from appliance.errors import IntegrityError, UsageError
+from appliance.errors import UsageError
 from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.verify_evidence import canonical
 from appliance.evidence.views import ReviewRow
+from appliance.evidence.vouched import not_logged, opened, salted
 
 ACT = "log.review"
 _LONGEST = 20_000  # characters
@@ -32,9 +29,7 @@ def record(log: EvidenceLog, first: int, last: int, found: str) -> tuple[str, st
         )
     if not found.strip() or len(found) > _LONGEST:
         raise UsageError("a review says what was found", 'as in `--found "nothing unusual"`')
-    salt = secrets.token_hex(16)  # nobody can try out words against the digest
-    content = canonical({"first": first, "found": found, "last": last, "salt": salt, "v": 1})
-    return content.decode(), sha256(content).hexdigest()
+    return salted({"first": first, "found": found, "last": last})
 
 
 def done(log: EvidenceLog) -> list[Entry]:
@@ -44,14 +39,8 @@ def done(log: EvidenceLog) -> list[Entry]:
 
 def window(entry: Entry, content: str | None) -> tuple[int, int] | None:
     """First and last entry that a review went through; None where its record is not the one logged."""
-    if content is None or not _is_logged(entry, content):
-        return None
-    fields = json.loads(content)
-    return int(fields["first"]), int(fields["last"])
-
-
-def _is_logged(entry: Entry, content: str) -> bool:
-    return sha256(content.encode()).hexdigest() == entry.detail_digest
+    fields = opened(content, entry.detail_digest)
+    return None if fields is None else (int(fields["first"]), int(fields["last"]))
 
 
 def reviews(log: EvidenceLog, kept: Callable[[str], str | None]) -> tuple[ReviewRow, ...]:
@@ -66,13 +55,9 @@ def reviews(log: EvidenceLog, kept: Callable[[str], str | None]) -> tuple[Review
     """
     rows = []
     for entry in done(log):
-        content = kept(entry.detail_digest) or ""
-        if not _is_logged(entry, content):
-            raise IntegrityError(
-                f"the review of entry {entry.index} is not the one that was logged",
-                "Restore the workspace from a backup.",
-            )
-        fields = json.loads(content)
+        fields = opened(kept(entry.detail_digest), entry.detail_digest)
+        if fields is None:
+            raise not_logged(f"the review of entry {entry.index}")
         rows.append(
             ReviewRow(
                 entry.index, entry.claimed_utc, entry.actor, fields["first"], fields["last"], fields["found"]

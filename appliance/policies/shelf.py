@@ -7,9 +7,7 @@ that the log knows and that is gone or changed is an alarm. So is a text that do
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from appliance import policy_file
 from appliance.errors import IntegrityError, PolicyError, UsageError
 from appliance.evidence.entries import Act, Entry
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.verify_evidence import canonical
+from appliance.evidence.vouched import RESTORE, not_logged, opened, salted
 from appliance.policies.views import State
 from appliance.policy_file import LoadedPolicy
 from appliance.workspace.keyslots import User
@@ -35,7 +33,6 @@ _COUNTED: Final = ("done", "noted")  # `noted` again before the entry that said 
 _TEXT, _NOTE = "policy/", "policy-note/"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _MAX_BYTES: Final = 64 << 10
-_RESTORE: Final = "Restore the workspace from a backup."
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +298,7 @@ def keep_text(workspace: Workspace, proposed: LoadedPolicy) -> None:
 
 def note(deed: Deed) -> tuple[str, str]:
     """What is kept of a deed, and its SHA-256, hex; salted, so that nobody can try out reasons."""
-    content = canonical(
+    return salted(
         {
             "act": deed.act,
             "by": list(deed.by),
@@ -309,13 +306,10 @@ def note(deed: Deed) -> tuple[str, str]:
             "from": deed.from_utc,
             "name": deed.name,
             "reason": deed.reason,
-            "salt": secrets.token_hex(16),
             "utc": deed.utc,
-            "v": 1,
             "version": deed.version,
         }
     )
-    return content.decode(), sha256(content).hexdigest()
 
 
 def keep_note(workspace: Workspace, content: str, digest: str) -> None:
@@ -349,14 +343,11 @@ def _deeds(workspace: Workspace, log: EvidenceLog) -> list[Deed]:
     notes = workspace.catalogue.settings(_NOTE)
     found = []
     for entry in _counted(log):
-        content = notes.get(_NOTE + entry.detail_digest, "")
-        if sha256(content.encode()).hexdigest() != entry.detail_digest:
-            raise IntegrityError(
-                f"the note of log entry {entry.index} is not the one that was logged", _RESTORE
-            )
-        told = json.loads(content)
+        told = opened(notes.get(_NOTE + entry.detail_digest), entry.detail_digest)
+        if told is None:
+            raise not_logged(f"the note of log entry {entry.index}")
         if (told["act"], told["digest"]) != (entry.act, entry.policy_digest):
-            raise IntegrityError(f"log entry {entry.index} belongs to another note", _RESTORE)
+            raise IntegrityError(f"log entry {entry.index} belongs to another note", RESTORE)
         found.append(
             Deed(
                 act=told["act"],
@@ -375,5 +366,5 @@ def _deeds(workspace: Workspace, log: EvidenceLog) -> list[Deed]:
 def _text(workspace: Workspace, digest: str) -> bytes:
     text = (workspace.catalogue.setting(_TEXT + digest) or "").encode()
     if sha256(text).hexdigest() != digest:
-        raise IntegrityError("the text of a policy is not the one that was logged", _RESTORE)
+        raise not_logged("the text of a policy")
     return text

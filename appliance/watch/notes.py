@@ -3,24 +3,18 @@
     model.announce, model.answer   begins … done, detail = digest of the note
     model.keep                     noted: vouches for a note before the year of its entry is pruned
 
-A note is canonical JSON with a salt, so nobody can try out words against the digest. It lies in the
-catalogue's settings, under its key; one that no entry vouches for was cut off, and says nothing.
+A note (`evidence.vouched`) lies in the catalogue's settings, under its key.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
-from appliance.errors import IntegrityError
-from appliance.evidence.entries import Act, Entry
+from appliance.evidence.entries import Entry
 from appliance.evidence.log import EvidenceLog
-from appliance.evidence.verify_evidence import canonical
+from appliance.evidence.vouched import Contents, Fields, Kind, Vouched, recorded
 
 ANNOUNCE, ANSWER, KEEP = "model.announce", "model.answer", "model.keep"
 SETTING: Final = "watch.note."  # and the digest
@@ -32,10 +26,9 @@ class Note:
 
     Attributes:
         model: the line that a change was announced of, or the version that is answered.
-        at: entries of the log when it was begun; orders notes, also where their entries were pruned.
         release: what the vendor calls the version to come.
         until: ISO date, the last day on which a change is the announced one.
-        entry: that vouches for it; None where its year was pruned.
+        utc, by, at, digest, entry: as in `Vouched`.
     """
 
     act: str
@@ -54,68 +47,39 @@ def record(
     log: EvidenceLog, actor: str, act: str, model: str, reason: str, release: str = "", until: str = ""
 ) -> tuple[str, str]:
     """What is kept of a note, with its SHA-256, hex."""
-    now = datetime.fromtimestamp(log.clock.utc_ms() // 1000, UTC)
-    content = canonical(
-        {
-            "act": act,
-            "at": log.refresh(),
-            "by": actor,
-            "model": model,
-            "reason": reason,
-            "release": release,
-            "salt": secrets.token_hex(16),
-            "until": until,
-            "utc": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            "v": 1,
-        }
+    return recorded(
+        log, actor, {"act": act, "model": model, "reason": reason, "release": release, "until": until}
     )
-    return content.decode(), sha256(content).hexdigest()
 
 
-def told(log: EvidenceLog, settings: Mapping[str, str]) -> tuple[Note, ...]:
-    """Every note that the log vouches for, oldest first.
-
-    Args:
-        log: with the digests.
-        settings: the catalogue's that begin with `SETTING`, read after the log was refreshed.
-
-    Raises:
-        IntegrityError: a note is missing, or is not what was logged.
-    """
-    kept = {key.removeprefix(SETTING): content for key, content in settings.items()}
-    done = [entry for act in (ANNOUNCE, ANSWER) for entry in log.acts(act) if entry.outcome == "done"]
-    notes = {entry.detail_digest: _note(kept, entry, entry) for entry in done}
-    for entry in log.acts(KEEP):
-        if entry.detail_digest not in notes:
-            notes[entry.detail_digest] = _note(kept, entry, None)
-    return tuple(sorted(notes.values(), key=lambda note: note.at))
+def told(log: EvidenceLog, settings: Contents) -> tuple[Note, ...]:
+    """Every note that the log vouches for, oldest first. Args and Raises as `Kind.told`."""
+    return tuple(map(_note, _NOTES.told(log, settings)))
 
 
 def keep(log: EvidenceLog, notes: Sequence[Note], actor: str) -> None:
     """Vouch for these notes once more, before the entries that do may be pruned."""
-    if notes:
-        log.append_all([Act(KEEP, "", "noted", actor, detail_digest=note.digest) for note in notes])
+    _NOTES.vouch_again(log, [note.digest for note in notes], actor)
 
 
-def _note(kept: Mapping[str, str], said: Entry, entry: Entry | None) -> Note:
-    content = kept.get(said.detail_digest, "")
-    fields: dict[str, Any] = {}
-    if sha256(content.encode()).hexdigest() == said.detail_digest:
-        fields = json.loads(content)
-    if said.act not in (fields.get("act"), KEEP) or not fields:
-        raise IntegrityError(
-            f"the note on a model in entry {said.index} is not the one that was logged",
-            "Restore the workspace from a backup.",
-        )
+def _act(fields: Fields) -> str:
+    return str(fields.get("act"))
+
+
+_NOTES: Final = Kind("the note on a model", (ANNOUNCE, ANSWER), KEEP, dict, _act, SETTING)
+
+
+def _note(one: Vouched[Fields]) -> Note:
+    fields = one.record
     return Note(
-        act=fields["act"],
+        act=one.act,
         model=fields["model"],
         reason=fields["reason"],
         release=fields["release"],
         until=fields["until"],
-        utc=entry.claimed_utc if entry else fields["utc"],
-        by=entry.actor if entry else fields["by"],
-        at=fields["at"],
-        digest=said.detail_digest,
-        entry=entry,
+        utc=one.utc,
+        by=one.by,
+        at=one.at,
+        digest=one.digest,
+        entry=one.entry,
     )
