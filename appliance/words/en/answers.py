@@ -160,9 +160,13 @@ CHECK IT. You need Python 3.8 or later and nothing else, no network, no other so
     python3 verify_evidence.py --key "TEN WORDS" ANSWER.zip
 
 It checks this file, every evidence pack inside it, that all are signed by one key, and that every pack's
-state of the log is an earlier one of the state this answer speaks of. Use your own copy of
-verify_evidence.py where you have one. Exit status: 0 intact, 1 broken (the place is named), 2 unreadable,
-3 intact but signed by another key or, with --witness KEYFILE, not seen by the witness that you named.
+state of the log is an earlier one of the state this answer speaks of. It holds the list of audits against
+entries and packs. index.html, index.txt and the rest of answer.json are signed by the site and not made anew
+from the log: that they say what the log says is the site's word.
+
+Use your own copy of verify_evidence.py where you have one. Exit status: 0 intact, 1 broken (the place is
+named), 2 unreadable, 3 intact but signed by another key or, with --witness KEYFILE, not seen by the witness
+that you named.
 The key that signed it:
 
     {words}

@@ -223,6 +223,16 @@ def test_a_false_answer_is_refused_even_when_it_is_signed(made: case.Quarterly, 
     assert problem_of(resigned(made, nested)) == f"{first}: an answer, not the pack of an audit"
 
 
+def test_that_a_page_is_no_more_than_signed_is_said(made: case.Quarterly, answer: bytes) -> None:
+    """A page that says something else than the log passes the verifier, and the README says that it may."""
+    members = checked.split_zip(answer)[0]
+    assert problem_of(resigned(made, members | {"index.html": b"2 audits: 2 PASS."})) == ""
+    told = " ".join(members["README.txt"].decode().split())
+    assert (
+        "index.html, index.txt and the rest of answer.json are signed by the site and not made anew" in told
+    )
+
+
 def test_a_pack_of_another_log_is_refused(made: case.Quarterly, answer: bytes, tmp_path: Path) -> None:
     """The same audit, closed in a log with another key: intact alone, and not of this answer."""
     other = case.built(tmp_path / "log")
