@@ -11,6 +11,7 @@ A peer is a certificate: its SHA-256 stands here beside the one AE title that it
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
@@ -154,8 +155,7 @@ def read(path: Path) -> Settings:
         UsageError: missing, not TOML, an unknown or missing key, or a value without meaning.
     """
     try:
-        with path.open("rb") as file:
-            document = tomllib.loads(file.read(_MOST_BYTES).decode("utf-8"))
+        document = tomllib.loads(content(path).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"the receiver's file cannot be read: {error.strerror}", _HINT) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
@@ -184,19 +184,39 @@ def read(path: Path) -> Settings:
     )
 
 
+def content(path: Path) -> bytes:
+    """A file that the receiver goes by, whole: nothing waits at a pipe, and nothing is cut off.
+
+    Raises:
+        OSError: it cannot be read, is no plain file, or is larger than any of these is.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    """Content of a file, and what the file is that it was read from. Raises as `content`."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data, status
+
+
 def _expect_ours(name: str, path: Path) -> None:
     """Nobody but root and this account can have written it; a key nobody else reads."""
     try:
-        with path.open("rb") as file:
-            status, above = os.fstat(file.fileno()), path.resolve().parent.stat()
+        status, above = _read(path)[1], path.resolve().parent.stat()
     except OSError as error:
         raise UsageError(f"the receiver's {name} cannot be read: {error.strerror}", _HINT) from None
     if name == "key" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError("other accounts may open the receiver's key", "chmod 600 the file.")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UsageError(f"other accounts may write to the receiver's {name}", "chmod go-w the file.")
-    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
-        raise UsageError(f"other accounts may replace the receiver's {name}", "chmod o-w its folder.")
+    if above.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not above.st_mode & stat.S_ISVTX:
+        raise UsageError(f"other accounts may replace the receiver's {name}", "chmod go-w its folder.")
     if {status.st_uid, above.st_uid} - {0, os.geteuid()}:
         raise UsageError(
             f"the receiver's {name} belongs to another account", "chown root the file and its folder."

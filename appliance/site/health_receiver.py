@@ -125,15 +125,17 @@ def certificates(now: datetime) -> HealthCheck:
         return HealthCheck("certificates", "ok", tell("health.certificates.none"))
     from cryptography.x509 import load_pem_x509_certificates
 
-    from appliance.receiver.settings import read
+    from appliance.receiver.settings import content, read
 
     try:
         receiver = read(Path(str(given)))
-        pems = [path.read_bytes() for path in (receiver.certificate, receiver.authorities)]
-        ends = min(one.not_valid_after_utc for pem in pems for one in load_pem_x509_certificates(pem))
+        pems = [content(path) for path in (receiver.certificate, receiver.authorities)]
+        found = [one for pem in pems for one in load_pem_x509_certificates(pem)]
+        left = min(one.not_valid_after_utc for one in found) - now
     except (UsageError, ValueError):
         return HealthCheck("certificates", "critical", tell("health.certificates.unreadable"))
-    left = ends - now
+    if any(one.not_valid_before_utc > now for one in found):
+        return HealthCheck("certificates", "critical", tell("health.certificates.early"), left.days, "days")
     near = left < timedelta(days=int(settings()["health.certificate_days"].value))
     status: Status = "critical" if left <= timedelta() else "warning" if near else "ok"
     sentence = (

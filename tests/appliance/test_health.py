@@ -389,10 +389,9 @@ def test_a_keyring_that_others_may_open_is_a_warning(root: Path) -> None:
     assert "warning" == _check(root, "keys").status
 
 
-def _certificate(path: Path, ends: datetime) -> None:
+def _certificate(path: Path, ends: datetime, begins: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
     key, name = Ed25519PrivateKey.generate(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    begins = datetime(2020, 1, 1, tzinfo=UTC)
     made = builder.not_valid_before(begins).not_valid_after(ends).sign(key, None)
     path.write_bytes(made.public_bytes(Encoding.PEM))
 
@@ -410,5 +409,11 @@ def test_the_certificate_that_ends_first_is_told(
     assert (status, days) == (_check(root, "certificates").status, _check(root, "certificates").value)
     told = [need for need in receiver_needs(root, NOW) if "certificates" in need]
     assert len(told) == (status != "ok")
-    (tmp_path / "own.pem").write_text("no certificate")
+    _certificate(tmp_path / "own.pem", NOW + timedelta(days=900), NOW + timedelta(minutes=1))
+    assert "critical" == _check(root, "certificates").status
+    for spoilt in ("no certificate", " " * (1 << 20) + "cut off where it is read"):
+        (tmp_path / "own.pem").write_text(spoilt)
+        assert "critical" == _check(root, "certificates").status
+    (tmp_path / "own.pem").unlink()
+    os.mkfifo(tmp_path / "own.pem")  # nobody waits until somebody writes there
     assert "critical" == _check(root, "certificates").status

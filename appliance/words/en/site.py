@@ -57,6 +57,7 @@ MESSAGES: Final[dict[str, str | tuple[str, str]]] = {
     "health.listening.ended": "it has ended without being stopped; it was there {ago} ago",
     "health.certificates": ("the first one ends in {number} day", "the first one ends in {number} days"),
     "health.certificates.over": "one has ended",
+    "health.certificates.early": "one does not hold yet",
     "health.certificates.none": "none is named",
     "health.certificates.unreadable": "they cannot be read",
 }

@@ -86,9 +86,10 @@ def test_what_others_may_have_written(tmp_path: Path, name: str, monkeypatch: py
         with pytest.raises(UsageError, match=f"may write to the receiver's {name}"):
             checked(site.file)
     path.chmod(0o644)
-    path.parent.chmod(0o777)
-    with pytest.raises(UsageError, match="may replace the receiver's"):
-        checked(site.file)
+    for mode in (0o777, 0o775):
+        path.parent.chmod(mode)
+        with pytest.raises(UsageError, match="may replace the receiver's"):
+            checked(site.file)
     path.parent.chmod(0o755)
     checked(site.file)
     owner = path.stat().st_uid
@@ -101,6 +102,21 @@ def test_what_others_may_have_written(tmp_path: Path, name: str, monkeypatch: py
     os.chown(path, 12345, -1)
     with pytest.raises(UsageError, match=f"receiver's {name} belongs to another account"):
         checked(site.file)
+
+
+def test_what_is_no_plain_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """A pipe in the place of the file or of a certificate, and a file that would have to be cut."""
+    site = Site(tmp_path)
+    whole = site.file.read_text()
+    site.file.write_text(whole + "#" * (1 << 20))
+    with pytest.raises(UsageError, match="file cannot be read: File too large"):
+        read(site.file)
+    site.file.write_text(whole)
+    for name, path in (("certificate", site.own.certificate), ("file", site.file)):
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(UsageError, match=f"receiver's {name} cannot be read: it is no plain file"):
+            checked(site.file)
 
 
 def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
