@@ -115,10 +115,11 @@ class Storage:
         if arriving.status:
             self._tally.add(REFUSED, peer.name, arriving.reason)
             return arriving.status
+        group = arriving.group(self._spool)
         try:
-            group = arriving.group(self._spool)
             kept = arriving.keep(group)
         except OSError:
+            self._arrived(group)  # it may have its name already, and then somebody has to hand it over
             self._tally.add(REFUSED, peer.name, "no-room")
             return OUT_OF_RESOURCES
         self._tally.received(RECEIVED if kept else AGAIN, peer.name)

@@ -157,6 +157,7 @@ class Messages:
         try:
             kept = arriving.keep(group)
         except OSError:
+            self._arrived(group)  # it may have its name already, and then somebody has to hand it over
             self._tally.add(REFUSED, peer.name, "no-room")
             return answer("AE", header)
         self._tally.received(MESSAGE if kept else AGAIN, peer.name)

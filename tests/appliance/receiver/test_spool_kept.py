@@ -12,10 +12,12 @@ import pytest
 from appliance.api import Appliance
 from appliance.errors import Busy, CannotWrite, NotNow, UsageError
 from appliance.receiver import spool, taking
+from appliance.receiver.mllp import Messages, _Message
 from appliance.receiver.process import Handover, Receiver
 from appliance.receiver.sealing import Address
-from appliance.receiver.settings import Limits, read
+from appliance.receiver.settings import Limits, Peer, read
 from appliance.receiver.spool import Spool
+from appliance.receiver.tally import Tally
 from appliance.supervisor import Supervisor
 from appliance.workspace.durable import sync_directory
 from appliance.workspace.workspace import Workspace
@@ -81,6 +83,27 @@ def test_the_folder_is_flushed_also_where_it_is_there_already(
     assert not received(box, b"one") and flushed == [folder]
     assert [opened(one.path) for one in box.listed(folder)] == [b"one"]
     assert not any((box.root / spool.INCOMING).iterdir())
+
+
+def test_what_has_its_name_is_handed_over_also_where_the_sender_was_told_otherwise(
+    box: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder could not be flushed, so it was not acknowledged; it does not lie there until a restart."""
+    from appliance.receiver.association import OUT_OF_RESOURCES, Storage, _Instance
+
+    handover, tally = Handover(box, 0.0), Tally(box.root / spool.TALLY)
+    peer = Peer("pacs", "0" * 64, "PACS", hl7=True)
+    message = _Message(box, 1 << 20)
+    message.write(MESSAGE)
+    asked = SimpleNamespace(AffectedSOPInstanceUID="2.25.1", AffectedSOPClassUID=CT)
+    event = SimpleNamespace(request=SimpleNamespace(_dataset_file=_Instance(box, Limits(), asked, EXPLICIT)))
+    watched(monkeypatch, *[OSError(errno.EIO, "EIO")] * 2)
+    assert b"MSA|AE|" in Messages(box, Limits(), tally, handover.arrived)._answered(message, peer)
+    storage = Storage(box, "GRADAUDIT", Limits(), tally, handover.arrived)
+    assert OUT_OF_RESOURCES == storage._store(event, peer)
+    assert [2, 0] == [len(box.listed(name)) for name in (spool.ARRIVING, spool.READY)]
+    assert handover.look() == 2
+    assert [0, 2] == [len(box.listed(name)) for name in (spool.ARRIVING, spool.READY)]
 
 
 def test_a_new_receiver_flushes_what_has_a_name(box: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
