@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import os
 import random
 import re
@@ -170,6 +171,35 @@ def test_a_wheel_for_another_machine_makes_no_bundle(name: str) -> None:
     """Named while the maker can still do something about it."""
     with pytest.raises(Refused, match=re.escape(name)):
         bundling.oldest_glibc([name])
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "cp3{later}-cp3{later}",
+        "cp3{later}-abi3",
+        "cp3{earlier}-cp3{earlier}",
+        "cp27-none",
+        "cp3{own}-cp3{own}t",
+    ],
+)
+def test_a_wheel_for_another_python_makes_no_bundle(tags: str) -> None:
+    """Also one that pip would refuse only where nobody can fetch another."""
+    own = sys.version_info.minor
+    name = f"a-1-{tags.format(own=own, later=own + 1, earlier=own - 1)}-any.whl"
+    with pytest.raises(Refused, match=re.escape(name)):
+        bundling.oldest_glibc([name])
+
+
+def test_what_is_installed_here_could_be_in_a_bundle() -> None:
+    """The tags of every wheel that this environment was made of are for this Python."""
+    told = [one.read_text("WHEEL") or "" for one in importlib.metadata.distributions()]
+    tags = {
+        tuple(tag.split("-")[:2]) for text in told for tag in re.findall("^Tag: (.+)$", text, re.MULTILINE)
+    }
+    assert {abi for _, abi in tags} >= {"none", "abi3", f"cp3{sys.version_info.minor}"}
+    for python, abi in tags - {("py2", "none")}:
+        assert bundling.oldest_glibc([f"a-1-{python}-{abi}-any.whl"]) == "2.17"
 
 
 def test_nothing_is_built_and_an_index_for_torch_is_asked_for_torch_alone(

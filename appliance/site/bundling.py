@@ -262,15 +262,31 @@ def oldest_glibc(names: Sequence[str]) -> str:
     """
     oldest = (2, 17)
     for name in names:
-        *_, python, _, tags = name.removesuffix(".whl").split("-")
+        *_, python, abi, tags = name.removesuffix(".whl").split("-")
         versions = [_glibc_of(tag) for tag in tags.split(".")]
         fitting = [version for version in versions if version]
-        if not fitting or not any(tag.startswith(("py3", "py2.py3", "cp3")) for tag in python.split(".")):
+        if not fitting:
             raise Refused(
                 f"{name} is for another machine", "fetch wheels on a machine like those they are for"
             )
+        if not any(_is_for_this_python(tag, abi.split(".")) for tag in python.split(".")):
+            raise Refused(
+                f"{name} is for another Python than {machine.python_here()}",
+                "fetch wheels with the Python that they are for",
+            )
         oldest = max(oldest, min(fitting))
     return f"{oldest[0]}.{oldest[1]}"
+
+
+def _is_for_this_python(tag: str, abis: Sequence[str]) -> bool:
+    """By its tags (PEP 425): plain Python 3, this very version, or an earlier one's stable interface."""
+    found = re.fullmatch(r"(py|cp)3(\d*)", tag)
+    if found is None:
+        return False
+    own, least = sys.version_info.minor, int(found[2] or 0)
+    if found[1] == "py" or "abi3" in abis:
+        return least <= own
+    return least == own and not {f"cp3{own}", "none"}.isdisjoint(abis)
 
 
 def _glibc_of(tag: str) -> tuple[int, int] | None:
