@@ -14,6 +14,7 @@ import numpy as np
 
 from audit_core.detectable import detectable_effect
 from audit_core.samples import Settings
+from audit_core.shares import percent
 
 SIZES = (40, 100, 170, 200, 500, 1000)
 
@@ -33,7 +34,7 @@ def main() -> None:
     print("| controls and targets | smallest share that is found |\n|---|---|")
     for size in SIZES:
         share = smallest_share(size, asked.alpha)
-        print(f"| {size} | {'none' if share is None else f'{share:.0%}'} |")
+        print(f"| {size} | {'none' if share is None else percent(share)} |")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from audit_core.adapters.base import ModelAdapter
 from audit_core.adapters.families import GENERATIVE
 from audit_core.errors import AuditError
+from audit_core.shares import percent
 from detection import jobs, published
 from detection.exposures import EXPOSURES, TEXT_WIDTH, expose, make_base, make_start
 from detection.pairs import Lots, deal, halves
@@ -46,7 +47,7 @@ class PaperJob:
     @property
     def name(self) -> str:
         """For the narration."""
-        return f"seed {self.seed}: {self.kind}, width {self.width}, {self.share:.0%} of the members"
+        return f"seed {self.seed}: {self.kind}, width {self.width}, {percent(self.share)} of the members"
 
 
 def run(
