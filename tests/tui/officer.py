@@ -15,6 +15,7 @@ _KEYS = {
     "tab": "Tab",
     "down": "Down",
     "up": "Up",
+    "right": "Right",
     "space": "Space",
     "shift+tab": "BTab",
     "pagedown": "PageDown",

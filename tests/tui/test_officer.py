@@ -1,29 +1,45 @@
-"""The tutorial of docs/officer.md, done in a real terminal from sign-in to a verified evidence pack."""
+"""The tutorial of docs/officer.md, done in a real terminal from sign-in to a verified answer."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from appliance import cli
 from tests.tui.officer import TUTORIAL, Step, steps, tmux_keys
 from tests.tui.test_terminal import LOOK_AGAIN_S, Terminal
 
 PROMPT = "officer> "
 AUDIT_S = 900.0  # the most that the demonstration or an audit may take on a busy machine
-PARTS = ("unlock", "run", "read", "reveal", "approve", "pack", "verify")
+PARTS = ("unlock", "run", "read", "reveal", "approve", "pack", "vendor", "auditor", "drafts", "verify")
 
 
 def test_the_tutorial_has_the_whole_path() -> None:
-    """Sign in, run, read, reveal, approve a policy, build a pack, verify it: each has its heading."""
+    """Sign in, run, read, reveal, approve, pack, vendor, auditor, drafts, verify: each has its heading."""
     headings = [line.lower() for line in TUTORIAL.read_text().splitlines() if line.startswith("## ")]
     assert [part for part in PARTS if not any(part in line for line in headings)] == []
+
+
+def test_a_command_beside_a_screen_is_one_that_there_is() -> None:
+    """What is told in a sentence, and not done by the tutorial, names a command and options of it."""
+    told = re.findall(r"`gradaudit (\w+ \w+)([^`]*)`", TUTORIAL.read_text())
+    assert len(told) >= 2
+    for names, rest in told:
+        command: Any = typer.main.get_command(cli.app)
+        for name in names.split():
+            command = command.commands[name]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest.split() if word.startswith("-")} <= options
 
 
 def test_a_line_that_is_no_step_is_an_error() -> None:
