@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Step = Callable[[Progress], None]
 _TALLY: Final = "receiver_tally"  # setting: counts that have their entries
 _ABANDONED_S: Final = 600.0
+_AT_ONCE: Final = 256  # entries of one look at the door; what is left comes with the next
 _STUDY, _DOOR, _TAKE = "receiver.study", "receiver.refused", "receiver.take"
 
 
@@ -158,19 +159,23 @@ class Receiving(Collected):
         return spool
 
     def _log_door(self, spool: Spool) -> None:
-        """An entry for each peer and reason of which more was refused since the last look."""
+        """An entry for each peer and reason of which more was refused since the last look; not all at once.
+
+        The process that counts reads foreign bytes: whoever took it over fills no log by way of its words.
+        """
         counts = tally.read(spool.root / places.TALLY)
         logged = _counts(self._workspace.catalogue.setting(_TALLY))
         new = [
             key for key, number in sorted(counts.items()) if key[0] == tally.REFUSED and number != logged[key]
-        ]
+        ][:_AT_ONCE]
         if not new:
             return
         with self._act("receiver.door", self._workspace.workspace_id):
             for key in new:
                 told = {"peer": key[1], "reason": key[2], "number": counts[key]}
                 self._record(_DOOR, "\0".join(key), "refused", detail_digest=_digest(told))
-            rows = [[*key, number] for key, number in sorted(counts.items())]
+            known = {key: logged[key] for key in counts if key in logged} | {key: counts[key] for key in new}
+            rows = [[*key, number] for key, number in sorted(known.items())]
             self._workspace.catalogue.set_settings({_TALLY: json.dumps(rows)})
 
     def _give_up_waiting(self, spool: Spool) -> None:

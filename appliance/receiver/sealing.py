@@ -72,8 +72,9 @@ class Address:
             Locked: there is none.
             UsageError: it is not one.
         """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # whoever receives may lay a pipe
         try:
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            with os.fdopen(os.open(path, flags), "rb") as file:
                 document = json.loads(file.read(_MOST_BYTES))
             if (document.pop("format"), document.pop("version")) != (_FORMAT, 1) or len(document) != 3:
                 raise ValueError("another format")

@@ -21,6 +21,7 @@ from appliance.workspace.durable import write_new
 REFUSED, RECEIVED, AGAIN, MESSAGE, ECHO = "refused", "received", "again", "message", "echo"
 NOBODY: Final = "-"  # a peer that did not show who it is
 _MOST_BYTES: Final = 1 << 20
+_MOST: Final = (1 << 53) - 1  # what a number in JSON holds exactly
 _WORD: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 Key = tuple[str, str, str]  # what, peer, reason
@@ -75,13 +76,16 @@ class Tally:
 
 def read(path: Path) -> Counter[Key]:
     """The counts of a file; none where there is none, or none that can be read."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        with os.fdopen(os.open(path, flags), "rb") as file:
             document = json.loads(file.read(_MOST_BYTES))
         counts: Counter[Key] = Counter()
         for what, peer, reason, number in document["counts"]:
+            if type(number) is not int or not 0 <= number <= _MOST:
+                raise ValueError("not a count")
             if all(map(_WORD.fullmatch, (what, peer, reason))):
-                counts[what, peer, reason] = int(number)
+                counts[what, peer, reason] = number
         return counts
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return Counter()

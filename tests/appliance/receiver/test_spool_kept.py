@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 
 from appliance.api import Appliance
 from appliance.errors import Busy, CannotWrite, NotNow, UsageError
-from appliance.receiver import spool, taking
+from appliance.receiver import spool, taking, tally
 from appliance.receiver.mllp import Messages, _Message
 from appliance.receiver.process import Handover, Receiver
 from appliance.receiver.sealing import Address
@@ -22,7 +23,7 @@ from appliance.supervisor import Supervisor
 from appliance.workspace.durable import sync_directory
 from appliance.workspace.workspace import Workspace
 from tests.appliance.receiver import wire
-from tests.appliance.receiver.case import VAULT, WORKSPACE_ID, Site, opened
+from tests.appliance.receiver.case import PATIENCE_S, VAULT, WORKSPACE_ID, Site, opened
 from tests.appliance.receiver.sender import CT, EXPLICIT
 from tests.appliance.receiver.test_mllp import MESSAGE
 
@@ -91,15 +92,15 @@ def test_what_has_its_name_is_handed_over_also_where_the_sender_was_told_otherwi
     """Its folder could not be flushed, so it was not acknowledged; it does not lie there until a restart."""
     from appliance.receiver.association import OUT_OF_RESOURCES, Storage, _Instance
 
-    handover, tally = Handover(box, 0.0), Tally(box.root / spool.TALLY)
+    handover, counts = Handover(box, 0.0), Tally(box.root / spool.TALLY)
     peer = Peer("pacs", "0" * 64, "PACS", hl7=True)
     message = _Message(box, 1 << 20)
     message.write(MESSAGE)
     asked = SimpleNamespace(AffectedSOPInstanceUID="2.25.1", AffectedSOPClassUID=CT)
     event = SimpleNamespace(request=SimpleNamespace(_dataset_file=_Instance(box, Limits(), asked, EXPLICIT)))
     watched(monkeypatch, *[OSError(errno.EIO, "EIO")] * 2)
-    assert b"MSA|AE|" in Messages(box, Limits(), tally, handover.arrived)._answered(message, peer)
-    storage = Storage(box, "GRADAUDIT", Limits(), tally, handover.arrived)
+    assert b"MSA|AE|" in Messages(box, Limits(), counts, handover.arrived)._answered(message, peer)
+    storage = Storage(box, "GRADAUDIT", Limits(), counts, handover.arrived)
     assert OUT_OF_RESOURCES == storage._store(event, peer)
     assert [2, 0] == [len(box.listed(name)) for name in (spool.ARRIVING, spool.READY)]
     assert handover.look() == 2
@@ -229,6 +230,50 @@ def test_taking_in_says_what_was_taken(tmp_path: Path, monkeypatch: pytest.Monke
         arrives()
         assert (site.take_received().reports, site.quarantine()) == (1, ())
         assert box.used_bytes() == 0 and site.received().quarantine == 0
+
+
+def test_a_receiver_that_was_taken_over_fills_no_log(tmp_path: Path) -> None:
+    """Words and numbers of its own, thousands of them: so many entries a look, and none is passed over."""
+    with Appliance(Workspace.create(tmp_path / "workspace", PASSPHRASE, "T", unsafe_fast_kdf=True)) as site:
+        site.set_up_receiver()
+        counts = tmp_path / "workspace" / spool.FOLDER / spool.TALLY
+
+        def entries() -> int:
+            return sum(row.act == "receiver.refused" for row in site._log.rows(0, site._log.size))
+
+        def say(rows: str) -> None:
+            counts.write_text(f'{{"version": 1, "counts": [{rows}]}}')
+            site.take_received()
+
+        for number in ("1e999", "-1", "true", "9" * 17, '"7"'):
+            say(f'["refused", "pacs", "tls", {number}]')
+        assert entries() == 0
+        rows = ", ".join(f'["refused", "p{number}", "tls", 1]' for number in range(300))
+        looks = []
+        for _ in range(3):
+            say(rows)
+            looks.append(entries())
+        assert looks == [256, 300, 300]
+
+
+@pytest.mark.parametrize("name", [spool.TALLY, spool.ADDRESS])
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(box: Spool, name: str) -> None:
+    """Whoever receives may write there, and those who hold the keys read it."""
+    (box.root / name).unlink(missing_ok=True)
+    os.mkfifo(box.root / name)
+    looks = {spool.TALLY: tally.read, spool.ADDRESS: Address.read}
+    found: list[object] = []
+
+    def look() -> None:
+        try:
+            found.append(looks[name](box.root / name))
+        except UsageError as refused:
+            found.append(refused)
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(PATIENCE_S)
+    assert len(found) == 1
 
 
 def test_two_who_take_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
