@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import mmap
+import re
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ FORMS: Final[dict[str, Literal["B", "H", "I", "Q", "q"]]] = {
     "outcome": "B",
 }
 LEAF: Final = 32
+_DIGITS: Final = re.compile("[0-9a-f]+")
 WORDS: Final = {"act": "acts", "actor": "actors", "outcome": "outcomes"}
 
 
@@ -129,12 +131,12 @@ class Piece:
         if name != "object":
             fit = np.array([word.startswith(prefix) for word in self.words[WORDS[name]]], bool)
             return np.asarray(fit[column])
-        fits = np.zeros(len(column), bool)
-        for code, word in enumerate(self.words["things"]):
+        fits, things = np.zeros(len(column), bool), self.words["things"]
+        for code, word in enumerate(things):
             if word.startswith(prefix):
                 fits |= column == code
-        if (span := _handles(prefix)) is not None:
-            fits |= (column >= span[0]) & (column <= span[1])
+        if (span := _handles(prefix)) is not None:  # the smallest numbers are places of words
+            fits |= (column >= max(span[0], len(things))) & (column <= span[1])
         return fits
 
 
@@ -147,10 +149,9 @@ def moment(text: str, rest: str) -> int:
 def _handles(prefix: str) -> tuple[int, int] | None:
     """The first and the last number of 64 bits whose digits begin so."""
     head = prefix[:16]
-    try:
-        return int(head.ljust(16, "0"), 16), int(head.ljust(16, "f"), 16)
-    except ValueError:
+    if _DIGITS.fullmatch(head) is None:
         return None
+    return int(head.ljust(16, "0"), 16), int(head.ljust(16, "f"), 16)
 
 
 def mac_of(key: bytes, line: bytes) -> bytes:

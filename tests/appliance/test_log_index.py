@@ -102,6 +102,10 @@ def filters(log: EvidenceLog) -> Iterator[LogFilter]:
     handle = log.identifier("1")
     yield from (
         LogFilter(),
+        LogFilter(object="0"),
+        LogFilter(object="+0"),
+        LogFilter(object=handle[:3].upper()),
+        LogFilter(text="0000"),
         LogFilter(act="z"),
         LogFilter(since="2025", until="2025-07"),
         LogFilter(until="2024"),
