@@ -61,7 +61,7 @@ class Receiving(Collected):
         Raises:
             Busy: another command is writing; the next call goes on.
             NotNow: the disk is nearly full; or no memory for a batch, and the others were taken in.
-            ForeignSpool: somebody else has put another address into the spool.
+            ForeignSpool: somebody else has put another address or a link into the spool.
             UsageError: the address in the spool is none.
         """
         from appliance.receiver.taking import batches

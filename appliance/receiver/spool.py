@@ -23,7 +23,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,7 +45,7 @@ _LOOK_S: Final = 2.0  # between two looks at how full it is
 
 
 class ForeignSpool(IntegrityError):
-    """The address in the spool is not the workspace's."""
+    """Address or folders of the spool are not the workspace's."""
 
 
 class TooLarge(Exception):
@@ -72,13 +72,16 @@ class Spool:
         root: the folder.
         most_bytes: of all sealed files together; beyond it nothing more is received.
         keep_free: bytes of the disk that stay free.
+
+    Raises:
+        ForeignSpool: one of its folders is a link, or none.
     """
 
     def __init__(self, root: Path, *, most_bytes: int = 1 << 62, keep_free: int = 0) -> None:
         self.root = root
         self.address = Address.read(root / ADDRESS)
         for folder in FOLDERS:  # a backup has no empty ones
-            make_directory(root / folder)
+            _expect_own(root / folder)
         self._most_bytes, self._keep_free = most_bytes, keep_free
         self._turn = threading.Lock()
         self._counting = threading.Lock()  # of these three
@@ -113,12 +116,23 @@ class Spool:
 
     def _sweep(self) -> None:
         """What was half done goes; what has its name is on disk, also where its folder was not flushed."""
-        with os.scandir(self.root / INCOMING) as entries:
+        with self._within(INCOMING) as folder, os.scandir(folder) as entries:
             for left in entries:
                 if not left.is_dir(follow_symlinks=False):  # a folder is nothing of ours
-                    Path(left.path).unlink(missing_ok=True)
-        for folder in (ARRIVING, READY):
-            sync_directory(self.root / folder)
+                    with suppress(FileNotFoundError):
+                        os.unlink(left.name, dir_fd=folder)
+        for name in (ARRIVING, READY):
+            sync_directory(self.root / name)
+
+    @contextmanager
+    def _within(self, folder: str) -> Iterator[int]:
+        """A descriptor of one of the folders itself: who receives can lay a link in its place."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.root / folder, flags)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _held(self) -> bool:
         try:
@@ -204,7 +218,7 @@ class Spool:
 
     def listed(self, folder: str) -> list[Received]:
         """The files of a folder, group by group; anything else that lies there is none."""
-        with os.scandir(self.root / folder) as entries:
+        with self._within(folder) as there, os.scandir(there) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
         found = ((_NAME.fullmatch(name), name) for name in names)
         return [Received(known[1], self.root / folder / name) for known, name in found if known is not None]
@@ -217,10 +231,10 @@ class Spool:
         """
         left = {one.path.parent for one in files}
         try:
-            with self._turn:
+            with self._turn, self._within(folder) as there:
                 for one in files:
-                    with suppress(FileNotFoundError):
-                        one.path.replace(self.root / folder / one.path.name)
+                    with suppress(FileNotFoundError), self._within(one.path.parent.name) as here:
+                        os.replace(one.path.name, one.path.name, src_dir_fd=here, dst_dir_fd=there)
                 for directory in (self.root / folder, *left) if files else ():
                     sync_directory(directory)
         except OSError as error:
@@ -229,7 +243,8 @@ class Spool:
     def remove(self, files: list[Received]) -> None:
         """Remove what lies elsewhere by now."""
         for one in files:
-            one.path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError), self._within(one.path.parent.name) as here:
+                os.unlink(one.path.name, dir_fd=here)
         for directory in {one.path.parent for one in files}:
             sync_directory(directory)
 
@@ -239,7 +254,7 @@ class Spool:
 
     def _sizes(self) -> Iterator[int]:
         for folder in FOLDERS:
-            with os.scandir(self.root / folder) as entries:
+            with self._within(folder) as there, os.scandir(there) as entries:
                 for entry in entries:
                     with suppress(FileNotFoundError):
                         yield entry.stat(follow_symlinks=False).st_size
@@ -307,15 +322,26 @@ class Incoming:
             self._spool.written(len(data))
 
 
+def _expect_own(folder: Path) -> None:
+    """A folder of a spool, made where it is not there."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ForeignSpool(
+            f"{folder.name} of the receiver's spool is no folder of its own",
+            "Whoever receives may have laid a link there: see docs/receiver.md.",
+        )
+    make_directory(folder)
+
+
 def create(root: Path, address: Address) -> None:
     """Lay out a spool, or give an existing one its address.
 
     Raises:
         OSError: the disk is full or refuses.
+        ForeignSpool: as a spool.
     """
     make_directory(root)
     for folder in FOLDERS:
-        make_directory(root / folder)
+        _expect_own(root / folder)
     address.write(root / ADDRESS)
     sync_directory(root)
     sync_directory(root.parent)

@@ -17,7 +17,7 @@ from appliance.receiver.mllp import Messages, _Message
 from appliance.receiver.process import Handover, Receiver
 from appliance.receiver.sealing import Address
 from appliance.receiver.settings import Limits, Peer, read
-from appliance.receiver.spool import Spool
+from appliance.receiver.spool import ForeignSpool, Spool
 from appliance.receiver.tally import Tally
 from appliance.supervisor import Supervisor
 from appliance.workspace.durable import sync_directory
@@ -230,6 +230,32 @@ def test_taking_in_says_what_was_taken(tmp_path: Path, monkeypatch: pytest.Monke
         arrives()
         assert (site.take_received().reports, site.quarantine()) == (1, ())
         assert box.used_bytes() == 0 and site.received().quarantine == 0
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    """Whoever receives can lay one to the log: nobody who may write there sweeps, lists or moves by it."""
+    root = tmp_path / "workspace"
+    with Appliance(Workspace.create(root, PASSPHRASE, "T", unsafe_fast_kdf=True)) as site:
+        site.set_up_receiver()
+        box = Spool(root / spool.FOLDER)
+        received(box, MESSAGE)
+        before = sorted(path.name for path in (root / "log").iterdir())
+        for name in spool.FOLDERS:
+            (box.root / name).rename(tmp_path / name)
+            (box.root / name).symlink_to(root / "log")
+            with pytest.raises(ForeignSpool, match=f"{name} of the receiver's spool"):
+                site.take_received()
+            with pytest.raises(ForeignSpool):
+                site.set_up_receiver()
+            with pytest.raises((CannotWrite, OSError)):  # laid between the look and the act
+                box.hold() if name == spool.INCOMING else box.listed(name)
+            with pytest.raises((CannotWrite, OSError)):
+                box.used_bytes()
+            (box.root / name).unlink()
+            (tmp_path / name).rename(box.root / name)
+        assert sorted(path.name for path in (root / "log").iterdir()) == before
+        box.move(box.listed(spool.ARRIVING), spool.READY)
+        assert site.take_received().reports == 1
 
 
 def test_a_receiver_that_was_taken_over_fills_no_log(tmp_path: Path) -> None:
