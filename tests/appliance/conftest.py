@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from appliance.evidence import verify_evidence
 from appliance.workspace import session
 from tests.appliance import ward
 
@@ -34,3 +36,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(built: Path, tmp_path: Path) -> Path:
     """A ward's site of a test's own."""
     return Path(shutil.copytree(built, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def same_signatures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verifier's own arithmetic takes milliseconds a signature: the same one over the same text once."""
+    monkeypatch.setattr(verify_evidence, "ed25519_valid", cache(verify_evidence.ed25519_valid))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from appliance.evidence.log import EvidenceLog
+from tests import warm
 
 WRITER = """
 import os, pathlib, sys
@@ -25,7 +26,7 @@ while True:
 KILLS = 30
 
 
-def test_killed_writers_lose_nothing_and_raise_no_alarm(tmp_path: Path) -> None:
+def test_killed_writers_lose_nothing_and_raise_no_alarm(warm_processes: warm.Warm, tmp_path: Path) -> None:
     """Thirty kills -9: every acknowledged entry is there under its root, and each start is clean."""
     rng = random.Random(7)
     directory = tmp_path / "log"
@@ -33,7 +34,10 @@ def test_killed_writers_lose_nothing_and_raise_no_alarm(tmp_path: Path) -> None:
     acknowledged: list[tuple[int, str]] = []
     cuts = 0
     for _ in range(KILLS):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE)
+        writer = warm.Process(
+            warm_processes.control, "-c", [WRITER, str(directory)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ,
+        )  # fmt: skip
         assert writer.stdout is not None
         first = writer.stdout.readline()
         time.sleep(rng.random() * 0.12)
