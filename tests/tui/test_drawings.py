@@ -158,7 +158,7 @@ def test_percent(share: float, text: str) -> None:
 def test_intervals_p_values_and_durations_in_words() -> None:
     """The wording of numbers, one example each side of every border."""
     assert percent_interval(Interval(0.309, 0.61)) == "95 % CI 31–61 %"
-    assert [p_value(p) for p in (0.0004, 0.0005, 0.0123)] == ["p < .001", "p = .001", "p = .012"]
+    assert [p_value(p) for p in (0.0004, 0.0005, 0.0123)] == ["p < 0.001", "p = 0.001", "p = 0.012"]
     spans = {0.4: "0 s", 59.4: "59 s", 60: "1 min 00 s", 3599: "59 min 59 s", 11220: "3 h 07 min"}
     assert {seconds: duration(seconds) for seconds in spans} == spans
 

@@ -64,7 +64,7 @@ def _scores(view: AuditView) -> str:
     if deciding is not None and deciding.roc:
         area = wording.area(deciding.target_auroc, deciding.target_auroc_ci)
         drawn.append(
-            f"<figure>{plots.roc_svg(deciding)}<figcaption>{own('report.auroc', area=area)} "
+            f"<figure>{plots.roc_svg(deciding)}<figcaption>{own('report.auroc', area=area)}. "
             f"{own('report.roc_file')}</figcaption></figure>"
         )
     tests = rank_test(view)

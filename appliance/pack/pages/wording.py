@@ -72,10 +72,10 @@ def _interval(interval: Interval, low: str, high: str) -> str:
 
 
 def p_value(p: float) -> str:
-    """ "p = .012" or "p < .001"."""
+    """ "p = 0.012" or "p < 0.001"."""
     if p < 0.0005:
         return tell("number.p_below")
-    return tell("number.p", value=f"{p:.3f}".removeprefix("0") if p < 0.9995 else "1")
+    return tell("number.p", value=f"{p:.3f}" if p < 0.9995 else "1")
 
 
 def area(value: float | None, interval: Interval | None) -> str:

@@ -70,7 +70,7 @@ MESSAGES: dict[str, str | tuple[str, str]] = {
     "control.costs.NONE": "diagnosis only",
     # numbers
     "number.interval": "{level} % CI {low}–{high}",
-    "number.p_below": "p < .001",
+    "number.p_below": "p < 0.001",
     "number.p": "p = {value}",
     "number.area": "{area} ({interval})",
     "number.not_measured": "not measured",

@@ -163,7 +163,7 @@ def test_page_text_numbers_and_screen_agree(word: VerdictWord, members: Mapping[
     tier = f"E{stored['tier']}" if isinstance(stored["tier"], int) else stored["tier"]
     assert all(tier in shown for shown in (sheet, text))
     assert float(stored["exposure"]["rank_test_p"]) < 0.001
-    assert all("p < .001" in shown for shown in (sheet, results))
+    assert all("p < 0.001" in shown for shown in (sheet, results))
     deciding = next(one for one in stored["detectors"] if one["decides"])
     low, high = (deciding["target_auroc_ci"][end] for end in ("low", "high"))
     area = f"{deciding['target_auroc']} (95 % CI {low}–{high})"
