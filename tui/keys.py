@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from textual.app import App
@@ -54,8 +55,13 @@ def name_of(kind: type[DOMNode], binding: Binding) -> str:
 def name_all() -> None:
     """Give every binding of ours that has no id its name; Textual's keymap goes by these."""
     for kind in ours():
-        for key, held in _bound(kind).items():
-            _bound(kind)[key] = [_named(kind, binding) for binding in held]
+        _name(kind)
+
+
+@cache
+def _name(kind: type[DOMNode]) -> None:
+    for key, held in _bound(kind).items():
+        _bound(kind)[key] = [_named(kind, binding) for binding in held]
 
 
 def _bound(kind: type[DOMNode]) -> dict[str, list[Binding]]:
@@ -131,6 +137,8 @@ def together() -> Iterator[dict[str, set[str]]]:
 
 def checked(given: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """The keymap to use, and what is wrong: one wrong line, and the keys stay as they were."""
+    if not given:
+        return {}, ""
     known = {name for keys in together() for name in keys}
     keymap = {name: ",".join(map(_key, keys.split(","))) for name, keys in given.items()}
     for name, keys in keymap.items():
