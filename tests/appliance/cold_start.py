@@ -21,10 +21,10 @@ from tests.audit_core.families.two_tower_models import TWO_TOWER_MODELS, write_l
 ASSETS = STUDIES.parent
 ROOT = STUDIES.parents[3]
 ROLES = {
-    "members": ("disclosure-harbor.csv", 16),
-    "controls": ("controls.csv", 30),
-    "targets": ("targets.csv", 10),
-    "bank": ("bank.csv", 12),
+    "members": ("disclosure-harbor.csv", 8),
+    "controls": ("controls.csv", 20),
+    "targets": ("targets.csv", 6),
+    "bank": ("bank.csv", 9),
 }
 SMALL = {
     "name": '"small"',

@@ -85,9 +85,9 @@ def _fill(workspace: Workspace) -> None:
     workspace.catalogue.settle_pairs(pairs)
 
 
-def quick_policy(folder: Path) -> str:
-    """The demo's policy with few repetitions: for tests of equality, not of statistics."""
-    text = (policy_file.FOLDER / "demo.toml").read_text().replace('name = "demo"', 'name = "quick"')
+def quick_policy(folder: Path, of: str = "demo") -> str:
+    """A shipped policy with few repetitions: for tests of equality, not of statistics."""
+    text = (policy_file.FOLDER / f"{of}.toml").read_text().replace(f'name = "{of}"', 'name = "quick"')
     for key, value in {"bootstrap": 100, "simulations": 50, "permutations": 5}.items():
         lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in text.splitlines()]
         text = "\n".join(lines) + "\n"

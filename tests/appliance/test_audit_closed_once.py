@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,16 +13,14 @@ from appliance.api import Appliance
 from appliance.errors import IntegrityError, UsageError
 from appliance.evidence import verify_evidence as checked
 from appliance.views import Progress
+from tests import warm
 from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
 
-ROOT = Path(__file__).parents[2]
-
-KILLED = """
+KILLED = f"""
 import os, sys
 from appliance.api import Appliance
 from appliance.pack import building
-from tests.appliance.small_site import PASSPHRASE
 
 close = building.close_audit
 
@@ -33,7 +29,7 @@ def killed(*given, **named):
     os._exit(137)
 
 building.close_audit = killed
-with Appliance.unlock(__import__("pathlib").Path(sys.argv[1]), PASSPHRASE) as appliance:
+with Appliance.unlock(__import__("pathlib").Path(sys.argv[1]), {PASSPHRASE!r}) as appliance:
     appliance.run_audit("tiny", "spring", sys.argv[2], lambda step: None)
 """
 
@@ -52,9 +48,8 @@ def killed(policy: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose audit was killed right behind the entry that closed it."""
     folder = tmp_path_factory.mktemp("killed")
     site = small_site.build(folder)
-    command = [sys.executable, "-c", KILLED, site, policy]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    assert subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=200).returncode == 137
+    assert warm.program(KILLED, site, policy, environment=environment).returncode == 137
     return site
 
 

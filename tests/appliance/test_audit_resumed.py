@@ -28,6 +28,7 @@ from appliance.workspace import steps as steps_module
 from appliance.workspace.evidence_store import opened
 from appliance.workspace.steps import Steps
 from audit_core.errors import ModelRefused, NotEnoughMemory
+from tests import warm
 from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
 
@@ -145,8 +146,7 @@ def test_the_parent_killed(
 ) -> None:
     """The whole appliance gets SIGKILL between two steps, early and late."""
     turn = round(share * (undisturbed[2] - 1))
-    command = [sys.executable, "-c", RUN, copy, policy, str(turn)]
-    assert -9 == subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
+    assert -9 == warm.program(RUN, copy, policy, str(turn)).returncode
     with Appliance.unlock(copy, PASSPHRASE) as appliance:
         resumed_alike(appliance, undisturbed, turn)
         (row,) = appliance.audits()
@@ -189,20 +189,16 @@ def test_the_command_killed_and_resumed_by_command(
         "GRADAUDIT_WORKSPACE": str(copy),
         "GRADAUDIT_PASSPHRASE_FILE": str(secret),
     }
-    command = [sys.executable, "-m", "appliance.cli", "audit"]
     asked = ["run", "--model", "tiny", "--cohort", "spring", "--policy", policy]
-    running = subprocess.Popen([*command, *asked], stderr=subprocess.PIPE, text=True, env=environment)
+    running = warm.begun(["audit", *asked], environment)
     assert running.stderr is not None
-    for line in running.stderr:
-        if line.startswith("base model"):
-            break
-    running.kill()
-    running.communicate()
+    with running.stderr as said:
+        assert any(line.startswith(b"base model") for line in said)
+        running.kill()
+        assert running.wait() == -9
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *arguments, "--json"], env=environment, capture_output=True, text=True, check=False
-        )
+        return warm.command(["audit", *arguments, "--json"], environment)
 
     row = json.loads(run("ls").stdout)
     assert row["state"] == "interrupted"

@@ -1,7 +1,8 @@
 """One audit per family from a cold start: studies, model folder, cohort, verdict, evidence.
 
 All families share one workspace and one worker, because importing the libraries takes longer than an audit
-of a tiny model; `python -m tests.appliance.cold_start` does every family by the command line alone.
+of a tiny model; one goes through commands whose processes import everything themselves, and
+`python -m tests.appliance.cold_start` does so with every family.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from appliance.api import Appliance
 from appliance.views import plain
 from appliance.worker import Worker
+from tests import warm
 from tests.appliance.cold_start import ColdStart, check, writers
 from tests.appliance.test_command_line import PASSPHRASE
 from tests.audit_core.families.two_tower_models import write_biomedclip, write_lora
@@ -109,6 +111,7 @@ def test_biomedclip_as_published_is_audited_by_command_line_alone(start: ColdSta
     safe = folder / "open_clip_pytorch_model.safetensors"
     torch.save(load_file(safe), folder / "open_clip_pytorch_model.bin")
     safe.unlink()
-    shown, audit = start.audited("biomedclip-bin", folder)
+    with warm.cold():
+        shown, audit = start.audited("biomedclip-bin", folder)
     assert shown["converted"]
     check(shown, audit)

@@ -1,4 +1,7 @@
-"""The main job by command line, on real pictures: init, ingest, register, freeze, audit, evidence."""
+"""The main job by command line, on real pictures: ingest, register, freeze, audit, evidence.
+
+The workspace opens cheaply, as no command makes one; from `init` on it is test_cold_start.py.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ import pydicom
 import pytest
 
 from appliance.evidence import verify_evidence as checked
-from tests.appliance.test_command_line import MODELS, STUDIES, Site
+from appliance.workspace.workspace import Workspace
+from tests import warm
+from tests.appliance import small_site
+from tests.appliance.test_command_line import MODELS, PASSPHRASE, STUDIES, Site
 
 ASSETS = STUDIES.parent
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +76,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     inbox = folder / "inbox"
     inbox.mkdir()
     _with_canaries(inbox)
-    assert made.run("init", "--site", "Test").returncode == 0
+    Workspace.create(made.root, PASSPHRASE, "Test", unsafe_fast_kdf=True).close()
     done = made.run("ingest", STUDIES, inbox, "--json")
     assert json.loads(done.stdout)["pairs"] == 175, done.stderr
     lumen, base = MODELS / "lumen-vlm", MODELS / "lumen-base"
@@ -180,9 +186,10 @@ def test_an_audit_as_published_says_so_and_does_not_fail_the_model(job: Job, tmp
     assert job.run(*asked, "--as-published", "--mask", "tau_and_z").returncode == 2
 
 
-def test_too_few_for_the_policy_is_inconclusive_and_says_how_many(job: Job) -> None:
+def test_too_few_for_the_policy_is_inconclusive_and_says_how_many(job: Job, tmp_path: Path) -> None:
     """The same cohort under the hospital's own minima: exit 12, with both numbers."""
-    done = job.run("audit", "run", "--model", "lumen", "--cohort", "spring", "--policy", "default", "--json")
+    policy = small_site.quick_policy(tmp_path, "default")
+    done = job.run("audit", "run", "--model", "lumen", "--cohort", "spring", "--policy", policy, "--json")
     verdict = json.loads(done.stdout)["verdict"]
     assert (done.returncode, verdict["word"], verdict["line"]) == (12, "INCONCLUSIVE", 2)
     assert any("36 member patients; the policy asks for 100" in reason for reason in verdict["reasons"])
@@ -207,15 +214,12 @@ def test_a_killed_audit_is_said_to_be_cut_off_and_the_next_one_runs(job: Job) ->
         "OMP_NUM_THREADS": "1",
     }
     command = ["audit", "run", "--model", "lumen", "--cohort", "spring", "--policy", "demo"]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "appliance.cli", *command], stderr=subprocess.PIPE, text=True, env=environment
-    )
+    running = warm.begun(command, environment)
     assert running.stderr is not None
-    for line in running.stderr:
-        if line.startswith("signals"):
-            break
-    running.kill()
-    running.communicate()
+    with running.stderr as said:
+        assert any(line.startswith(b"signals") for line in said)
+        running.kill()
+        assert running.wait() == -9
     assert json.loads(job.run("log", "verify", "--json").stdout)["intact"] is True
     done = job.run("audit", "run", "--model", "lumen", "--cohort", "spring", "--policy", "demo", "--json")
     assert done.returncode == 11

@@ -21,6 +21,7 @@ from appliance.errors import ApplianceError, PolicyError, UsageError
 from appliance.views import Progress
 from appliance.workspace.steps import Steps
 from audit_core.results import ControlName, ControlStatus, References
+from tests import warm
 from tests.appliance import small_site
 from tests.appliance.small_site import PASSPHRASE
 
@@ -101,10 +102,7 @@ def commanded(root: Path, *words: str) -> tuple[int, dict[str, Any], str]:
     secret.write_text(PASSPHRASE + "\n")
     secret.chmod(0o600)
     environment = os.environ | {"GRADAUDIT_WORKSPACE": str(root), "GRADAUDIT_PASSPHRASE_FILE": str(secret)}
-    done = subprocess.run(
-        [sys.executable, "-m", "appliance.cli", *words, "--json"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
+    done = warm.command([*words, "--json"], environment, timeout=240)
     return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
 
@@ -152,8 +150,7 @@ def test_the_log_says_made_and_destroyed(copy: Path, policy: str) -> None:
 @pytest.mark.parametrize("following", ["resume", "abandon", "another audit"])
 def test_killed_with_a_copy_and_the_next_command(following: str, copy: Path, policy: str) -> None:
     """SIGKILL with the copy's training sealed on disk: after the next audit command it is gone."""
-    command = [sys.executable, "-c", KILLED, copy, policy]
-    assert subprocess.run(command, cwd=ROOT, check=False, timeout=240).returncode == -9
+    assert warm.program(KILLED, copy, policy).returncode == -9
     assert len(left_over(copy)) == 1  # else this test would prove nothing
     with Appliance.unlock(copy, PASSPHRASE) as appliance:
         (row,) = appliance.audits()

@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from types import SimpleNamespace
@@ -181,11 +181,23 @@ def remove() -> None:
     worker.subprocess = launching.subprocess = subprocess  # type: ignore[attr-defined,assignment]
 
 
+@contextmanager
+def cold() -> Iterator[None]:
+    """Inside, commands and workers that this process starts begin with nothing, also in a file of `WARM`."""
+    kept = [*_given]
+    for _ in kept:
+        remove()
+    yield
+    for one in kept:
+        install(one)
+
+
 def command(
     arguments: Sequence[str | Path],
     environment: Mapping[str, str],
-    timeout: float = 120.0,
+    timeout: float = 300.0,
     pass_fds: Sequence[int] = (),
+    typed: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """One `gradaudit` command without a terminal, in a process of its own: forked in the files of `WARM`."""
     words = [*map(str, arguments)]
@@ -194,24 +206,53 @@ def command(
             [sys.executable, "-m", "appliance.cli", *words],
             capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             env=environment,
             timeout=timeout,
             pass_fds=pass_fds,
             check=False,
         )
-    return _run("appliance.cli", words, environment, timeout, pass_fds)
+    return _run("appliance.cli", words, environment, timeout, pass_fds, typed)
 
 
-def program(text: str, *arguments: str | Path, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+def begun(
+    arguments: Sequence[str | Path], environment: Mapping[str, str]
+) -> Process | subprocess.Popen[bytes]:
+    """As `command`, but nobody waits for it: what it says on the way is read from its `stderr`."""
+    command = [sys.executable, "-m", "appliance.cli", *map(str, arguments)]
+    files = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    start = _given[-1].popen if _given else subprocess.Popen
+    return start(command, env=environment, **files)
+
+
+def program(
+    text: str, *arguments: str | Path, timeout: float = 300.0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """As `python -c`: a program of a test's own, in a process of its own: forked in the files of `WARM`."""
     words = [text, *map(str, arguments)]
+    known = os.environ if environment is None else environment
     if not _given:
         command = [sys.executable, "-c", *words]
         return subprocess.run(
-            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=known,
+            timeout=timeout,
+            check=False,
         )
-    return _run("-c", words, os.environ, timeout)
+    return _run("-c", words, known, timeout)
+
+
+def program_begun(
+    text: str, *arguments: str, environment: Mapping[str, str]
+) -> Process | subprocess.Popen[bytes]:
+    """As `program`, and not waited for: what it says on stderr can be read."""
+    files = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    if not _given:
+        return subprocess.Popen([sys.executable, "-c", text, *arguments], env=environment, **files)
+    return Process(_given[-1].control, "-c", [text, *arguments], env=environment, **files)
 
 
 def _run(
@@ -220,9 +261,13 @@ def _run(
     environment: Mapping[str, str],
     timeout: float,
     pass_fds: Sequence[int] = (),
+    typed: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    files = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    files = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = Process(_given[-1].control, module, words, env=environment, pass_fds=pass_fds, **files)
+    assert process.stdin is not None
+    process.stdin.write(typed.encode())  # a few words: the pipe takes them at once
+    process.stdin.close()
     said: dict[IO[bytes], list[bytes]] = {}
     with DefaultSelector() as selector:
         for file in (process.stdout, process.stderr):

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any, NoReturn
@@ -31,13 +32,19 @@ LOADED = (
     "appliance.isolation",
     "appliance.pipeline",
     "appliance.runs.runner",
+    "audit_core.adapters.image_text_to_text",
+    "audit_core.adapters.processors",
     "audit_core.audit",
     "audit_core.spike_in",
     "medio.ingest",
     "medio.export",
     "opacus.accountants",
+    "sklearn.feature_extraction.text",
+    "sklearn.isotonic",
     "transformers.models.auto.processing_auto",
     "transformers.models.clip.image_processing_pil_clip",
+    "transformers.models.clip.modeling_clip",
+    "transformers.models.llama.modeling_llama",
     "transformers.models.llava.modeling_llava",
     "tests.warm",
 )
@@ -87,7 +94,7 @@ class Server:
         self._working[handle] = (process, reply)
         self._selector.register(handle, EVENT_READ, self._ended)
         self._selector.register(reply, EVENT_READ, lambda _: self._abandoned(handle))
-        reply.send(str(process).encode())
+        self._tell(reply, process)
 
     def _forget(self, asking: socket.socket) -> None:
         self._asking.discard(asking)
@@ -107,8 +114,14 @@ class Server:
         os.close(handle)
         if reply.fileno() in self._selector.get_map():
             self._selector.unregister(reply)
-            reply.send(str(os.waitstatus_to_exitcode(status)).encode())
+            self._tell(reply, os.waitstatus_to_exitcode(status))
         reply.close()
+
+    @staticmethod
+    def _tell(reply: socket.socket, number: int) -> None:
+        """Whoever asked may have been killed meanwhile."""
+        with suppress(BrokenPipeError):
+            reply.send(str(number).encode())
 
     def _close(self, more: list[socket.socket]) -> None:
         """What a child must not hold: the ends of others."""
@@ -160,8 +173,12 @@ def _as_if_new(wish: dict[str, Any], files: list[int]) -> None:
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, encoding="utf-8", closefd=False, errors=errors)  # noqa: SIM115 - for good
-        for number, mode, errors in ((0, "r", "strict"), (1, "w", "strict"), (2, "w", "backslashreplace"))
+        open(number, mode, buffering, "utf-8", errors, closefd=False)  # noqa: SIM115 - for good
+        for number, mode, buffering, errors in (
+            (0, "r", -1, "strict"),
+            (1, "w", -1, "strict"),
+            (2, "w", 1, "backslashreplace"),  # line by line, as an interpreter's
+        )
     )
     os.environ.clear()
     os.environ.update(wish["environment"])

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from audit_core.adapters.loading import OFFLINE_SWITCHES
 from audit_core.results import Role
 from audit_core.samples import Sample
 from medio.ingest import read_file
+from tests import warm
 from tests.appliance.test_command_line import MODELS, STUDIES, Site
 
 ASSETS = STUDIES.parent
@@ -44,8 +44,7 @@ class DesignSite(Site):
             "GRADAUDIT_PASSPHRASE_FILE": str(self.secret),
             "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-c", WITH_KNOWN_CHANCE, chance, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        return warm.program(WITH_KNOWN_CHANCE, chance, *arguments, environment=environment)
 
     def reveal(self, model: str) -> tuple[int, dict[str, object]]:
         """Exit code and audit of one model against the design."""
