@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,10 @@ def root(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "workspace"))
 
 
-@pytest.fixture
-def same_signatures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+_valid = lru_cache(1 << 14)(verify_evidence.ed25519_valid)
+
+
+@pytest.fixture(autouse=True)
+def _same_signatures_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verifier's own arithmetic takes milliseconds a signature: the same one over the same text once."""
-    monkeypatch.setattr(verify_evidence, "ed25519_valid", cache(verify_evidence.ed25519_valid))
+    monkeypatch.setattr(verify_evidence, "ed25519_valid", _valid)

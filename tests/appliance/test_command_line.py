@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance import policy_file
 from tests import warm
 
 PASSPHRASE = "four random words here"
@@ -116,58 +115,6 @@ def test_init_does_not_touch_an_existing_workspace(site: Site) -> None:
     """A second init is refused and the first workspace still opens."""
     site.refused(2, "init")
     assert site.run("pairs", "ls").returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("code", "arguments"),
-    [
-        (2, ["ingest", "/nowhere/at/all"]),
-        (2, ["models", "add", "m", "/nowhere/at/all"]),
-        (2, ["models", "add", "bad name!", str(MODELS)]),
-        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "Modality=ZZ"]),
-        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "all"]),
-        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "rest", "--design", "lucky"]),
-        (2, ["cohort", "create", "a\x1b[31m", "--targets", "all", "--controls", "rest"]),
-        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "rest", "--members", "all"]),
-        (2, ["cohort", "create", "c", "--targets", "all", "--controls", "rest", "--references", "L1"]),
-        (2, ["log", "ls", "--limit", "-3"]),
-        (2, ["audit", "run", "--model", "nobody", "--cohort", "c"]),
-        (2, ["audit", "show", "A-000000000000"]),
-        (2, ["evidence", "pack", "A-000000000000", "-o", "x.zip"]),
-        (2, ["policy", "check", "/nowhere.toml"]),
-        (2, ["audit", "run"]),
-        (2, ["no-such-command"]),
-    ],
-)
-def test_a_wrong_command_is_one_line_with_a_hint(site: Site, code: int, arguments: list[str]) -> None:
-    """Whatever is wrong with a command, the answer is an error line, a hint line and exit 2."""
-    site.refused(code, *arguments)
-
-
-def test_a_policy_with_an_unknown_key_is_refused_by_name(site: Site, tmp_path: Path) -> None:
-    """The key is named and the nearest known one offered."""
-    file = tmp_path / "own.toml"
-    text = (policy_file.FOLDER / "default.toml").read_text()
-    file.write_text(text.replace("alpha_fail =", "alpha_fial ="))
-    assert "did you mean decision.alpha_fail?" in site.refused(2, "policy", "check", file)
-
-
-def test_a_model_folder_without_tokenizer_is_refused(site: Site, tmp_path: Path) -> None:
-    """Nothing is registered when a part is missing."""
-    folder = tmp_path / "model"
-    shutil.copytree(MODELS / "lumen-vlm", folder)
-    (folder / "tokenizer.json").unlink()
-    assert "tokenizer" in site.refused(2, "models", "add", "half", folder)
-    assert site.run("models", "ls").stdout == ""
-
-
-@pytest.mark.parametrize("name", ["modeling_evil.py", "pytorch_model.bin"])
-def test_a_model_folder_with_code_or_pickles_is_refused(site: Site, tmp_path: Path, name: str) -> None:
-    """Code and pickles are named in the refusal."""
-    folder = tmp_path / "model"
-    shutil.copytree(MODELS / "lumen-vlm", folder)
-    (folder / name).write_bytes(b"import os")
-    assert name in site.refused(2, "models", "add", "evil", folder)
 
 
 def test_the_log_of_all_this_is_intact(site: Site) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -195,13 +196,16 @@ def test_the_real_corpus_costs_little(real_data: Path, tmp_path: Path) -> None:
 def resident_bytes(pid: int) -> int:
     """Memory of a process and of its children; pages they share are counted in each."""
     total = 0
-    for entry in Path("/proc").iterdir():
-        try:
-            parent = entry.name.isdecimal() and int(
-                (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            )
-            if parent and pid in (parent, int(entry.name)):
-                total += int((entry / "statm").read_text().split()[1]) * resource.getpagesize()
-        except OSError:
-            continue  # it ended meanwhile
+    for one in (str(pid), *children(pid)):
+        with suppress(OSError):  # it ended meanwhile
+            total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * resource.getpagesize()
     return total
+
+
+def children(pid: int) -> list[str]:
+    """Those of all its threads."""
+    found: list[str] = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += file.read_text().split()
+    return found

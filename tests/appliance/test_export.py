@@ -18,6 +18,7 @@ from appliance.errors import ApplianceError, UsageError, WorkerFailed
 from appliance.evidence.log import EvidenceLog
 from appliance.exporting import ExportView
 from appliance.reading import PARSER_DIED
+from appliance.workspace.workspace import Workspace
 from tests.medio.objects import image, oru, part10, structured_report
 
 PATIENT = {"PatientName": "Canary^Adelheid", "PatientID": "CAN-0042-77", "PatientBirthDate": "19520229"}
@@ -26,7 +27,7 @@ PATIENT = {"PatientName": "Canary^Adelheid", "PatientID": "CAN-0042-77", "Patien
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     root = tmp_path_factory.mktemp("export") / "workspace"
-    with Appliance.create(root, "four random words", site="Test") as appliance:
+    with Appliance(Workspace.create(root, "four random words", "Test", unsafe_fast_kdf=True)) as appliance:
         yield appliance
 
 
@@ -95,7 +96,8 @@ def test_one_study_stays_one_study(site: Appliance, disc: Path, tmp_path: Path) 
 def test_another_workspace_gives_other_handles(site: Appliance, disc: Path, tmp_path: Path) -> None:
     """Nobody can join the exports of two sites."""
     _export(site, disc, tmp_path / "out")
-    with Appliance.create(tmp_path / "other", "four random words", site="Other") as other:
+    workspace = Workspace.create(tmp_path / "other", "four random words", "Other", unsafe_fast_kdf=True)
+    with Appliance(workspace) as other:
         _export(other, disc, tmp_path / "theirs")
     ours, theirs = (
         {dcmread(file).StudyInstanceUID for file in (tmp_path / name).rglob("*.dcm")}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,27 +11,18 @@ from appliance.api import Appliance
 from appliance.findings import finding_row, finding_view
 from appliance.workspace.evidence_listing import ListedFinding
 from appliance.workspace.evidence_tables import StoredFinding
+from tests import warm
 from tests.appliance import ward
 
 
-def gradaudit(root: Path, *words: str, typed: str = "", folder: Path | None = None) -> tuple[int, str, str]:
+def gradaudit(root: Path, *words: str, typed: str = "") -> tuple[int, str, str]:
     """Exit code, stdout and stderr of one command, with the passphrase in a file of its own."""
     secret = root.parent / "passphrase"
     secret.write_text(ward.PASSPHRASE + "\n")
     secret.chmod(0o600)
-    done = subprocess.run(
-        [sys.executable, "-m", "appliance.cli", "--workspace", str(root), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        input=typed,
-        cwd=folder or root.parent,
-        env={**os.environ, "GRADAUDIT_PASSPHRASE_FILE": str(secret), "PYTHONPATH": _ROOT},
-    )
+    known = {**os.environ, "GRADAUDIT_PASSPHRASE_FILE": str(secret)}
+    done = warm.command(("--workspace", root, *words), known, typed=typed)
     return done.returncode, done.stdout, done.stderr
-
-
-_ROOT = str(Path(__file__).parents[2])
 
 
 def test_looking_at_findings(root: Path) -> None:

@@ -15,6 +15,7 @@ from appliance.cohorts import pair_rows
 from appliance.intake import Intake
 from appliance.readers import listing, parser
 from appliance.views import IngestView
+from appliance.workspace.workspace import Workspace
 from tests.medio.objects import image
 
 MESSAGE = (
@@ -29,7 +30,8 @@ CORRECTED = MESSAGE.format(time="202401031200", status="C", text="A shadow on th
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Appliance]:
-    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as appliance:
+    workspace = Workspace.create(tmp_path / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace) as appliance:
         yield appliance
 
 

@@ -13,6 +13,7 @@ from appliance.api import Appliance
 from appliance.cohorts import pair_rows
 from appliance.errors import UsageError
 from appliance.library import Library
+from appliance.workspace.workspace import Workspace
 from tests.medio.objects import image, part10
 
 MESSAGE = (
@@ -41,7 +42,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
         ("c", "202401031200", "C", TEXT),
     ):
         (inbox / f"{name}.hl7").write_bytes(MESSAGE.format(time=time, status=status, text=text).encode())
-    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as appliance:
+    workspace = Workspace.create(tmp_path / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace) as appliance:
         appliance.ingest([inbox], lambda step: None)
         yield appliance
 

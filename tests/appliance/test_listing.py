@@ -12,6 +12,7 @@ from appliance.api import Appliance
 from appliance.errors import UsageError, WorkerFailed
 from appliance.listing import REFERENCED_FILES_MISSING, Listing, readable
 from appliance.worker import Worker
+from appliance.workspace.workspace import Workspace
 from tests.medio.test_directory import directory
 
 
@@ -133,6 +134,7 @@ def test_names_that_are_no_text_go_through_an_ingest(tmp_path: Path) -> None:
     inbox.mkdir()
     for name in (b"r\xf6ntgen.txt", b"\xff\xfe.bin", b"new\nline.txt"):
         Path(os.fsdecode(os.fsencode(inbox) + b"/" + name)).write_bytes(b"Impression: clear. " + name)
-    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as site:
+    workspace = Workspace.create(tmp_path / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace) as site:
         view = site.ingest([inbox], lambda step: None)
     assert (view.reports, view.quarantined) == (2, (("unknown-format", 1),))

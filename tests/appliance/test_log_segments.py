@@ -17,8 +17,6 @@ from appliance.evidence.entries import Act
 from appliance.evidence.log import EvidenceLog
 from tests.appliance.evidence_case import FrozenClock
 
-pytestmark = pytest.mark.usefixtures("same_signatures_once")
-
 
 def in_year(year: int) -> FrozenClock:
     """A clock that stands in the first hour of July, on a machine that runs since 2020."""

@@ -22,6 +22,7 @@ from appliance.registry import ModelRecord
 from appliance.shown import model_record, model_view
 from appliance.worker import Worker
 from appliance.workspace.rows import StoredModel
+from appliance.workspace.workspace import Workspace
 from audit_core.estimates import Trial
 from tests.appliance.test_command_line import PASSPHRASE, Site
 from tests.audit_core import engine_models as tiny
@@ -54,7 +55,8 @@ def auditor(shelf: Path) -> Iterator[Worker]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     """An empty workspace, open."""
-    with Appliance.create(tmp_path_factory.mktemp("site") / "workspace", PASSPHRASE, site="Test") as opened:
+    root = tmp_path_factory.mktemp("site") / "workspace"
+    with Appliance(Workspace.create(root, PASSPHRASE, "Test", unsafe_fast_kdf=True)) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from appliance.api import Appliance
 from appliance.cohorts import CohortRequest
 from appliance.errors import UsageError
+from appliance.workspace.workspace import Workspace
 from medio.pairing import REASONS
 from tests.medio.objects import code, content, image, structured_report
 
@@ -60,7 +61,8 @@ def asked(targets: str, controls: str) -> CohortRequest:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Appliance]:
-    with Appliance.create(tmp_path / "workspace", "four random words", site="Test") as appliance:
+    workspace = Workspace.create(tmp_path / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace) as appliance:
         yield appliance
 
 

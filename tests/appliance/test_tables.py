@@ -16,6 +16,7 @@ from appliance.cli import app
 from appliance.commands.cohorts import _outside
 from appliance.config import PASSPHRASE_FILE_VARIABLE
 from appliance.views import BalanceView, BreakdownView, CohortView, DifferenceView, RoleView
+from appliance.workspace.workspace import Workspace
 from tests.appliance.test_command_line import STUDIES
 
 SECRET = "four random words here"
@@ -81,7 +82,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
     (folder / "passphrase").write_text(SECRET)
     (folder / "passphrase").chmod(0o600)
-    with Appliance.create(folder / "workspace", SECRET, site="Test") as appliance:
+    workspace = Workspace.create(folder / "workspace", SECRET, "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace) as appliance:
         appliance.ingest(sorted(STUDIES.iterdir())[:80], lambda step: None)
     return folder
 

@@ -17,6 +17,7 @@ from appliance.cohorts import CohortRequest
 from appliance.pack.gathering import described
 from appliance.registry import ModelRecord
 from appliance.views import IngestView, plain
+from appliance.workspace.workspace import Workspace
 from medio.projection import ALLOWED
 from tests.medio.objects import image, oru, part10
 
@@ -55,7 +56,8 @@ def taken_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Applian
         (root / "inbox" / f"{number}.hl7").write_bytes(
             message.replace(b"PID|1||PAT1^^^SITE^MR||DOE^JANE", patient.encode())
         )
-    with Appliance.create(root / "workspace", "four random words", site="Test") as appliance:
+    workspace = Workspace.create(root / "workspace", "four random words", "Test", unsafe_fast_kdf=True)
+    with Appliance(workspace) as appliance:
         view = appliance.ingest([root / "inbox"], lambda step: None)
         yield appliance, view, root
 

@@ -38,6 +38,7 @@ LOADED = (
     "audit_core.spike_in",
     "medio.ingest",
     "medio.export",
+    "medio.transforms",
     "opacus.accountants",
     "sklearn.feature_extraction.text",
     "sklearn.isotonic",

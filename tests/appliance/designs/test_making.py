@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +13,8 @@ from appliance.designs.assignment import Arm, commitment
 from appliance.designs.outgoing import RELEASE_LIST
 from appliance.errors import UsageError
 from medio.ingest import read_file
+from tests import warm
 from tests.appliance.designs.design_site import PATIENTS, REQUEST, create, silent, unlocked
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -227,10 +224,8 @@ PLACES = (
 def test_a_kill_leaves_nothing_or_everything(tmp_path: Path, place: str) -> None:
     """Uncommitted, the same command goes on with the same draw; committed, everything is there."""
     root, out = create(tmp_path, patients=24), tmp_path / "out"
-    killed = subprocess.run(
-        [sys.executable, "-c", NEW, str(root), str(out), place], cwd=ROOT, check=False, capture_output=True
-    )
-    assert killed.returncode == -9, killed.stderr.decode()
+    killed = warm.program(NEW, root, out, place)
+    assert killed.returncode == -9, killed.stderr
     with unlocked(root) as opened:
         left = list(shelf.designs(opened._workspace, opened._log))
         states = [design.state for design in left]
@@ -255,7 +250,7 @@ def test_a_kill_leaves_nothing_or_everything(tmp_path: Path, place: str) -> None
 def test_a_draw_that_was_cut_off_goes_on_for_the_same_patients_only(tmp_path: Path) -> None:
     """Other options are another design: the coins would no longer be those of the request."""
     root, out = create(tmp_path, patients=24), tmp_path / "out"
-    subprocess.run([sys.executable, "-c", NEW, str(root), str(out), "after sealing"], cwd=ROOT, check=False)
+    assert warm.program(NEW, root, out, "after sealing").returncode == -9
     with unlocked(root) as opened:
         for change in ({"canaries": 9}, {"hold_back": "0.45"}, {"patients": "StudyDate>=2024-02"}):
             with pytest.raises(UsageError, match="cut off"):
