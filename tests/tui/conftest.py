@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,13 @@ from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
 Rules = dict[tuple[Any, ...], list[RuleSet]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_was_loaded_stays() -> None:
+    """An app leaves much to collect: what was there before it is not looked through every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
+from textual import events
+from textual.app import App
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 
 from tests.tui.simulator import SimulatedDoor, Simulator, unlock
@@ -27,18 +31,45 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool]) -> None:
 
 
 async def settle(pilot: Pilot[Any]) -> None:
-    """Until no call to the appliance is under way, the audit apart."""
-    await pilot.pause(0)
-    await until(
-        pilot, lambda: all(worker.is_finished or worker.group == "audit" for worker in pilot.app.workers)
-    )
+    """Until no call to the appliance is under way, the audit apart, and nothing is left to tell or draw."""
+    end = monotonic() + DEADLINE_S
+    while True:
+        await pilot.pause(0)
+        called = any(not worker.is_finished and worker.group != "audit" for worker in pilot.app.workers)
+        if not called and _quiet(pilot.app):
+            return
+        assert monotonic() < end, "the screens did not get there"
+        if called:
+            await asyncio.sleep(0.005)
+
+
+def _quiet(app: App[Any]) -> bool:
+    screen = app.screen
+    waits = screen._layout_required or screen._scroll_required or screen._repaint_required
+    if waits or screen._dirty_widgets or screen._callbacks:
+        return False
+    told = (app, *screen.walk_children(with_self=True))
+    return not any(node.message_queue_size or node._next_callbacks for node in told)
 
 
 async def press(pilot: Pilot[Any], *keys: str) -> None:
-    """Press keys one by one and let each have its effect."""
+    """Press keys one by one and let each have its effect.
+
+    A pilot's own `press` waits for an idle processor, which no machine that does something else has.
+    """
     for key in keys:
-        await pilot.press(key)
+        named = _character_to_key(key) if len(key) == 1 and not key.isalnum() else key
+        event = events.Key(named, _sign(named))
+        event.set_sender(pilot.app)
+        pilot.app.post_message(event)
         await settle(pilot)
+
+
+def _sign(key: str) -> str | None:
+    try:
+        return unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(key, key)))
+    except KeyError:
+        return key if len(key) == 1 else None
 
 
 def glass(app: GradAuditApp) -> str:

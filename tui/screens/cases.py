@@ -91,15 +91,14 @@ class CasesScreen(Section):
         self.set_interval(TICK_S, self.reload)
 
     async def load(self) -> None:
-        """Read all cases; the one whose result was looked at last is under the cursor."""
-        begins = not self.rows
-        self.rows = await self.ask(self.app.backend.cases)
+        """Read all cases; the one under the cursor stays there, at first the one that was looked at last."""
+        rows = await self.ask(self.app.backend.cases)
+        before, self.rows = self.rows, rows
         audits = [row.audit_id for row in self.rows]
         table = self.query_one(Rows)
-        table.fill(
-            len(self.rows), audits.index(self.app.last_result) if self.app.last_result in audits else None
-        )
-        if begins:
+        looked = before[table.cursor].audit_id if before else self.app.last_result
+        table.fill(len(self.rows), audits.index(looked) if looked in audits else None)
+        if not before:
             table.focus()
         still_open = sum(row.state is not CaseState.CLOSED for row in self.rows)
         self.query_one("#which", Heading).add(
