@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ if str(ROOT) not in sys.path:
 from appliance import cli, policy_file  # noqa: E402 - after the path
 from appliance.api import Appliance  # noqa: E402
 from appliance.workspace.evidence_store import opened as evidence  # noqa: E402
+from tests import warm  # noqa: E402
 
 PASSPHRASE = "four random words"
 _IMAGES = 6
@@ -41,10 +41,11 @@ _LEFT_S = 20.0  # until workers of a killed command are gone
 _BUILD = """
 import sys
 from pathlib import Path
+sys.path.insert(0, sys.argv[1])
 import numpy as np
 from tests.appliance import small_site
 from tests.medio.objects import image
-folder = Path(sys.argv[1])
+folder = Path(sys.argv[2])
 small_site.build(folder)
 inbox = folder / "inbox"
 inbox.mkdir()
@@ -63,9 +64,9 @@ def build(folder: Path) -> Path:
     A process of its own loads torch, so that this one stays small and can be forked.
     """
     code = _BUILD.format(images=_IMAGES)
-    subprocess.run(
-        [sys.executable, "-c", code, str(folder)], check=True, cwd=ROOT, capture_output=True, timeout=600
-    )
+    built = warm.program(code, ROOT, folder, timeout=600)
+    if built.returncode != 0:
+        raise RuntimeError(built.stderr[-400:])
     text = (policy_file.FOLDER / "demo.toml").read_text(encoding="utf-8").replace('"demo"', '"quick"')
     quick = {"bootstrap": 100, "simulations": 50, "permutations": 5}
     lines = [

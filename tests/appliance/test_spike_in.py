@@ -84,6 +84,14 @@ def copy(site: Path, tmp_path: Path) -> Path:
     return tmp_path / "workspace"
 
 
+@pytest.fixture(scope="module")
+def killed(site: Path, policy: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose audit got SIGKILL with the copy's training sealed on disk; for copies only."""
+    root = Path(shutil.copytree(site, tmp_path_factory.mktemp("killed") / "workspace"))
+    assert warm.program(KILLED, root, policy).returncode == -9
+    return root
+
+
 def silent(progress: Progress) -> None: ...
 
 
@@ -115,6 +123,8 @@ def test_no_members_by_command_line(copy: Path, policy: str) -> None:
     code, plain, _ = commanded(copy, *asked)
     assert code == EXIT_BY_VERDICT[plain["verdict"]["word"]] != 0
     assert (plain["result"]["references"], plain["result"]["deciding_detector"]) == ("L5", "rank_average")
+    with Appliance.unlock(copy, PASSPHRASE) as appliance:
+        assert log_of_copies(appliance) == []  # no copy, no entry
     remedies = " ".join(limit["remedy"] for limit in plain["result"]["limits"])
     assert all(words in remedies for words in ("clause of the contract", "canaries", "--spike-in"))
     code, spiked, _ = commanded(copy, *asked, "--spike-in", "--spike-in-epochs", "2")
@@ -128,10 +138,8 @@ def test_no_members_by_command_line(copy: Path, policy: str) -> None:
 
 
 def test_the_log_says_made_and_destroyed(copy: Path, policy: str) -> None:
-    """One copy, one entry for its making, one for its end, before the audit is done; no audit, no entry."""
+    """One copy, one entry for its making, one for its end, before the audit is done."""
     with Appliance.unlock(copy, PASSPHRASE) as appliance:
-        appliance.run_audit("tiny", "unknown", policy, silent)
-        assert log_of_copies(appliance) == []
         view = appliance.run_audit("tiny", "unknown", policy, silent, spike_in=True)
         assert view.result.references is References.L4
         assert view.row.policy.endswith(", with a spike-in")
@@ -148,9 +156,11 @@ def test_the_log_says_made_and_destroyed(copy: Path, policy: str) -> None:
 
 
 @pytest.mark.parametrize("following", ["resume", "abandon", "another audit"])
-def test_killed_with_a_copy_and_the_next_command(following: str, copy: Path, policy: str) -> None:
+def test_killed_with_a_copy_and_the_next_command(
+    following: str, killed: Path, tmp_path: Path, policy: str
+) -> None:
     """SIGKILL with the copy's training sealed on disk: after the next audit command it is gone."""
-    assert warm.program(KILLED, copy, policy).returncode == -9
+    copy = Path(shutil.copytree(killed, tmp_path / "workspace"))
     assert len(left_over(copy)) == 1  # else this test would prove nothing
     with Appliance.unlock(copy, PASSPHRASE) as appliance:
         (row,) = appliance.audits()
