@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +16,8 @@ from appliance.api import Appliance
 from appliance.receiver import spool
 from appliance.site.health import health
 from appliance.workspace.workspace import Workspace
-from tests.appliance.receiver.case import PATIENCE_S, ROOT, Running, Sender, Site
+from tests import warm
+from tests.appliance.receiver.case import PATIENCE_S, Running, Sender, Site
 from tests.appliance.receiver.sender import associated
 from tests.appliance.receiver.test_mllp import MESSAGE, exchanged
 
@@ -47,16 +46,17 @@ def serving(root: Path) -> Iterator[None]:
     environment = os.environ | {
         "GRADAUDIT_WORKSPACE": str(root), "CREDENTIALS_DIRECTORY": str(root.parent), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE, "serve"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as daemon:  # fmt: skip
-        try:
-            yield
-            daemon.send_signal(signal.SIGTERM)
-            _, said = daemon.communicate(timeout=PATIENCE_S)
-        finally:
-            daemon.kill()
+    daemon = warm.program_begun(SERVE, "serve", environment=environment)
+    assert daemon.stderr is not None
+    try:
+        yield
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait(PATIENCE_S)
+        said = daemon.stderr.read().decode()
+    finally:
+        daemon.kill()
+        daemon.wait(PATIENCE_S)
+        daemon.stderr.close()
     assert daemon.returncode == 0, said
     assert "failed" not in said and "CANARY" not in said
 
