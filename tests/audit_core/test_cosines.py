@@ -143,6 +143,6 @@ def test_rows_leave_memory_step_by_step(tmp_path: Path, monkeypatch: pytest.Monk
         tracemalloc.stop()
         return found, 4 * count * table.cosines.shape[1]
 
-    peak(48, 0)  # what is made once and kept (caches, imports) is not of the table
-    (many, size), (whole, _) = peak(256, 0), peak(256, 1 << 40)
+    peak(33, 0)  # what is made once and kept (caches, imports) is not of the table
+    (many, size), (whole, _) = peak(128, 0), peak(128, 1 << 40)
     assert whole - many > 0.9 * size

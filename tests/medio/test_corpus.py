@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -58,6 +59,12 @@ def read(path: Path, *, statistics: bool = False) -> Found:
     return found
 
 
+@cache
+def reports(folder: Path) -> tuple[tuple[dict[str, str], Found], ...]:
+    """Each row of the reports' manifest and what reading its file gives, once for all tests."""
+    return tuple((row, read(folder / row["file"])) for row in manifest(folder))
+
+
 def differs(found: Found, row: dict[str, str]) -> str:
     """How the decoded values differ from the manifest's reference; empty when they are equal."""
     values = None if isinstance(found, MedioError) else found.statistics
@@ -100,10 +107,9 @@ def test_dicom_corpus(real_data: Path) -> None:
 
 def test_report_corpus(real_data: Path) -> None:
     """Messages, logs and resources: reports read, empty ones flagged, the rest told apart."""
-    rows = manifest(real_data / "reports")
+    rows = reports(real_data / "reports")
     wrong: dict[str, str] = {}
-    for row in rows:
-        found = read(real_data / "reports" / row["file"])
+    for row, found in rows:
         if found.outcome not in REPORT_OUTCOMES[row["expect"]]:
             wrong[row["file"]] = f"{row['expect']}, but {told(found)}"
     assert len(rows) > 590
@@ -112,8 +118,7 @@ def test_report_corpus(real_data: Path) -> None:
 
 def test_every_refusal_says_why(real_data: Path) -> None:
     """A file that gives neither report nor study has a code that says why."""
-    for row in manifest(real_data / "reports"):
-        found = read(real_data / "reports" / row["file"])
+    for row, found in reports(real_data / "reports"):
         given = isinstance(found, FileContent) and (found.reports or found.studies)
         assert given or found.reason, row["file"]
 
@@ -121,10 +126,9 @@ def test_every_refusal_says_why(real_data: Path) -> None:
 def test_hl7_identity(real_data: Path) -> None:
     """Patient and accession number are those the manifest took from the same messages."""
     compared = 0
-    for row in manifest(real_data / "reports"):
+    for row, found in reports(real_data / "reports"):
         if row["kind"] != "hl7v2" or row["expect"] != "accept_report":
             continue
-        found = read(real_data / "reports" / row["file"])
         if isinstance(found, MedioError) or not found.reports:
             continue
         first, ids = found.reports[0], row["patient_id"].split("~")
