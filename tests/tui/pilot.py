@@ -34,6 +34,7 @@ async def settle(pilot: Pilot[Any]) -> None:
     """Until no call to the appliance is under way, the audit apart, and nothing is left to tell or draw."""
     end = monotonic() + DEADLINE_S
     while True:
+        await pilot.app.animator.wait_until_complete()
         await pilot.pause(0)
         called = any(not worker.is_finished and worker.group != "audit" for worker in pilot.app.workers)
         if not called and _quiet(pilot.app):
@@ -44,7 +45,9 @@ async def settle(pilot: Pilot[Any]) -> None:
 
 
 def _quiet(app: App[Any]) -> bool:
-    screen = app.screen
+    screen, moving = app.screen, app.animator
+    if moving._animations or moving._scheduled:
+        return False
     waits = screen._layout_required or screen._scroll_required or screen._repaint_required
     if waits or screen._dirty_widgets or screen._callbacks:
         return False
