@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import zipfile
 from collections.abc import Sequence
@@ -154,7 +155,7 @@ def _check_pack(site: DesignSite, audit_id: str, pack: Path) -> None:
     assert committed["detail"] == by_hand.hexdigest()
     assert list(data["committed_design"]) == [by_hand.hexdigest()]
     assert committed["id"] < revealed["id"]
-    assert b"P-" not in everything.replace(b"PASS", b"")
+    assert not re.search(rb"P-[0-9a-f]{8}", everything)  # a page has any two bytes by chance
 
 
 def test_a_model_that_learnt_nothing_does_not_fail(site: DesignSite) -> None:
