@@ -64,9 +64,7 @@ class Canaries:
         for directory in directories:
             for path in directory.rglob("*"):
                 data = os.fsencode(path.name) + (path.read_bytes() if path.is_file() else b"")
-                if not any(
-                    form in data for form in forms(PREFIX)
-                ):  # each form of a canary has one
+                if not any(form in data for form in forms(PREFIX)):  # each form of a canary has one
                     continue
                 hits |= {canary for canary in self.all if any(form in data for form in forms(canary))}
         return hits
