@@ -62,7 +62,6 @@ WARM = (
     "appliance/test_init.py",
     "appliance/test_intake.py",
     "appliance/test_intake_killed.py",
-    "appliance/test_kill_and_canaries.py",
     "appliance/test_library.py",
     "appliance/test_log_unwritable.py",
     "appliance/test_looking_commands.py",

@@ -190,7 +190,8 @@ def test_the_command_killed_and_resumed_by_command(
         "GRADAUDIT_PASSPHRASE_FILE": str(secret),
     }
     asked = ["run", "--model", "tiny", "--cohort", "spring", "--policy", policy]
-    running = warm.begun(["audit", *asked], environment)
+    with warm.cold():  # the kernel ends its worker, not the process that others are forked from
+        running = warm.begun(["audit", *asked], environment)
     assert running.stderr is not None
     with running.stderr as said:
         assert any(line.startswith(b"base model") for line in said)

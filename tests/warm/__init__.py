@@ -187,9 +187,11 @@ def cold() -> Iterator[None]:
     kept = [*_given]
     for _ in kept:
         remove()
-    yield
-    for one in kept:
-        install(one)
+    try:
+        yield
+    finally:
+        for one in kept:
+            install(one)
 
 
 def command(

@@ -36,11 +36,13 @@ def test_the_files_that_fork_are_there() -> None:
 
 
 def test_the_way_workers_are_started_is_tried_elsewhere() -> None:
-    """Isolation, limits and the beginning of a process are for files that start theirs."""
-    names = ("isolation", "isolation_required", "worker_limits", "kill_and_canaries", "egress", "cold_start")
-    started = {f"appliance/test_{name}.py" for name in (*names, "command_line", "main_job", "audit_resumed")}
+    """Isolation, limits and the beginning of a process are for files that start theirs, all or some."""
+    names = ("isolation", "isolation_required", "worker_limits", "readers", "kill_and_canaries", "egress")
+    started = {f"appliance/test_{name}.py" for name in (*names, "command_line")} | {"tui/test_officer.py"}
     assert all((TESTS / name).is_file() for name in started)
     assert started & set(WARM) == set()
+    for name in ("audit_resumed", "cold_start"):  # a killed command, a first audit
+        assert "warm.cold()" in (TESTS / "appliance" / f"test_{name}.py").read_text()
 
 
 def test_a_command_says_what_it_says(forked: warm.Warm, tmp_path: Path) -> None:
