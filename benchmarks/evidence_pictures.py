@@ -67,6 +67,7 @@ def main() -> None:
         found |= {
             f"vendor-{name}": page for name, page in pages(chosen.vendor).items() if name != "crosswalk"
         }
+    chosen.out.mkdir(parents=True, exist_ok=True)
     for name, page in sorted(found.items()):
         path = chosen.out / f"evidence-{name}.png"
         drawn(page).save(path, optimize=True)
