@@ -1,4 +1,4 @@
-"""One small audit and its pack, made once for all validators of a process."""
+"""What several tests begin with: one small audit and its pack, and a quarter with its answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from appliance.evidence.log import EvidenceLog
 from appliance.pack.facts import PackInput
-from tests.appliance.pack import interop_case
+from tests.appliance.pack import answer_case, interop_case
+from tests.appliance.pack.small_pack import small_parts
 
 Site = tuple[EvidenceLog, PackInput]
 
@@ -26,3 +27,16 @@ def site() -> Iterator[Site]:
 def members(site: Site) -> dict[str, bytes]:
     """The members of its pack."""
     return interop_case.packed(*site)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[answer_case.Quarterly]:
+    """A quarter, with packs of a few kilobytes."""
+    with small_parts():
+        yield answer_case.built(tmp_path_factory.mktemp("quarter") / "log")
+
+
+@pytest.fixture(scope="module")
+def answer(made: answer_case.Quarterly) -> bytes:
+    """The answer about the line in the third quarter."""
+    return made.answer()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,19 +24,6 @@ from tests.appliance.pack import answer_case as case
 from tests.appliance.pack.small_pack import problem_of, small_parts
 
 Members = dict[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[case.Quarterly]:
-    """The quarter, with packs of a few kilobytes."""
-    with small_parts():
-        yield case.built(tmp_path_factory.mktemp("quarter") / "log")
-
-
-@pytest.fixture(scope="module")
-def answer(made: case.Quarterly) -> bytes:
-    """The answer about the line in the third quarter."""
-    return made.answer()
 
 
 def document(answer: bytes) -> dict[str, Any]:

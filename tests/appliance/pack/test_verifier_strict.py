@@ -41,19 +41,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         yield log, given, checked.split_zip(building.build(log, given))[0]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[case.Quarterly]:
-    """The quarter, with packs of a few kilobytes."""
-    with small_parts():
-        yield case.built(tmp_path_factory.mktemp("quarter") / "log")
-
-
-@pytest.fixture(scope="module")
-def answer(made: case.Quarterly) -> bytes:
-    """The answer about the line in the third quarter."""
-    return made.answer()
-
-
 def forged(kept: Kept, changed: Members, *without: str) -> str:
     """What is said of the pack with other members, signed anew."""
     members = {name: data for name, data in kept[2].items() if name not in without}
